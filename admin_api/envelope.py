@@ -1,0 +1,120 @@
+"""The one form of every answer, and the one home of status codes.
+
+`{"success": bool, "message": str, "code"?: str, "data"?: …}` with real HTTP status codes; success
+is 200 with an empty message, also where something was made.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from gateway.domain.rejection import Problem
+
+
+class Code(StrEnum):
+    """Why a call was declined before the store was asked to change anything."""
+
+    NOT_AUTHENTICATED = "not_authenticated"
+    INVALID_ACCESS_TOKEN = "invalid_access_token"  # noqa: S105 -- a code
+    MODEL_KEY_NOT_ACCEPTED = "model_key_not_accepted"
+    USER_MISMATCH = "user_mismatch"
+    INVALID_LOGIN = "invalid_login"
+    USER_DISABLED = "user_disabled"
+    ADDRESS_NOT_ALLOWED = "address_not_allowed"
+    FORBIDDEN = "forbidden"
+    CROSS_SITE = "cross_site"
+    PASSWORD_CHANGE_REQUIRED = "password_change_required"  # noqa: S105 -- a code
+    UNKNOWN_URL = "unknown_url"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    INVALID_JSON = "invalid_json"
+    BODY_TOO_LARGE = "body_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    TOO_MANY_ATTEMPTS = "too_many_attempts"
+    INVALID_REQUEST = "invalid_request"
+    STORE_UNAVAILABLE = "store_unavailable"
+    INTERNAL_ERROR = "internal_error"
+
+
+STATUS: Final[Mapping[Code | Problem, int]] = {
+    Code.NOT_AUTHENTICATED: 401,
+    Code.INVALID_ACCESS_TOKEN: 401,
+    Code.MODEL_KEY_NOT_ACCEPTED: 401,
+    Code.USER_MISMATCH: 401,
+    Code.INVALID_LOGIN: 401,
+    Code.USER_DISABLED: 403,
+    Code.ADDRESS_NOT_ALLOWED: 403,
+    Code.FORBIDDEN: 403,
+    Code.CROSS_SITE: 403,
+    Code.PASSWORD_CHANGE_REQUIRED: 403,
+    Code.UNKNOWN_URL: 404,
+    Code.METHOD_NOT_ALLOWED: 405,
+    Code.INVALID_JSON: 400,
+    Code.BODY_TOO_LARGE: 413,
+    Code.UNSUPPORTED_MEDIA_TYPE: 415,
+    Code.TOO_MANY_ATTEMPTS: 429,
+    Code.INVALID_REQUEST: 400,
+    Code.STORE_UNAVAILABLE: 503,
+    Code.INTERNAL_ERROR: 500,
+    Problem.INVALID_FIELD: 422,
+    Problem.NOT_FOUND: 404,
+    Problem.GROUP_NOT_ALLOWED: 403,
+    Problem.VERSION_MISMATCH: 412,
+    Problem.TOKEN_LIMIT_REACHED: 409,
+    Problem.NAME_TAKEN: 409,
+    Problem.WRONG_PASSWORD: 403,
+}
+"""A row per code; a test walks both enums."""
+
+CODE: Final = web.ResponseKey("code", str)
+"""The code of an answer that declines, for the log line."""
+
+_SAVED_UNTOLD: Final = (
+    "Saved, but the quota store could not be told: running gateways obey within 10 seconds."
+)
+
+
+class Declined(Exception):
+    """A call that is not carried out. `message` names rule and remedy."""
+
+    def __init__(self, code: Code, message: str, headers: Mapping[str, str] | None = None) -> None:
+        self.code = code
+        self.message = message
+        self.headers = dict(headers or {})
+        super().__init__(message)
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON as every answer has it."""
+    return orjson.dumps(value)
+
+
+def accept(data: Any = None, *, told: bool = True) -> web.Response:
+    """Success. `told` false: committed, but running gateways may lag behind (202)."""
+    body: dict[str, Any] = {"success": True, "message": "" if told else _SAVED_UNTOLD}
+    if data is not None:
+        body["data"] = data
+    return _response(200 if told else 202, body)
+
+
+def decline(
+    code: Code | Problem, message: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Failure, with the status of its code."""
+    body = {"success": False, "message": message, "code": str(code)}
+    response = _response(STATUS[code], body, headers)
+    response[CODE] = str(code)
+    return response
+
+
+def _response(
+    status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> web.Response:
+    return web.Response(
+        status=status,
+        body=json_bytes(body),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )

@@ -1,0 +1,46 @@
+"""Tells Valkey of a committed edit.
+
+The new book with its version is binding, the notice makes caches drop sooner.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from gateway.domain.errors import StoreUnavailable
+from gateway.store.books import Book
+from gateway.store.quota import QuotaStore
+from gateway.store.valkey import Valkey
+
+_log = logging.getLogger(__name__)
+
+
+class StoreNotifier:
+    """Over a started quota store; no call takes much longer than `timeout_s`."""
+
+    def __init__(self, quota: QuotaStore, valkey: Valkey, *, timeout_s: float) -> None:
+        self._quota = quota
+        self._valkey = valkey
+        self._timeout_s = timeout_s
+
+    async def token_changed(self, account_id: int, token_id: int, books: Sequence[Book]) -> bool:
+        """Whether the next request on any worker obeys."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                told = await self._load(account_id, books)
+        except (StoreUnavailable, TimeoutError) as error:
+            _log.warning("token %d was edited, the quota store was not told: %r", token_id, error)
+            return False
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._valkey.publish_token_change(token_id)
+        except (StoreUnavailable, TimeoutError) as error:
+            # Harmless where the version was told: the reserve script compares it.
+            _log.warning("the notice of token %d was not sent: %r", token_id, error)
+        return told
+
+    async def _load(self, account_id: int, books: Sequence[Book]) -> bool:
+        if await self._quota.load(account_id, books):
+            return True
+        await self._quota.reopen()  # the store was started anew and no worker has noticed yet
+        return await self._quota.load(account_id, books)

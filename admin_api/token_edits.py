@@ -1,0 +1,262 @@
+"""From a body to a draft or a change: the rules across fields (pure).
+
+Where the documents of New-API's kin disagree, this is where we decide: `remain_quota` 0 is nothing,
+`quota_usd` 0 is unlimited. An object that GET gave may be sent back whole: what is as it was
+changes nothing, however much was spent meanwhile.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from admin_api import fields
+from admin_api.bodies import CreateBody, TokenFields, UpdateBody
+from admin_api.envelope import json_bytes
+from gateway.domain.edit import UNCHANGED, TokenChange, TokenDraft, TokenRow, Unchanged
+from gateway.domain.rejection import invalid
+from gateway.domain.token import DISABLED
+from gateway.domain.units import Units
+
+_MAX_METADATA_BYTES = 16_384
+_NO_QUOTA = (
+    "The token has no quota, so its calls will be refused: set remain_quota or quota_usd, "
+    "or unlimited_quota: true."
+)
+_IGNORED_REMAIN = "remain_quota is ignored because unlimited_quota is true."
+
+T = TypeVar("T")
+
+
+def draft_of(body: CreateBody, units: Units, now: datetime) -> tuple[TokenDraft, list[str]]:
+    """The token to be made, and warnings for the caller. Raises `Rejected`."""
+    granted = _first_grant(body, units)
+    warnings = []
+    if granted == 0:
+        warnings.append(_NO_QUOTA)
+    if granted is None and body.remain_quota:
+        warnings.append(_IGNORED_REMAIN)
+    models = fields.parse_models(body.model_limits)
+    draft = TokenDraft(
+        name=fields.parse_name(body.name),
+        granted=granted,
+        expires_at=_first_expiry(body, now),
+        group=_group(body),
+        models=models,
+        models_enabled=_enabled(models, flag=body.model_limits_enabled, otherwise=bool(models)),
+        allow_ips=fields.parse_ips("allow_ips", body.allow_ips),
+        deny_ips=fields.parse_ips("deny_ips", body.deny_ips),
+        limits=fields.parse_limits(body.limits),
+        max_concurrency=body.max_concurrency,
+        metadata=_metadata(body.metadata or {}),
+    )
+    return draft, warnings
+
+
+def change_of(body: UpdateBody, row: TokenRow, units: Units, now: datetime) -> TokenChange:
+    """What the body makes of the row. Raises `Rejected`."""
+    if body.key is not None and body.key not in {row.display, ""}:
+        raise invalid("key", "cannot be set; leave it out, or make a new token for a new key.")
+    models = _rule(body, "model_limits", row.models, fields.parse_models(body.model_limits))
+    return TokenChange(
+        name=UNCHANGED if body.name is None else fields.parse_name(body.name),
+        status=_status(body.status),
+        granted=_next_grant(body, row, units),
+        expires_at=_next_expiry(body, row, now),
+        group=_next_group(body, row),
+        models=models,
+        models_enabled=_next_enabled(body, row, models),
+        allow_ips=_rule(
+            body, "allow_ips", row.allow_ips, fields.parse_ips("allow_ips", body.allow_ips)
+        ),
+        deny_ips=_rule(body, "deny_ips", row.deny_ips, fields.parse_ips("deny_ips", body.deny_ips)),
+        limits=_rule(body, "limits", row.limits, fields.parse_limits(body.limits)),
+        max_concurrency=_rule(body, "max_concurrency", row.max_concurrency, body.max_concurrency),
+        metadata=UNCHANGED if body.metadata is None else _metadata(body.metadata),
+    )
+
+
+def status_change_of(body: UpdateBody) -> TokenChange:
+    """`?status_only=1`: everything else in the body is ignored. Raises `Rejected`."""
+    if body.status is None:
+        raise invalid("status", "is required with status_only: 1 enables, 2 disables.")
+    return TokenChange(status=_status(body.status))
+
+
+def _first_grant(body: CreateBody, units: Units) -> int | None:
+    if body.remain_quota is not None and body.remain_quota < 0:
+        raise _negative(body.remain_quota)
+    wishes: dict[str, int | None] = {}
+    if body.quota_usd is not None:
+        wishes["quota_usd"] = fields.grant_of_usd(body.quota_usd)
+    if body.unlimited_quota:
+        wishes["unlimited_quota"] = None
+    elif body.remain_quota is not None:
+        wishes["remain_quota"] = _in_bounds(body.remain_quota, units) * units.nusd
+    return _agreed(body, wishes, 0)
+
+
+def _next_grant(body: UpdateBody, row: TokenRow, units: Units) -> int | Unchanged | None:
+    """The grant that the body asks for. Called while the row is locked, so `used` stands still."""
+    wishes: dict[str, int | None] = {}
+    if body.quota_usd is not None:
+        grant = fields.grant_of_usd(body.quota_usd)
+        if grant != row.granted:
+            wishes["quota_usd"] = grant
+    if body.unlimited_quota:
+        wishes["unlimited_quota"] = None
+    elif body.remain_quota is not None:
+        grant = _regrant(body.remain_quota, body.used_quota, row, units)
+        if grant != row.granted or body.used_quota is None:
+            wishes["remain_quota"] = grant
+    if body.unlimited_quota is False and row.granted is None and not wishes:
+        raise invalid("remain_quota", "is required to make an unlimited token a limited one.")
+    return _agreed(body, wishes, UNCHANGED)
+
+
+def _regrant(remain: int, used: int | None, row: TokenRow, units: Units) -> int:
+    """The grant behind `remain_quota`.
+
+    Alone it is what is left from now on; with the `used_quota` it was read with, a part of the
+    grant.
+    """
+    if used is None:
+        if remain < 0:
+            raise _negative(remain)
+        total = units.used(row.used) + remain
+    else:
+        total = used + remain
+        if total < 0:
+            raise _negative(remain)
+    _in_bounds(total, units)
+    if row.granted is not None and used is not None and total == units.granted(row.granted):
+        return row.granted  # a grant finer than a unit is not cut by being read and sent back
+    return total * units.nusd
+
+
+def _agreed(body: TokenFields, wishes: Mapping[str, int | None], otherwise: T) -> int | T | None:
+    """The one grant that the fields ask for."""
+    if body.unlimited_quota is False and None in wishes.values():
+        raise invalid(
+            "quota_usd", "0 means unlimited, but unlimited_quota is false; set one of them right."
+        )
+    grants = set(wishes.values())
+    if len(grants) > 1:
+        names = " and ".join(wishes)
+        raise invalid(
+            next(iter(wishes)), f"{names} disagree; send one of them (quota_usd 0 means unlimited)."
+        )
+    return grants.pop() if grants else otherwise
+
+
+def _in_bounds(units_wanted: int, units: Units) -> int:
+    if units_wanted > units.largest:
+        raise invalid(
+            "remain_quota",
+            f"the grant may be {units.largest} units at most (below 2^52 nano-dollars).",
+        )
+    return units_wanted
+
+
+def _negative(remain: int) -> Exception:
+    return invalid(
+        "remain_quota",
+        f"may not be negative, it is {remain}; 0 stops the token, unlimited_quota lifts the cap.",
+    )
+
+
+def _first_expiry(body: CreateBody, now: datetime) -> datetime | None:
+    at = None if body.expired_time is None else fields.parse_expired_time(body.expired_time, now)
+    if body.expires_in_days is None:
+        return at
+    by_days = fields.parse_expires_in_days(body.expires_in_days, now)
+    if body.expired_time is not None and at != by_days:
+        raise _two_expiries()
+    return by_days
+
+
+def _next_expiry(body: UpdateBody, row: TokenRow, now: datetime) -> datetime | Unchanged | None:
+    at = _changed_expiry(body.expired_time, row, now)
+    if body.expires_in_days is None:
+        return at
+    by_days = fields.parse_expires_in_days(body.expires_in_days, now)
+    if at is not UNCHANGED and at != by_days:
+        raise _two_expiries()
+    return by_days
+
+
+def _changed_expiry(value: int | None, row: TokenRow, now: datetime) -> datetime | Unchanged | None:
+    """`expired_time` unless it is the row's: a past expiry may be sent back, but not set."""
+    current = None if row.expires_at is None else int(row.expires_at.timestamp())
+    if value is None or value == current or (current is None and value in fields.NEVER):
+        return UNCHANGED
+    return fields.parse_expired_time(value, now)
+
+
+def _two_expiries() -> Exception:
+    return invalid("expires_in_days", "disagrees with expired_time; send one of them.")
+
+
+def _enabled(models: tuple[str, ...] | None, *, flag: bool | None, otherwise: bool) -> bool:
+    if flag and not models:
+        raise invalid(
+            "model_limits_enabled",
+            "is true but model_limits names no model; name some, or leave the flag out.",
+        )
+    return otherwise if flag is None else flag
+
+
+def _next_enabled(
+    body: UpdateBody, row: TokenRow, models: tuple[str, ...] | Unchanged | None
+) -> bool | Unchanged:
+    if models is UNCHANGED:
+        if body.model_limits_enabled is None:
+            return UNCHANGED
+        return _enabled(row.models, flag=body.model_limits_enabled, otherwise=row.models_enabled)
+    return _enabled(models, flag=body.model_limits_enabled, otherwise=bool(models))
+
+
+def _group(body: TokenFields) -> str | None:
+    return (body.group or "").strip() or None
+
+
+def _next_group(body: UpdateBody, row: TokenRow) -> str | Unchanged | None:
+    if "group" not in body.model_fields_set:
+        return UNCHANGED
+    group = _group(body)
+    return UNCHANGED if group == row.effective_group else group
+
+
+def _rule(body: UpdateBody, name: str, current: T, parsed: T) -> T | Unchanged:
+    """A rule that a group gives defaults for; an empty text leaves what is shown as one."""
+    if name not in body.model_fields_set:
+        return UNCHANGED
+    sent = getattr(body, name)
+    if isinstance(sent, str) and not sent.strip() and not current:
+        return UNCHANGED
+    return parsed
+
+
+def _status(status: int | None) -> int | Unchanged:
+    """3 and 4 are computed, so they may be sent back but not set."""
+    return UNCHANGED if status is None or status > DISABLED else status
+
+
+def _metadata(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    metadata: Mapping[str, Any] = _plain(value)
+    if (size := len(json_bytes(metadata))) > _MAX_METADATA_BYTES:
+        raise invalid(
+            "metadata", f"may be {_MAX_METADATA_BYTES} bytes of JSON at most, it is {size}."
+        )
+    return metadata
+
+
+def _plain(value: Any) -> Any:
+    """Metadata is nobody's money: its numbers are what JSON calls numbers."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(each) for each in value]
+    return value

@@ -1,0 +1,91 @@
+"""The token object of every answer: the fields and forms of New-API's, then ours (pure)."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from admin_api.envelope import json_bytes
+from admin_api.fields import limit_of
+from gateway.config import GroupSettings, TokenDefaultSettings
+from gateway.domain.catalog import NUSD_PER_USD
+from gateway.domain.edit import TokenRow
+from gateway.domain.limits import Limit, Metric
+from gateway.domain.units import Units
+
+_RULES = {
+    "group": "group",
+    "models": "model_limits",
+    "allow_ips": "allow_ips",
+    "deny_ips": "deny_ips",
+    "limits": "limits",
+    "max_concurrency": "max_concurrency",
+}
+
+
+def token_object(
+    row: TokenRow, units: Units, groups: Mapping[str, GroupSettings], now: float
+) -> dict[str, Any]:
+    """A token as it is shown; `now` is Unix seconds. Its key is masked."""
+    unlimited = row.granted is None
+    return {
+        "id": row.id,
+        "user_id": row.user_id,
+        "key": row.display,
+        "status": row.effective_status(now),
+        "name": row.name,
+        "created_time": int(row.created_at.timestamp()),
+        "accessed_time": 0 if row.accessed_at is None else int(row.accessed_at.timestamp()),
+        "expired_time": -1 if row.expires_at is None else int(row.expires_at.timestamp()),
+        "remain_quota": 0 if row.granted is None else units.remaining(row.granted, row.used),
+        "unlimited_quota": unlimited,
+        "model_limits_enabled": row.models_enabled,
+        "model_limits": "" if row.models is None else json_bytes(row.models).decode(),
+        "allow_ips": "\n".join(row.allow_ips or ()),
+        "used_quota": units.used(row.used),
+        "group": row.effective_group,
+        "account_id": row.account_id,
+        "quota_usd": None if row.granted == 0 else usd(row.granted or 0),  # 0 says unlimited
+        "deny_ips": "\n".join(row.deny_ips or ()),
+        "limits": None if row.limits is None else [_limit_object(limit) for limit in row.limits],
+        "max_concurrency": row.max_concurrency,
+        "metadata": row.metadata,
+        "version": row.version,
+        "inherited": [shown for name, shown in _RULES.items() if getattr(row, name) is None],
+        "effective": _effective(row, groups.get(row.effective_group)),
+    }
+
+
+def usd(nusd: int) -> orjson.Fragment:
+    """Nano-dollars as a JSON number of dollars, exact."""
+    text = format(Decimal(nusd).scaleb(-9).normalize(), "f")
+    assert Decimal(text) * NUSD_PER_USD == nusd
+    return orjson.Fragment(text)
+
+
+def _effective(row: TokenRow, group: GroupSettings | None) -> dict[str, Any]:
+    """What is in force with the group's defaults; null = restricted by neither token nor them."""
+    defaults = TokenDefaultSettings() if group is None else group.token_defaults
+    limits = [limit_of(each) for each in defaults.limits] if row.limits is None else row.limits
+    models = row.models if row.models_enabled else None
+    return {
+        "models": defaults.models if row.models is None else models,
+        "allow_ips": defaults.allow_ips if row.allow_ips is None else row.allow_ips,
+        "deny_ips": defaults.deny_ips if row.deny_ips is None else row.deny_ips,
+        "limits": [_limit_object(limit) for limit in limits],
+        "max_concurrency": defaults.max_concurrency
+        if row.max_concurrency is None
+        else row.max_concurrency or None,
+    }
+
+
+def _limit_object(limit: Limit) -> dict[str, Any]:
+    return {
+        "metric": str(limit.metric),
+        "window": limit.window,
+        "limit": usd(limit.limit) if limit.metric is Metric.USD else limit.limit,
+        "mode": limit.mode,
+        "models": None if limit.models is None else sorted(limit.models),
+        "time_zone": limit.time_zone,
+    }

@@ -1,0 +1,129 @@
+"""Handlers of the token API. What the fields mean is `admin_api/token_edits.py`'s."""
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from admin_api.bodies import CreateBody, UpdateBody, read_body
+from admin_api.context import CALLER, SERVICES, Permission, Services, actor_of
+from admin_api.envelope import Code, Declined, accept
+from admin_api.token_edits import change_of, draft_of, status_change_of
+from admin_api.token_object import token_object
+from admin_api.token_queries import page_of, query_of
+from gateway.domain.edit import TokenChange, TokenRow
+from gateway.domain.rejection import Problem, Rejected, invalid
+from gateway.store.token_rows import get_token, list_tokens
+from gateway.store.tokens import Edited, create_token, delete_token, update_token
+
+
+async def list_page(request: web.Request) -> web.Response:
+    """GET /api/token/ and /api/token/search: a page of tokens."""
+    services, caller = request.app[SERVICES], request[CALLER]
+    page, query = query_of(request.query, caller.user.id)
+    if query.user_id != caller.user.id and not caller.may(Permission.TOKEN_READ_ANY):
+        raise Declined(Code.FORBIDDEN, "user_id: only administrators list the tokens of others.")
+    total, rows = await list_tokens(services.pool, query, services.now())
+    return accept(page_of(page, query, total, [_object(services, row) for row in rows]))
+
+
+async def show(request: web.Request) -> web.Response:
+    """GET /api/token/{id}."""
+    services = request.app[SERVICES]
+    actor = actor_of(request, writes=False)
+    return accept(_object(services, await get_token(services.pool, actor, _path_id(request))))
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST /api/token/: the answer holds the full key, once."""
+    services = request.app[SERVICES]
+    body = await read_body(request, CreateBody)
+    draft, warnings = draft_of(body, services.units, services.now())
+    created = await create_token(
+        services.pool,
+        actor_of(request),
+        request[CALLER].user.id,
+        draft,
+        pepper=services.pepper,
+        max_tokens=services.config.admin.max_tokens_per_user,
+    )
+    told = await _publish(services, created)
+    answer = _object(services, created.row) | {"key": created.key, "warnings": warnings}
+    return accept(answer, told=told)
+
+
+async def update_by_body(request: web.Request) -> web.Response:
+    """PUT /api/token/: the id is in the body; absent fields stay as they are."""
+    body = await read_body(request, UpdateBody)
+    if body.id is None:
+        raise invalid("id", "is required: PUT /api/token/ changes the token that the body names.")
+    return await _update(request, body.id, body)
+
+
+async def update_by_path(request: web.Request) -> web.Response:
+    """PATCH /api/token/{id}."""
+    body = await read_body(request, UpdateBody)
+    token_id = _path_id(request)
+    if body.id not in {None, token_id}:
+        raise invalid("id", f"is {body.id}, but the path says {token_id}; leave it out.")
+    return await _update(request, token_id, body)
+
+
+async def delete(request: web.Request) -> web.Response:
+    """DELETE /api/token/{id}: revoked for good."""
+    services = request.app[SERVICES]
+    edited = await delete_token(
+        services.pool,
+        actor_of(request),
+        _path_id(request),
+        if_version=_if_match(request),
+    )
+    return accept(told=await _publish(services, edited))
+
+
+async def _update(request: web.Request, token_id: int, body: UpdateBody) -> web.Response:
+    services = request.app[SERVICES]
+    edited = await update_token(
+        services.pool,
+        actor_of(request),
+        token_id,
+        _decision(request, body),
+        if_version=body.version if (match := _if_match(request)) is None else match,
+    )
+    return accept(_object(services, edited.row), told=await _publish(services, edited))
+
+
+def _decision(request: web.Request, body: UpdateBody) -> Callable[[TokenRow], TokenChange]:
+    services = request.app[SERVICES]
+    if request.query.get("status_only"):
+        change = status_change_of(body)
+        return lambda _: change
+    now = services.now()
+    return lambda row: change_of(body, row, services.units, now)
+
+
+async def _publish(services: Services, edited: Edited) -> bool:
+    row = edited.row
+    return await services.notifier.token_changed(row.account_id, row.id, edited.books)
+
+
+def _object(services: Services, row: TokenRow) -> dict[str, Any]:
+    return token_object(row, services.units, services.config.groups, services.clock())
+
+
+def _path_id(request: web.Request) -> int:
+    text = request.match_info["id"]
+    if len(text) > 19:  # noqa: PLR2004 -- more digits than a 64-bit id has
+        raise Rejected(Problem.NOT_FOUND, "There is no such token among your tokens.", "id")
+    return int(text)
+
+
+def _if_match(request: web.Request) -> int | None:
+    """The version in `If-Match`, quoted or not; None where any will do."""
+    sent = request.headers.get("If-Match", "*").strip()
+    if sent == "*":
+        return None
+    version = sent.removeprefix("W/").strip('"')
+    if not (version.isascii() and version.isdigit() and len(version) <= 19):  # noqa: PLR2004
+        raise invalid("If-Match", f'must be a version such as "3", it is {sent[:40]!a}.')
+    return int(version)

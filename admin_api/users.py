@@ -1,0 +1,156 @@
+"""Handlers of log-in, log-out and one's own profile."""
+
+from typing import Any
+
+from aiohttp import web
+
+from admin_api.auth import COOKIE, ROLES, check_json_type, check_same_origin
+from admin_api.bodies import LoginBody, SelfBody, read_body
+from admin_api.brake import Braked
+from admin_api.context import ADDRESS, CALLER, SERVICES, Caller, Services, self_actor
+from admin_api.envelope import Code, Declined, accept
+from gateway.domain.rejection import Problem, Rejected, invalid
+from gateway.store.passwords import check_new_password
+from gateway.store.people import (
+    User,
+    find_user,
+    find_wallet,
+    set_display_name,
+    set_password,
+)
+from gateway.store.sessions import close_session, open_session
+
+_SESSION_S = 12 * 3600
+
+
+async def login(request: web.Request) -> web.Response:
+    """POST /api/user/login: a session cookie for a name and a password."""
+    check_same_origin(request, unknown_is_ours=True)
+    check_json_type(request)
+    services = request.app[SERVICES]
+    body = await read_body(request, LoginBody)
+    user = await _known(request, body.username, body.password)
+    if user is None:
+        raise Declined(Code.INVALID_LOGIN, "Wrong username or password.")
+    if not user.enabled:
+        raise Declined(
+            Code.USER_DISABLED, "This user is disabled; an administrator can enable them."
+        )
+    response = accept(_profile(user))
+    await _begin_session(request, response, services, user)
+    return response
+
+
+async def logout(request: web.Request) -> web.Response:
+    """POST /api/user/logout: ends the session, if it was one."""
+    services, caller = request.app[SERVICES], request[CALLER]
+    if caller.session is not None:
+        actor = self_actor(request, caller.user)
+        await close_session(services.pool, actor, caller.user, caller.session, services.pepper)
+    response = accept()
+    _set_cookie(response, "", 0)
+    return response
+
+
+async def show_self(request: web.Request) -> web.Response:
+    """GET /api/user/self: the profile, with the account's money."""
+    services, caller = request.app[SERVICES], request[CALLER]
+    wallet = await find_wallet(services.pool, caller.user.account_id)
+    units = services.units
+    return accept(
+        {
+            **_profile(caller.user),
+            "email": caller.user.email,
+            "account_id": caller.user.account_id,
+            "quota": 0 if wallet.granted is None else units.remaining(wallet.granted, wallet.used),
+            "used_quota": units.used(wallet.used),
+            "unlimited_quota": wallet.granted is None,
+            "permissions": sorted(caller.permissions),
+        }
+    )
+
+
+async def update_self(request: web.Request) -> web.Response:
+    """PUT /api/user/self: own name and password. A new password ends all other sessions."""
+    services, caller = request.app[SERVICES], request[CALLER]
+    body = await read_body(request, SelfBody)
+    if body.password is None and body.display_name is None:
+        raise invalid("password", "send a new password, or a display_name.")
+    response = accept()
+    if body.password is not None:
+        await _change_password(request, caller, body)
+        if caller.session is not None:
+            await _begin_session(request, response, services, caller.user)
+    if body.display_name is not None:
+        actor = self_actor(request, caller.user)
+        await set_display_name(services.pool, actor, caller.user, body.display_name.strip())
+    return response
+
+
+async def _change_password(request: web.Request, caller: Caller, body: SelfBody) -> None:
+    services = request.app[SERVICES]
+    assert body.password is not None
+    old = body.original_password
+    if old is None:
+        raise invalid("original_password", "is required to set a new password.")
+    check_new_password(body.password, username=caller.user.username, old=old)
+    if await _known(request, caller.user.username, old) is None:
+        message = "original_password: is not your present password."
+        raise Rejected(Problem.WRONG_PASSWORD, message, "original_password")
+    hashed = await services.passwords.hash(body.password)
+    actor = self_actor(request, caller.user)
+    await set_password(services.pool, actor, caller.user.id, hashed, once=False)
+
+
+async def _known(request: web.Request, username: str, password: str) -> User | None:
+    """The user, if the password is right. As slow for a user that there is not."""
+    services = request.app[SERVICES]
+    address = request[ADDRESS].text if ADDRESS in request else ""
+    try:
+        with services.brake.attempt(username, address):
+            found = await find_user(services.pool, username.strip())
+            user, stored = found or (None, None)
+            if not await services.passwords.verify(stored, password):
+                services.brake.failed(username, address)
+                return None
+            services.brake.succeeded(username, address)
+            return user
+    except Braked as braked:
+        seconds = int(braked.retry_after_s) + 1
+        raise Declined(
+            Code.TOO_MANY_ATTEMPTS,
+            f"Too many wrong passwords; try again in {seconds} s.",
+            {"Retry-After": str(seconds)},
+        ) from None
+
+
+async def _begin_session(
+    request: web.Request, response: web.Response, services: Services, user: User
+) -> None:
+    value = await open_session(
+        services.pool,
+        self_actor(request, user),
+        user,
+        services.pepper,
+        user_agent=request.headers.get("User-Agent", ""),
+    )
+    _set_cookie(response, value, _SESSION_S)
+
+
+def _set_cookie(response: web.Response, value: str, max_age_s: int) -> None:
+    response.set_cookie(
+        COOKIE, value, max_age=max_age_s, path="/", secure=True, httponly=True, samesite="Lax"
+    )
+
+
+def _profile(user: User) -> dict[str, Any]:
+    assert user.role in ROLES
+    return {
+        "id": user.id,
+        "username": user.username,
+        "display_name": user.display_name or user.username,
+        "role": user.role,
+        "status": 1 if user.enabled else 2,
+        "group": user.group,
+        "password_change_required": user.password_once,
+    }

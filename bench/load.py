@@ -1,0 +1,137 @@
+"""Load: one request over and over on 64 connections, by wrk, or by the generator below without it.
+
+`python -m bench.load URL SECONDS` is that generator, which the runner starts as its own process.
+Key and body come in the environment (BENCH_KEY, BENCH_BODY), so that no key stands in a command
+line. Knows nothing of the servers that it loads.
+"""
+
+import asyncio
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit
+
+import httptools
+
+CONNECTIONS = 64
+_ROOT = Path(__file__).parents[1]
+_MARK = "RESULT "
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one run of a generator saw. `errors` counts answers other than 2xx and broken calls."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+
+
+def generator() -> str:
+    """Which generator is used: "wrk" or "python"."""
+    return "wrk" if shutil.which("wrk") else "python"
+
+
+def run_load(url: str, key: str, body: Path, seconds: float) -> Load:
+    """Load `url` with the body in the file `body` for `seconds`."""
+    if generator() == "wrk":
+        script = str(Path(__file__).with_name("post.lua"))
+        whole = f"{max(1, round(seconds))}s"
+        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole}", "-s", script, url]
+    else:
+        command = [sys.executable, "-m", "bench.load", url, str(seconds)]
+    environment = os.environ | {"BENCH_KEY": key, "BENCH_BODY": str(body)}
+    done = subprocess.run(
+        command, env=environment, cwd=_ROOT, capture_output=True, text=True, check=False
+    )
+    results = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
+    if done.returncode or not results:
+        raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
+    return Load(**json.loads(results[-1].removeprefix(_MARK)))
+
+
+class _Caller(asyncio.Protocol):
+    """One keep-alive connection, with one call on it at a time."""
+
+    def __init__(self, request: bytes, latencies_s: list[float]) -> None:
+        self._request = request
+        self._latencies_s = latencies_s
+        self._parser = httptools.HttpResponseParser(self)
+        self._started_at = 0.0
+        self.errors = 0
+        self.stopped = False
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self._call()
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        if not 200 <= self._parser.get_status_code() < 300:
+            self.errors += 1
+        self._latencies_s.append(time.perf_counter() - self._started_at)
+        if not self.stopped:
+            # A new parser, and the call from the loop: this callback runs inside the old parser.
+            asyncio.get_running_loop().call_soon(self._call)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
+        if not self.stopped:
+            self.errors += 1
+
+    def _call(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._started_at = time.perf_counter()
+        self.transport.write(self._request)
+
+
+async def _generate(url: str, key: str, body: bytes, seconds: float) -> Load:
+    parts = urlsplit(url)
+    head = (
+        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    latencies_s: list[float] = []
+    loop = asyncio.get_running_loop()
+    callers: list[_Caller] = []
+    started_at = time.perf_counter()
+    for _ in range(CONNECTIONS):
+        _, caller = await loop.create_connection(
+            lambda: _Caller(head.encode() + body, latencies_s),
+            parts.hostname or "127.0.0.1",
+            parts.port or 80,
+        )
+        callers.append(caller)
+    await asyncio.sleep(seconds - (time.perf_counter() - started_at))
+    elapsed_s = time.perf_counter() - started_at
+    for caller in callers:
+        caller.stopped = True
+        caller.transport.abort()
+    ordered = sorted(latencies_s) or [math.inf]
+    p50_ms, p99_ms = (1e3 * ordered[int(len(ordered) * share)] for share in (0.5, 0.99))
+    errors = sum(caller.errors for caller in callers)
+    return Load(len(latencies_s), elapsed_s, p50_ms, p99_ms, errors)
+
+
+def main() -> None:
+    """Run the generator and print its line of JSON."""
+    url, seconds = sys.argv[1:]
+    body = Path(os.environ["BENCH_BODY"]).read_bytes()
+    load = asyncio.run(_generate(url, os.environ["BENCH_KEY"], body, float(seconds)))
+    fields = {name: getattr(load, name) for name in Load.__dataclass_fields__}
+    print(_MARK + json.dumps(fields))
+
+
+if __name__ == "__main__":
+    main()

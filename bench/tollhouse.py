@@ -1,0 +1,114 @@
+"""Tollhouse as its user starts it: `tollhouse run`, ready.json, a key made over the admin API.
+
+Knows nothing of load or of processor time.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.servers import MODEL, Server, StartError, free_port, process, wait_until
+
+# 20 input tokens at $50 and 10 output tokens at $100 a million: $0.002, 1,000 quota units a call.
+UNITS_PER_CALL = 1000
+_GRANT_UNITS = 500_000_000_000  # $1,000,000
+_ROOT = Path(__file__).parents[1]
+AdminCall = Callable[[str, str, dict[str, Any] | None], dict[str, Any]]
+
+_CONFIG = """\
+[gateway]
+listen = "127.0.0.1:%(gateway)d"
+workers = 1
+[admin]
+listen = "127.0.0.1:%(admin)d"
+[[models]]
+name = "%(model)s"
+input_usd_per_mtok = 50
+output_usd_per_mtok = 100
+max_output_tokens = 4096
+[[upstreams]]
+name = "mock"
+dialect = "openai"
+base_url = "http://127.0.0.1:%(mock)d/v1"
+api_key_env = "BENCH_UPSTREAM_KEY"
+models = ["%(model)s"]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tollhouse:
+    """Tollhouse as `tollhouse run` started it, with a capped key for the load."""
+
+    server: Server
+    key: str
+    pids: dict[str, Any]
+    admin: AdminCall
+    token_id: int
+
+    def used_units(self) -> int:
+        """What the ledger has booked on the key."""
+        return int(self.admin("GET", f"/api/token/{self.token_id}", None)["used_quota"])
+
+
+@contextlib.contextmanager
+def tollhouse(directory: Path, mock: Server) -> Iterator[Tollhouse]:
+    """`tollhouse run` on a new state directory, with one worker and the mock as its upstream."""
+    state = directory / "state"
+    ports = {"gateway": free_port(), "admin": free_port(), "mock": mock.port}
+    config = directory / "config.toml"
+    config.write_text(_CONFIG % (ports | {"model": MODEL}))
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TOLLHOUSE_")}
+    environment |= {
+        "TOLLHOUSE_STATE": str(state),
+        "TOLLHOUSE_CONFIG": str(config),
+        "BENCH_UPSTREAM_KEY": "sk-bench-upstream",
+    }
+    log = directory / "tollhouse.log"
+    command = [sys.executable, "-m", "gateway.cli", "run"]
+    with process(command, log, cwd=_ROOT, env=environment) as child:
+        ready_file = state / "ready.json"
+        wait_until(ready_file.exists, child, log, "tollhouse run")
+        ready = json.loads(ready_file.read_text())
+        admin = _admin_calls(ready)
+        token = admin(
+            "POST",
+            "/api/token/",
+            {
+                "name": "bench",
+                "unlimited_quota": False,
+                "remain_quota": _GRANT_UNITS,
+                "allow_ips": "127.0.0.0/8",
+                "model_limits_enabled": True,
+                "model_limits": json.dumps([MODEL]),
+            },
+        )
+        server = Server(ready["gateway_url"], child.pid)
+        yield Tollhouse(server, token["key"], ready["pids"], admin, token["id"])
+
+
+def _admin_calls(ready: dict[str, Any]) -> AdminCall:
+    def call(method: str, path: str, fields: dict[str, Any] | None) -> dict[str, Any]:
+        headers = {
+            "Authorization": f"Bearer {ready['access_token']}",
+            "New-Api-User": str(ready["user_id"]),
+            "Content-Type": "application/json",
+        }
+        body = None if fields is None else json.dumps(fields).encode()
+        url = ready["admin_url"] + path
+        request = urllib.request.Request(url, body, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                data: dict[str, Any] = json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            text = f"{method} {url} answered {error.code}: {error.read().decode()}"
+            raise StartError(text) from error
+        return data
+
+    return call

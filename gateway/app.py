@@ -1,0 +1,316 @@
+"""The composition root of a gateway worker: what it is made of, the chain of checks, and its life.
+
+`CHAINS` below is the whole way of a request; its order is the specification, and nothing else adds a link.
+"""
+
+import asyncio
+import contextlib
+import functools
+import time
+from collections.abc import AsyncIterator
+
+import asyncpg
+from aiohttp import web
+
+from gateway import __version__
+from gateway.catalog_source import build_catalog
+from gateway.config import Config, Loaded
+from gateway.domain.catalog import Catalog, Upstream
+from gateway.domain.network import Blocks
+from gateway.listen import url_of
+from gateway.relay.call import Call, Target, Terms
+from gateway.relay.chain import (
+    Link,
+    agree_terms,
+    authenticate,
+    identify_route,
+    read_body,
+    read_the_ask,
+    require_live,
+    require_model,
+    require_network,
+)
+from gateway.relay.forward import Forwarder
+from gateway.relay.handler import Handler
+from gateway.relay.housekeeping import Housekeeping
+from gateway.relay.models import answer_models
+from gateway.relay.posting import Poster
+from gateway.relay.record import AccessLog, Counters, ledger_constant, log_constant
+from gateway.relay.reservation import Reservations
+from gateway.relay.settlements import Settlements
+from gateway.relay.upstream import UpstreamPool
+from gateway.store.books import Reservation
+from gateway.store.bootstrap import register_groups
+from gateway.store.catalog import read_generation, read_group_ids
+from gateway.store.keys import KeyStore
+from gateway.store.ledger import LedgerStore
+from gateway.store.pipeline import Pipeline
+from gateway.store.postgres import open_pool
+from gateway.store.quota import QuotaStore
+from gateway.store.token_cache import TokenCache
+from gateway.store.valkey import open_valkey
+
+
+class Gateway:
+    """A worker's objects, wired. Made by `open_gateway`."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        pepper: bytes,
+        pool: asyncpg.Pool,
+        quota: QuotaStore,
+        ledger: LedgerStore,
+        catalog: Catalog,
+        log: AccessLog,
+    ) -> None:
+        config = loaded.config
+        self.config = config
+        self.catalog = catalog
+        self.quota = quota
+        self.log = log
+        self.counters = Counters()
+        self.accepting = True
+        self._loaded = loaded
+        self._pool = pool
+        self._pools: dict[str, UpstreamPool] = {}
+        self.keys = KeyStore(pool, lambda: self.catalog)
+        self.tokens = TokenCache(
+            self.keys.find, pepper, fresh_s=config.keys.cache_s, size=config.keys.cache_size
+        )
+        self.poster = Poster(ledger, quota, interval_s=config.quota.post_interval_s)
+        self.settlements = Settlements(quota, self.poster, log, self.counters)
+        self.forwarder = Forwarder(self.settlements.finish)
+        reservations = Reservations(
+            quota,
+            self.keys,
+            renew_terms=self._terms,
+            renew_catalog=self.renew_catalog,
+            release=self.settlements.release,
+            allow_on_loss=config.quota.on_store_loss == "allow",
+        )
+        known_caller: tuple[Link, ...] = (
+            authenticate(self.tokens),                                # key → token
+            require_live,                                             # state, expiry, owner
+            require_network(Blocks.of(config.gateway.trusted_proxies)),  # deny before allow
+        )  # fmt: skip
+        self.handler = Handler(
+            identify=identify_route(self.public_url),                 # path → dialect and route
+            chains={
+                "forward": (
+                    *known_caller,
+                    read_body(config.gateway.max_body_bytes),         # size, encoding
+                    read_the_ask,                                     # model, stream, maximum, n
+                    require_model,                                    # token's list, group, upstreams
+                    agree_terms(self._agreed_terms),                  # price, hold
+                    reservations.reserve,                             # money, rates, concurrency: one atomic call
+                ),
+                "models": known_caller,
+            },
+            endings={"forward": self.forwarder.forward, "models": answer_models},
+            pages={"/healthz": self._health, "/readyz": self._readiness},
+            tokens=self.tokens,
+            settlements=self.settlements,
+            log=log,
+            counters=self.counters,
+            exhausted_status=config.quota.exhausted_status,
+            prepare=self._prepare,
+        )  # fmt: skip
+
+    def public_url(self) -> str:
+        """The origin that callers are told to use."""
+        return self.config.gateway.public_url.rstrip("/") or url_of(self.config.gateway.listen)
+
+    async def renew_catalog(self) -> None:
+        """Build the catalog of the present generation. Raises `StoreUnavailable`."""
+        self.catalog = await read_catalog(self._pool, self._loaded)
+        self.tokens.clear()
+
+    def live_reservations(self) -> dict[int, list[Reservation]]:
+        """What this worker holds in the quota store, by account, for announcements."""
+        held: dict[int, list[Reservation]] = {}
+        for call in self.forwarder.live_calls():
+            token = call.entry.token
+            held.setdefault(token.account_id, []).append(
+                Reservation(
+                    call.request_id.decode(),
+                    token.scope_ids,
+                    call.hold.amount_nusd,
+                    call.hold.tokens,
+                    int(call.started_at * 1000),
+                    call.detail,
+                )
+            )
+        return held
+
+    def drop_token(self, token_id: int) -> None:
+        """A token was edited."""
+        self.tokens.drop(token_id)
+
+    def close(self) -> None:
+        """Close idle connections to upstreams."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def _prepare(self, call: Call) -> None:
+        call.catalog = self.catalog
+
+    def _agreed_terms(self, call: Call) -> Terms:
+        """The terms of a token and model: made once, kept with the token, made anew when something under them changed."""
+        terms: Terms | None = call.entry.terms.get(call.ask.model)
+        if (
+            terms is not None
+            and terms.catalog is call.catalog
+            and not self.quota.stale(terms.prepared)
+        ):
+            return terms
+        return self._terms(call, None)
+
+    def _terms(self, call: Call, now_ms: int | None) -> Terms:
+        token, name, catalog = call.entry.token, call.ask.model, call.catalog
+        ids = (token.account_id, token.id, token.user_id)
+        terms = Terms(
+            catalog=catalog,
+            model=catalog.model(name),
+            ratio_ppm=token.group.ratio_ppm,
+            capped=token.capped,
+            targets=tuple(
+                Target(upstream, self._pool_of(upstream), upstream.model_name(name) or name)
+                for upstream in catalog.candidates(token.group, name)
+            ),
+            prepared=self.quota.prepare(token, name, catalog.generation, now_ms=now_ms),
+            ledger_constant=ledger_constant(*ids, token.group.id, name),
+            log_constant=log_constant(*ids, token.group.name, name),
+        )
+        call.entry.terms[name] = terms
+        return terms
+
+    def _pool_of(self, upstream: Upstream) -> UpstreamPool:
+        pool = self._pools.get(upstream.name)
+        if pool is None or pool.upstream != upstream:
+            pool = self._pools[upstream.name] = UpstreamPool(upstream, time.monotonic)
+        return pool
+
+    def _health(self) -> tuple[int, dict[str, object]]:
+        """The process is alive."""
+        return 200, {"status": "ok", "version": __version__}
+
+    def _readiness(self) -> tuple[int, dict[str, object]]:
+        """Whether a load balancer should send calls here."""
+        if not self.accepting:
+            return 503, {"status": "draining"}
+        if not self.quota.connected:
+            return 503, {"status": "quota store unavailable"}
+        return 200, {"status": "ready"}
+
+
+async def read_catalog(pool: asyncpg.Pool, loaded: Loaded) -> Catalog:
+    """The catalog as configuration and database have it now. Raises `StoreUnavailable`."""
+    generation = await read_generation(pool)
+    return build_catalog(loaded, await read_group_ids(pool), generation)
+
+
+@contextlib.asynccontextmanager
+async def open_gateway(loaded: Loaded, *, pepper: bytes) -> AsyncIterator[Gateway]:
+    """A worker with its stores open and its tasks running; each is closed in reverse order.
+
+    Raises `StoreUnavailable` when a store cannot be reached.
+    """
+    config = loaded.config
+    dsn = config.postgres.dsn.get_secret_value()
+    url = config.redis.url.get_secret_value()
+    timeout_s = config.postgres.statement_timeout_s
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await open_pool(dsn, size=config.postgres.pool_size, statement_timeout_s=timeout_s)
+        stack.push_async_callback(pool.close)
+        await register_groups(pool, config.groups)
+        catalog = await read_catalog(pool, loaded)
+        pipeline = await stack.enter_async_context(
+            Pipeline(url, operation_timeout_s=config.redis.operation_timeout_s)
+        )
+        quota = QuotaStore(
+            pipeline,
+            lease_s=config.quota.lease_s,
+            sweep_s=config.quota.sweep_s,
+            pause_s=config.quota.pause_s,
+        )
+        await quota.start(generation=catalog.generation)
+        ledger = LedgerStore(dsn, statement_timeout_s=timeout_s)
+        stack.push_async_callback(ledger.close)
+        log = AccessLog(config.log.access)
+        stack.callback(log.close)
+        gateway = Gateway(
+            loaded,
+            pepper=pepper,
+            pool=pool,
+            quota=quota,
+            ledger=ledger,
+            catalog=catalog,
+            log=log,
+        )
+        stack.callback(gateway.close)
+        valkey = await stack.enter_async_context(open_valkey(url))
+        await stack.enter_async_context(_tasks(gateway))
+        await stack.enter_async_context(
+            valkey.listen(gateway.drop_token, lambda _: gateway.tokens.clear(), gateway.tokens.clear)
+        )
+        yield gateway
+
+
+@contextlib.asynccontextmanager
+async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
+    """The worker's own tasks. One that fails takes the worker down with its traceback, never silently."""
+    config = gateway.config
+    housekeeping = Housekeeping(
+        gateway.quota,
+        gateway.poster,
+        live=gateway.live_reservations,
+        generation=lambda: gateway.catalog.generation,
+        lease_s=config.quota.lease_s,
+        sweep_s=config.quota.sweep_s,
+    )
+    async with asyncio.TaskGroup() as group:
+        posting = group.create_task(gateway.poster.run(), name="posting")
+        endless = [
+            group.create_task(housekeeping.run(), name="housekeeping"),
+            group.create_task(gateway.forwarder.watch(), name="deadlines"),
+            group.create_task(_flush_log(gateway.log), name="access log"),
+        ]
+        try:
+            yield
+        finally:
+            # Detached calls may still settle while the last charges are posted.
+            await gateway.forwarder.settle_detached()
+            gateway.poster.close()
+            await asyncio.wait({posting})
+            for task in endless:
+                task.cancel()
+
+
+async def _flush_log(log: AccessLog) -> None:
+    while True:
+        await asyncio.sleep(0.1)
+        log.flush()
+
+
+def build_server(gateway: Gateway) -> web.Server:
+    """aiohttp's low-level server around the handler: no router, no middleware, no response objects."""
+    config: Config = gateway.config
+    return web.Server(
+        gateway.handler.handle,  # type: ignore[arg-type] -- a coroutine function, as Server awaits it
+        request_factory=functools.partial(_request, config.gateway.max_body_bytes),
+        handler_cancellation=True,
+        access_log=None,
+        keepalive_timeout=config.gateway.keepalive_timeout_s,
+        auto_decompress=False,
+        lingering_time=2.0,
+    )
+
+
+def _request(max_body_bytes: int, message: object, payload: object, protocol: object, writer: object, task: object) -> web.BaseRequest:
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, asyncio.get_running_loop(),  # type: ignore[arg-type]
+        client_max_size=max_body_bytes,
+    )  # fmt: skip
+

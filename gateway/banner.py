@@ -1,0 +1,75 @@
+"""What `tollhouse run` prints when everything answers: where things are, and commands that work. Pure."""
+
+import json
+from pathlib import Path
+
+from gateway.config import Loaded
+
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+
+
+def banner(
+    *,
+    version: str,
+    gateway_url: str,
+    admin_url: str,
+    workers: int,
+    loaded: Loaded,
+    demo: bool,
+    key: object,
+    password: str | None,
+    state: Path,
+    color: bool,
+) -> str:
+    """The text. `key` and `password` are None where they are not known (any more)."""
+    base_url = f"{gateway_url}/v1"
+    lines = [
+        "",
+        _bold(f"Tollhouse {version} is ready.", color=color),
+        "",
+        f"  Base URL    {base_url}   ({workers} worker{'s' * (workers > 1)})",
+        f"  Admin API   {admin_url}",
+        f"  Key         {key or 'made earlier and shown once; POST /api/token/ makes another'}",
+    ]
+    if password is not None:
+        lines.append(
+            f"  Sign-in     admin / {password}   (one-time; `tollhouse user password admin` makes a new one)"
+        )
+    lines.append(f"  State       {state}")
+    lines += [f"  Notice      {notice}" for notice in loaded.notices]
+    if demo:
+        lines.append(
+            "  Upstream    the demo: no provider is configured. Set OPENAI_API_KEY, or [[upstreams]] in config.toml."
+        )
+    if key is not None:
+        lines += ["", "Try it:", "", *_examples(base_url, str(key), _model(loaded, demo=demo))]
+    lines += ["", "Ctrl-C stops everything in order.", ""]
+    return "\n".join(lines)
+
+
+def _examples(base_url: str, key: str, model: str) -> list[str]:
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hello"}]})
+    script = (
+        f"import json,urllib.request as u; "
+        f'r=u.Request("{base_url}/chat/completions",{json.dumps(body)}.encode(),'
+        f'{{"Authorization":"Bearer {key}","Content-Type":"application/json"}}); '
+        f'print(json.load(u.urlopen(r))["choices"][0]["message"]["content"])'
+    )
+    return [
+        f"curl {base_url}/chat/completions -H 'Authorization: Bearer {key}' "
+        f"-H 'Content-Type: application/json' -d '{body}'",
+        "",
+        f"python3 -c '{script}'",
+    ]
+
+
+def _model(loaded: Loaded, *, demo: bool) -> str:
+    if demo:
+        return "demo"
+    named = [model.name for model in loaded.config.models]
+    named += [n for u in loaded.config.upstreams for n in u.models if not n.endswith("*")]
+    return named[0] if named else "gpt-5.4-mini"
+
+
+def _bold(text: str, *, color: bool) -> str:
+    return f"{_BOLD}{text}{_PLAIN}" if color else text

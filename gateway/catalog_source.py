@@ -1,0 +1,255 @@
+"""Builds the catalog from the configuration and, where it names no price, from the price book.
+
+Must not know stores: the ids of groups and the generation are handed in.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from gateway.config import GroupSettings, LimitSettings, Loaded, ModelSettings, UpstreamSettings
+from gateway.domain.catalog import PPM, Catalog, Group, Model, Price, Upstream, nusd
+from gateway.domain.limits import Limit, Metric
+from gateway.domain.network import Blocks
+
+DEFAULT_GROUP = "default"
+DEMO_UPSTREAM = "demo"
+
+_CONFIGURED_PRICE = 1  # Price.version; the price book's numbers begin at 1000
+_LONGEST_NAME = 256  # of a model that the price book is asked for: matching costs time
+_REMEMBERED_NAMES = 4096
+
+# Dear, and short, so that a few hundred calls show a $1 key running out.
+_DEMO_MODELS = {
+    model.name: model
+    for model in (
+        Model(
+            "demo",
+            Price(nusd(Decimal(10)), nusd(Decimal(100)), nusd(Decimal(10)), nusd(Decimal(10))),
+            max_output_tokens=1024,
+            default_output_tokens=1024,
+        ),
+        Model(
+            "demo-embedding",
+            Price(nusd(Decimal(10)), 0, nusd(Decimal(10)), nusd(Decimal(10))),
+        ),
+    )
+}
+
+
+def build_catalog(
+    loaded: Loaded,
+    group_ids: Mapping[str, int],
+    generation: int = 1,
+    *,
+    on: date | None = None,
+) -> Catalog:
+    """The catalog of a configuration.
+
+    `group_ids` has the id of each configured group and of "default", which exists in any case.
+    Prices of the price book are those of the day `on`, today (UTC) unless given.
+    """
+    config = loaded.config
+    upstreams = tuple(
+        _upstream(settings, loaded.upstream_keys[settings.name]) for settings in config.upstreams
+    )
+    groups = {DEFAULT_GROUP: GroupSettings(), **config.groups}
+    return Catalog(
+        generation=generation,
+        models=MappingProxyType(_models(config.models, upstreams, on or datetime.now(UTC).date())),
+        groups=MappingProxyType(
+            {
+                group_ids[name]: _group(group_ids[name], name, settings)
+                for name, settings in groups.items()
+            }
+        ),
+        upstreams=upstreams,
+    )
+
+
+class _WithBook(Mapping[str, Model]):
+    """The listed models and, by lookup only, whatever else the price book knows.
+
+    Providers accept more names than anybody lists: `claude-haiku-4-5` is also
+    `claude-haiku-4-5-20251001`, and next month's snapshot has the same price.
+    """
+
+    def __init__(self, listed: Mapping[str, Model], find: Callable[[str], Model | None]) -> None:
+        self._listed = listed
+        self._find = lru_cache(maxsize=_REMEMBERED_NAMES)(find)
+
+    def __getitem__(self, name: str) -> Model:
+        model = self._listed.get(name)
+        if model is None and len(name) <= _LONGEST_NAME:
+            model = self._find(name)
+        if model is None:
+            raise KeyError(name)
+        return model
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._listed)
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+
+def _models(
+    settings: Iterable[ModelSettings], upstreams: tuple[Upstream, ...], on: date
+) -> Mapping[str, Model]:
+    listed = {model.name: _model(model) for model in settings}
+    if any(upstream.name == DEMO_UPSTREAM for upstream in upstreams):
+        listed = {**_DEMO_MODELS, **listed}
+    served = [name for upstream in upstreams for name in upstream.models]
+    named = {*listed, *(name for name in served if not name.endswith("*"))}
+    unpriced = [name for name in named if name not in listed or listed[name].price is None]
+    if not unpriced and not any(name.endswith("*") for name in served):
+        return listed
+    return _with_book(listed, unpriced, upstreams, on)
+
+
+def _with_book(
+    listed: dict[str, Model], unpriced: Iterable[str], upstreams: tuple[Upstream, ...], on: date
+) -> Mapping[str, Model]:
+    from gateway.pricebook import PriceBook  # noqa: PLC0415  (see there what it costs)
+
+    books = [(upstream, PriceBook.of(upstream.base_url.geturl(), on)) for upstream in upstreams]
+
+    def find(name: str) -> Model | None:
+        """The model at the dearest of the upstreams that serve it; None if one has no price."""
+        found = [
+            book.find(theirs)
+            for upstream, book in books
+            if (theirs := upstream.model_name(name)) is not None
+        ]
+        known = [model for model in found if model is not None]
+        return _dearest(name, known) if known and len(known) == len(found) else None
+
+    offered = {
+        name
+        for upstream, book in books
+        for name in book.names()
+        if upstream.model_name(name) is not None and name not in listed
+    }
+    for name in sorted({*unpriced, *offered}):
+        if (model := find(name)) is not None:
+            listed[name] = _completed(listed.get(name), model)
+    return _WithBook(listed, find)
+
+
+def _dearest(name: str, models: list[Model]) -> Model:
+    prices = [model.price for model in models if model.price is not None]
+    windows = [model.max_input_tokens for model in models if model.max_input_tokens is not None]
+    price = Price(
+        input_nusd=max(price.input_nusd for price in prices),
+        output_nusd=max(price.output_nusd for price in prices),
+        cached_input_nusd=max(price.cached_input_nusd for price in prices),
+        cache_write_nusd=max(price.cache_write_nusd for price in prices),
+        request_nusd=max(price.request_nusd for price in prices),
+        version=prices[0].version,
+    )
+    return Model(
+        name, price, max_input_tokens=max(windows) if len(windows) == len(models) else None
+    )
+
+
+def _completed(configured: Model | None, model: Model) -> Model:
+    """What the configuration says of a model, with the book's price."""
+    if configured is None:
+        return model
+    return dataclasses.replace(
+        configured,
+        price=model.price,
+        max_input_tokens=configured.max_input_tokens or model.max_input_tokens,
+    )
+
+
+def _model(settings: ModelSettings) -> Model:
+    return Model(
+        name=settings.name,
+        price=_price(settings),
+        max_output_tokens=settings.max_output_tokens,
+        default_output_tokens=settings.default_output_tokens,
+        max_input_tokens=settings.max_input_tokens,
+        max_output_field=settings.max_output_field,
+        bytes_per_token=settings.bytes_per_token,
+    )
+
+
+def _price(settings: ModelSettings) -> Price | None:
+    input_usd, output_usd = settings.input_usd_per_mtok, settings.output_usd_per_mtok
+    if input_usd is None or output_usd is None:
+        return None
+    return Price(
+        input_nusd=nusd(input_usd),
+        output_nusd=nusd(output_usd),
+        cached_input_nusd=nusd(_or(settings.cached_input_usd_per_mtok, input_usd)),
+        cache_write_nusd=nusd(_or(settings.cache_write_usd_per_mtok, input_usd)),
+        request_nusd=nusd(settings.request_usd),
+        version=_CONFIGURED_PRICE,
+    )
+
+
+def _or(value: Decimal | None, default: Decimal) -> Decimal:
+    return default if value is None else value
+
+
+def _upstream(settings: UpstreamSettings, api_key: str) -> Upstream:
+    models = settings.models
+    return Upstream(
+        name=settings.name,
+        dialect=settings.dialect,
+        base_url=urlsplit(settings.base_url),
+        api_key=api_key,
+        models=MappingProxyType(
+            dict(models) if isinstance(models, dict) else {name: name for name in models}
+        ),
+        weight=settings.weight,
+        priority=settings.priority,
+        connect_timeout_s=settings.connect_timeout_s,
+        first_byte_timeout_s=settings.first_byte_timeout_s,
+        idle_timeout_s=settings.idle_timeout_s,
+        ca_file=settings.ca_file,
+        total_timeout_s=settings.total_timeout_s,
+        on_disconnect=settings.on_disconnect,
+    )
+
+
+def _group(group_id: int, name: str, settings: GroupSettings) -> Group:
+    defaults = settings.token_defaults
+    return Group(
+        id=group_id,
+        name=name,
+        models=_names(settings.models),
+        upstreams=_names(settings.upstreams),
+        ratio_ppm=int((settings.ratio * PPM).to_integral_value(ROUND_CEILING)),
+        limits=_limits(settings.limits),
+        max_concurrency=settings.max_concurrency,
+        token_limits=_limits(defaults.limits),
+        token_max_concurrency=defaults.max_concurrency,
+        token_models=None if defaults.models is None else _names(defaults.models),
+        token_allow=Blocks.of(defaults.allow_ips),
+        token_deny=Blocks.of(defaults.deny_ips),
+    )
+
+
+def _names(names: tuple[str, ...]) -> frozenset[str] | None:
+    """None where `*` is among them: all."""
+    return None if "*" in names else frozenset(names)
+
+
+def _limits(limits: tuple[LimitSettings, ...]) -> tuple[Limit, ...]:
+    return tuple(
+        Limit(
+            metric=Metric(settings.metric),
+            window=settings.window,
+            limit=nusd(settings.limit) if settings.metric == "usd" else int(settings.limit),
+            mode=settings.mode,
+            models=None if settings.models is None else _names(settings.models),
+            time_zone=settings.time_zone,
+        )
+        for settings in limits
+    )

@@ -1,0 +1,163 @@
+"""A child process of the supervisor: started, waited for until it is ready, kept alive, stopped."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+READY_DESCRIPTOR = "TOLLHOUSE_READY_FD"
+_READY_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 150.0
+_FIRST_BACKOFF_S = 0.2
+_LAST_BACKOFF_S = 10.0
+_LIVED_S = 30.0
+_PR_SET_PDEATHSIG = 1
+
+
+class ChildError(Exception):
+    """A child did not start. The message holds the end of what it wrote."""
+
+
+def tell_ready(text: str = "ready") -> None:
+    """Called by a child once it serves: one line to the descriptor that the supervisor waits on, if there is one."""
+    descriptor = os.environ.pop(READY_DESCRIPTOR, None)
+    if descriptor is not None:
+        os.write(int(descriptor), text.encode() + b"\n")
+        os.close(int(descriptor))
+
+
+class Child:
+    """One process. Its output goes to `log`; it lives in a session of its own and dies with the supervisor."""
+
+    living: ClassVar[set["Child"]] = set()
+
+    def __init__(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path
+    ) -> None:
+        self.name = name
+        self.command = list(command)
+        self._environment = environment
+        self._log = log
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id while it lives."""
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> str:
+        """Start and wait until it tells that it is ready; answers what it told. Raises `ChildError`."""
+        read_end, write_end = os.pipe()
+        environment = {**self._environment, READY_DESCRIPTOR: str(write_end)}
+        try:
+            with self._log.open("ab") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self.command,
+                    env=environment,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(write_end,),
+                    start_new_session=True,
+                    preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 -- we are single-threaded
+                )
+        finally:
+            os.close(write_end)
+        Child.living.add(self)
+        told = await _read_line(read_end)
+        if not told:
+            status = await self._end()
+            raise ChildError(
+                f"{self.name} did not start (exit status {status}). The end of {self._log}:\n{self._tail()}"
+            )
+        return told
+
+    async def keep_alive(self) -> None:
+        """Start the process again whenever it ends, with backoff, until `stop`."""
+        backoff_s = _FIRST_BACKOFF_S
+        clock = asyncio.get_running_loop().time
+        while True:
+            assert self._process is not None
+            began = clock()
+            status = await self._process.wait()
+            Child.living.discard(self)
+            if self._stopping:
+                return
+            backoff_s = _FIRST_BACKOFF_S if clock() - began > _LIVED_S else backoff_s
+            print(
+                f"  {self.name} ended with status {status}; starting it again in {backoff_s:g} s",
+                file=sys.stderr,
+            )
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(2 * backoff_s, _LAST_BACKOFF_S)
+            try:
+                await self.start()
+            except ChildError as error:
+                print(f"  {error}", file=sys.stderr)
+
+    async def stop(self) -> None:
+        """Ask the process to end (SIGTERM), and after its drain time make it."""
+        self._stopping = True
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
+                await self._process.wait()
+        except TimeoutError:
+            self.kill()
+            await self._process.wait()
+        Child.living.discard(self)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    async def _end(self) -> int:
+        assert self._process is not None
+        self.kill()
+        status = await self._process.wait()
+        Child.living.discard(self)
+        return status
+
+    def _tail(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-20:])
+
+
+async def _read_line(descriptor: int) -> str:
+    """The line that a child writes when it is ready; empty when it ends or dawdles."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    pipe = os.fdopen(descriptor, "rb")
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    try:
+        async with asyncio.timeout(_READY_TIMEOUT_S):
+            return (await reader.readline()).decode().strip()
+    except TimeoutError:
+        return ""
+    finally:
+        transport.close()
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    """What the child does before it becomes the program: ask for SIGTERM when the supervisor dies (Linux)."""
+    if sys.platform != "linux":
+        return lambda: None
+    prctl = ctypes.CDLL(None).prctl
+
+    def before_exec() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return before_exec

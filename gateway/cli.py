@@ -1,0 +1,155 @@
+"""`tollhouse`: the one command. Starts processes, and does locally what an operator needs a shell for."""
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import orjson
+
+from gateway import __main__ as gateway_process
+from gateway import __version__
+from gateway.config import ConfigError, Loaded, load
+from gateway.domain.errors import StoreUnavailable
+from gateway.embedded.errors import EmbeddedError
+from gateway.embedded.state import StateDirectory, default_path
+from gateway.store.bootstrap import UnknownUser, new_one_time_password
+from gateway.store.postgres import SchemaError, apply_schema, open_pool
+from gateway.supervisor import Supervisor
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; answers the exit status: 0 done, 1 could not be done, 2 wrong use or configuration."""
+    parser = _parser()
+    given, rest = parser.parse_known_args(arguments)
+    if rest and given.command not in {"gateway", "admin"}:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        return _COMMANDS[given.command](given, rest)
+    except ConfigError as error:
+        print(f"tollhouse: {error}", file=sys.stderr)
+        return 2
+    except (EmbeddedError, SchemaError, StoreUnavailable, UnknownUser) as error:
+        print(f"tollhouse: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tollhouse", description="A self-hosted gateway for LLM APIs.")
+    parser.add_argument("--version", action="version", version=f"tollhouse {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="everything on this machine: stores, workers, admin app")
+    _add_config(run)
+    commands.add_parser("gateway", help="one gateway worker (as replicas run it)", add_help=False)
+    commands.add_parser("admin", help="the admin app alone", add_help=False)
+    _add_config(commands.add_parser("check-config", help="read the configuration, name every problem"))
+    _add_config(commands.add_parser("migrate", help="make the tables on an empty database"))
+    user = commands.add_parser("user", help="people")
+    of_user = user.add_subparsers(dest="action", required=True, metavar="ACTION")
+    password = of_user.add_parser("password", help="make a new one-time password")
+    password.add_argument("username")
+    _add_config(password)
+    reset = commands.add_parser("reset", help="delete the state directory of `tollhouse run`, after asking")
+    reset.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="instead of TOLLHOUSE_CONFIG or ./config.toml")
+
+
+def _run(given: argparse.Namespace, _: list[str]) -> int:
+    return asyncio.run(Supervisor(os.environ, given.config).run())
+
+
+def _gateway(_: argparse.Namespace, rest: list[str]) -> int:
+    return gateway_process.main(rest)
+
+
+def _admin(_: argparse.Namespace, rest: list[str]) -> int:
+    # A process of its own: nothing of the admin app is imported here.
+    os.execv(sys.executable, [sys.executable, "-m", "admin_api", *rest])  # noqa: S606
+
+
+def _check_config(given: argparse.Namespace, _: list[str]) -> int:
+    loaded = load(os.environ, given.config)
+    for notice in loaded.notices:
+        print(notice)
+    names = ", ".join(upstream.name for upstream in loaded.config.upstreams) or "none (the demo would run)"
+    print(f"{loaded.path or 'defaults and environment'}: good. Upstreams: {names}.")
+    return 0
+
+
+def _migrate(given: argparse.Namespace, _: list[str]) -> int:
+    asyncio.run(apply_schema(_dsn(load(os.environ, given.config))))
+    print("The database has the tables of this version.")
+    return 0
+
+
+def _user_password(given: argparse.Namespace, _: list[str]) -> int:
+    dsn = _dsn(load(os.environ, given.config))
+
+    async def make() -> str:
+        pool = await open_pool(dsn, size=1, statement_timeout_s=10)
+        try:
+            return await new_one_time_password(pool, given.username)
+        finally:
+            await pool.close()
+
+    print(f"One-time password of {given.username}: {asyncio.run(make())}")
+    return 0
+
+
+def _reset(given: argparse.Namespace, _: list[str]) -> int:
+    path = _state_path(os.environ)
+    if not path.exists():
+        print(f"{path} does not exist: nothing to delete.")
+        return 0
+    state = StateDirectory.open(path)  # refuses while it is in use
+    try:
+        if not given.yes:
+            print(f"This deletes {path}: all keys, accounts and the ledger in it. Type 'reset' to go on: ", end="")
+            if input().strip() != "reset":
+                print("Nothing was deleted.")
+                return 1
+    finally:
+        state.close()
+    shutil.rmtree(path)
+    print(f"{path} is deleted.")
+    return 0
+
+
+def _state_path(environment: Mapping[str, str]) -> Path:
+    given = environment.get("TOLLHOUSE_STATE")
+    return Path(given) if given else default_path()
+
+
+def _dsn(loaded: Loaded) -> str:
+    """The configured database, else the one of the `tollhouse run` that is up."""
+    dsn = loaded.config.postgres.dsn.get_secret_value()
+    if dsn:
+        return dsn
+    ready = _state_path(os.environ) / "ready.json"
+    try:
+        return str(orjson.loads(ready.read_bytes())["database_url"])
+    except OSError:
+        raise ConfigError(
+            [f"postgres.dsn is not set and no `tollhouse run` is up ({ready} cannot be read)"]
+        ) from None
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
+    "run": _run,
+    "gateway": _gateway,
+    "admin": _admin,
+    "check-config": _check_config,
+    "migrate": _migrate,
+    "user": _user_password,
+    "reset": _reset,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Pure decisions: no I/O, no clock, no framework. Imports the standard library, msgspec and itself."""

@@ -1,0 +1,200 @@
+"""The ask: what we read of a request body, and the few members that we may change in it.
+
+Everything else of a body stays the bytes that the caller sent. Decoders take the last of members that occur twice,
+upstreams may take the first; so a member that a check relies on must occur exactly once.
+"""
+
+import json
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.domain.errors import Reason, Refusal
+
+_LARGEST_COUNT = 2**31
+_ABSENT = msgspec.Raw(b"")
+
+
+class _Members(msgspec.Struct):
+    """The members of a body that decide about the call. Unknown ones are skipped unparsed."""
+
+    model: str
+    stream: bool | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    max_output_tokens: int | None = None
+    n: int | None = None
+    best_of: int | None = None
+    background: bool | None = None
+    stream_options: msgspec.Raw = _ABSENT
+    previous_response_id: msgspec.Raw = _ABSENT
+    conversation: msgspec.Raw = _ABSENT
+    prompt: msgspec.Raw = _ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a route's body is read: which members bound the output, and what may be written.
+
+    `usage_option` says that `stream_options.include_usage` asks for usage in a stream; `opaque` names members that
+    stand for input which is not in the body.
+    """
+
+    max_fields: tuple[str, ...] = ()
+    usage_option: bool = False
+    opaque: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Ask:
+    """What a body asks for. `max_output_tokens` is the caller's own bound for one choice, if any."""
+
+    model: str
+    stream: bool
+    max_output_tokens: int | None
+    max_field: str | None
+    choices: int
+    wants_usage: bool
+    opaque: bool
+    background: bool
+    size_bytes: int
+
+
+_decode = msgspec.json.Decoder(_Members).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_CHECKED = tuple(f'"{name}"'.encode() for name in _Members.__struct_fields__)
+# A member's name may be written with escapes ("\u006dodel"). Encoders never escape ASCII letters, so the sight of one
+# is reason enough to look closely.
+_ESCAPED_LETTERS = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")
+
+
+def read_ask(body: bytes, form: Form) -> Ask | Refusal:
+    """The ask in `body`, or the refusal that names the member at fault."""
+    try:
+        members = _decode(body)
+    except msgspec.ValidationError as error:
+        return _invalid(str(error), _field_of(str(error)))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _invalid(f"The body is not JSON: {error}", None)
+    except RecursionError:
+        return _invalid("The body is nested too deeply.", None)
+    top = _decode_members(body)
+    if not _adds_up(body, top) and _may_repeat(body) and (twice := _repeated(body)) is not None:
+        return _invalid(f"{twice!r} occurs twice in the body; send it once.", twice)
+    return _ask(members, form, len(body))
+
+
+def _ask(members: _Members, form: Form, size_bytes: int) -> Ask | Refusal:
+    if not members.model:
+        return _invalid("'model' is empty; name a model. GET /v1/models lists them.", "model")
+    largest, max_field = None, None
+    for name in form.max_fields:
+        value = getattr(members, name)
+        if value is None:
+            continue
+        if not 0 < value < _LARGEST_COUNT:
+            return _invalid(f"{name!r} must be a whole number from 1 to {_LARGEST_COUNT - 1}.", name)
+        # Where both old and new field are given, the upstream may obey either: the larger bounds the cost.
+        if largest is None or value > largest:
+            largest, max_field = value, name
+    choices = 1
+    for name in ("n", "best_of"):
+        value = getattr(members, name)
+        if value is not None:
+            if not 0 < value <= 128:  # noqa: PLR2004 -- OpenAI's own maximum
+                return _invalid(f"{name!r} must be a whole number from 1 to 128.", name)
+            choices = max(choices, value)
+    wants_usage = False
+    if bytes(members.stream_options):
+        try:
+            options = msgspec.json.decode(members.stream_options)
+        except (msgspec.DecodeError, RecursionError):
+            options = 0
+        if options is not None and not isinstance(options, dict):
+            return _invalid("'stream_options' must be an object.", "stream_options")
+        wants_usage = bool(options) and options.get("include_usage") is True
+    return Ask(
+        model=members.model,
+        stream=bool(members.stream),
+        max_output_tokens=largest,
+        max_field=max_field,
+        choices=choices,
+        wants_usage=wants_usage,
+        opaque=any(_stands_for_input(name, getattr(members, name)) for name in form.opaque),
+        background=bool(members.background),
+        size_bytes=size_bytes,
+    )
+
+
+def rewrite(body: bytes, changes: dict[str, bytes]) -> bytes:
+    """The body with top-level members replaced or added; the other members keep their bytes.
+
+    `changes` maps a member's name to its JSON.
+    """
+    if not changes:
+        return body
+    members: dict[str, msgspec.Raw] = _decode_members(body)
+    for name, value in changes.items():
+        members[name] = msgspec.Raw(value)
+    return msgspec.json.encode(members)
+
+
+def with_usage_asked(body: bytes) -> bytes:
+    """The body's `stream_options` with `include_usage` true and all else kept, as JSON."""
+    options = _decode_members(body).get("stream_options")
+    members = {} if options is None or bytes(options) == b"null" else _decode_members(options)
+    members["include_usage"] = msgspec.Raw(b"true")
+    return msgspec.json.encode(members)
+
+
+def _stands_for_input(name: str, raw: msgspec.Raw) -> bool:
+    if bytes(raw) in {b"", b"null"}:
+        return False
+    # A `prompt` of text is the input itself; a stored one is an object.
+    return name != "prompt" or bytes(raw).startswith(b"{")
+
+
+def _adds_up(body: bytes, top: dict[str, msgspec.Raw]) -> bool:
+    """Whether the body, written without spaces, has exactly these members: then none occurs twice.
+
+    SDKs write bodies so; this costs a tenth of searching the body for every checked name.
+    """
+    length = 1 + 4 * len(top)  # braces and, of each member, two quotes, a colon and a comma, less one comma
+    for name, value in top.items():
+        length += len(name) + len(memoryview(value))
+    return length == len(body)
+
+
+def _may_repeat(body: bytes) -> bool:
+    for name in _CHECKED:
+        if body.count(name) > 1:
+            return True
+    return any(letters in body for letters in _ESCAPED_LETTERS)
+
+
+def _repeated(body: bytes) -> str | None:
+    """The first checked member that the top-level object holds twice; exact, and slow."""
+    top: list[tuple[str, object]] = []
+
+    def keep(pairs: list[tuple[str, object]]) -> None:
+        top[:] = pairs  # the outermost object is finished last
+
+    try:
+        json.loads(body, object_pairs_hook=keep)
+    except (ValueError, RecursionError):
+        return "model"  # our decoder read it and the standard library did not: refuse what is ambiguous
+    names = [name for name, _ in top]
+    return next((name for name in _Members.__struct_fields__ if names.count(name) > 1), None)
+
+
+def _field_of(message: str) -> str | None:
+    if "missing required field" in message:
+        return message.partition("`")[2].partition("`")[0] or None
+    _, found, path = message.rpartition("`$.")
+    return path.rstrip("`") if found else None
+
+
+def _invalid(message: str, param: str | None) -> Refusal:
+    if message.startswith("Object missing required field `model`"):
+        message = "'model' is missing; name one. GET /v1/models lists what this key can call."
+    return Refusal(Reason.INVALID_REQUEST, message, param=param)

@@ -1,0 +1,99 @@
+"""The checks that a call passes before anything is taken: each refuses one thing.
+
+The relay and `explain` run these same functions, so that they cannot drift.
+"""
+
+import datetime
+
+from gateway.domain.catalog import Catalog
+from gateway.domain.errors import Reason, Refusal
+from gateway.domain.network import Address
+from gateway.domain.token import DISABLED, Token
+
+
+def require_live(token: Token, now: float) -> Refusal | None:
+    """Refuse a token that is disabled or expired, or whose owner is."""
+    if token.status == DISABLED:
+        return Refusal(
+            Reason.KEY_DISABLED, "This key is disabled. Its owner can enable it again."
+        )
+    if token.expires_at is not None and now >= token.expires_at:
+        return Refusal(
+            Reason.KEY_EXPIRED,
+            f"This key expired at {_instant(token.expires_at)}. Its owner can move the expiry.",
+        )
+    if token.secret_expires_at is not None and now >= token.secret_expires_at:
+        return Refusal(
+            Reason.KEY_EXPIRED,
+            f"This secret was rotated and ended at {_instant(token.secret_expires_at)}. Use the new one.",
+        )
+    if not token.account_live:
+        return Refusal(Reason.ACCOUNT_DISABLED, "The account of this key is disabled.")
+    if not token.user_live:
+        return Refusal(Reason.ACCOUNT_DISABLED, "The user who owns this key is disabled.")
+    return None
+
+
+def require_network(token: Token, address: Address | None) -> Refusal | None:
+    """Refuse an address that is denied, or not allowed where only some are; deny goes before allow."""
+    if not token.deny and not token.allow:
+        return None
+    if address is None:
+        return Refusal(
+            Reason.IP_NOT_ALLOWED,
+            "This key is limited to some addresses and yours could not be determined "
+            "(X-Forwarded-For is unreadable).",
+        )
+    if address in token.deny:
+        return Refusal(
+            Reason.IP_NOT_ALLOWED, f"This key may not be used from {address.text}: it is denied."
+        )
+    if token.allow and address not in token.allow:
+        return Refusal(
+            Reason.IP_NOT_ALLOWED,
+            f"This key may not be used from {address.text}: it is not among the key's allowed addresses.",
+        )
+    return None
+
+
+def require_model(token: Token, model: str, catalog: Catalog) -> Refusal | None:
+    """Refuse a model that the token's list, its group, or every upstream of the group leaves out."""
+    if token.models is not None and model not in token.models:
+        return Refusal(
+            Reason.MODEL_NOT_ALLOWED,
+            f"This key's own model list does not allow {model!r}. GET /v1/models lists what it can call.",
+            param="model",
+        )
+    group = token.group
+    if group.models is not None and model not in group.models:
+        return Refusal(
+            Reason.MODEL_NOT_ALLOWED,
+            f"The group {group.name!r} of this key does not allow {model!r}. "
+            "GET /v1/models lists what it can call.",
+            param="model",
+        )
+    if not catalog.candidates(group, model):
+        return Refusal(
+            Reason.MODEL_NOT_FOUND,
+            f"The model {model!r} does not exist here: no upstream of the group {group.name!r} serves it. "
+            "GET /v1/models lists what this key can call.",
+            param="model",
+        )
+    return None
+
+
+def require_price(token: Token, model: str, catalog: Catalog) -> Refusal | None:
+    """Refuse an unpriced model on a capped token: it would be free."""
+    if token.capped and catalog.model(model).price is None:
+        return Refusal(
+            Reason.MODEL_NOT_PRICED,
+            f"The model {model!r} has no price here, and this key has a cap. The operator can set one in "
+            "[[models]], or the key can be made uncapped.",
+            param="model",
+        )
+    return None
+
+
+def _instant(seconds: float) -> str:
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

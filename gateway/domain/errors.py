@@ -1,0 +1,62 @@
+"""How Tollhouse says no: one closed set of reasons and one value that carries them.
+
+Knows nothing of HTTP: status codes and bodies are `gateway/relay/envelopes.py`'s.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a call was declined. The value is the `code` that callers see and that is counted."""
+
+    INVALID_REQUEST = "invalid_request"
+    UNSUPPORTED_PARAMETER = "unsupported_parameter"
+    MODEL_NOT_PRICED = "model_not_priced"
+    INVALID_API_KEY = "invalid_api_key"
+    KEY_DISABLED = "key_disabled"
+    KEY_EXPIRED = "key_expired"
+    ACCOUNT_DISABLED = "account_disabled"
+    EMAIL_NOT_VERIFIED = "email_not_verified"
+    IP_NOT_ALLOWED = "ip_not_allowed"
+    MODEL_NOT_ALLOWED = "model_not_allowed"
+    GROUP_NOT_ALLOWED = "group_not_allowed"
+    ROUTE_NOT_METERED = "route_not_metered"
+    UNKNOWN_URL = "unknown_url"
+    MODEL_NOT_FOUND = "model_not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    BODY_TOO_LARGE = "body_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
+    CONCURRENCY_EXCEEDED = "concurrency_exceeded"
+    QUOTA_RESERVED = "quota_reserved"
+    INSUFFICIENT_QUOTA = "insufficient_quota"
+    UPSTREAM_ERROR = "upstream_error"
+    UPSTREAM_UNAVAILABLE = "upstream_unavailable"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    QUOTA_UNAVAILABLE = "quota_unavailable"
+    KEY_STORE_UNAVAILABLE = "key_store_unavailable"
+    SHUTTING_DOWN = "shutting_down"
+    INTERNAL_ERROR = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A decision against a call.
+
+    `message` is for the caller and names rule and remedy; `cause` is for our log only. `param` is the
+    body's member at fault. `scope` names the scope of quota that refused; `details` are further
+    facts for the caller (used, held, limit, …).
+    """
+
+    reason: Reason
+    message: str
+    param: str | None = None
+    scope: str | None = None
+    retry_after_s: float | None = None
+    cause: str = ""
+    details: dict[str, int | str | None] = field(default_factory=dict)
+
+
+class StoreUnavailable(Exception):  # noqa: N818 -- a state of the world, named as such
+    """A store did not answer, or answered with a fault of its own."""

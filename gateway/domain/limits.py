@@ -1,0 +1,63 @@
+"""Limits are values: how many requests, tokens or nano-dollars in which window.
+
+Rings count the oldest bucket that still overlaps the window whole, so that no real window ever holds more than
+the limit; the price is a refusal that comes at most one bucket early.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+MAX_EXACT = 2**52
+"""Amounts and limits stay below this: Lua's numbers are exact to 2^53."""
+
+
+class Metric(StrEnum):
+    """What a limit counts."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    USD = "usd"
+
+
+class Ring(NamedTuple):
+    """A sliding window as `count` buckets of `bucket_ms`."""
+
+    bucket_ms: int
+    count: int
+
+
+RINGS: dict[str, Ring] = {
+    "1m": Ring(1_000, 60),
+    "5h": Ring(300_000, 60),
+    "1d": Ring(900_000, 96),
+    "7d": Ring(3_600_000, 168),
+    "30d": Ring(21_600_000, 120),
+}
+"""Sliding windows. `month` is calendar only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `limit` of `metric` in `window`. `usd` limits are nano-dollars.
+
+    `models` restricts what is counted and refused to those models. `time_zone` (IANA) places the edges of calendar
+    windows.
+    """
+
+    metric: Metric
+    window: str
+    limit: int
+    mode: str = "sliding"  # sliding | calendar
+    models: frozenset[str] | None = None
+    time_zone: str = "UTC"
+
+    @property
+    def id(self) -> str:
+        """The name of the window's counter: limits that count the same share it."""
+        scope = "" if self.models is None else "@" + ",".join(sorted(self.models))
+        return f"{self.metric[0]}{self.window}{self.mode[0]}{scope}"
+
+    def counts(self, model: str) -> bool:
+        """Whether calls of `model` are under this limit."""
+        return self.models is None or model in self.models

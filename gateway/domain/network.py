@@ -1,0 +1,127 @@
+"""Addresses and blocks of addresses, and who the caller is behind proxies.
+
+IPv4-mapped IPv6 addresses (`::ffff:10.0.0.1`) are their IPv4 address everywhere; an IPv4 block never covers an
+IPv6 address and the other way round. Decisions are on integers: `ipaddress` objects cost microseconds.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+_SEPARATORS = re.compile(r"[\n\r,]+")
+_MAX_HOPS = 32
+
+
+class Address(NamedTuple):
+    """An address as decisions and logs need it."""
+
+    value: int
+    is_v4: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockError(ValueError):
+    """A line of a list of blocks that is no address and no block."""
+
+    line: int
+    text: str
+    problem: str
+
+    def __str__(self) -> str:
+        """Name the line, what stands there, and the remedy."""
+        return f"line {self.line}: {self.text!r} {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A set of CIDR blocks, as (network, netmask) integers by family."""
+
+    v4: tuple[tuple[int, int], ...] = ()
+    v6: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, blocks: Iterable[str]) -> "Blocks":
+        """Blocks from normalised text, as `parse_blocks` gives it."""
+        v4, v6 = [], []
+        for text in blocks:
+            network = ipaddress.ip_network(text)
+            pair = (int(network.network_address), int(network.netmask))
+            (v4 if network.version == 4 else v6).append(pair)  # noqa: PLR2004
+        return cls(tuple(v4), tuple(v6))
+
+    def __bool__(self) -> bool:
+        return bool(self.v4 or self.v6)
+
+    def __contains__(self, address: Address) -> bool:
+        value = address.value
+        for network, mask in self.v4 if address.is_v4 else self.v6:
+            if value & mask == network:
+                return True
+        return False
+
+
+@lru_cache(maxsize=65536)
+def parse_address(text: str) -> Address:
+    """The address in `text`, without brackets, zone and mapping.
+
+    Raises `ValueError` for anything that is no IPv4 or IPv6 address.
+    """
+    bare = text.strip()
+    if bare.startswith("["):
+        bare = bare[1:].partition("]")[0]
+    elif bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    parsed = ipaddress.ip_address(bare.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return Address(int(parsed), parsed.version == 4, str(parsed))  # noqa: PLR2004
+
+
+def parse_blocks(text: str | Sequence[str]) -> tuple[str, ...]:
+    """Normalised blocks from lines (or commas, or a list): an address stays one, a block is written canonically.
+
+    Raises `BlockError` naming the offending line (counted from 1 over the non-empty entries).
+    """
+    lines = _SEPARATORS.split(text) if isinstance(text, str) else list(text)
+    entries = [entry for line in lines if (entry := line.strip())]
+    return tuple(_parse_block(number, entry) for number, entry in enumerate(entries, start=1))
+
+
+def _parse_block(line: int, text: str) -> str:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        problem = "is no IPv4 or IPv6 address and no CIDR block such as 203.0.113.0/24"
+        raise BlockError(line, text, problem) from None
+    if "/" not in text:
+        return parse_address(text).text
+    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
+        problem = f"is an IPv4-mapped block; write {network.network_address.ipv4_mapped}/… instead"
+        raise BlockError(line, text, problem)
+    if ipaddress.ip_interface(text).ip != network.network_address:
+        raise BlockError(line, text, f"has host bits set; the block is {network}")
+    return str(network)
+
+
+def caller(peer: Address, forwarded: Sequence[str], trusted: Blocks) -> Address | None:
+    """The caller's address: the peer, or behind trusted proxies the rightmost untrusted hop.
+
+    `forwarded` are the lines of X-Forwarded-For in order; they are believed only from a trusted peer. `None`
+    when a hop cannot be read: the caller is then unknown, and rules on addresses refuse.
+    """
+    if not forwarded or peer not in trusted:
+        return peer
+    hops = ",".join(forwarded).split(",")[-_MAX_HOPS:]
+    hop = peer
+    for text in reversed(hops):
+        try:
+            hop = parse_address(text)
+        except ValueError:
+            return None
+        if hop not in trusted:
+            return hop
+    return hop

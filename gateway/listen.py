@@ -1,0 +1,68 @@
+"""Listening addresses: `host:port` text, ports that are taken, ports that are held."""
+
+import socket
+
+_PUBLIC_NAMES = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
+
+
+class PortTaken(Exception):  # noqa: N818
+    """Another process listens there. The message names the setting to change."""
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Host (without brackets, empty = all) and port."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def url_of(listen: str) -> str:
+    """The URL under which a listener is reached from this machine."""
+    host, port = parse_listen(listen)
+    name = _PUBLIC_NAMES.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{name}:{port}"
+
+
+def probe_port(listen: str, setting: str) -> str:
+    """Make sure that nobody listens there, and choose a port for 0. Raises `PortTaken`.
+
+    A plain bind: SO_REUSEPORT would share another process's port silently.
+    """
+    with _bound(listen, setting, shared=False) as probe:
+        return _text(listen, probe)
+
+
+def hold_port(listen: str) -> tuple[socket.socket, str]:
+    """Keep a port for workers that share it. The socket does not listen, so no connection comes to it."""
+    held = _bound(listen, "gateway.listen", shared=True)
+    return held, _text(listen, held)
+
+
+def listening_socket(listen: str, setting: str, *, shared: bool, backlog: int) -> socket.socket:
+    """A listening socket; `shared` lets several processes listen on one port. Raises `PortTaken`."""
+    bound = _bound(listen, setting, shared=shared)
+    bound.listen(backlog)
+    bound.setblocking(False)
+    return bound
+
+
+def _text(listen: str, bound: socket.socket) -> str:
+    return f"{listen.rpartition(':')[0]}:{bound.getsockname()[1]}"
+
+
+def _bound(listen: str, setting: str, *, shared: bool) -> socket.socket:
+    host, port = parse_listen(listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        made.bind((host, port))
+    except OSError as error:
+        made.close()
+        variable = "TOLLHOUSE_" + setting.upper().replace(".", "__")
+        raise PortTaken(
+            f"{listen} cannot be listened on: {error.strerror}. Choose another address with the setting "
+            f"{setting}, for example {variable}={host or '127.0.0.1'}:{port + 10 if port else 8090}"
+        ) from None
+    return made

@@ -1,0 +1,1 @@
+"""The data plane over HTTP: reading calls, answering refusals, forwarding, settling."""

@@ -1,0 +1,129 @@
+"""A call: what is known of one request, written once by whoever finds it out, and its outcome.
+
+The chain's checks read and fill it; the forwarder and the record read it.
+"""
+
+from dataclasses import dataclass
+
+from aiohttp.web import BaseRequest
+
+from gateway.domain.ask import Ask
+from gateway.domain.catalog import Catalog, Dialect, Model, Upstream
+from gateway.domain.network import Address
+from gateway.domain.quota import Hold
+from gateway.domain.usage import NOTHING, Usage
+from gateway.relay.routes import Route
+from gateway.relay.upstream import UpstreamPool
+from gateway.store.prepared import Prepared
+from gateway.store.replies import Reserved
+from gateway.store.token_cache import Entry
+
+CLIENT_CLOSED_REQUEST = 499
+"""nginx's number for a caller who left before the answer was whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An upstream that can serve a model, with its connections and its own name for the model."""
+
+    upstream: Upstream
+    pool: UpstreamPool
+    model_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What binds a token's calls of one model, made once: price, ratio, reservation, upstreams, constant text."""
+
+    catalog: Catalog
+    model: Model
+    ratio_ppm: int
+    capped: bool
+    targets: tuple[Target, ...]
+    prepared: Prepared
+    ledger_constant: bytes
+    log_constant: bytes
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a forwarded call ended."""
+
+    status: int
+    usage: Usage = NOTHING
+    estimated: bool = False
+    anomaly: str | None = None
+    reached_upstream: bool = True
+
+
+class Call:
+    """One request on its way. Facts of a check that has not run yet are unset: reading one is a bug and loud."""
+
+    __slots__ = (
+        "address",
+        "ask",
+        "body",
+        "catalog",
+        "dialect",
+        "entry",
+        "finished",
+        "hold",
+        "is_fresh",
+        "method",
+        "path",
+        "peer",
+        "request",
+        "request_id",
+        "reservation",
+        "route",
+        "started",
+        "started_at",
+        "terms",
+        "ttfb_ms",
+        "upstream_name",
+    )
+
+    request: BaseRequest
+    request_id: bytes
+    started: float  # seconds of the monotonic clock
+    started_at: float  # Unix seconds
+    method: str
+    path: str
+    peer: Address
+    address: Address | None
+    dialect: Dialect
+    route: Route
+    catalog: Catalog
+    entry: Entry
+    body: bytes
+    ask: Ask
+    terms: Terms
+    hold: Hold
+    reservation: Reserved | None
+
+    def __init__(
+        self, request: BaseRequest, request_id: bytes, started: float, started_at: float
+    ) -> None:
+        self.request = request
+        self.request_id = request_id
+        self.started = started
+        self.started_at = started_at
+        self.method = request.method
+        self.path = request.path
+        self.upstream_name = ""
+        self.ttfb_ms: int | None = None
+        self.is_fresh = False
+        self.finished = False
+        self.reservation = None
+
+    @property
+    def detail(self) -> bytes:
+        """What whoever finds the reservation needs to write the ledger's line, should this worker be lost."""
+        price = self.terms.model.price
+        return b"%b\t%b\t%b\t%d" % (
+            self.terms.ledger_constant,
+            self.dialect.encode(),
+            self.route.name.encode(),
+            0 if price is None else price.version,
+        )
+

@@ -1,0 +1,211 @@
+"""The checks of the data plane as links: each refuses one thing and leaves at most one fact.
+
+A link is a function of the call. It answers None to let the call pass, a refusal, or an awaitable of one of these:
+only a key that is not cached, a body that is not here yet, and the reservation wait.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp.web import HTTPRequestEntityTooLarge, RequestPayloadError
+
+from gateway.domain import checks, key
+from gateway.domain.ask import read_ask
+from gateway.domain.errors import Reason, Refusal, StoreUnavailable
+from gateway.domain.network import Blocks, caller, parse_address
+from gateway.domain.quota import hold
+from gateway.relay.call import Call, Terms
+from gateway.relay.routes import find_route
+from gateway.store.token_cache import TokenCache
+
+Link = Callable[[Call], Refusal | Awaitable[Refusal | None] | None]
+
+
+def identify_route(base_url: Callable[[], str]) -> Link:
+    """Refuse a path or method that does not exist. Leaves the route."""
+
+    def link(call: Call) -> Refusal | None:
+        found = find_route(call.method, call.path, base_url())
+        if isinstance(found, Refusal):
+            return found
+        call.route = found
+        return None
+
+    return link
+
+
+def authenticate(tokens: TokenCache) -> Link:
+    """Refuse a caller without a key that opens a token. Leaves the entry of the token."""
+
+    def link(call: Call) -> Refusal | Awaitable[Refusal | None] | None:
+        given = _given_key(call)
+        if isinstance(given, Refusal):
+            return given
+        entry = tokens.get(given)
+        if entry is None:
+            return look_up(call, given)
+        call.entry = entry
+        return None
+
+    async def look_up(call: Call, given: str) -> Refusal | None:
+        if not key.is_sound(given):
+            return Refusal(Reason.INVALID_API_KEY, _NOT_A_KEY)
+        try:
+            entry = await tokens.fetch(given)
+        except StoreUnavailable as error:
+            return Refusal(
+                Reason.KEY_STORE_UNAVAILABLE,
+                "Keys cannot be looked up at the moment. Try again shortly.",
+                retry_after_s=1,
+                cause=str(error),
+            )
+        if entry is None:
+            return Refusal(Reason.INVALID_API_KEY, "This key opens nothing here: it is wrong or was deleted.")
+        call.entry = entry
+        call.is_fresh = True
+        return None
+
+    return link
+
+
+def require_live(call: Call) -> Refusal | None:
+    """Refuse a token that is disabled or expired, or whose owner is disabled."""
+    return checks.require_live(call.entry.token, call.started_at)
+
+
+def require_network(trusted: Blocks) -> Link:
+    """Refuse an address that the token does not allow. Leaves the caller's address."""
+
+    def link(call: Call) -> Refusal | None:
+        peer = call.peer
+        if trusted and peer in trusted:
+            call.address = caller(peer, call.request.headers.getall("x-forwarded-for", ()), trusted)
+        else:
+            call.address = peer
+        return checks.require_network(call.entry.token, call.address)
+
+    return link
+
+
+def read_body(max_bytes: int) -> Link:
+    """Refuse a body that is too large, compressed or broken off. Leaves the body."""
+    too_large = Refusal(
+        Reason.BODY_TOO_LARGE,
+        f"The body is larger than {max_bytes} bytes (the operator's gateway.max_body_bytes).",
+    )
+
+    def link(call: Call) -> Refusal | Awaitable[Refusal | None] | None:
+        if hasattr(call, "body"):
+            return None  # the checks run again on a fresh token
+        request = call.request
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            return Refusal(
+                Reason.UNSUPPORTED_MEDIA_TYPE,
+                "The body is compressed (Content-Encoding); send it plain.",
+            )
+        if (request.content_length or 0) > max_bytes:
+            return too_large
+        if "expect" in request.headers and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        content = request.content
+        if content.is_eof():
+            body = content.read_nowait()
+            if len(body) > max_bytes:
+                return too_large
+            call.body = body
+            return None
+        return wait(call)
+
+    async def wait(call: Call) -> Refusal | None:
+        try:
+            call.body = await call.request.read()
+        except HTTPRequestEntityTooLarge:
+            return too_large
+        except RequestPayloadError as error:
+            return Refusal(
+                Reason.INVALID_REQUEST, "The body broke off before its end.", cause=str(error)
+            )
+        return None
+
+    return link
+
+
+def read_the_ask(call: Call) -> Refusal | None:
+    """Refuse a body that cannot be understood as far as the checks need it. Leaves the ask."""
+    found = read_ask(call.body, call.route.form)
+    if isinstance(found, Refusal):
+        return found
+    call.ask = found
+    return None
+
+
+def require_model(call: Call) -> Refusal | None:
+    """Refuse a model that the token, its group or every upstream leaves out."""
+    return checks.require_model(call.entry.token, call.ask.model, call.catalog)
+
+
+def agree_terms(terms_of: Callable[[Call], Terms]) -> Link:
+    """Refuse what cannot be bounded in cost. Leaves the terms and the hold."""
+
+    def link(call: Call) -> Refusal | None:
+        refusal = checks.require_price(call.entry.token, call.ask.model, call.catalog)
+        if refusal is not None:
+            return refusal
+        terms = terms_of(call)
+        if call.ask.background and terms.capped:
+            return Refusal(
+                Reason.UNSUPPORTED_PARAMETER,
+                "'background' work cannot be bounded in cost; leave it out, or use an uncapped key.",
+                param="background",
+            )
+        route = call.route
+        bound = hold(
+            call.ask,
+            terms.model,
+            terms.ratio_ppm,
+            has_output=route.has_output,
+            default_output_tokens=route.default_max_output,
+        )
+        if isinstance(bound, Refusal):
+            return bound
+        call.terms = terms
+        call.hold = bound
+        return None
+
+    return link
+
+
+_NOT_A_KEY = (
+    "This is no key of this gateway (its shape or checksum is wrong). Keys look like sk-… and are 52 characters long."
+)
+
+
+def _given_key(call: Call) -> str | Refusal:
+    """The key in the call's headers."""
+    headers = call.request.headers
+    given = headers.get("authorization")
+    if given is None:
+        return Refusal(
+            Reason.INVALID_API_KEY,
+            "No key was given. Send it as the header 'Authorization: Bearer sk-…'.",
+        )
+    if given[:7] == "Bearer " or given[:7].lower() == "bearer ":
+        bearer = given[7:].strip()
+        if bearer:
+            return bearer
+        return Refusal(Reason.INVALID_API_KEY, "The header 'Authorization: Bearer' holds no key.")
+    if given.startswith("sk-"):
+        return Refusal(
+            Reason.INVALID_API_KEY,
+            "The header Authorization lacks the prefix 'Bearer ': send 'Authorization: Bearer sk-…'.",
+        )
+    return Refusal(
+        Reason.INVALID_API_KEY,
+        "The header Authorization is not of the form 'Bearer sk-…'.",
+    )
+
+
+def peer_address(call: Call) -> None:
+    """Note the peer's address: the socket's, whatever headers say."""
+    transport = call.request.transport
+    name = None if transport is None else transport.get_extra_info("peername")
+    call.peer = parse_address(name[0] if isinstance(name, tuple) else "127.0.0.1")

@@ -1,0 +1,191 @@
+"""The handler of every call: runs a call's chain, answers refusals, and sees that nothing taken stays unsettled."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import orjson
+from aiohttp.web import BaseRequest, StreamResponse
+
+from gateway.domain.errors import Reason, Refusal
+from gateway.relay.answer import closing, refuse, send_json, written
+from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
+from gateway.relay.chain import Link, peer_address
+from gateway.relay.envelopes import status_of
+from gateway.relay.record import AccessLog, Counters, RequestIds, uuid_text
+from gateway.relay.reservation import StaleRow
+from gateway.relay.routes import dialect_of
+from gateway.relay.settlements import Settlements
+from gateway.store.token_cache import TokenCache
+
+_log = logging.getLogger(__name__)
+_STALE_TRIES = 3
+
+# Refusals that a cached row may have got wrong: they are decided again on a fresh one before they are sent.
+_DECIDED_ON_A_ROW = frozenset(
+    {
+        Reason.KEY_DISABLED,
+        Reason.KEY_EXPIRED,
+        Reason.ACCOUNT_DISABLED,
+        Reason.IP_NOT_ALLOWED,
+        Reason.MODEL_NOT_ALLOWED,
+        Reason.MODEL_NOT_FOUND,
+        Reason.MODEL_NOT_PRICED,
+        Reason.GROUP_NOT_ALLOWED,
+    }
+)
+
+Answered = StreamResponse | Refusal
+Ending = Callable[[Call], Answered | Awaitable[Answered]]
+
+
+class Handler:
+    """Handles calls. `chains` has the links of each kind of route, the first identifying it; `endings` what answers."""
+
+    def __init__(
+        self,
+        *,
+        identify: Link,
+        chains: Mapping[str, Sequence[Link]],
+        endings: Mapping[str, Ending],
+        pages: Mapping[str, Callable[[], tuple[int, dict[str, object]]]],
+        tokens: TokenCache,
+        settlements: Settlements,
+        log: AccessLog,
+        counters: Counters,
+        exhausted_status: int,
+        prepare: Callable[[Call], None],
+    ) -> None:
+        self._identify = identify
+        self._chains = chains
+        self._endings = endings
+        self._pages = pages
+        self._tokens = tokens
+        self._settlements = settlements
+        self._log = log
+        self._counters = counters
+        self._exhausted_status = exhausted_status
+        self._prepare = prepare
+        self._ids = RequestIds()
+        self._running = 0
+        self._quiet = asyncio.Event()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until no call is running, or the time is up."""
+        if self._running:
+            self._quiet.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._quiet.wait()
+
+    async def handle(self, request: BaseRequest) -> StreamResponse:
+        """Answer a request."""
+        self._running += 1
+        try:
+            return await self._handle(request)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._quiet.set()
+
+    async def _handle(self, request: BaseRequest) -> StreamResponse:
+        """The one place where an unexpected exception ends."""
+        now = time.time()
+        call = Call(request, self._ids.next(now), time.monotonic(), now)
+        call.dialect = dialect_of(call.path)
+        page = self._pages.get(call.path)
+        if page is not None and call.method in {"GET", "HEAD"}:
+            status, members = page()
+            send_json(call, status, orjson.dumps(members))
+            return written(request)
+        self._prepare(call)
+        peer_address(call)
+        try:
+            answer = await self._answer(call)
+        except (asyncio.CancelledError, ConnectionError):
+            self._settle_unfinished(call, CLIENT_CLOSED_REQUEST)
+            raise
+        except Exception:
+            _log.exception("a call failed: %s", uuid_text(call.request_id))
+            answer = Refusal(Reason.INTERNAL_ERROR, "Something went wrong here; it is on record.")
+        if not isinstance(answer, Refusal):
+            return answer
+        self._settle_unfinished(call, status_of(answer, self._exhausted_status))
+        return self._refuse(call, answer)
+
+    async def _answer(self, call: Call) -> StreamResponse | Refusal:
+        refusal = self._identify(call)
+        if isinstance(refusal, Refusal):
+            return refusal
+        for _ in range(_STALE_TRIES):
+            try:
+                refusal = await self._pass(call)
+            except StaleRow:
+                await self._tokens.refresh(call.entry)
+                self._prepare(call)
+                continue
+            if refusal is None:
+                ending = self._endings[call.route.kind](call)
+                return ending if isinstance(ending, StreamResponse | Refusal) else await ending
+            if await self._may_be_stale(call, refusal):
+                self._prepare(call)
+                continue
+            return refusal
+        return refusal or Refusal(
+            Reason.QUOTA_UNAVAILABLE,
+            "The token keeps changing while this call is checked. Try again.",
+            retry_after_s=1,
+        )
+
+    async def _pass(self, call: Call) -> Refusal | None:
+        """Run the chain: the first refusal ends it."""
+        for link in self._chains[call.route.kind]:
+            outcome = link(call)
+            if outcome is None:
+                continue
+            if not isinstance(outcome, Refusal):
+                outcome = await outcome
+            if outcome is not None:
+                return outcome
+        return None
+
+    async def _may_be_stale(self, call: Call, refusal: Refusal) -> bool:
+        if refusal.reason not in _DECIDED_ON_A_ROW or call.is_fresh:
+            return False
+        return await self._tokens.refresh(call.entry)
+
+    def _settle_unfinished(self, call: Call, status: int) -> None:
+        """A call that was reserved and did not come to an answer: nothing was produced, nothing is charged."""
+        if call.reservation is not None and not call.finished:
+            self._settlements.finish(call, Outcome(status, reached_upstream=False))
+
+    def _refuse(self, call: Call, refusal: Refusal) -> StreamResponse:
+        status = refuse(call, refusal, self._exhausted_status)
+        self._counters.refusals[refusal.reason] += 1
+        self._log.add(self._refusal_line(call, refusal, status))
+        request = call.request
+        if request.content.is_eof():
+            return written(request)
+        return closing()  # the rest of a body that nobody will read
+
+    def _refusal_line(self, call: Call, refusal: Refusal, status: int) -> bytes:
+        entry = getattr(call, "entry", None)
+        address = getattr(call, "address", None) or call.peer
+        line: dict[str, object] = {
+            "ts": round(call.started_at, 3),
+            "level": "info" if status < 500 else "warning",  # noqa: PLR2004
+            "event": "refusal",
+            "request_id": call.request_id.decode(),
+            "reason": refusal.reason,
+            "status": status,
+            "method": call.method[:16],
+            "path": call.path[:200],
+            "address": address.text,
+        }
+        if entry is not None:
+            line |= {"token": entry.token.id, "account": entry.token.account_id}
+        if refusal.cause:
+            line["cause"] = refusal.cause
+        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,68 @@
+"""What crosses the gateway, both ways: allow-lists, never copies with exceptions. Pure.
+
+Hop-by-hop fields (RFC 9110 section 7.6.1), credentials, cookies and addresses are gone by construction.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from gateway.domain.catalog import Upstream
+
+_REQUEST = ("content-type", "accept", "openai-beta", "idempotency-key", "traceparent", "tracestate")
+# httptools gives names in lower case; the value is what stands before the field's value in our answer.
+_ANSWER = {
+    b"content-type": b"content-type: ",
+    b"cache-control": b"cache-control: ",
+    b"content-language": b"content-language: ",
+    b"date": b"date: ",
+    b"openai-processing-ms": b"openai-processing-ms: ",
+    b"openai-version": b"openai-version: ",
+    b"retry-after": b"retry-after: ",
+    b"retry-after-ms": b"retry-after-ms: ",
+    b"x-should-retry": b"x-should-retry: ",
+    b"x-request-id": b"x-upstream-request-id: ",
+}
+
+
+def constant_request_head(upstream: Upstream, path: str) -> bytes:
+    """The part of a request's head that is the same for every call of a path at an upstream."""
+    url = upstream.base_url
+    host = url.netloc.rpartition("@")[2]
+    lines = [
+        f"POST {url.path}{path} HTTP/1.1",
+        f"host: {host}",
+        "user-agent: tollhouse",
+        "accept-encoding: identity",
+    ]
+    if upstream.api_key:
+        lines.append(f"authorization: Bearer {upstream.api_key}")
+    return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def request_head(constant: bytes, headers: Mapping[str, str], size_bytes: int) -> bytes:
+    """A whole request head: the constant part, what the caller may pass on, and our own framing."""
+    passed = "".join(
+        [f"{name}: {value}\r\n" for name in _REQUEST if (value := headers.get(name)) is not None]
+    )
+    return b"%b%bcontent-length: %d\r\n\r\n" % (
+        constant,
+        passed.encode("utf-8", "surrogateescape"),
+        size_bytes,
+    )
+
+
+def answer_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The lines of an upstream's head that the caller may see."""
+    lines = [
+        b"%b%b\r\n" % (prefix, value)
+        for name, value in headers
+        if (prefix := _ANSWER.get(name)) is not None
+    ]
+    return b"".join(lines)
+
+
+def is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether an answer is a stream of events."""
+    for name, value in headers:
+        if name == b"content-type":
+            return value.lower().startswith(b"text/event-stream")
+    return False

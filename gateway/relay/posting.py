@@ -1,0 +1,74 @@
+"""Charges on their way to Postgres: kept here until it has them, then confirmed to the quota store."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from gateway.domain.errors import StoreUnavailable
+from gateway.store.ledger import Charge, LedgerStore
+from gateway.store.quota import QuotaStore
+
+_log = logging.getLogger(__name__)
+_BATCH = 4000
+_RETRY_S = 0.5
+
+
+class Poster:
+    """Posts what was added, every `interval_s`. Nothing leaves it before Postgres answered that it is written."""
+
+    def __init__(self, ledger: LedgerStore, quota: QuotaStore, *, interval_s: float) -> None:
+        self._ledger = ledger
+        self._quota = quota
+        self._interval_s = interval_s
+        self._charges: list[Charge] = []
+        self._closing = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many charges Postgres does not have yet."""
+        return len(self._charges)
+
+    def add(self, charge: Charge) -> None:
+        """Take a charge. Never awaits, so that no cancelled call can lose one."""
+        self._charges.append(charge)
+
+    async def run(self) -> None:
+        """Post until `close`, then post the rest."""
+        while not self._closing.is_set():
+            await self._pause(self._interval_s)
+            await self._post_waiting()
+        while self._charges:
+            if not await self._post_waiting():
+                await asyncio.sleep(_RETRY_S)
+
+    def close(self) -> None:
+        """Let `run` end once everything is posted."""
+        self._closing.set()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+        except TimeoutError:
+            pass
+
+    async def _post_waiting(self) -> bool:
+        while self._charges:
+            batch = self._charges[:_BATCH]
+            try:
+                await self.post(batch)
+            except StoreUnavailable as error:
+                _log.warning("the ledger waits with %d charges: %s", len(self._charges), error)
+                await self._pause(_RETRY_S)
+                return False
+            del self._charges[: len(batch)]
+        return True
+
+    async def post(self, charges: Sequence[Charge]) -> None:
+        """Write charges to Postgres, then tell the quota store that they are final. Raises `StoreUnavailable`."""
+        books = await self._ledger.post(charges)
+        ids: dict[int, list[bytes]] = {}
+        for charge in charges:
+            ids.setdefault(charge.account_id, []).append(charge.request_id)
+        for account_id, some in ids.items():
+            self._quota.confirm(account_id, books.get(account_id, ()), some)

@@ -1,0 +1,143 @@
+"""The end of a forwarded call: what it costs, told to the quota store, the ledger, the log and the counters at once.
+
+`finish` never awaits, so that no cancelled call can lose its charge, and does nothing the second time.
+"""
+
+import time
+from collections.abc import Callable
+
+from gateway.domain.catalog import Price
+from gateway.domain.usage import Usage, cost_nusd
+from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
+from gateway.relay.posting import Poster
+from gateway.relay.record import AccessLog, Counters, instant_text
+from gateway.store.ledger import Charge, copy_text
+from gateway.store.quota import QuotaStore
+from gateway.store.replies import Reserved
+
+_FREE = Price(0, 0, 0, 0, version=0)
+_HEARD = Reserved(None)
+
+
+class Settlements:
+    """Ends forwarded calls. `clock` is monotonic, in seconds."""
+
+    def __init__(
+        self,
+        quota: QuotaStore,
+        poster: Poster,
+        log: AccessLog,
+        counters: Counters,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._quota = quota
+        self._poster = poster
+        self._log = log
+        self._counters = counters
+        self._clock = clock
+
+    def finish(self, call: Call, outcome: Outcome) -> None:
+        """Charge and record a call that was reserved."""
+        if call.finished:
+            return
+        call.finished = True
+        terms = call.terms
+        price = terms.model.price or _FREE
+        usage = outcome.usage
+        cost = cost_nusd(usage, price, terms.ratio_ppm)
+        amount, unbilled, anomaly = cost, 0, outcome.anomaly
+        if terms.capped and cost > call.hold.amount_nusd:
+            # Never more than was held: the rest is on record, and the upstream's to explain.
+            amount = call.hold.amount_nusd
+            unbilled = cost - amount
+            anomaly = anomaly or "over_hold"
+        duration_ms = int((self._clock() - call.started) * 1000)
+        line = _ledger_line(call, outcome, usage, duration_ms, amount, unbilled, anomaly, price)
+        if call.reservation is not None:
+            self._quota.settle(
+                terms.prepared,
+                call.request_id,
+                amount,
+                usage.total_tokens,
+                line,
+                keep_request=outcome.reached_upstream,
+            )
+        self._poster.add(Charge(call.request_id, call.entry.token.account_id, line))
+        self._log.add(_log_line(call, outcome, usage, duration_ms, amount, anomaly))
+        self._counters.calls[call.ask.model, call.upstream_name, outcome.status] += 1
+
+    def release(self, call: Call) -> None:
+        """End a call that was reserved after its caller had left: nothing was sent, nothing is charged."""
+        call.reservation = call.reservation or _HEARD
+        self.finish(call, Outcome(CLIENT_CLOSED_REQUEST, reached_upstream=False))
+
+
+def _ledger_line(
+    call: Call,
+    outcome: Outcome,
+    usage: Usage,
+    duration_ms: int,
+    amount: int,
+    unbilled: int,
+    anomaly: str | None,
+    price: Price,
+) -> bytes:
+    """The ledger's row in COPY's text format, in the order of `store.ledger.COLUMNS`."""
+    return (
+        b"%b\tc\t%b\t%b\t%b\t%b\t%d\t%b\t%b\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%d\n"
+        % (
+            call.request_id,
+            call.terms.ledger_constant,
+            copy_text(call.upstream_name),
+            call.dialect.encode(),
+            call.route.name.encode(),
+            outcome.status,
+            instant_text(call.started_at),
+            b"\\N" if call.ttfb_ms is None else b"%d" % call.ttfb_ms,
+            duration_ms,
+            b"\\N" if call.address is None else call.address.text.encode(),
+            usage.input_tokens,
+            usage.cached_input_tokens,
+            usage.cache_write_tokens,
+            usage.output_tokens,
+            usage.reasoning_tokens,
+            amount,
+            unbilled,
+            b"t" if outcome.estimated else b"f",
+            b"\\N" if anomaly is None else anomaly.encode(),
+            price.version,
+        )
+    )
+
+
+def _log_line(
+    call: Call,
+    outcome: Outcome,
+    usage: Usage,
+    duration_ms: int,
+    amount: int,
+    anomaly: str | None,
+) -> bytes:
+    return (
+        b'{"ts":%.3f,"level":"info","event":"call","request_id":"%b",%b,"upstream":"%b","dialect":"%b","route":"%b",'
+        b'"stream":%b,"status":%d,"ttfb_ms":%b,"duration_ms":%d,"address":"%b","input_tokens":%d,"output_tokens":%d,'
+        b'"amount_nusd":%d,"estimated":%b,"anomaly":%b}\n'
+        % (
+            call.started_at,
+            call.request_id,
+            call.terms.log_constant,
+            call.upstream_name.encode(),
+            call.dialect.encode(),
+            call.route.name.encode(),
+            b"true" if call.ask.stream else b"false",
+            outcome.status,
+            b"null" if call.ttfb_ms is None else b"%d" % call.ttfb_ms,
+            duration_ms,
+            b"" if call.address is None else call.address.text.encode(),
+            usage.input_tokens,
+            usage.output_tokens,
+            amount,
+            b"true" if outcome.estimated else b"false",
+            b"null" if anomaly is None else b'"%b"' % anomaly.encode(),
+        )
+    )

@@ -1,0 +1,1 @@
+"""The only SQL, Lua and Valkey key names of the project."""

@@ -1,0 +1,37 @@
+"""The audit: who changed what, written in the change's own transaction.
+
+A change whose row cannot be written here is not made.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.domain.edit import Actor
+from gateway.store.postgres import Connection
+
+
+async def record(
+    connection: Connection,
+    actor: Actor,
+    action: str,
+    object_id: int | str,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one row. `action` is `<kind>.<verb>`; no secret may stand in `before` or `after`."""
+    await connection.execute(
+        """
+        INSERT INTO audit
+               (actor, action, object_kind, object_id, before, after, address, request_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        """,
+        actor.label,
+        action,
+        action.partition(".")[0],
+        str(object_id),
+        before,
+        after,
+        actor.address,
+        actor.request_id,
+    )

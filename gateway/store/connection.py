@@ -1,0 +1,199 @@
+"""One connection in RESP to the quota store: its two queues, its reader, its timer.
+
+Knows neither keys nor what commands mean; that it is made again after a loss is `Pipeline`'s.
+
+Why it looks the way it does: one redis-py call costs several times everything else on the path. So
+there is no task, future or timer per command, only two queues that replies are taken from in order,
+and one coarse timer.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final, cast
+
+import hiredis
+
+from gateway.domain.errors import StoreUnavailable
+
+Done = Callable[[object], None]
+"""Gets the reply, an error reply as `hiredis.ReplyError`, or a `StoreUnavailable`; exactly once."""
+
+_TICKS_PER_TIMEOUT: Final = 4
+
+
+class Connection(asyncio.Protocol):
+    """The two queues, the reader and the timer of one transport."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        texts: list[bytes],
+        timeout_s: float,
+        forget: Callable[["Connection"], None],
+    ) -> None:
+        self._loop = loop
+        self._forget = forget
+        self._load = [encode("SCRIPT", "LOAD", text) for text in texts]
+        self._reader = hiredis.Reader()
+        self._transport: asyncio.Transport | None = None
+        self._out: list[bytes] = []
+        # Two queues in step instead of one of pairs: no tuple per command. Commands are kept for
+        # NOSCRIPT.
+        self._commands: deque[bytes] = deque()
+        self._dones: deque[Done | None] = deque()
+        self._reloading = False
+        self.lost: asyncio.Future[str] = loop.create_future()
+        # The timer: how many commands had been sent at each of the last ticks.
+        self._sent = 0
+        self._tick_s = timeout_s / _TICKS_PER_TIMEOUT
+        self._sent_at: deque[int] = deque(maxlen=_TICKS_PER_TIMEOUT)
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def send(self, command: bytes, done: Done | None) -> None:
+        """Leave a command for the write at the end of this tick."""
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(command)
+        self._commands.append(command)
+        self._dones.append(done)
+
+    async def ask(self, *args: bytes | str | int) -> object:
+        """One command of the greeting, before anybody else sends. Raises `StoreUnavailable`."""
+        future: asyncio.Future[object] = self._loop.create_future()
+
+        def settle(reply: object) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        self.send(encode(*args), settle)
+        return accept(await future)
+
+    async def load_scripts(self) -> None:
+        """Part of the greeting, too. Raises `StoreUnavailable`."""
+        for command in self._load:
+            future: asyncio.Future[object] = self._loop.create_future()
+            self.send(command, future.set_result)
+            accept(await future)
+
+    def abort(self, reason: str) -> None:
+        """Drop the transport now. Everything that waits is told before this returns."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._end(reason)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to watch the clock."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+        self._wait()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell whoever waits."""
+        self._end(repr(error) if error is not None else "closed by the store")
+
+    def data_received(self, data: bytes) -> None:
+        """Hand each whole reply to whoever asked."""
+        reader, commands, dones = self._reader, self._commands, self._dones
+        try:
+            reader.feed(data)
+            # False means "no whole reply yet": RESP2 has no other value that reads as False.
+            while (reply := reader.gets()) is not False:
+                command, done = commands.popleft(), dones.popleft()
+                if reply.__class__ is hiredis.ReplyError and self._repeated(reply, command, done):
+                    continue
+                if done is not None:
+                    self._tell(done, reply)
+        except (hiredis.ProtocolError, IndexError) as error:
+            # Replies no longer match commands: nothing on this connection can be believed.
+            self.abort(f"protocol violated: {error!r}")
+
+    def _tell(self, done: Done, reply: object) -> None:
+        """One caller's mistake must not cost the others their replies."""
+        try:
+            done(reply)
+        except Exception as error:  # noqa: BLE001 -- handed to the loop's handler, which logs it
+            self._loop.call_exception_handler(
+                {"message": "a callback of the quota store failed", "exception": error}
+            )
+
+    def _repeated(self, reply: Exception, command: bytes, done: Done | None) -> bool:
+        """Whether the store had lost the script: all are loaded, the command is sent once more."""
+        if isinstance(done, _Repeat) or not str(reply).startswith("NOSCRIPT"):
+            return False
+        if not self._reloading:
+            self._reloading = True
+            for load in self._load[:-1]:
+                self.send(load, None)
+            self.send(self._load[-1], self._reloaded)
+        self.send(command, _Repeat(done))
+        return True
+
+    def _reloaded(self, _reply: object) -> None:
+        self._reloading = False
+
+    def _flush(self) -> None:
+        out = self._out
+        self._out = []
+        if self._transport is not None and not self._transport.is_closing():
+            self._sent += len(out)
+            # Unbounded by itself; the timer drops the connection after a timeout's worth of
+            # commands.
+            self._transport.write(b"".join(out))
+
+    def _wait(self) -> None:
+        self._due = self._loop.time() + self._tick_s
+        self._timer = self._loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        late = self._loop.time() - self._due > self._tick_s
+        if late:
+            # We were stopped, not the store: its replies may lie unread in the socket.
+            self._sent_at.clear()
+        waiting = len(self._dones) - len(self._out)
+        answered = self._sent - waiting
+        if len(self._sent_at) == _TICKS_PER_TIMEOUT and answered < self._sent_at[0]:
+            self.abort("no reply in time")
+            return
+        self._sent_at.append(self._sent)
+        self._wait()
+
+    def _end(self, reason: str) -> None:
+        if self.lost.done():
+            return
+        self.lost.set_result(reason)
+        self._forget(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._out = []
+        dones, self._dones, self._commands = self._dones, deque(), deque()
+        error = StoreUnavailable(f"the quota store was lost: {reason}")
+        for done in dones:
+            if done is not None:
+                self._tell(done, error)
+
+
+class _Repeat:
+    """The callback of a command that was sent a second time: its second NOSCRIPT is an answer."""
+
+    __slots__ = ("_done",)
+
+    def __init__(self, done: Done | None) -> None:
+        self._done = done
+
+    def __call__(self, reply: object) -> None:
+        if self._done is not None:
+            self._done(reply)
+
+
+def encode(*args: bytes | str | int) -> bytes:
+    """A command in RESP."""
+    # Its stub says: a tuple of one.
+    return bytes(hiredis.pack_command(args))  # type: ignore[arg-type]
+
+
+def accept(reply: object) -> object:
+    """The reply, or the exception that it is. Raises `StoreUnavailable`."""
+    if isinstance(reply, StoreUnavailable | hiredis.ReplyError):
+        raise StoreUnavailable(str(reply)) from reply
+    return reply

@@ -1,0 +1,134 @@
+"""From a key's digest to the token that it opens, and the books that the quota store loads.
+
+Reads only; administrative writes are `gateway/store/tokens.py`'s.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import asyncpg
+
+from gateway.domain.catalog import Catalog, Group
+from gateway.domain.limits import Limit, Metric
+from gateway.domain.network import Blocks
+from gateway.domain.token import Token
+from gateway.store.books import Book
+from gateway.store.postgres import store_errors
+
+_FIND = """
+SELECT t.id, t.account_id, t.user_id, t.name, t.status, t.models, t.models_enabled, t.allow_ips, t.deny_ips,
+       t.limits, t.max_concurrency, t.version, t.granted IS NOT NULL AS capped,
+       extract(epoch FROM t.expires_at)::float8 AS expires_at,
+       extract(epoch FROM x.expires_at)::float8 AS secret_expires_at,
+       coalesce(t.group_id, u.group_id) AS group_id,
+       a.status AS account_status, a.version AS account_version, a.granted IS NOT NULL AS account_capped,
+       u.status AS user_status, m.limits AS member_limits, m.max_concurrency AS member_concurrency,
+       coalesce(m.version, 1) AS member_version, m.granted IS NOT NULL AS member_capped,
+       coalesce(s.version, 1) AS subscription_version, s.granted IS NOT NULL AS subscription_capped
+  FROM token_secret x
+  JOIN token t ON t.id = x.token_id
+  JOIN account a ON a.id = t.account_id
+  JOIN "user" u ON u.id = t.user_id
+  LEFT JOIN member m ON m.account_id = t.account_id AND m.user_id = t.user_id
+  LEFT JOIN subscription s ON s.account_id = t.account_id AND s.group_id = coalesce(t.group_id, u.group_id)
+ WHERE x.digest = $1 AND t.deleted_at IS NULL
+"""
+
+_ENSURE = """
+WITH m AS (INSERT INTO member (account_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING)
+INSERT INTO subscription (account_id, group_id) VALUES ($1, $3) ON CONFLICT DO NOTHING
+"""
+
+_BOOKS = """
+SELECT 't' || id, granted, gver, used, version FROM token WHERE id = $4
+UNION ALL SELECT 'm' || account_id || '.' || user_id, granted, gver, used, version
+            FROM member WHERE account_id = $1 AND user_id = $2
+UNION ALL SELECT 'g' || account_id || '.' || group_id, granted, gver, used, version
+            FROM subscription WHERE account_id = $1 AND group_id = $3
+UNION ALL SELECT 'a' || id, granted, gver, used, version FROM account WHERE id = $1
+"""
+
+
+class KeyStore:
+    """Tokens by digest. `catalog` gives the catalog of the moment, for groups."""
+
+    def __init__(self, pool: asyncpg.Pool, catalog: Callable[[], Catalog]) -> None:
+        self._pool = pool
+        self._catalog = catalog
+
+    async def find(self, digest: bytes) -> Token | None:
+        """The token that a key's digest opens; None where there is none. Raises `StoreUnavailable`."""
+        with store_errors():
+            row = await self._pool.fetchrow(_FIND, digest)
+        return None if row is None else _token(row, self._catalog())
+
+    async def books(self, token: Token) -> list[Book]:
+        """The four books of a token's scopes as Postgres has them now. Raises `StoreUnavailable`."""
+        scopes = (token.account_id, token.user_id, token.group.id)
+        with store_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(_ENSURE, *scopes)
+                rows = await connection.fetch(_BOOKS, *scopes, token.id)
+        return [Book(*row) for row in rows]
+
+
+def _token(row: Mapping[str, Any], catalog: Catalog) -> Token:
+    # A group that this worker's catalog does not know yet lets nothing through; the generation check renews it.
+    unknown = Group(row["group_id"], f"#{row['group_id']}", models=frozenset())
+    group = catalog.groups.get(row["group_id"], unknown)
+    # NULL inherits; a list that is switched off is the token's own word too: all models of its group.
+    models = group.token_models if row["models"] is None else None
+    if row["models_enabled"]:
+        models = frozenset(row["models"] or ())
+    own = _limits(row["limits"]) if row["limits"] is not None else group.token_limits
+    concurrency = row["max_concurrency"]
+    if concurrency is None:
+        concurrency = group.token_max_concurrency or 0
+    return Token(
+        id=row["id"],
+        account_id=row["account_id"],
+        user_id=row["user_id"],
+        name=row["name"],
+        group=group,
+        status=row["status"],
+        expires_at=row["expires_at"],
+        account_live=row["account_status"] == 1,
+        user_live=row["user_status"] == 1,
+        models=models,
+        allow=group.token_allow if row["allow_ips"] is None else Blocks.of(row["allow_ips"]),
+        deny=group.token_deny if row["deny_ips"] is None else Blocks.of(row["deny_ips"]),
+        limits=(
+            *((0, limit) for limit in own),
+            *((1, limit) for limit in _limits(row["member_limits"] or [])),
+            *((2, limit) for limit in group.limits),
+        ),
+        concurrency=(concurrency, row["member_concurrency"] or 0, group.max_concurrency or 0, 0),
+        granted=(
+            row["capped"],
+            row["member_capped"],
+            row["subscription_capped"],
+            row["account_capped"],
+        ),
+        versions=(
+            row["version"],
+            row["member_version"],
+            row["subscription_version"],
+            row["account_version"],
+        ),
+        secret_expires_at=row["secret_expires_at"],
+    )
+
+
+def _limits(stored: list[dict[str, Any]]) -> tuple[Limit, ...]:
+    """Limits as the database keeps them: `limit` in nano-dollars for usd."""
+    return tuple(
+        Limit(
+            metric=Metric(limit["metric"]),
+            window=limit["window"],
+            limit=int(limit["limit"]),
+            mode=limit.get("mode", "sliding"),
+            models=None if limit.get("models") is None else frozenset(limit["models"]),
+            time_zone=limit.get("time_zone", "UTC"),
+        )
+        for limit in stored
+    )

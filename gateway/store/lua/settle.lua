@@ -1,0 +1,77 @@
+-- SETTLE: one call has ended; its reservation becomes a charge that Postgres does not have yet.
+--
+-- KEYS  1 r · 2 p · 3 x · 4..7 b of token, member, subscription, account
+--       8.. h of each window that the call is under, then w of the scopes that have one
+-- ARGV  1 what is constant, packed: account, scopes, how long until the sweeper may take it (ms),
+--         number of windows, then per window metric (1 requests, 2 tokens, 3 usd),
+--         number of its w among KEYS, id
+--       2 request id · 3 amount (nano-dollars) · 4 tokens · 5 keep the request counted (0|1)
+--       6 event (text)
+--
+-- Replies  OK · ALREADY (nothing done)
+--          · LATE (no such reservation here; the charge is recorded all the same)
+--
+-- Asks for no epoch: a charge is a record of its own, right in whatever state the store is, and
+-- LOAD adds it to a book that does not exist yet. Windows are those of the RESERVE, in its order;
+-- they are corrected in the bucket in which the call was counted.
+--include formats
+--include clock
+local call = redis.call
+
+local account, scopes, sweep_ms, window_count, position = read('<Bc0Bc0dB', ARGV[1])
+local request_id, amount = ARGV[2], tonumber(ARGV[3])
+
+local charge = write(SETTLED, amount, #scopes, scopes) .. ARGV[6]
+if call('HSETNX', KEYS[2], request_id, charge) == 0 then return 'ALREADY' end
+call('ZADD', KEYS[3], clock() + sweep_ms, account .. '|' .. request_id)
+
+local record = call('HGET', KEYS[1], request_id)
+local state = call('MGET', unpack(KEYS, 4, 7 + window_count))
+local held, tokens, live, counted, bucket_at = 0, 0, 0, 0, nil
+if record then
+  local _
+  held, tokens, _, _, counted, bucket_at = read(RECORD, record)
+  live = 1
+  call('HDEL', KEYS[1], request_id)
+end
+
+local out, n = {}, 0
+for i = 1, 4 do
+  local bytes = state[i]
+  if bytes then
+    local granted, gver, used, pending, reserved, calls, version, loaded = read(BOOK, bytes)
+    pending, reserved, calls = pending + amount, reserved - held, calls - live
+    out[n + 1] = KEYS[i + 3]
+    out[n + 2] = write(BOOK, granted, gver, used, pending, reserved, calls, version, loaded)
+    n = n + 2
+  end
+end
+
+for i = 1, math.min(counted, window_count) do -- a record that was re-created counts in none
+  local metric, ring, id, bucket
+  metric, ring, id, position = read('<BBBc0', ARGV[1], position)
+  bucket, bucket_at = read(BUCKET, record, bucket_at)
+  local by
+  if metric == 1 then
+    by = ARGV[5] == '0' and -1 or 0
+  elseif metric == 2 then
+    by = tonumber(ARGV[4]) - tokens
+  else
+    by = amount - held
+  end
+  if by ~= 0 and state[i + 4] then
+    local total, oldest, current, sum = read(HEAD, state[i + 4])
+    if bucket >= oldest then
+      if bucket == current then
+        sum = sum + by
+      else
+        call('HINCRBY', KEYS[ring], string.format('%s|%d', id, bucket), by)
+      end
+      out[n + 1], out[n + 2] = KEYS[i + 7], write(HEAD, total + by, oldest, current, sum)
+      n = n + 2
+    end
+  end
+end
+
+if n > 0 then call('MSET', unpack(out)) end
+return record and 'OK' or 'LATE'

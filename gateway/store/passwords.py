@@ -1,0 +1,72 @@
+"""Passwords: argon2id hashes, made and checked off the event loop.
+
+Parameters are OWASP's minimum
+(https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html): 19 MiB, 2
+passes, 1 lane. At most two hashes run at once, so that log-ins cannot take the machine.
+"""
+
+import asyncio
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+
+import argon2
+
+from gateway.domain.rejection import invalid
+
+_HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+_MIN_CHARACTERS = 12
+_MAX_CHARACTERS = 256
+_ONE_TIME_BYTES = 15
+_PARALLEL = 2
+
+# What an unknown user's password is compared with: the answer takes as long as for a known one.
+_NOBODY = _HASHER.hash(secrets.token_urlsafe(_ONE_TIME_BYTES))
+
+
+class Passwords:
+    """The two threads that hash. Owned by the application; `close` ends them."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="argon2")
+
+    async def hash(self, password: str) -> str:
+        """The hash to store, about 30 ms."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, _HASHER.hash, password
+        )
+
+    async def verify(self, stored: str | None, password: str) -> bool:
+        """Whether the password is the stored one; None (nobody) never is, and takes as long."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, _verify, stored, password
+        )
+
+    def close(self) -> None:
+        """End the threads; hashes that wait are dropped."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def one_time_password() -> str:
+    """A password to be changed at once: 20 characters, 120 bits."""
+    return secrets.token_urlsafe(_ONE_TIME_BYTES)
+
+
+def check_new_password(password: str, *, username: str, old: str) -> None:
+    """Raises `Rejected` for a password that may not be chosen."""
+    if not _MIN_CHARACTERS <= len(password) <= _MAX_CHARACTERS:
+        raise invalid(
+            "password",
+            f"must have {_MIN_CHARACTERS} to {_MAX_CHARACTERS} characters; a few words will do.",
+        )
+    if password == old:
+        raise invalid("password", "is the one you have now; choose another.")
+    if password.strip().lower() == username.lower():
+        raise invalid("password", "may not be the username.")
+
+
+def _verify(stored: str | None, password: str) -> bool:
+    try:
+        _HASHER.verify(stored or _NOBODY, password)
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+        return False
+    return stored is not None

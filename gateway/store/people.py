@@ -1,0 +1,236 @@
+"""Users and the access tokens with which their automation calls the admin API.
+
+Access tokens are opaque: `tht_` + 256 random bits and a checksum, formed as keys are; only a digest
+is stored.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+
+from gateway.domain import key as keys
+from gateway.domain.edit import Actor
+from gateway.domain.rejection import Problem, Rejected
+from gateway.store import audit
+from gateway.store.grants import Scope, write_grant
+from gateway.store.postgres import Connection, Pool, reading, transaction
+
+ACCESS_TOKEN_PREFIX: Final = "tht_"  # noqa: S105 -- a prefix, not a secret
+
+USER_COLUMNS: Final = """
+       u.id, u.username, u.display_name, u.email, u.role, u.account_id, u.status = 1 AS enabled,
+       u.password_once, g.name AS "group"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user as the admin API knows them. `password_once`: the password was made by an operator."""
+
+    id: int
+    username: str
+    display_name: str
+    email: str | None
+    role: str
+    account_id: int
+    enabled: bool
+    password_once: bool
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessGrant:
+    """What an access token opens.
+
+    Empty `scopes`: all that the role may do; empty `allow_ips`: from anywhere.
+    """
+
+    user: User
+    scopes: frozenset[str]
+    allow_ips: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """The money of an account, nano-dollars; `granted` None = uncapped."""
+
+    granted: int | None
+    used: int
+
+
+def user_of(row: asyncpg.Record) -> User:
+    """A user from a row that selects `USER_COLUMNS`."""
+    return User(**{name: row[name] for name in User.__slots__})
+
+
+def is_access_token(text: str) -> bool:
+    """Whether the text can be an access token that we made: shape and checksum."""
+    return text.startswith(ACCESS_TOKEN_PREFIX) and keys.is_sound(
+        "sk-" + text.removeprefix(ACCESS_TOKEN_PREFIX)
+    )
+
+
+async def find_user(pool: Pool, username: str) -> tuple[User, str | None] | None:
+    """A user by name, whatever its case, with the password's hash; None where there is none."""
+    async with reading(pool) as connection:
+        row = await connection.fetchrow(
+            f"""
+            SELECT {USER_COLUMNS}, u.password_hash FROM "user" u JOIN "group" g ON g.id = u.group_id
+             WHERE lower(u.username) = lower($1)
+            """,  # noqa: S608 -- a constant
+            username,
+        )
+    return None if row is None else (user_of(row), row["password_hash"])
+
+
+async def find_access(pool: Pool, token: str, pepper: bytes) -> AccessGrant | None:
+    """What an access token opens, if anything. Notes the use, at most once a minute."""
+    if not is_access_token(token):
+        return None
+    async with reading(pool) as connection:
+        row = await connection.fetchrow(
+            f"""
+            SELECT {USER_COLUMNS}, k.id AS access_token_id, k.scopes, k.allow_ips,
+                   coalesce(k.last_used_at < now() - interval '1 minute', true) AS note_use
+              FROM access_token k
+              JOIN "user" u ON u.id = k.user_id JOIN "group" g ON g.id = u.group_id
+             WHERE k.digest = $1 AND (k.expires_at IS NULL OR k.expires_at > now())
+            """,  # noqa: S608 -- a constant
+            keys.digest(token, pepper),
+        )
+        if row is None:
+            return None
+        if row["note_use"]:
+            await connection.execute(
+                "UPDATE access_token SET last_used_at = now() WHERE id = $1", row["access_token_id"]
+            )
+    return AccessGrant(user_of(row), frozenset(row["scopes"]), tuple(row["allow_ips"]))
+
+
+async def find_wallet(pool: Pool, account_id: int) -> Wallet:
+    """The money of an account that exists."""
+    async with reading(pool) as connection:
+        row = await connection.fetchrow(
+            "SELECT granted, used FROM account WHERE id = $1", account_id
+        )
+    assert row is not None, "users reference their account"
+    return Wallet(row["granted"], row["used"])
+
+
+async def write_user(
+    connection: Connection,
+    actor: Actor,
+    username: str,
+    *,
+    role: str = "user",
+    password_hash: str | None = None,
+    password_once: bool = False,
+    account_id: int | None = None,
+    granted: int | None = 0,
+) -> int:
+    """Make a user of group `default`, within the caller's transaction, and answer the id.
+
+    Without `account_id` the user gets an account of their own with `granted` nano-dollars (None =
+    uncapped). Raises `Rejected` (name taken).
+    """
+    if account_id is None:
+        account_id = await _write_account(connection, actor, username, granted)
+    try:
+        user_id: int = await connection.fetchval(
+            """
+            INSERT INTO "user" (username, role, password_hash, password_once, account_id, group_id)
+            SELECT $1, $2, $3, $4, $5, g.id FROM "group" g WHERE g.name = 'default' RETURNING id
+            """,
+            username,
+            role,
+            password_hash,
+            password_once,
+            account_id,
+        )
+    except asyncpg.UniqueViolationError:
+        message = f"username: {username!r} is taken; choose another."
+        raise Rejected(Problem.NAME_TAKEN, message, "username") from None
+    await connection.execute(
+        "INSERT INTO member (account_id, user_id, role) VALUES ($1, $2, $3)",
+        account_id,
+        user_id,
+        role,
+    )
+    after = {"username": username, "role": role, "account_id": account_id}
+    await audit.record(connection, actor, "user.create", user_id, after=after)
+    return user_id
+
+
+async def write_access_token(
+    connection: Connection,
+    actor: Actor,
+    user_id: int,
+    name: str,
+    pepper: bytes,
+    *,
+    expires_at: datetime | None = None,
+    scopes: tuple[str, ...] = (),
+    allow_ips: tuple[str, ...] = (),
+) -> str:
+    """Make an access token, within the caller's transaction. It is known only now."""
+    token = ACCESS_TOKEN_PREFIX + keys.create_key().removeprefix("sk-")
+    access_token_id = await connection.fetchval(
+        """
+        INSERT INTO access_token (user_id, digest, name, scopes, allow_ips, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
+        """,
+        user_id,
+        keys.digest(token, pepper),
+        name,
+        scopes,
+        allow_ips,
+        expires_at,
+    )
+    after = {"user_id": user_id, "name": name, "scopes": scopes, "expires_at": expires_at}
+    await audit.record(connection, actor, "access_token.create", access_token_id, after=after)
+    return token
+
+
+async def set_password(
+    pool: Pool, actor: Actor, user_id: int, password_hash: str, *, once: bool
+) -> None:
+    """Give a user a password and end their sessions. `once`: it must be changed after its use."""
+    async with transaction(pool) as connection:
+        await connection.execute(
+            'UPDATE "user" SET password_hash = $2, password_once = $3 WHERE id = $1',
+            user_id,
+            password_hash,
+            once,
+        )
+        await connection.execute("DELETE FROM session WHERE user_id = $1", user_id)
+        await audit.record(connection, actor, "user.password", user_id, after={"once": once})
+
+
+async def set_display_name(pool: Pool, actor: Actor, user: User, display_name: str) -> None:
+    """Change how a user is called."""
+    async with transaction(pool) as connection:
+        await connection.execute(
+            'UPDATE "user" SET display_name = $2 WHERE id = $1', user.id, display_name
+        )
+        await audit.record(
+            connection,
+            actor,
+            "user.update",
+            user.id,
+            before={"display_name": user.display_name},
+            after={"display_name": display_name},
+        )
+
+
+async def _write_account(
+    connection: Connection, actor: Actor, name: str, granted: int | None
+) -> int:
+    account_id: int = await connection.fetchval(
+        "INSERT INTO account (name, granted) VALUES ($1, $2) RETURNING id", name, granted
+    )
+    if granted is not None:
+        scope: Scope = ("a", account_id, account_id)
+        await write_grant(connection, actor, scope, granted, "create")
+    return account_id

@@ -1,0 +1,146 @@
+"""The commands of one token and model as bytes: what is constant is encoded once.
+
+The layouts are those at the top of `lua/reserve.lua` and `lua/settle.lua`. Knows the names of the
+quota store's keys.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.domain.limits import MAX_EXACT
+from gateway.domain.token import Token
+from gateway.store.scripts import Script, Scripts
+from gateway.store.windows import windows_of
+
+_RESERVE_HEAD: Final = struct.Struct("<40sdBd")
+_RESERVE_SCOPES: Final = struct.Struct("<8d")
+_SETTLE_SWEEP: Final = struct.Struct("<d")
+ID_BYTES: Final = 32
+"""A request id: 32 hexadecimal characters."""
+
+# Numbers are written with 16 digits (2^52 has as many), so that their length is constant and one
+# formatting step makes the rest of the command.
+_TAIL: Final = b"$32\r\n%b\r\n$16\r\n%016d\r\n$16\r\n%016d\r\n$1\r\n%d\r\n$%d\r\n%b\r\n"
+_TAIL_ARGS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What `QuotaStore.prepare` gives.
+
+    To be kept for as long as token, model and catalog are the same objects.
+
+    A call is settled with the `Prepared` that it was reserved with: it names the scopes.
+    """
+
+    account_id: int
+    shard: int
+    run_id: bytes
+    reserve_head: bytes
+    settle_head: bytes
+
+    def reserve(
+        self, request_id: bytes, amount: int, tokens: int, detail: bytes, *, dry: bool
+    ) -> bytes:
+        """The whole RESERVE command. Raises ValueError for what would not fit into it."""
+        if len(request_id) != ID_BYTES or not (0 <= amount < MAX_EXACT and 0 <= tokens < MAX_EXACT):
+            raise ValueError(f"cannot reserve {amount} for {tokens} tokens as {request_id!r}")
+        return self.reserve_head + _TAIL % (
+            request_id, amount, tokens, dry, len(detail), detail,
+        )  # fmt: skip
+
+    def settle(
+        self, request_id: bytes, amount: int, tokens: int, event: bytes, *, keep_request: bool
+    ) -> bytes:
+        """The whole SETTLE command.
+
+        A cost is always recorded, so amounts out of bounds are brought to the bound.
+        """
+        if len(request_id) != ID_BYTES:
+            raise ValueError(f"no request id: {request_id!r}")
+        amount = min(max(amount, 0), MAX_EXACT - 1)
+        tokens = min(max(tokens, 0), MAX_EXACT - 1)
+        return self.settle_head + _TAIL % (
+            request_id, amount, tokens, keep_request, len(event), event,
+        )  # fmt: skip
+
+
+def prepare(
+    scripts: Scripts,
+    token: Token,
+    model: str,
+    *,
+    generation: int,
+    run_id: bytes,
+    now_ms: int,
+    lease_s: float,
+    sweep_s: float,
+) -> Prepared:
+    """The commands for calls of `model` with `token`, for the run `run_id` of the store."""
+    windows = windows_of(token, model, now_ms)
+    shard, account = token.shard, str(token.account_id)
+    scope_ids = token.scope_ids
+    records, deadlines = key(shard, "r", account), key(shard, "x")
+    books = [key(shard, "b", scope_id) for scope_id in scope_ids]
+    heads = [key(shard, "h", f"{scope_ids[w.scope]}:{w.id}") for w in windows]
+    limited = sorted({w.scope for w in windows})
+    rings = [key(shard, "w", scope_ids[scope]) for scope in limited]
+    # Both scripts have three keys, the books and the heads in front of the rings; Lua counts from
+    # 1.
+    ring_keys = {scope: 8 + len(heads) + n for n, scope in enumerate(limited)}
+
+    names = _text(account) + _text(" ".join(scope_ids))
+    scopes = [n for pair in zip(token.versions, token.concurrency, strict=True) for n in pair]
+    count = bytes((len(windows),))
+    return Prepared(
+        token.account_id,
+        shard,
+        run_id,
+        _head(
+            scripts["reserve"],
+            [records, deadlines, key(shard, "e"), *books, *heads, *rings],
+            b"".join(
+                (
+                    _RESERVE_HEAD.pack(run_id, generation, token.capped, lease_s * 1000),
+                    names,
+                    _RESERVE_SCOPES.pack(*scopes),
+                    count,
+                    *(w.pack_reserve(ring_keys[w.scope]) for w in windows),
+                )
+            ),
+        ),
+        _head(
+            scripts["settle"],
+            [records, key(shard, "p", account), deadlines, *books, *heads, *rings],
+            b"".join(
+                (
+                    names,
+                    _SETTLE_SWEEP.pack(sweep_s * 1000),
+                    count,
+                    *(w.pack_settle(ring_keys[w.scope]) for w in windows),
+                )
+            ),
+        ),
+    )
+
+
+def key(shard: int, kind: str, name: str | None = None) -> bytes:
+    """A key of the quota store; `kind` is one of e, b, h, w, r, p, x.
+
+    The tag keeps a shard in one slot.
+    """
+    text = f"q:{{s{shard:03d}}}:{kind}"
+    return (text if name is None else f"{text}:{name}").encode("ascii")
+
+
+def _text(text: str) -> bytes:
+    data = text.encode("ascii")
+    return bytes((len(data),)) + data
+
+
+def _head(script: Script, keys: list[bytes], constant: bytes) -> bytes:
+    args = [b"EVALSHA", script.sha, str(len(keys)).encode(), *keys, constant]
+    parts = [b"*%d\r\n" % (len(args) + _TAIL_ARGS)]
+    parts += [b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in args]
+    return b"".join(parts)

@@ -1,0 +1,175 @@
+"""What the reserve script answers, as typed values.
+
+Pure; the raw forms are listed at the top of `lua/reserve.lua`.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+import hiredis
+
+from gateway.domain.errors import StoreUnavailable
+from gateway.domain.limits import Metric
+from gateway.domain.token import SCOPES
+from gateway.store.windows import read_window_id
+
+
+class Rule(StrEnum):
+    """Which kind of limit refused."""
+
+    QUOTA = "QUOTA"
+    """What is left would not do even if nothing were held."""
+    TOO_BIG = "TOOBIG"
+    """The call alone is above a window's limit: refused for good."""
+    HELD = "HELD"
+    """Only what other calls hold makes it too little."""
+    CONCURRENCY = "CONC"
+    WINDOW = "WINDOW"
+
+
+class Obstacle(StrEnum):
+    """Why the script decided nothing."""
+
+    EPOCH = "EPOCH"
+    """The shard is not open for this run of the store: `QuotaStore.reopen`, then prepare again."""
+    PAUSE = "PAUSE"
+    """The store was lost; capped calls wait `value` ms."""
+    GENERATION = "GEN"
+    """The catalog is at generation `value`, the caller's is older."""
+    LOAD = "LOAD"
+    """The book of scope `value` (0..3) is missing or old: `QuotaStore.load`, then again."""
+    STALE = "STALE"
+    """The caller's row of scope `value` (0..3) is old: read it again, prepare again."""
+    PERIOD = "PERIOD"
+    """A calendar window's period is over: prepare with `now_ms=value`."""
+    DUPLICATE = "DUP"
+    """This id is reserved already and still live: it counts as reserved."""
+    DONE = "DONE"
+    """This id is settled already."""
+    DOWN = "DOWN"
+    """No reply, or an error reply: the call may or may not have been reserved.
+
+    Repeat it with the same id.
+    """
+
+
+class Rate(NamedTuple):
+    """A window after this call, for `x-ratelimit-*`: `reset_ms` until it would be empty."""
+
+    limit: int
+    remaining: int
+    reset_ms: int
+
+
+class Reserved(NamedTuple):
+    """Taken. `free_nusd` is what the tightest grant has left, None where no scope has one.
+
+    `requests`, `tokens` are the windows with the least remaining, None where there is none.
+    """
+
+    free_nusd: int | None
+    requests: Rate | None = None
+    tokens: Rate | None = None
+
+
+class Refused(NamedTuple):
+    """Nothing was taken, because of `rule` of `scope` (a word of `SCOPES`).
+
+    QUOTA, HELD: nano-dollars used, held, limit. CONCURRENCY: used = live calls. WINDOW, TOO_BIG:
+    metric and window, used = what is counted, or what the call alone would count; `retry_ms`
+    (WINDOW only) is exact if nothing else happens.
+    """
+
+    rule: Rule
+    scope: str
+    used: int
+    limit: int
+    held: int = 0
+    metric: Metric | None = None
+    window: str | None = None
+    retry_ms: int | None = None
+
+
+class Again(NamedTuple):
+    """Nothing was decided. `value` is what the obstacle names; `cause` is for our log."""
+
+    obstacle: Obstacle
+    value: int = 0
+    cause: str = ""
+
+
+Reply = Reserved | Refused | Again
+EPOCH_REPLY: Final[list[bytes]] = [b"EPOCH"]
+"""What the script would answer to a caller of another run of the store."""
+
+
+def read_reply(reply: object) -> Reply:
+    """The meaning of a raw reply to `reserve`; whatever the script does not answer is DOWN."""
+    if isinstance(reply, list) and reply:
+        word = reply[0]
+        if word == b"OK":
+            return _reserved(reply)
+        read = _READERS.get(word)
+        if read is not None:
+            return read(reply)
+    if isinstance(reply, StoreUnavailable | hiredis.ReplyError):
+        return Again(Obstacle.DOWN, cause=str(reply))
+    return Again(Obstacle.DOWN, cause=f"unknown reply {reply!r}")
+
+
+def _reserved(reply: list[Any]) -> Reserved:
+    free = None if reply[1] == b"" else reply[1]
+    if len(reply) == 2:  # noqa: PLR2004 -- under no window
+        return Reserved(free)
+    _, _, limit, remaining, reset_ms, token_limit, token_remaining, token_reset_ms = reply
+    return Reserved(
+        free,
+        None if limit == b"" else Rate(limit, remaining, reset_ms),
+        None if token_limit == b"" else Rate(token_limit, token_remaining, token_reset_ms),
+    )
+
+
+def _again(reply: list[Any]) -> Again:
+    return Again(Obstacle(reply[0].decode()), reply[1] if len(reply) > 1 else 0)
+
+
+def _money(reply: list[Any]) -> Refused:
+    word, scope, used, held, limit = reply
+    return Refused(Rule(word.decode()), SCOPES[scope], used, limit, held)
+
+
+def _concurrency(reply: list[Any]) -> Refused:
+    _, scope, live, limit = reply
+    return Refused(Rule.CONCURRENCY, SCOPES[scope], live, limit)
+
+
+def _window(reply: list[Any]) -> Refused:
+    _, scope, name, used, limit, retry_ms = reply
+    metric, window = read_window_id(name.decode())
+    return Refused(
+        Rule.WINDOW, SCOPES[scope], used, limit, metric=metric, window=window, retry_ms=retry_ms
+    )
+
+
+def _too_big(reply: list[Any]) -> Refused:
+    _, scope, name, limit, cost = reply
+    metric, window = read_window_id(name.decode())
+    return Refused(Rule.TOO_BIG, SCOPES[scope], cost, limit, metric=metric, window=window)
+
+
+_READERS: Final[dict[bytes, Callable[[list[Any]], Refused | Again]]] = {
+    b"QUOTA": _money,
+    b"HELD": _money,
+    b"CONC": _concurrency,
+    b"WINDOW": _window,
+    b"TOOBIG": _too_big,
+    b"EPOCH": _again,
+    b"PAUSE": _again,
+    b"GEN": _again,
+    b"LOAD": _again,
+    b"STALE": _again,
+    b"PERIOD": _again,
+    b"DUP": _again,
+    b"DONE": _again,
+}

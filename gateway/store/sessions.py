@@ -1,0 +1,71 @@
+"""Sessions of the console: opaque 256-bit references in a cookie, stored as a digest.
+
+A session ends after half an hour without use, after twelve hours in any case, and with every new
+password.
+"""
+
+import secrets
+
+from gateway.domain import key as keys
+from gateway.domain.edit import Actor
+from gateway.store import audit
+from gateway.store.people import USER_COLUMNS, User, user_of
+from gateway.store.postgres import Pool, reading, transaction
+
+_MAX_AGENT_CHARACTERS = 200
+
+
+async def open_session(
+    pool: Pool, actor: Actor, user: User, pepper: bytes, *, user_agent: str = ""
+) -> str:
+    """Begin a session and answer the cookie's value. The user's ended sessions are removed."""
+    value = secrets.token_urlsafe(32)
+    async with transaction(pool) as connection:
+        await connection.execute(
+            """
+            DELETE FROM session WHERE user_id = $1
+               AND (expires_at <= now() OR seen_at <= now() - interval '30 minutes')
+            """,
+            user.id,
+        )
+        await connection.execute(
+            """
+            INSERT INTO session (digest, user_id, expires_at, address, user_agent)
+            VALUES ($1, $2, now() + interval '12 hours', $3, $4)
+            """,
+            keys.digest(value, pepper),
+            user.id,
+            actor.address,
+            user_agent[:_MAX_AGENT_CHARACTERS],
+        )
+        await audit.record(connection, actor, "user.login", user.id)
+    return value
+
+
+async def find_session(pool: Pool, value: str, pepper: bytes) -> User | None:
+    """Whose session this is; None where it has ended. Notes the use, at most once a minute."""
+    digest = keys.digest(value, pepper)
+    async with reading(pool) as connection:
+        row = await connection.fetchrow(
+            f"""
+            SELECT {USER_COLUMNS}, s.seen_at < now() - interval '1 minute' AS note_use
+              FROM session s JOIN "user" u ON u.id = s.user_id JOIN "group" g ON g.id = u.group_id
+             WHERE s.digest = $1 AND s.expires_at > now()
+               AND s.seen_at > now() - interval '30 minutes'
+            """,  # noqa: S608 -- a constant
+            digest,
+        )
+        if row is None:
+            return None
+        if row["note_use"]:
+            await connection.execute("UPDATE session SET seen_at = now() WHERE digest = $1", digest)
+    return user_of(row)
+
+
+async def close_session(pool: Pool, actor: Actor, user: User, value: str, pepper: bytes) -> None:
+    """End a session; one that has ended already is none to end."""
+    async with transaction(pool) as connection:
+        await connection.execute(
+            "DELETE FROM session WHERE digest = $1", keys.digest(value, pepper)
+        )
+        await audit.record(connection, actor, "user.logout", user.id)

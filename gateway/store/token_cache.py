@@ -1,0 +1,135 @@
+"""Tokens by key, kept for a short while in this process.
+
+Bounded; one look-up per key at a time; unknown keys are remembered briefly. What this cache says may be old: the
+token's version is compared again inside the reserve script, and a refusal that was decided on an old row is decided
+again on a fresh one.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gateway.domain import key as keys
+from gateway.domain.errors import StoreUnavailable
+from gateway.domain.token import Token
+
+_UNKNOWN_S = 5.0
+_OUTAGE_S = 60.0
+_MAX_UNKNOWN = 10_000
+_REFRESH_S = 1.0
+
+
+class Entry:
+    """A token with what was prepared for its calls. `terms` belongs to the relay."""
+
+    __slots__ = ("digest", "loaded_at", "terms", "token")
+
+    def __init__(self, digest: bytes, token: Token, loaded_at: float) -> None:
+        self.digest = digest
+        self.token = token
+        self.loaded_at = loaded_at
+        self.terms: dict[str, Any] = {}
+
+
+class TokenCache:
+    """`find` looks a digest up; times are seconds of `clock` (monotonic)."""
+
+    def __init__(
+        self,
+        find: Callable[[bytes], Awaitable[Token | None]],
+        pepper: bytes,
+        *,
+        fresh_s: float,
+        size: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._find = find
+        self._pepper = pepper
+        self._fresh_s = fresh_s
+        self._size = size
+        self._clock = clock
+        self._entries: dict[bytes, Entry] = {}
+        self._by_token: dict[int, set[bytes]] = {}
+        self._unknown: dict[bytes, float] = {}
+        self._flights: dict[bytes, asyncio.Future[Entry | None]] = {}
+
+    def get(self, key: str) -> Entry | None:
+        """The entry of a key, where it is known and fresh."""
+        entry = self._entries.get(hashlib.sha256(key.encode()).digest())
+        if entry is not None and self._clock() - entry.loaded_at < self._fresh_s:
+            return entry
+        return None
+
+    async def fetch(self, key: str) -> Entry | None:
+        """The entry of a key, looked up where needed; None for a key that opens nothing.
+
+        Raises `StoreUnavailable` when Postgres does not answer and the key was not seen in the last minute.
+        """
+        name = hashlib.sha256(key.encode()).digest()
+        until = self._unknown.get(name)
+        if until is not None and self._clock() < until:
+            return None
+        return await self._fly(name, keys.digest(key, self._pepper))
+
+    async def refresh(self, entry: Entry) -> bool:
+        """Look an entry's token up again; whether it may have changed. At most once a second per key."""
+        if self._clock() - entry.loaded_at < _REFRESH_S:
+            return False
+        name = next((n for n, e in self._entries.items() if e is entry), None)
+        if name is None:
+            return True  # dropped or replaced meanwhile: the caller's next look-up is fresh
+        fresh = await self._fly(name, entry.digest)
+        return fresh is None or fresh.token != entry.token
+
+    def drop(self, token_id: int) -> None:
+        """Forget a token whose row changed."""
+        for name in self._by_token.pop(token_id, ()):
+            self._entries.pop(name, None)
+
+    def clear(self) -> None:
+        """Forget everything: after a gap in which changes may have been missed."""
+        self._entries.clear()
+        self._by_token.clear()
+        self._unknown.clear()
+
+    async def _fly(self, name: bytes, digest: bytes) -> Entry | None:
+        flight = self._flights.get(name)
+        if flight is not None:
+            return await asyncio.shield(flight)
+        flight = asyncio.ensure_future(self._look_up(name, digest))
+        self._flights[name] = flight
+        flight.add_done_callback(lambda _: self._flights.pop(name, None))
+        # Shielded: the caller who started a look-up may leave while others wait for it.
+        return await asyncio.shield(flight)
+
+    async def _look_up(self, name: bytes, digest: bytes) -> Entry | None:
+        try:
+            token = await self._find(digest)
+        except StoreUnavailable:
+            entry = self._entries.get(name)
+            if entry is not None and self._clock() - entry.loaded_at < _OUTAGE_S:
+                return entry
+            raise
+        self._forget(name)
+        if token is None:
+            if len(self._unknown) >= _MAX_UNKNOWN:
+                self._unknown.clear()
+            self._unknown[name] = self._clock() + _UNKNOWN_S
+            return None
+        if len(self._entries) >= self._size:
+            self._forget(next(iter(self._entries)))
+        entry = Entry(digest, token, self._clock())
+        self._entries[name] = entry
+        self._by_token.setdefault(token.id, set()).add(name)
+        return entry
+
+    def _forget(self, name: bytes) -> None:
+        entry = self._entries.pop(name, None)
+        if entry is not None:
+            names = self._by_token.get(entry.token.id)
+            if names is not None:
+                names.discard(name)
+                if not names:
+                    del self._by_token[entry.token.id]

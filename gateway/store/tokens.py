@@ -1,0 +1,307 @@
+"""Administrative writes on tokens: validate → write → audit, in one transaction.
+
+The caller publishes what comes back. Never writes `used`. The account's row is locked first, as
+ledger posting does, so that no two writers deadlock and `used` stands still while a grant is worked
+out from it.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from gateway.domain import key as keys
+from gateway.domain.edit import UNCHANGED, Actor, TokenChange, TokenDraft, TokenRow
+from gateway.domain.limits import MAX_EXACT
+from gateway.domain.rejection import Problem, Rejected, invalid
+from gateway.store import audit
+from gateway.store.books import Book
+from gateway.store.grants import Scope, write_grant, write_regrant
+from gateway.store.postgres import Connection, Pool, transaction
+from gateway.store.token_rows import limit_document, read_token
+
+# NO KEY UPDATE excludes posting (FOR UPDATE) and other edits, not foreign keys of new rows.
+_LOCK_ACCOUNT_OF_USER = """
+SELECT a.id FROM account a JOIN "user" u ON u.account_id = a.id
+ WHERE u.id = $1 FOR NO KEY UPDATE OF a
+"""
+_LOCK_ACCOUNT = """
+SELECT a.id FROM account a JOIN token t ON t.account_id = a.id
+ WHERE t.id = $1 FOR NO KEY UPDATE OF a
+"""
+_INSERT = """
+INSERT INTO token (account_id, user_id, group_id, name, expires_at, models, models_enabled,
+                   allow_ips, deny_ips, limits, max_concurrency, metadata, granted)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id
+"""
+_UPDATE = """
+UPDATE token SET group_id = $2, name = $3, expires_at = $4, models = $5, models_enabled = $6,
+       allow_ips = $7, deny_ips = $8, limits = $9, max_concurrency = $10, metadata = $11,
+       granted = $12, status = $13,
+       gver = gver + CASE WHEN granted IS DISTINCT FROM $12 THEN 1 ELSE 0 END, version = version + 1
+ WHERE id = $1
+"""
+_USABLE_GROUP = """
+SELECT g.id, g.id = u.group_id OR s.account_id IS NOT NULL AS usable
+  FROM "user" u CROSS JOIN "group" g
+  LEFT JOIN subscription s ON s.account_id = u.account_id AND s.group_id = g.id
+       AND (s.starts_at IS NULL OR s.starts_at <= now())
+       AND (s.ends_at IS NULL OR s.ends_at > now())
+ WHERE u.id = $1 AND g.name = $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A token after a committed edit, and the books that the quota store must be told."""
+
+    row: TokenRow
+    books: tuple[Book, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Created(Edited):
+    """A new token with its key: the only time that it is known."""
+
+    key: str
+
+
+async def create_token(
+    pool: Pool, actor: Actor, user_id: int, draft: TokenDraft, *, pepper: bytes, max_tokens: int
+) -> Created:
+    """Make a token of `user_id` in that user's account.
+
+    Raises `Rejected` (group not allowed, token limit reached, invalid field) and
+    `StoreUnavailable`.
+    """
+    async with transaction(pool) as connection:
+        return await write_token(
+            connection, actor, user_id, draft, pepper=pepper, max_tokens=max_tokens
+        )
+
+
+async def write_token(
+    connection: Connection,
+    actor: Actor,
+    user_id: int,
+    draft: TokenDraft,
+    *,
+    pepper: bytes,
+    max_tokens: int,
+) -> Created:
+    """As `create_token`, within the caller's transaction."""
+    account_id = await connection.fetchval(_LOCK_ACCOUNT_OF_USER, user_id)
+    if account_id is None:
+        raise Rejected(Problem.NOT_FOUND, f"There is no user {user_id}.", "user_id")
+    await _check_count(connection, user_id, max_tokens)
+    _check_grant(draft.granted)
+    group_id = await _group_id(connection, actor, user_id, draft.group)
+    await _ensure_scopes(connection, account_id, user_id, group_id)
+    token_id = await connection.fetchval(
+        _INSERT,
+        account_id,
+        user_id,
+        group_id,
+        draft.name,
+        draft.expires_at,
+        draft.models,
+        draft.models_enabled,
+        draft.allow_ips,
+        draft.deny_ips,
+        _documents(draft.limits),
+        draft.max_concurrency,
+        dict(draft.metadata),
+        draft.granted,
+    )
+    key = keys.create_key()
+    await connection.execute(
+        "INSERT INTO token_secret (token_id, digest, display, last4) VALUES ($1, $2, $3, $4)",
+        token_id,
+        keys.digest(key, pepper),
+        keys.display(key),
+        key[-4:],
+    )
+    if draft.granted is not None:
+        scope: Scope = ("t", account_id, token_id)
+        await write_grant(connection, actor, scope, draft.granted, "create")
+    row = await read_token(connection, Actor(actor.label), token_id)
+    await audit.record(connection, actor, "token.create", token_id, after=_auditable(row))
+    return Created(row, (_book(row),), key)
+
+
+async def update_token(
+    pool: Pool,
+    actor: Actor,
+    token_id: int,
+    decide: Callable[[TokenRow], TokenChange],
+    *,
+    if_version: int | None = None,
+) -> Edited:
+    """Change a token. `decide` sees the row and says what it becomes.
+
+    Nobody can post or edit meanwhile. A change that changes nothing writes nothing. Raises
+    `Rejected` (not found, version mismatch, group not allowed, whatever `decide` raises) and
+    `StoreUnavailable`.
+    """
+    async with transaction(pool) as connection:
+        before = await _lock_token(connection, actor, token_id, if_version)
+        change = decide(before)
+        values = _after(before, change)
+        if all(values[name] == getattr(before, name) for name in values):
+            return Edited(before, (_book(before),))
+        if change.granted is not UNCHANGED:
+            _check_grant(change.granted)
+        group_id = await _own_group_id(connection, actor, before, values["group"])
+        await _ensure_scopes(connection, before.account_id, before.user_id, group_id)
+        await connection.execute(
+            _UPDATE,
+            token_id,
+            group_id,
+            values["name"],
+            values["expires_at"],
+            values["models"],
+            values["models_enabled"],
+            values["allow_ips"],
+            values["deny_ips"],
+            _documents(values["limits"]),
+            values["max_concurrency"],
+            dict(values["metadata"]),
+            values["granted"],
+            values["status"],
+        )
+        scope: Scope = ("t", before.account_id, token_id)
+        await write_regrant(connection, actor, scope, before.granted, values["granted"])
+        row = await read_token(connection, Actor(actor.label), token_id)
+        await audit.record(connection, actor, "token.update", token_id, **_differences(before, row))
+        return Edited(row, (_book(row),))
+
+
+async def delete_token(
+    pool: Pool, actor: Actor, token_id: int, *, if_version: int | None = None
+) -> Edited:
+    """Revoke a token for good. The row stays for the ledger; nothing finds it any more.
+
+    Raises `Rejected` (not found, version mismatch) and `StoreUnavailable`.
+    """
+    async with transaction(pool) as connection:
+        row = await _lock_token(connection, actor, token_id, if_version)
+        version = await connection.fetchval(
+            "UPDATE token SET deleted_at = now(), version = version + 1 "
+            "WHERE id = $1 RETURNING version",
+            token_id,
+        )
+        await audit.record(connection, actor, "token.delete", token_id, before=_auditable(row))
+    return Edited(row, (Book(f"t{row.id}", row.granted, row.gver, row.used, version),))
+
+
+async def _lock_token(
+    connection: Connection, actor: Actor, token_id: int, if_version: int | None
+) -> TokenRow:
+    await read_token(connection, actor, token_id)  # nobody locks what they may not see
+    await connection.fetchval(_LOCK_ACCOUNT, token_id)
+    row = await read_token(connection, actor, token_id)
+    if if_version is not None and if_version != row.version:
+        raise Rejected(
+            Problem.VERSION_MISMATCH,
+            f"version: the token was changed meanwhile, it is at version {row.version} and not "
+            f"{if_version}; read it again and repeat the change.",
+            "version",
+        )
+    return row
+
+
+async def _check_count(connection: Connection, user_id: int, max_tokens: int) -> None:
+    count = await connection.fetchval(
+        "SELECT count(*) FROM token WHERE user_id = $1 AND deleted_at IS NULL", user_id
+    )
+    if count >= max_tokens:
+        raise Rejected(
+            Problem.TOKEN_LIMIT_REACHED,
+            f"You have {count} tokens and may have {max_tokens}: delete some, or ask an "
+            "administrator to raise admin.max_tokens_per_user.",
+        )
+
+
+def _check_grant(granted: int | None) -> None:
+    if granted is not None and not 0 <= granted < MAX_EXACT:
+        raise invalid(
+            "remain_quota", f"the grant would be {granted} nano-dollars, it must stay below 2^52."
+        )
+
+
+async def _group_id(
+    connection: Connection, actor: Actor, user_id: int, name: str | None
+) -> int | None:
+    """The id of a group that the user may use; None follows the user's own group."""
+    if name is None:
+        return None
+    found = await connection.fetchrow(_USABLE_GROUP, user_id, name)
+    if actor.any_group and found is None:
+        raise invalid("group", f"there is no group {name!r}.")
+    if found is None or not (actor.any_group or found["usable"]):
+        raise Rejected(
+            Problem.GROUP_NOT_ALLOWED,
+            f"group: {name!r} is not a group that you may use; leave it out for your own group.",
+            "group",
+        )
+    return int(found["id"])
+
+
+async def _own_group_id(
+    connection: Connection, actor: Actor, before: TokenRow, name: str | None
+) -> int | None:
+    """As `_group_id`, but a group that the token already has is kept without asking."""
+    if name == before.group:
+        actor = Actor(actor.label, any_group=True)
+    return await _group_id(connection, actor, before.user_id, name)
+
+
+async def _ensure_scopes(
+    connection: Connection, account_id: int, user_id: int, group_id: int | None
+) -> None:
+    """The rows of the scopes that calls of this token take from."""
+    await connection.execute(
+        "INSERT INTO member (account_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        account_id,
+        user_id,
+    )
+    await connection.execute(
+        """
+        INSERT INTO subscription (account_id, group_id)
+        SELECT $1, coalesce($3, u.group_id) FROM "user" u WHERE u.id = $2 ON CONFLICT DO NOTHING
+        """,
+        account_id,
+        user_id,
+        group_id,
+    )
+
+
+def _after(before: TokenRow, change: TokenChange) -> dict[str, Any]:
+    """Every changeable field as it will be."""
+    wanted = {each.name: getattr(change, each.name) for each in fields(change)}
+    return {
+        name: getattr(before, name) if value is UNCHANGED else value
+        for name, value in wanted.items()
+    }
+
+
+def _documents(limits: Any) -> list[dict[str, Any]] | None:
+    return None if limits is None else [limit_document(limit) for limit in limits]
+
+
+def _book(row: TokenRow) -> Book:
+    return Book(f"t{row.id}", row.granted, row.gver, row.used, row.version)
+
+
+def _auditable(row: TokenRow) -> dict[str, Any]:
+    document = asdict(row)
+    document["limits"] = _documents(row.limits)
+    return document
+
+
+def _differences(before: TokenRow, after: TokenRow) -> dict[str, dict[str, Any]]:
+    old, new = _auditable(before), _auditable(after)
+    changed = [name for name in new if new[name] != old[name]]
+    return {
+        "before": {name: old[name] for name in changed},
+        "after": {name: new[name] for name in changed},
+    }

@@ -1,0 +1,336 @@
+"""`tollhouse run`: one process that owns everything else on a machine.
+
+It starts, in order: the embedded servers where no others are configured, the schema and the first administrator, the demo
+upstream where no provider is, N gateway workers and the admin app. The applications are processes: nothing of them is
+imported here. A child that dies is started again, with backoff; a signal stops all in reverse order.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import orjson
+
+from gateway import __version__
+from gateway.banner import banner
+from gateway.child import Child, ChildError
+from gateway.config import ConfigError, Loaded, load, read_secret
+from gateway.domain.errors import StoreUnavailable
+from gateway.embedded.errors import EmbeddedError
+from gateway.embedded.postgres import EmbeddedPostgres
+from gateway.embedded.state import StateDirectory
+from gateway.embedded.valkey import EmbeddedValkey
+from gateway.listen import PortTaken, hold_port, parse_listen, probe_port, url_of
+from gateway.store.bootstrap import Credentials, bootstrap
+from gateway.store.pipeline import Pipeline
+from gateway.store.postgres import SchemaError, apply_schema, open_pool
+from gateway.store.quota import QuotaStore
+
+_T = TypeVar("_T")
+_REPEATED_SIGNAL_S = 2.0
+_EMBEDDED_CHECK_S = 0.5
+
+
+@dataclass
+class Running:
+    """What is up, in the order in which it was started."""
+
+    environment: dict[str, str]
+    postgres: EmbeddedPostgres | None = None
+    valkey: EmbeddedValkey | None = None
+    demo: Child | None = None
+    workers: list[Child] = field(default_factory=list)
+    admin: Child | None = None
+    held_port: socket.socket | None = None
+    credentials: Mapping[str, object] = field(default_factory=dict)
+    password: str | None = None
+
+
+class Supervisor:
+    """The life of one `tollhouse run`."""
+
+    def __init__(self, environment: Mapping[str, str], config_path: str | None) -> None:
+        self._given = dict(environment)
+        self._config_path = config_path
+        self._stopping = asyncio.Event()
+        self._first_signal_at: float | None = None
+
+    async def run(self) -> int:
+        """Start, stay until a signal, stop. Answers the exit status."""
+        try:
+            loaded = load(self._given, self._config_path)
+            state = StateDirectory.open(_state_path(self._given))
+        except (ConfigError, EmbeddedError) as error:
+            print(f"tollhouse: {error}", file=sys.stderr)
+            return 2
+        running = Running(dict(self._given))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        ready_file = state.path / "ready.json"
+        ready_file.unlink(missing_ok=True)
+        try:
+            await self._start(loaded, state, running)
+            self._announce(loaded, state, running, ready_file)
+            await self._watch(running)
+        except (
+            ChildError,
+            EmbeddedError,
+            PortTaken,
+            SchemaError,
+            StoreUnavailable,
+            _Stopped,
+        ) as error:
+            if not isinstance(error, _Stopped):
+                print(f"tollhouse: {error}", file=sys.stderr)
+                return 2
+        finally:
+            await self._stop(running)
+            ready_file.unlink(missing_ok=True)
+            state.close()
+        return 0
+
+    def _on_signal(self) -> None:
+        # A terminal's Ctrl-C and a process manager may both tell us; only a later second signal is impatience.
+        now = time.monotonic()
+        if self._first_signal_at is None:
+            self._first_signal_at = now
+            print("\nStopping…", file=sys.stderr)
+            self._stopping.set()
+        elif now - self._first_signal_at > _REPEATED_SIGNAL_S:
+            print("Stopping at once: answers in progress are cut.", file=sys.stderr)
+            for child in Child.living:
+                child.kill()
+
+    async def _start(self, loaded: Loaded, state: StateDirectory, running: Running) -> None:
+        environment = running.environment
+        config = loaded.config
+        gateway_listen = probe_port(config.gateway.listen, "gateway.listen")
+        admin_listen = probe_port(config.admin.listen, "admin.listen")
+        running.held_port, gateway_listen = hold_port(gateway_listen)
+        environment["TOLLHOUSE_GATEWAY__LISTEN"] = gateway_listen
+        environment["TOLLHOUSE_ADMIN__LISTEN"] = admin_listen
+        environment["TOLLHOUSE_SHARED_PORT"] = "1"
+        environment["TOLLHOUSE_STATE"] = str(state.path)
+        if loaded.path is not None:
+            environment["TOLLHOUSE_CONFIG"] = str(loaded.path.resolve())
+        self._start_servers(loaded, state, running)
+        _provide_secrets(state, environment, embedded=running.postgres is not None)
+        await self._prepare_stores(loaded, state, running)
+        logs = state.path / "log"
+        logs.mkdir(mode=0o750, exist_ok=True)
+        if config.log.access == "-":
+            environment["TOLLHOUSE_LOG__ACCESS"] = str(logs / "access.log")
+        await self._start_demo(loaded, running, logs)
+        count = config.gateway.workers or len(os.sched_getaffinity(0))
+        _say(f"Starting {count} gateway worker{'s' * (count > 1)} and the admin app")
+        command = [sys.executable, "-m", "gateway"]
+        running.workers = [
+            Child(f"gateway-{number}", command, environment, logs / "gateway.log")
+            for number in range(count)
+        ]
+        running.admin = Child(
+            "admin", [sys.executable, "-m", "admin_api"], environment, logs / "admin.log"
+        )
+        children = [*running.workers, running.admin]
+        await self._unless_stopped(asyncio.gather(*(child.start() for child in children)))
+
+    def _start_servers(self, loaded: Loaded, state: StateDirectory, running: Running) -> None:
+        """Synchronous on purpose: the servers' parent-death signal follows the thread that forks them, this one."""
+        config = loaded.config
+        environment = running.environment
+        if not config.postgres.dsn.get_secret_value():
+            _say(f"Starting PostgreSQL in {state.path}")
+            running.postgres = EmbeddedPostgres(
+                state, bin_dir=Path(config.postgres.bin_dir) if config.postgres.bin_dir else None
+            )
+            environment["TOLLHOUSE_POSTGRES__DSN"] = running.postgres.start()
+        else:
+            environment["TOLLHOUSE_POSTGRES__DSN"] = config.postgres.dsn.get_secret_value()
+        if not config.redis.url.get_secret_value():
+            _say("Starting Valkey")
+            running.valkey = EmbeddedValkey(
+                state, bin_dir=Path(config.redis.bin_dir) if config.redis.bin_dir else None
+            )
+            environment["TOLLHOUSE_REDIS__URL"] = running.valkey.start()
+        else:
+            environment["TOLLHOUSE_REDIS__URL"] = config.redis.url.get_secret_value()
+
+    async def _prepare_stores(
+        self, loaded: Loaded, state: StateDirectory, running: Running
+    ) -> None:
+        dsn = running.environment["TOLLHOUSE_POSTGRES__DSN"]
+        await apply_schema(dsn)
+        pool = await open_pool(dsn, size=2, statement_timeout_s=10)
+        try:
+            pepper = read_secret(running.environment, "PEPPER")
+            made = await bootstrap(pool, pepper, loaded.config)
+        finally:
+            await pool.close()
+        running.credentials = _keep_credentials(state, made, embedded=running.postgres is not None)
+        running.password = made.password if made is not None else None
+        if running.valkey is not None:
+            # Whoever held a reservation died before us: the state directory is locked. So nothing has to be waited for.
+            async with Pipeline(running.environment["TOLLHOUSE_REDIS__URL"]) as pipeline:
+                await QuotaStore(pipeline).start(pause_s=0)
+
+    async def _start_demo(self, loaded: Loaded, running: Running, logs: Path) -> None:
+        if loaded.config.upstreams or loaded.notices:
+            return
+        _say("No provider is configured: starting the demo upstream")
+        command = [sys.executable, "-m", "gateway.demo", "--listen", "127.0.0.1:0"]
+        running.demo = Child("demo", command, running.environment, logs / "demo.log")
+        told = await self._unless_stopped(running.demo.start())
+        running.environment["TOLLHOUSE_DEMO_URL"] = str(orjson.loads(told)["url"])
+        # A restarted demo must be found where the workers know it.
+        port = parse_listen(running.environment["TOLLHOUSE_DEMO_URL"].split("/")[2])[1]
+        running.demo.command = [*command[:-1], f"127.0.0.1:{port}"]
+
+    def _announce(
+        self, loaded: Loaded, state: StateDirectory, running: Running, ready_file: Path
+    ) -> None:
+        gateway_url = url_of(running.environment["TOLLHOUSE_GATEWAY__LISTEN"])
+        admin_url = url_of(running.environment["TOLLHOUSE_ADMIN__LISTEN"])
+        assert running.admin is not None
+        ready = {
+            "gateway_url": gateway_url,
+            "admin_url": admin_url,
+            "user_id": running.credentials.get("user_id"),
+            "access_token": running.credentials.get("access_token"),
+            "key": running.credentials.get("key"),
+            "database_url": running.environment["TOLLHOUSE_POSTGRES__DSN"],
+            "redis_url": running.environment["TOLLHOUSE_REDIS__URL"],
+            "pids": {
+                "supervisor": os.getpid(),
+                "gateway": [worker.pid for worker in running.workers],
+                "admin": running.admin.pid,
+                "postgres": running.postgres.pid if running.postgres else None,
+                "valkey": running.valkey.pid if running.valkey else None,
+            },
+        }
+        write_private(ready_file, orjson.dumps(ready, option=orjson.OPT_INDENT_2))
+        print(
+            banner(
+                version=__version__,
+                gateway_url=gateway_url,
+                admin_url=admin_url,
+                workers=len(running.workers),
+                loaded=loaded,
+                demo=running.demo is not None,
+                key=running.credentials.get("key"),
+                password=running.password,
+                state=state.path,
+                color=sys.stdout.isatty() and not self._given.get("NO_COLOR"),
+            ),
+            flush=True,
+        )
+
+    async def _watch(self, running: Running) -> None:
+        """Until a signal: keep every child alive."""
+        children = [*running.workers, running.admin, running.demo]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(child.keep_alive()) for child in children if child]
+            tasks.append(group.create_task(self._keep_servers(running)))
+            await self._stopping.wait()
+            for task in tasks:
+                task.cancel()
+
+    async def _keep_servers(self, running: Running) -> None:
+        while True:
+            await asyncio.sleep(_EMBEDDED_CHECK_S)
+            for server in (running.postgres, running.valkey):
+                if server is not None and server.poll() is not None:
+                    _say(f"{type(server).__name__} ended; starting it again")
+                    with contextlib.suppress(EmbeddedError):
+                        server.start()
+
+    async def _unless_stopped(self, work: Awaitable[_T]) -> _T:
+        """Wait for a part of the start, unless a signal comes first."""
+        task = asyncio.ensure_future(work)
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ChildError):
+                await task
+            raise _Stopped
+        return task.result()
+
+    async def _stop(self, running: Running) -> None:
+        apps = [child for child in (*running.workers, running.admin) if child is not None]
+        await asyncio.gather(*(child.stop() for child in apps))
+        if running.demo is not None:
+            await running.demo.stop()
+        for server in (running.valkey, running.postgres):
+            if server is not None:
+                server.stop()
+        if running.held_port is not None:
+            running.held_port.close()
+
+
+class _Stopped(Exception):  # noqa: N818
+    """A signal came while we were starting."""
+
+
+def _state_path(environment: Mapping[str, str]) -> Path | None:
+    given = environment.get("TOLLHOUSE_STATE")
+    return Path(given).resolve() if given else None
+
+
+def _provide_secrets(
+    state: StateDirectory, environment: dict[str, str], *, embedded: bool
+) -> None:
+    """Name the files of pepper and encryption key; made here only where the database is ours too."""
+    for name in ("PEPPER", "KEK"):
+        if environment.get(f"TOLLHOUSE_{name}") or environment.get(f"TOLLHOUSE_{name}_FILE"):
+            continue
+        if not embedded:
+            raise ChildError(
+                f"With a database of your own, TOLLHOUSE_{name} or TOLLHOUSE_{name}_FILE must be given: 64 hexadecimal "
+                f"digits, the same on every replica, kept as safe as the database "
+                f"(make one with `openssl rand -hex 32`)."
+            )
+        state.secret(name.lower())
+        environment[f"TOLLHOUSE_{name}_FILE"] = str(state.secret_path(name.lower()))
+
+
+def _keep_credentials(
+    state: StateDirectory, made: Credentials | None, *, embedded: bool
+) -> Mapping[str, object]:
+    """The first administrator's key and access token: kept beside an embedded database, never beside another."""
+    file = state.path / "credentials.json"
+    if made is not None:
+        known = {
+            "user_id": made.user_id,
+            "username": made.username,
+            "access_token": made.access_token,
+            "key": made.key,
+        }
+        if embedded:
+            write_private(file, orjson.dumps(known, option=orjson.OPT_INDENT_2))
+        return known
+    if embedded and file.exists():
+        kept: Mapping[str, object] = orjson.loads(file.read_bytes())
+        return kept
+    return {}
+
+
+def write_private(file: Path, data: bytes) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    draft = file.with_suffix(".tmp")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+    draft.replace(file)
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)

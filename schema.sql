@@ -1,0 +1,293 @@
+-- Tollhouse: every table, column and index. The only DDL.
+--
+-- Runs once on an empty database, in one transaction under an advisory lock (gateway/store/postgres.py).
+-- Money is BIGINT nano-dollars (_nusd is left out of column names: every amount here is one).
+-- A "book" is the four columns granted, gver, used, version:
+--   granted  sum of grant_entry.delta; NULL = uncapped
+--   gver     rises with each change of granted, so that counters in Valkey merge without order
+--   used     sum of ledger.amount; raised only by the posting transaction, never lowered
+--   version  rises with each change that the next request must obey (status, limits, network, models, …)
+-- Postgres 15 and later.
+
+CREATE TABLE schema_version (
+  version     integer     PRIMARY KEY,
+  applied_at  timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO schema_version (version) VALUES (1);
+
+-- One row: what the catalog's generation is. Raised with every edit of a group, model, upstream or price.
+CREATE TABLE catalog (
+  one_row     boolean     PRIMARY KEY DEFAULT true CHECK (one_row),
+  generation  bigint      NOT NULL DEFAULT 1
+);
+INSERT INTO catalog DEFAULT VALUES;
+
+-- Groups, models and upstreams. Those of the configuration file are rows with source 'file' and an empty
+-- spec, so that an id exists for each name; those made over the API live in spec.
+CREATE TABLE "group" (
+  id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name        text        NOT NULL UNIQUE CHECK (name <> ''),
+  source      text        NOT NULL DEFAULT 'file' CHECK (source IN ('file', 'api')),
+  spec        jsonb       NOT NULL DEFAULT '{}',
+  created_at  timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO "group" (name) VALUES ('default');
+
+CREATE TABLE model (
+  name        text        PRIMARY KEY CHECK (name <> ''),
+  spec        jsonb       NOT NULL,
+  created_at  timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE upstream (
+  name        text        PRIMARY KEY CHECK (name <> ''),
+  spec        jsonb       NOT NULL,
+  sealed_key  bytea,                                    -- AES-256-GCM, never shown again
+  created_at  timestamptz NOT NULL DEFAULT now()
+);
+
+-- A wallet. One or many users belong to it.
+CREATE TABLE account (
+  id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name        text        NOT NULL,
+  status      smallint    NOT NULL DEFAULT 1 CHECK (status IN (1, 2)),  -- 1 enabled, 2 disabled
+  granted     bigint      DEFAULT 0 CHECK (granted < 4503599627370496),  -- 2^52: exact in Lua
+  gver        bigint      NOT NULL DEFAULT 1,
+  used        bigint      NOT NULL DEFAULT 0,
+  version     bigint      NOT NULL DEFAULT 1,
+  created_at  timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE "user" (
+  id                bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  username          text        NOT NULL CHECK (username <> ''),
+  display_name      text        NOT NULL DEFAULT '',
+  email             text,
+  email_verified_at timestamptz,
+  password_hash     text,                               -- argon2id
+  password_once     boolean     NOT NULL DEFAULT false, -- made by an operator; must be changed after it was used
+  role              text        NOT NULL DEFAULT 'user'
+                    CHECK (role IN ('owner', 'admin', 'operator', 'viewer', 'user')),
+  account_id        bigint      NOT NULL REFERENCES account,  -- the account that new tokens belong to
+  group_id          bigint      NOT NULL REFERENCES "group",  -- the group of tokens that name none
+  status            smallint    NOT NULL DEFAULT 1 CHECK (status IN (1, 2)),
+  created_at        timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX user_username ON "user" (lower(username));
+CREATE UNIQUE INDEX user_email ON "user" (lower(email)) WHERE email IS NOT NULL;
+
+-- account × user: the role in the account and an optional cap. version rises with the user's own state too.
+CREATE TABLE member (
+  account_id  bigint      NOT NULL REFERENCES account,
+  user_id     bigint      NOT NULL REFERENCES "user",
+  role        text        NOT NULL DEFAULT 'owner',
+  limits      jsonb       NOT NULL DEFAULT '[]',
+  max_concurrency integer CHECK (max_concurrency > 0),
+  granted     bigint      CHECK (granted < 4503599627370496),
+  gver        bigint      NOT NULL DEFAULT 1,
+  used        bigint      NOT NULL DEFAULT 0,
+  version     bigint      NOT NULL DEFAULT 1,
+  PRIMARY KEY (account_id, user_id)
+);
+CREATE INDEX member_user ON member (user_id);
+
+-- account × group: binds all of an account's keys in that group together. Made with the first token of the pair.
+CREATE TABLE subscription (
+  account_id  bigint      NOT NULL REFERENCES account,
+  group_id    bigint      NOT NULL REFERENCES "group",
+  starts_at   timestamptz,
+  ends_at     timestamptz,
+  granted     bigint      CHECK (granted < 4503599627370496),
+  gver        bigint      NOT NULL DEFAULT 1,
+  used        bigint      NOT NULL DEFAULT 0,
+  version     bigint      NOT NULL DEFAULT 1,
+  PRIMARY KEY (account_id, group_id)
+);
+
+-- What a key opens. NULL in a rule means: the group's token_defaults apply; '{}', '[]' mean: none of its own.
+CREATE TABLE token (
+  id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  account_id      bigint      NOT NULL REFERENCES account,
+  user_id         bigint      NOT NULL REFERENCES "user",     -- the maker
+  group_id        bigint      REFERENCES "group",             -- NULL: the user's group
+  name            text        NOT NULL CHECK (char_length(name) BETWEEN 1 AND 100),
+  status          smallint    NOT NULL DEFAULT 1 CHECK (status IN (1, 2)),  -- 3 and 4 are computed when read
+  expires_at      timestamptz,                                -- NULL: never
+  models          text[],
+  models_enabled  boolean     NOT NULL DEFAULT false,
+  allow_ips       text[],                                     -- normalised addresses and CIDR blocks
+  deny_ips        text[],
+  limits          jsonb,                                      -- [{metric, window, limit, mode, …}]
+  max_concurrency integer     CHECK (max_concurrency >= 0),   -- 0: none of its own
+  reserve         text        CHECK (reserve IN ('strict', 'estimate')),
+  metadata        jsonb       NOT NULL DEFAULT '{}',
+  granted         bigint      CHECK (granted < 4503599627370496),
+  gver            bigint      NOT NULL DEFAULT 1,
+  used            bigint      NOT NULL DEFAULT 0,
+  version         bigint      NOT NULL DEFAULT 1,
+  created_at      timestamptz NOT NULL DEFAULT now(),
+  accessed_at     timestamptz,                                -- written with the ledger, at most once a minute
+  deleted_at      timestamptz                                 -- soft: the ledger keeps its ids
+);
+CREATE INDEX token_user ON token (user_id, id DESC) WHERE deleted_at IS NULL;
+CREATE INDEX token_account ON token (account_id);
+
+-- The secrets that open a token. Rotation, playground, pepper change and reveal are rows, not columns.
+-- digest = HMAC-SHA-256(pepper, SHA-256(key)), so that tables which hold only SHA-256 of a key can be imported.
+CREATE TABLE token_secret (
+  id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  token_id        bigint      NOT NULL REFERENCES token ON DELETE CASCADE,
+  digest          bytea       NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
+  pepper_version  smallint    NOT NULL DEFAULT 1,
+  display         text        NOT NULL,                       -- 'sk-AbCd**********wxyz'
+  last4           text        NOT NULL,
+  purpose         text        NOT NULL DEFAULT 'key' CHECK (purpose IN ('key', 'playground', 'imported')),
+  expires_at      timestamptz,                                -- the end of a rotation's overlap
+  last_used_at    timestamptz,
+  sealed          bytea,                                      -- AES-256-GCM of the key, only where keys.recoverable
+  created_at      timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX token_secret_token ON token_secret (token_id);
+
+-- Every change of a granted column. scope_kind: t token, m member, g subscription, a account; scope_id is the
+-- token's, user's, group's or account's id within account_id.
+CREATE TABLE grant_entry (
+  id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  scope_kind  "char"      NOT NULL CHECK (scope_kind IN ('t', 'm', 'g', 'a')),
+  account_id  bigint      NOT NULL REFERENCES account,
+  scope_id    bigint      NOT NULL,
+  delta       bigint      NOT NULL,
+  kind        text        NOT NULL,                           -- create, edit, top_up, refund, close, uncap, cap
+  actor       text        NOT NULL,
+  idem_key    text        UNIQUE,
+  at          timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX grant_entry_scope ON grant_entry (scope_kind, account_id, scope_id);
+
+-- Each forwarded request is one row of kind 'c' (charge); 'x' is a later correction. request_id is a uuidv7
+-- made by the worker, so its order is time's and a partition is a range of time.
+CREATE TABLE ledger (
+  request_id          uuid        NOT NULL,
+  kind                "char"      NOT NULL CHECK (kind IN ('c', 'x')),
+  account_id          bigint      NOT NULL,
+  token_id            bigint      NOT NULL,
+  user_id             bigint      NOT NULL,
+  group_id            bigint      NOT NULL,
+  model               text        NOT NULL,
+  upstream            text        NOT NULL,                   -- '' when none was reached
+  dialect             text        NOT NULL,
+  route               text        NOT NULL,
+  status              smallint    NOT NULL,                   -- what the caller was answered; 499 = the caller left
+  started_at          timestamptz NOT NULL,
+  ttfb_ms             integer,                                -- until the upstream's first byte
+  duration_ms         integer     NOT NULL,
+  address             inet,
+  input_tokens        bigint      NOT NULL DEFAULT 0,
+  cached_input_tokens bigint      NOT NULL DEFAULT 0,         -- part of input_tokens
+  cache_write_tokens  bigint      NOT NULL DEFAULT 0,         -- part of input_tokens
+  output_tokens       bigint      NOT NULL DEFAULT 0,
+  reasoning_tokens    bigint      NOT NULL DEFAULT 0,         -- part of output_tokens
+  amount              bigint      NOT NULL CHECK (amount >= 0),
+  unbilled            bigint      NOT NULL DEFAULT 0,         -- real cost above the reservation
+  estimated           boolean     NOT NULL DEFAULT false,     -- the provider's own figure is missing
+  anomaly             text,
+  price_version       integer     NOT NULL DEFAULT 0,         -- 0: no price
+  PRIMARY KEY (request_id, kind)
+) PARTITION BY RANGE (request_id);
+CREATE TABLE ledger_default PARTITION OF ledger DEFAULT;      -- skewed clocks
+CREATE INDEX ledger_token ON ledger (token_id, request_id DESC);
+CREATE INDEX ledger_account ON ledger (account_id, request_id DESC);
+
+-- The smallest uuidv7 of an instant: 48 bits of Unix milliseconds, then zeros (RFC 9562 section 5.7).
+CREATE FUNCTION uuid7_floor(at timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE STRICT AS $$
+  SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+$$;
+
+-- Makes the monthly partitions (UTC) from the month of `since` on. Safe to repeat.
+CREATE FUNCTION ensure_ledger_partitions(since timestamptz, months integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  first timestamptz := date_trunc('month', since AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
+  lower timestamptz;
+  upper timestamptz;
+BEGIN
+  FOR i IN 0 .. months - 1 LOOP
+    lower := (first AT TIME ZONE 'UTC' + make_interval(months => i)) AT TIME ZONE 'UTC';
+    upper := (first AT TIME ZONE 'UTC' + make_interval(months => i + 1)) AT TIME ZONE 'UTC';
+    EXECUTE format('CREATE TABLE IF NOT EXISTS %I PARTITION OF ledger FOR VALUES FROM (%L) TO (%L)',
+                   'ledger_' || to_char(lower AT TIME ZONE 'UTC', 'YYYYMM'), uuid7_floor(lower), uuid7_floor(upper));
+  END LOOP;
+END $$;
+SELECT ensure_ledger_partitions(now(), 3);
+
+-- Each try at an upstream, so that what providers may bill us is on record.
+CREATE TABLE attempt (
+  request_id    uuid        NOT NULL,
+  no            smallint    NOT NULL,
+  upstream      text        NOT NULL,
+  status        smallint,                                     -- NULL: no answer
+  error         text,
+  cost_estimate bigint      NOT NULL DEFAULT 0,
+  at            timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (request_id, no)
+);
+
+-- Refusals by token, reason and hour; token_id 0 = before a token was known.
+CREATE TABLE refusal (
+  token_id    bigint      NOT NULL,
+  reason      text        NOT NULL,
+  hour        timestamptz NOT NULL,
+  n           bigint      NOT NULL,
+  PRIMARY KEY (token_id, reason, hour)
+);
+
+-- Console sessions: only a digest of the cookie's value is kept.
+CREATE TABLE session (
+  digest      bytea       PRIMARY KEY CHECK (octet_length(digest) = 32),
+  user_id     bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,
+  created_at  timestamptz NOT NULL DEFAULT now(),
+  seen_at     timestamptz NOT NULL DEFAULT now(),
+  expires_at  timestamptz NOT NULL,
+  address     inet,
+  user_agent  text        NOT NULL DEFAULT ''
+);
+CREATE INDEX session_by_user ON session (user_id);
+
+-- Access tokens of the admin API: not sk- keys.
+CREATE TABLE access_token (
+  id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  user_id       bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,
+  digest        bytea       NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
+  name          text        NOT NULL DEFAULT '',
+  scopes        text[]      NOT NULL DEFAULT '{}',            -- empty: all that the user's role may do
+  allow_ips     text[]      NOT NULL DEFAULT '{}',
+  expires_at    timestamptz,
+  last_used_at  timestamptz,
+  created_at    timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX access_token_user ON access_token (user_id);
+
+-- Answers to repeated creations with the same Idempotency-Key (24 hours).
+CREATE TABLE idempotency (
+  user_id     bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,
+  idem_key    text        NOT NULL,
+  body_digest bytea       NOT NULL,
+  answer      bytea       NOT NULL,                           -- AES-256-GCM: it holds a key
+  at          timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (user_id, idem_key)
+);
+
+-- Who changed what; written in the change's own transaction. Append-only.
+CREATE TABLE audit (
+  id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  at          timestamptz NOT NULL DEFAULT now(),
+  actor       text        NOT NULL,                           -- 'user:1', 'cli', 'system'
+  action      text        NOT NULL,                           -- 'token.create', …
+  object_kind text        NOT NULL,
+  object_id   text        NOT NULL,
+  before      jsonb,
+  after       jsonb,
+  address     inet,
+  request_id  text
+);
+CREATE INDEX audit_object ON audit (object_kind, object_id, id DESC);

@@ -1,0 +1,121 @@
+"""The admin app over a real database, as the tests of its API call it."""
+
+import contextlib
+import json
+from dataclasses import dataclass, field
+
+from admin_api.app import build_app
+from gateway.config import Config
+from gateway.domain.edit import Actor
+from gateway.store.bootstrap import Credentials, bootstrap
+from gateway.store.passwords import Passwords
+from gateway.store.people import write_access_token, write_user
+from gateway.store.postgres import Pool, open_pool, transaction
+
+PEPPER = bytes(range(32))
+UNIT = 2000  # nano-dollars of a quota unit at 500,000 units per dollar
+SYSTEM = Actor("system", any_group=True)
+
+
+@dataclass
+class Told:
+    """Where the app's notices go. `reached`: whether it says that the quota store was told."""
+
+    reached: bool = True
+    notices: list = field(default_factory=list)
+
+    async def token_changed(self, account_id, token_id, books):
+        self.notices.append((account_id, token_id, list(books)))
+        return self.reached
+
+
+@dataclass
+class Answer:
+    status: int
+    body: dict
+    headers: object
+
+    @property
+    def data(self):
+        return self.body.get("data")
+
+    @property
+    def message(self):
+        return self.body["message"]
+
+
+@dataclass
+class Admin:
+    """A client of the app, with the first administrator's access token unless told otherwise."""
+
+    client: object
+    pool: Pool
+    told: Told
+    credentials: Credentials
+    clock: list
+    lines: list
+
+    async def call(self, method, path, body=None, *, token=None, headers=None, data=None):
+        sent = {"Authorization": f"Bearer {token or self.credentials.access_token}"}
+        return await self.bare(method, path, body, headers=sent | (headers or {}), data=data)
+
+    async def bare(self, method, path, body=None, *, headers=None, data=None):
+        """A call without an access token."""
+        headers = dict(headers or {})
+        if body is not None:
+            data = json.dumps(body).encode()
+            headers.setdefault("Content-Type", "application/json")
+        async with self.client.request(
+            method, path, data=data, headers=headers, allow_redirects=False
+        ) as response:
+            text = await response.text()
+            return Answer(response.status, json.loads(text) if text else {}, response.headers)
+
+    async def create(self, token=None, **fields):
+        """Make a token; the answer's object."""
+        answer = await self.call(
+            "POST", "/api/token/", {"name": "app", "remain_quota": 1000, **fields}, token=token
+        )
+        assert answer.status == 200, answer.body
+        return answer.data
+
+    async def get(self, token_id):
+        answer = await self.call("GET", f"/api/token/{token_id}")
+        assert answer.status == 200, answer.body
+        return answer.data
+
+    async def spend(self, token_id, nusd):
+        """What posting does to a token's book."""
+        await self.pool.execute("UPDATE token SET used = used + $2 WHERE id = $1", token_id, nusd)
+
+    async def user(
+        self, username, *, role="user", password=None, once=False, account_id=None, **access
+    ):
+        """Make a user; their id and an access token."""
+        passwords = Passwords()
+        hashed = None if password is None else await passwords.hash(password)
+        passwords.close()
+        async with transaction(self.pool) as connection:
+            user_id = await write_user(
+                connection,
+                SYSTEM,
+                username,
+                role=role,
+                password_hash=hashed,
+                password_once=once,
+                account_id=account_id,
+            )
+            token = await write_access_token(connection, SYSTEM, user_id, "t", PEPPER, **access)
+        return user_id, token
+
+
+@contextlib.asynccontextmanager
+async def running_admin(aiohttp_client, dsn, settings=None):
+    """The app on a database with the schema, after the first start. `clock[0]` is its time."""
+    config = Config.model_validate(settings or {})
+    async with await open_pool(dsn, size=5, statement_timeout_s=10) as pool:
+        credentials = await bootstrap(pool, PEPPER, config)
+        told, clock, lines = Told(), [1_800_000_000.0], []
+        app = build_app(config, pool, told, PEPPER, write_line=lines.append, clock=lambda: clock[0])
+        client = await aiohttp_client(app)
+        yield Admin(client, pool, told, credentials, clock, lines)

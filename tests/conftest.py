@@ -1,0 +1,142 @@
+"""Servers and objects that tests share: one real Postgres and one real Valkey for the whole run.
+
+The process that steers the run starts them (pytest-xdist's workers get the addresses from it), makes a template
+database once, and stops them. TOLLHOUSE_TEST_POSTGRES and TOLLHOUSE_TEST_REDIS name other servers instead.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import redis
+import uvloop
+
+from gateway.embedded.postgres import EmbeddedPostgres
+from gateway.embedded.state import StateDirectory
+from gateway.embedded.valkey import EmbeddedValkey
+from gateway.store.postgres import apply_schema
+from tests.integration.rig import Rig, running
+from tests.upstream import ScriptedUpstream
+
+TEMPLATE = "tollhouse_template"
+_KEY = pytest.StashKey["Servers"]()
+
+
+class Servers:
+    """The run's servers: started here, or given."""
+
+    def __init__(self) -> None:
+        self._root = Path(tempfile.mkdtemp(prefix="tollhouse-tests-"))
+        # The servers run as another user where we are root: it must be able to walk here.
+        self._root.chmod(0o711)
+        self._state = StateDirectory.open(self._root / "state")
+        self._postgres = self._valkey = None
+        self.postgres = os.environ.get("TOLLHOUSE_TEST_POSTGRES", "")
+        self.redis = os.environ.get("TOLLHOUSE_TEST_REDIS", "")
+        if not self.postgres:
+            self._postgres = EmbeddedPostgres(self._state, durable=False, max_connections=300)
+            self.postgres = self._postgres.start()
+        if not self.redis:
+            self._valkey = EmbeddedValkey(self._state, durable=False)
+            self.redis = self._valkey.start()
+        asyncio.run(self._make_template())
+
+    async def _make_template(self) -> None:
+        connection = await asyncpg.connect(self.postgres)
+        await connection.execute(f'DROP DATABASE IF EXISTS "{TEMPLATE}"')
+        await connection.execute(f'CREATE DATABASE "{TEMPLATE}"')
+        await connection.close()
+        await apply_schema(database(self.postgres, TEMPLATE))
+
+    def stop(self) -> None:
+        for server in (self._valkey, self._postgres):
+            if server is not None:
+                server.stop()
+        self._state.close()
+        shutil.rmtree(self._root, ignore_errors=True)
+
+
+def database(dsn: str, name: str) -> str:
+    """The DSN of another database on the same server."""
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # TOLLHOUSE_… of the developer's shell must not steer tests; neither must real providers' keys.
+    for name in list(os.environ):
+        if name.startswith("TOLLHOUSE_") and not name.startswith("TOLLHOUSE_TEST_"):
+            del os.environ[name]
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENAI_BASE_URL"):
+        os.environ.pop(name, None)
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        config.stash[_KEY] = Servers()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _KEY in config.stash:
+        config.stash[_KEY].stop()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    servers = node.config.stash[_KEY]
+    node.workerinput["postgres"], node.workerinput["redis"] = servers.postgres, servers.redis
+
+
+def pytest_asyncio_loop_factories(config, item) -> dict[str, object]:
+    """Asynchronous tests run on the loop that the gateway runs on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def server_addresses(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """DSN and URL of the run's servers."""
+    given = getattr(request.config, "workerinput", None)
+    if given is not None:
+        return given["postgres"], given["redis"]
+    servers = request.config.stash[_KEY]
+    return servers.postgres, servers.redis
+
+
+@pytest.fixture
+async def postgres_dsn(server_addresses: tuple[str, str]) -> AsyncIterator[str]:
+    """A fresh database with the schema."""
+    name = f"t_{uuid.uuid4().hex[:16]}"
+    connection = await asyncpg.connect(server_addresses[0])
+    try:
+        await connection.execute(
+            f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" STRATEGY file_copy'
+        )
+        yield database(server_addresses[0], name)
+        await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def valkey_url(server_addresses: tuple[str, str], worker_id: str) -> Iterator[str]:
+    """An empty database of the run's Valkey; each parallel worker has its own."""
+    number = 0 if worker_id == "master" else 1 + int(worker_id.removeprefix("gw"))
+    parts = urlsplit(server_addresses[1])
+    url = urlunsplit(parts._replace(query=f"db={number}"))
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+        yield url
+        client.flushdb()
+
+
+@pytest.fixture
+async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
+    """A gateway before a scripted upstream, with default settings."""
+    async with (
+        ScriptedUpstream() as upstream,
+        running(postgres_dsn, valkey_url, upstream) as running_rig,
+    ):
+        yield running_rig

@@ -1,0 +1,179 @@
+"""The configuration: one object, refused whole with every problem."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from gateway.config import Config, ConfigError, config_path, load, read_secret
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_file(text):
+        path = tmp_path / "tollhouse.toml"
+        path.write_text(text)
+        return str(path)
+
+    return write_file
+
+
+def problems_of(environment, path=None):
+    with pytest.raises(ConfigError) as caught:
+        load(environment, path)
+    return caught.value.problems
+
+
+def test_nothing_at_all_is_a_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    loaded = load({})
+    assert loaded.config == Config()
+    assert loaded.path is None
+    assert loaded.config.gateway.listen == "127.0.0.1:8080"
+
+
+def test_a_file_given_by_name_beats_the_environment_and_the_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert config_path({}) is None
+    (tmp_path / "config.toml").write_text("")
+    assert config_path({}) == Path("config.toml")
+    assert config_path({"TOLLHOUSE_CONFIG": "b.toml"}) == Path("b.toml")
+    assert config_path({"TOLLHOUSE_CONFIG": "b.toml"}, "c.toml") == Path("c.toml")
+
+
+def test_no_float_touches_money(write):
+    loaded = load(
+        {},
+        write('[[models]]\nname = "m"\ninput_usd_per_mtok = 0.1\noutput_usd_per_mtok = 0.3\n'),
+    )
+    assert loaded.config.models[0].input_usd_per_mtok == Decimal("0.1")
+
+
+def test_the_environment_overrides_the_file(write):
+    environment = {
+        "TOLLHOUSE_ADMIN__LISTEN": "[::1]:9000",
+        "TOLLHOUSE_GATEWAY__TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1",
+        "TOLLHOUSE_QUOTA__UNITS_PER_USD": "1000000",
+    }
+    config = load(environment, write('[admin]\nlisten = "127.0.0.1:1"\n')).config
+    assert config.admin.listen == "[::1]:9000"
+    assert config.gateway.trusted_proxies == ("10.0.0.0/8", "192.0.2.1")
+    assert config.quota.units_per_usd == 1_000_000
+
+
+def test_all_problems_are_told_at_once(write):
+    problems = problems_of(
+        {"TOLLHOUSE_GATEWAY__COLOUR": "red", "TOLLHOUSE_NOWHERE__X": "1"},
+        write(
+            "typo = 1\n"
+            '[gateway]\nlisten = "nonsense"\nworkers = -1\n'
+            "[quota]\nunits_per_usd = 7\n"
+            "[groups.default]\nmodells = []\n"
+        ),
+    )
+    text = "\n".join(problems)
+    for said in (
+        "TOLLHOUSE_GATEWAY__COLOUR: there is no setting [gateway] colour",
+        "TOLLHOUSE_NOWHERE__X: there is no setting [nowhere] x",
+        "typo: there is no such setting",
+        'gateway.listen: must be "host:port"',
+        "gateway.workers: ",
+        "quota.units_per_usd: must divide 1,000,000,000",
+        "groups.default.modells: there is no such setting",
+    ):
+        assert said in text
+    assert len(problems) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[gateway]\nlisten = "127.0.0.1:70000"', "gateway.listen"),
+        ('[admin]\ntrusted_proxies = ["10.0.0.5/8"]', "the block is 10.0.0.0/8"),
+        ('[redis]\nurl = "http://x"', "redis.url: must begin with redis://"),
+        ("[postgres]\npool_size = 1", "postgres.pool_size"),
+        ('[[upstreams]]\nname = "a"\nbase_url = "ftp://x"', "http:// or https:// URL"),
+        ('[[upstreams]]\nname = "a"\nbase_url = "https://u:p@x"', "may hold no user"),
+        (
+            '[[models]]\nname = "m"\ninput_usd_per_mtok = 1',
+            "input_usd_per_mtok and output_usd_per_mtok belong together",
+        ),
+        ('[[models]]\nname = "m"\n[[models]]\nname = "m"', "models: m named twice"),
+        ('[groups.a]\nupstreams = ["x"]', "no upstream is named x"),
+        (
+            '[groups.a]\nlimits = [{metric = "usd", window = "month", limit = 1}]',
+            'needs mode = "calendar"',
+        ),
+        (
+            '[groups.a]\nlimits = [{metric = "requests", window = "1m", limit = 1.5}]',
+            "whole number",
+        ),
+        (
+            (
+                "[[groups.a.limits]]\nmetric = 'usd'\nwindow = '1d'\nlimit = 1\n"
+                "mode = 'calendar'\ntime_zone = 'X'"
+            ),
+            "no IANA time zone",
+        ),
+        ("[gateway", "is not TOML"),
+    ],
+)
+def test_a_bad_setting_is_named_with_its_rule(write, text, said):
+    assert said in "\n".join(problems_of({}, write(text)))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    missing = str(tmp_path / "missing.toml")
+    assert problems_of({}, missing) == [f"{missing}: cannot be read: No such file or directory"]
+
+
+def test_secrets_are_hidden_when_a_configuration_is_printed(write):
+    text = '[postgres]\ndsn = "postgresql://u:hunter2@h/d"\n[redis]\nurl = "redis://:hunter2@h"\n'
+    assert "hunter2" not in repr(load({}, write(text)).config)
+
+
+def test_a_providers_key_in_the_environment_is_an_upstream_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    loaded = load({"OPENAI_API_KEY": "sk-provider"})
+    assert [upstream.name for upstream in loaded.config.upstreams] == ["openai"]
+    assert loaded.upstream_keys == {"openai": "sk-provider"}
+
+
+def test_an_upstream_without_its_key_is_named_and_left_out(write):
+    loaded = load(
+        {"B_KEY": "b"},
+        write(
+            '[[upstreams]]\nname = "a"\nbase_url = "https://a/v1"\napi_key_env = "A_KEY"\n'
+            '[[upstreams]]\nname = "b"\nbase_url = "https://b/v1/"\napi_key_env = "B_KEY"\n'
+        ),
+    )
+    assert [upstream.name for upstream in loaded.config.upstreams] == ["b"]
+    assert loaded.config.upstreams[0].base_url == "https://b/v1"
+    assert "A_KEY" in loaded.notices[0]
+
+
+def test_a_secret_is_read_from_the_environment_or_a_file(tmp_path):
+    secret = bytes(range(32))
+    file = tmp_path / "pepper"
+    file.write_text(secret.hex() + "\n")
+    assert read_secret({"TOLLHOUSE_PEPPER": secret.hex()}, "PEPPER") == secret
+    assert read_secret({"TOLLHOUSE_PEPPER_FILE": str(file)}, "PEPPER") == secret
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"TOLLHOUSE_PEPPER": ""},
+        {"TOLLHOUSE_PEPPER": "hunter2"},
+        {"TOLLHOUSE_PEPPER": "00" * 32},
+        {"TOLLHOUSE_PEPPER": "0123" * 20},
+        {"TOLLHOUSE_PEPPER_FILE": "/nowhere/pepper"},
+    ],
+)
+def test_a_missing_or_weak_secret_is_refused_without_being_shown(environment):
+    with pytest.raises(ConfigError) as caught:
+        read_secret(environment, "PEPPER")
+    (problem,) = caught.value.problems
+    assert "TOLLHOUSE_PEPPER" in problem
+    assert "hunter2" not in problem

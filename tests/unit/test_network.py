@@ -1,0 +1,145 @@
+"""Addresses, blocks, and who the caller is behind proxies."""
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain.network import BlockError, Blocks, caller, parse_address, parse_blocks
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical", "is_v4"),
+    [
+        ("203.0.113.7", "203.0.113.7", True),
+        (" 203.0.113.7 ", "203.0.113.7", True),
+        ("203.0.113.7:443", "203.0.113.7", True),
+        ("2001:DB8::1", "2001:db8::1", False),
+        ("[2001:db8::1]", "2001:db8::1", False),
+        ("[2001:db8::1]:443", "2001:db8::1", False),
+        ("fe80::1%eth0", "fe80::1", False),
+        ("::ffff:203.0.113.7", "203.0.113.7", True),
+        ("[::ffff:203.0.113.7]:1", "203.0.113.7", True),
+        ("::ffff:cb00:7107", "203.0.113.7", True),
+    ],
+)
+def test_an_address_has_one_form(text, canonical, is_v4):
+    address = parse_address(text)
+    assert (address.text, address.is_v4) == (canonical, is_v4)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "1.2.3", "1.2.3.4.5", "01.2.3.4", "300.1.1.1", "1.2.3.4/8", "::g", "unknown"]
+)
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(ValueError):
+        parse_address(text)
+
+
+@given(st.ip_addresses())
+def test_every_address_survives_being_written_and_read(address):
+    mapped = getattr(address, "ipv4_mapped", None)
+    assert parse_address(str(address)).text == str(mapped or address)
+
+
+@pytest.mark.parametrize(
+    ("text", "blocks"),
+    [
+        ("", ()),
+        ("\n , \r\n", ()),
+        ("10.0.0.1", ("10.0.0.1",)),
+        ("10.0.0.1,10.0.0.2", ("10.0.0.1", "10.0.0.2")),
+        ("10.0.0.1\r\n 10.0.0.0/8 \n", ("10.0.0.1", "10.0.0.0/8")),
+        ("2001:DB8:0::/32", ("2001:db8::/32",)),
+        ("10.0.0.0/255.0.0.0", ("10.0.0.0/8",)),
+        ("::ffff:10.0.0.1", ("10.0.0.1",)),
+        (["10.0.0.1", " 10.0.0.2 "], ("10.0.0.1", "10.0.0.2")),
+        ("0.0.0.0/0", ("0.0.0.0/0",)),
+    ],
+)
+def test_blocks_are_normalised(text, blocks):
+    assert parse_blocks(text) == blocks
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("nonsense", 1, "no IPv4 or IPv6 address"),
+        ("10.0.0.1\n\nx", 2, "no IPv4 or IPv6 address"),
+        ("10.0.0.1,10.0.0.0/33", 2, "no IPv4 or IPv6 address"),
+        ("10.0.0.5/8", 1, "the block is 10.0.0.0/8"),
+        ("2001:db8::5/32", 1, "the block is 2001:db8::/32"),
+        ("::ffff:10.0.0.0/104", 1, "write 10.0.0.0/"),
+        ("http://10.0.0.1", 1, "no IPv4 or IPv6 address"),
+    ],
+)
+def test_a_bad_line_is_named_with_its_number_and_the_remedy(text, line, said):
+    with pytest.raises(BlockError) as caught:
+        parse_blocks(text)
+    assert caught.value.line == line
+    assert str(caught.value).startswith(f"line {line}: ")
+    assert said in str(caught.value)
+
+
+@given(st.ip_addresses(), st.ip_addresses(), st.integers(0, 128))
+def test_blocks_agree_with_the_standard_library(address, base, prefix):
+    prefix = min(prefix, base.max_prefixlen)
+    network = ipaddress.ip_network((int(base), prefix), strict=False)
+    if base.version == 6:
+        network = ipaddress.IPv6Network((int(base), prefix), strict=False)
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    assert (parse_address(str(address)) in Blocks.of([str(network)])) == (mapped in network)
+
+
+def test_families_never_cover_each_other():
+    everything_v4, everything_v6 = Blocks.of(["0.0.0.0/0"]), Blocks.of(["::/0"])
+    v4, v6 = parse_address("203.0.113.7"), parse_address("2001:db8::1")
+    mapped = parse_address("::ffff:203.0.113.7")
+    assert v4 in everything_v4
+    assert mapped in everything_v4
+    assert v6 not in everything_v4
+    assert v6 in everything_v6
+    assert v4 not in everything_v6
+    assert mapped not in everything_v6
+
+
+def test_no_blocks_are_falsy_and_hold_nothing():
+    assert not Blocks()
+    assert parse_address("10.0.0.1") not in Blocks()
+    assert Blocks.of(["10.0.0.1"])
+
+
+TRUSTED = Blocks.of(["10.0.0.0/8", "2001:db8::/32"])
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "found"),
+    [
+        ("198.51.100.1", [], "198.51.100.1"),
+        ("198.51.100.1", ["203.0.113.7"], "198.51.100.1"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", ["203.0.113.7"], "203.0.113.7"),
+        ("10.0.0.1", ["1.2.3.4, 203.0.113.7"], "203.0.113.7"),
+        ("10.0.0.1", ["1.2.3.4", "203.0.113.7"], "203.0.113.7"),
+        ("10.0.0.1", ["203.0.113.7, 10.0.0.9, 10.0.0.8"], "203.0.113.7"),
+        ("10.0.0.1", ["10.0.0.9"], "10.0.0.9"),
+        ("10.0.0.1", ["203.0.113.7:5555"], "203.0.113.7"),
+        ("10.0.0.1", ["[2001:db9::1]:5555"], "2001:db9::1"),
+        ("10.0.0.1", ["::ffff:203.0.113.7"], "203.0.113.7"),
+        ("2001:db8::1", ["203.0.113.7"], "203.0.113.7"),
+        ("10.0.0.1", ["203.0.113.7, unknown"], None),
+        ("10.0.0.1", [""], None),
+        ("10.0.0.1", ["unknown, 203.0.113.7"], "203.0.113.7"),
+        ("10.0.0.1", [", ".join(["203.0.113.7"] + ["10.0.0.2"] * 40)], "10.0.0.2"),
+    ],
+)
+def test_the_caller_is_the_last_hop_that_is_not_ours(peer, forwarded, found):
+    address = caller(parse_address(peer), forwarded, TRUSTED)
+    assert (None if address is None else address.text) == found
+
+
+@given(st.lists(st.text(max_size=40), max_size=5))
+def test_no_header_can_be_believed_from_an_untrusted_peer(forwarded):
+    peer = parse_address("198.51.100.1")
+    assert caller(peer, forwarded, TRUSTED) == peer
