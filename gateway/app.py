@@ -5,7 +5,6 @@
 
 import asyncio
 import contextlib
-import functools
 import time
 from collections.abc import AsyncIterator
 
@@ -49,6 +48,8 @@ from gateway.store.postgres import open_pool
 from gateway.store.quota import QuotaStore
 from gateway.store.token_cache import TokenCache
 from gateway.store.valkey import open_valkey
+
+_MOST_TERMS = 256
 
 
 class Gateway:
@@ -157,7 +158,7 @@ class Gateway:
         call.catalog = self.catalog
 
     def _agreed_terms(self, call: Call) -> Terms:
-        """The terms of a token and model: made once, kept with the token, made anew when something under them changed."""
+        """The terms of a token and model: made once, kept with the token, made anew when what they rest on changed."""
         terms: Terms | None = call.entry.terms.get(call.ask.model)
         if (
             terms is not None
@@ -183,6 +184,8 @@ class Gateway:
             ledger_constant=ledger_constant(*ids, token.group.id, name),
             log_constant=log_constant(*ids, token.group.name, name),
         )
+        if len(call.entry.terms) >= _MOST_TERMS:
+            call.entry.terms.clear()  # names are the caller's: where any is served, they could be endless
         call.entry.terms[name] = terms
         return terms
 
@@ -253,7 +256,9 @@ async def open_gateway(loaded: Loaded, *, pepper: bytes) -> AsyncIterator[Gatewa
         valkey = await stack.enter_async_context(open_valkey(url))
         await stack.enter_async_context(_tasks(gateway))
         await stack.enter_async_context(
-            valkey.listen(gateway.drop_token, lambda _: gateway.tokens.clear(), gateway.tokens.clear)
+            valkey.listen(
+                gateway.drop_token, lambda _: gateway.tokens.clear(), gateway.tokens.clear
+            )
         )
         yield gateway
 
@@ -295,22 +300,18 @@ async def _flush_log(log: AccessLog) -> None:
 
 
 def build_server(gateway: Gateway) -> web.Server:
-    """aiohttp's low-level server around the handler: no router, no middleware, no response objects."""
+    """Aiohttp's low-level server around the handler: no router, no middleware, no response objects."""
     config: Config = gateway.config
+    loop = asyncio.get_running_loop()
+    max_body_bytes = config.gateway.max_body_bytes
     return web.Server(
-        gateway.handler.handle,  # type: ignore[arg-type] -- a coroutine function, as Server awaits it
-        request_factory=functools.partial(_request, config.gateway.max_body_bytes),
+        gateway.handler.handle,
+        request_factory=lambda message, payload, protocol, writer, task: web.BaseRequest(
+            message, payload, protocol, writer, task, loop, client_max_size=max_body_bytes
+        ),
         handler_cancellation=True,
         access_log=None,
         keepalive_timeout=config.gateway.keepalive_timeout_s,
         auto_decompress=False,
         lingering_time=2.0,
     )
-
-
-def _request(max_body_bytes: int, message: object, payload: object, protocol: object, writer: object, task: object) -> web.BaseRequest:
-    return web.BaseRequest(
-        message, payload, protocol, writer, task, asyncio.get_running_loop(),  # type: ignore[arg-type]
-        client_max_size=max_body_bytes,
-    )  # fmt: skip
-

@@ -64,7 +64,7 @@ class Child:
                     stderr=log,
                     pass_fds=(write_end,),
                     start_new_session=True,
-                    preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 -- we are single-threaded
+                    preexec_fn=_die_with(os.getpid()),
                 )
         finally:
             os.close(write_end)

@@ -38,27 +38,35 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tollhouse", description="A self-hosted gateway for LLM APIs.")
+    parser = argparse.ArgumentParser(
+        prog="tollhouse", description="A self-hosted gateway for LLM APIs."
+    )
     parser.add_argument("--version", action="version", version=f"tollhouse {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="everything on this machine: stores, workers, admin app")
     _add_config(run)
     commands.add_parser("gateway", help="one gateway worker (as replicas run it)", add_help=False)
     commands.add_parser("admin", help="the admin app alone", add_help=False)
-    _add_config(commands.add_parser("check-config", help="read the configuration, name every problem"))
+    _add_config(
+        commands.add_parser("check-config", help="read the configuration, name every problem")
+    )
     _add_config(commands.add_parser("migrate", help="make the tables on an empty database"))
     user = commands.add_parser("user", help="people")
     of_user = user.add_subparsers(dest="action", required=True, metavar="ACTION")
     password = of_user.add_parser("password", help="make a new one-time password")
     password.add_argument("username")
     _add_config(password)
-    reset = commands.add_parser("reset", help="delete the state directory of `tollhouse run`, after asking")
+    reset = commands.add_parser(
+        "reset", help="delete the state directory of `tollhouse run`, after asking"
+    )
     reset.add_argument("--yes", action="store_true", help="do not ask")
     return parser
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE", help="instead of TOLLHOUSE_CONFIG or ./config.toml")
+    parser.add_argument(
+        "--config", metavar="FILE", help="instead of TOLLHOUSE_CONFIG or ./config.toml"
+    )
 
 
 def _run(given: argparse.Namespace, _: list[str]) -> int:
@@ -78,7 +86,10 @@ def _check_config(given: argparse.Namespace, _: list[str]) -> int:
     loaded = load(os.environ, given.config)
     for notice in loaded.notices:
         print(notice)
-    names = ", ".join(upstream.name for upstream in loaded.config.upstreams) or "none (the demo would run)"
+    names = (
+        ", ".join(upstream.name for upstream in loaded.config.upstreams)
+        or "none (the demo would run)"
+    )
     print(f"{loaded.path or 'defaults and environment'}: good. Upstreams: {names}.")
     return 0
 
@@ -111,7 +122,10 @@ def _reset(given: argparse.Namespace, _: list[str]) -> int:
     state = StateDirectory.open(path)  # refuses while it is in use
     try:
         if not given.yes:
-            print(f"This deletes {path}: all keys, accounts and the ledger in it. Type 'reset' to go on: ", end="")
+            print(
+                f"This deletes {path}: all keys, accounts and the ledger in it. Type 'reset' to go on: ",
+                end="",
+            )
             if input().strip() != "reset":
                 print("Nothing was deleted.")
                 return 1

@@ -250,7 +250,9 @@ class UpstreamSettings(_Section):
     def _check_url(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError('must be an http:// or https:// URL, such as "https://api.openai.com/v1"')
+            raise ValueError(
+                'must be an http:// or https:// URL, such as "https://api.openai.com/v1"'
+            )
         if parts.username or parts.query or parts.fragment:
             raise ValueError("may hold no user, query or fragment")
         _ = parts.port
@@ -282,7 +284,9 @@ class Config(_Section):
         known = {upstream.name for upstream in self.upstreams}
         for name, group in self.groups.items():
             if unknown := set(group.upstreams) - known - {"*"}:
-                raise ValueError(f"groups.{name}.upstreams: no upstream is named {', '.join(sorted(unknown))}")
+                raise ValueError(
+                    f"groups.{name}.upstreams: no upstream is named {', '.join(sorted(unknown))}"
+                )
         return self
 
 
@@ -374,7 +378,9 @@ def read_secret(environment: Mapping[str, str], name: str) -> bytes:
     except ValueError:
         secret = b""
     if len(secret) != _SECRET_BYTES or len(set(secret)) < _SECRET_VARIETY:
-        raise ConfigError([f"{source}: must be 64 hexadecimal digits, made at random (`openssl rand -hex 32`)"])
+        raise ConfigError(
+            [f"{source}: must be 64 hexadecimal digits, made at random (`openssl rand -hex 32`)"]
+        )
     return secret
 
 

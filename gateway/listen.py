@@ -5,7 +5,7 @@ import socket
 _PUBLIC_NAMES = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
 
 
-class PortTaken(Exception):  # noqa: N818
+class PortTaken(Exception):
     """Another process listens there. The message names the setting to change."""
 
 

@@ -276,7 +276,7 @@ class Supervisor:
             running.held_port.close()
 
 
-class _Stopped(Exception):  # noqa: N818
+class _Stopped(Exception):
     """A signal came while we were starting."""
 
 
@@ -285,9 +285,7 @@ def _state_path(environment: Mapping[str, str]) -> Path | None:
     return Path(given).resolve() if given else None
 
 
-def _provide_secrets(
-    state: StateDirectory, environment: dict[str, str], *, embedded: bool
-) -> None:
+def _provide_secrets(state: StateDirectory, environment: dict[str, str], *, embedded: bool) -> None:
     """Name the files of pepper and encryption key; made here only where the database is ours too."""
     for name in ("PEPPER", "KEK"):
         if environment.get(f"TOLLHOUSE_{name}") or environment.get(f"TOLLHOUSE_{name}_FILE"):

@@ -12,6 +12,7 @@ import msgspec
 from gateway.domain.errors import Reason, Refusal
 
 _LARGEST_COUNT = 2**31
+_MOST_CHOICES = 128  # OpenAI's own maximum
 _ABSENT = msgspec.Raw(b"")
 
 
@@ -60,6 +61,11 @@ class Ask:
     size_bytes: int
 
 
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+_decode_options = msgspec.json.Decoder(_StreamOptions).decode
 _decode = msgspec.json.Decoder(_Members).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _CHECKED = tuple(f'"{name}"'.encode() for name in _Members.__struct_fields__)
@@ -68,62 +74,88 @@ _CHECKED = tuple(f'"{name}"'.encode() for name in _Members.__struct_fields__)
 _ESCAPED_LETTERS = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")
 
 
+class _Invalid(Exception):
+    """A member at fault."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
 def read_ask(body: bytes, form: Form) -> Ask | Refusal:
     """The ask in `body`, or the refusal that names the member at fault."""
     try:
+        return _ask(_read_members(body), form, len(body))
+    except _Invalid as error:
+        return Refusal(Reason.INVALID_REQUEST, str(error), param=error.param)
+
+
+def _read_members(body: bytes) -> _Members:
+    try:
         members = _decode(body)
+        top = _decode_members(body)
     except msgspec.ValidationError as error:
-        return _invalid(str(error), _field_of(str(error)))
+        raise _explained(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return _invalid(f"The body is not JSON: {error}", None)
+        raise _Invalid(f"The body is not JSON: {error}") from None
     except RecursionError:
-        return _invalid("The body is nested too deeply.", None)
-    top = _decode_members(body)
+        raise _Invalid("The body is nested too deeply.") from None
     if not _adds_up(body, top) and _may_repeat(body) and (twice := _repeated(body)) is not None:
-        return _invalid(f"{twice!r} occurs twice in the body; send it once.", twice)
-    return _ask(members, form, len(body))
+        raise _Invalid(f"{twice!r} occurs twice in the body; send it once.", twice)
+    return members
 
 
-def _ask(members: _Members, form: Form, size_bytes: int) -> Ask | Refusal:
+def _ask(members: _Members, form: Form, size_bytes: int) -> Ask:
     if not members.model:
-        return _invalid("'model' is empty; name a model. GET /v1/models lists them.", "model")
-    largest, max_field = None, None
-    for name in form.max_fields:
-        value = getattr(members, name)
-        if value is None:
-            continue
-        if not 0 < value < _LARGEST_COUNT:
-            return _invalid(f"{name!r} must be a whole number from 1 to {_LARGEST_COUNT - 1}.", name)
-        # Where both old and new field are given, the upstream may obey either: the larger bounds the cost.
-        if largest is None or value > largest:
-            largest, max_field = value, name
-    choices = 1
-    for name in ("n", "best_of"):
-        value = getattr(members, name)
-        if value is not None:
-            if not 0 < value <= 128:  # noqa: PLR2004 -- OpenAI's own maximum
-                return _invalid(f"{name!r} must be a whole number from 1 to 128.", name)
-            choices = max(choices, value)
-    wants_usage = False
-    if bytes(members.stream_options):
-        try:
-            options = msgspec.json.decode(members.stream_options)
-        except (msgspec.DecodeError, RecursionError):
-            options = 0
-        if options is not None and not isinstance(options, dict):
-            return _invalid("'stream_options' must be an object.", "stream_options")
-        wants_usage = bool(options) and options.get("include_usage") is True
+        raise _Invalid("'model' is empty; name a model. GET /v1/models lists them.", "model")
+    max_field, largest = _maximum(members, form)
     return Ask(
         model=members.model,
         stream=bool(members.stream),
         max_output_tokens=largest,
         max_field=max_field,
-        choices=choices,
-        wants_usage=wants_usage,
+        choices=_choices(members),
+        wants_usage=_wants_usage(bytes(members.stream_options)),
         opaque=any(_stands_for_input(name, getattr(members, name)) for name in form.opaque),
         background=bool(members.background),
         size_bytes=size_bytes,
     )
+
+
+def _maximum(members: _Members, form: Form) -> tuple[str | None, int | None]:
+    """The member that bounds the output, and its bound.
+
+    Where both an old and a new field are given, the upstream may obey either: the larger bounds the cost.
+    """
+    found: tuple[str | None, int | None] = (None, None)
+    for name in form.max_fields:
+        value = getattr(members, name)
+        if value is None:
+            continue
+        if not 0 < value < _LARGEST_COUNT:
+            raise _Invalid(f"{name!r} must be a whole number from 1 to {_LARGEST_COUNT - 1}.", name)
+        if found[1] is None or value > found[1]:
+            found = (name, value)
+    return found
+
+
+def _choices(members: _Members) -> int:
+    choices = 1
+    for name, value in (("n", members.n), ("best_of", members.best_of)):
+        if value is not None:
+            if not 0 < value <= _MOST_CHOICES:
+                raise _Invalid(f"{name!r} must be a whole number from 1 to {_MOST_CHOICES}.", name)
+            choices = max(choices, value)
+    return choices
+
+
+def _wants_usage(stream_options: bytes) -> bool:
+    if stream_options in {b"", b"null"}:
+        return False
+    try:
+        return _decode_options(stream_options).include_usage is True
+    except (msgspec.DecodeError, RecursionError):
+        raise _Invalid("'stream_options' must be an object.", "stream_options") from None
 
 
 def rewrite(body: bytes, changes: dict[str, bytes]) -> bytes:
@@ -159,7 +191,9 @@ def _adds_up(body: bytes, top: dict[str, msgspec.Raw]) -> bool:
 
     SDKs write bodies so; this costs a tenth of searching the body for every checked name.
     """
-    length = 1 + 4 * len(top)  # braces and, of each member, two quotes, a colon and a comma, less one comma
+    length = 1 + 4 * len(
+        top
+    )  # braces and, of each member, two quotes, a colon and a comma, less one comma
     for name, value in top.items():
         length += len(name) + len(memoryview(value))
     return length == len(body)
@@ -187,14 +221,11 @@ def _repeated(body: bytes) -> str | None:
     return next((name for name in _Members.__struct_fields__ if names.count(name) > 1), None)
 
 
-def _field_of(message: str) -> str | None:
-    if "missing required field" in message:
-        return message.partition("`")[2].partition("`")[0] or None
-    _, found, path = message.rpartition("`$.")
-    return path.rstrip("`") if found else None
-
-
-def _invalid(message: str, param: str | None) -> Refusal:
+def _explained(message: str) -> _Invalid:
+    """Msgspec's finding, with the member it names."""
     if message.startswith("Object missing required field `model`"):
-        message = "'model' is missing; name one. GET /v1/models lists what this key can call."
-    return Refusal(Reason.INVALID_REQUEST, message, param=param)
+        return _Invalid(
+            "'model' is missing; name one. GET /v1/models lists what this key can call.", "model"
+        )
+    _, found, path = message.rpartition("`$.")
+    return _Invalid(message, path.rstrip("`") if found else None)

@@ -3,7 +3,7 @@
 The relay and `explain` run these same functions, so that they cannot drift.
 """
 
-import datetime
+from datetime import UTC, datetime
 
 from gateway.domain.catalog import Catalog
 from gateway.domain.errors import Reason, Refusal
@@ -14,9 +14,7 @@ from gateway.domain.token import DISABLED, Token
 def require_live(token: Token, now: float) -> Refusal | None:
     """Refuse a token that is disabled or expired, or whose owner is."""
     if token.status == DISABLED:
-        return Refusal(
-            Reason.KEY_DISABLED, "This key is disabled. Its owner can enable it again."
-        )
+        return Refusal(Reason.KEY_DISABLED, "This key is disabled. Its owner can enable it again.")
     if token.expires_at is not None and now >= token.expires_at:
         return Refusal(
             Reason.KEY_EXPIRED,
@@ -95,5 +93,5 @@ def require_price(token: Token, model: str, catalog: Catalog) -> Refusal | None:
 
 
 def _instant(seconds: float) -> str:
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    moment = datetime.fromtimestamp(seconds, UTC)
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -58,5 +58,5 @@ class Refusal:
     details: dict[str, int | str | None] = field(default_factory=dict)
 
 
-class StoreUnavailable(Exception):  # noqa: N818 -- a state of the world, named as such
+class StoreUnavailable(Exception):
     """A store did not answer, or answered with a fault of its own."""

@@ -6,7 +6,6 @@ the limit; the price is a refusal that comes at most one bucket early.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 MAX_EXACT = 2**52
 """Amounts and limits stay below this: Lua's numbers are exact to 2^53."""
@@ -20,7 +19,8 @@ class Metric(StrEnum):
     USD = "usd"
 
 
-class Ring(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Ring:
     """A sliding window as `count` buckets of `bucket_ms`."""
 
     bucket_ms: int

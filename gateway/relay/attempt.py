@@ -211,7 +211,9 @@ class Attempt:
             return
         if observer.ended and not self.call.finished:
             if observer.usage is None:
-                self._held_end += data  # usage may still come; the terminator waits for the end of the answer
+                self._held_end += (
+                    data  # usage may still come; the terminator waits for the end of the answer
+                )
                 return
             self._settle_stream()
         self._write_chunk(data)

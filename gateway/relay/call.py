@@ -126,4 +126,3 @@ class Call:
             self.route.name.encode(),
             0 if price is None else price.version,
         )
-

@@ -20,7 +20,7 @@ from gateway.store.token_cache import TokenCache
 Link = Callable[[Call], Refusal | Awaitable[Refusal | None] | None]
 
 
-def identify_route(base_url: Callable[[], str]) -> Link:
+def identify_route(base_url: Callable[[], str]) -> Callable[[Call], Refusal | None]:
     """Refuse a path or method that does not exist. Leaves the route."""
 
     def link(call: Call) -> Refusal | None:
@@ -59,7 +59,9 @@ def authenticate(tokens: TokenCache) -> Link:
                 cause=str(error),
             )
         if entry is None:
-            return Refusal(Reason.INVALID_API_KEY, "This key opens nothing here: it is wrong or was deleted.")
+            return Refusal(
+                Reason.INVALID_API_KEY, "This key opens nothing here: it is wrong or was deleted."
+            )
         call.entry = entry
         call.is_fresh = True
         return None
@@ -98,33 +100,31 @@ def read_body(max_bytes: int) -> Link:
             return None  # the checks run again on a fresh token
         request = call.request
         if request.headers.get("content-encoding", "identity").lower() != "identity":
-            return Refusal(
-                Reason.UNSUPPORTED_MEDIA_TYPE,
-                "The body is compressed (Content-Encoding); send it plain.",
-            )
+            return _COMPRESSED
         if (request.content_length or 0) > max_bytes:
             return too_large
-        if "expect" in request.headers and request.transport is not None:
-            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        content = request.content
-        if content.is_eof():
-            body = content.read_nowait()
-            if len(body) > max_bytes:
-                return too_large
-            call.body = body
-            return None
+        if request.content.is_eof():
+            return keep(call, request.content.read_nowait())
         return wait(call)
 
+    def keep(call: Call, body: bytes) -> Refusal | None:
+        if len(body) > max_bytes:
+            return too_large
+        call.body = body
+        return None
+
     async def wait(call: Call) -> Refusal | None:
+        request = call.request
+        if "expect" in request.headers and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
-            call.body = await call.request.read()
+            return keep(call, await request.read())
         except HTTPRequestEntityTooLarge:
             return too_large
         except RequestPayloadError as error:
             return Refusal(
                 Reason.INVALID_REQUEST, "The body broke off before its end.", cause=str(error)
             )
-        return None
 
     return link
 
@@ -174,8 +174,12 @@ def agree_terms(terms_of: Callable[[Call], Terms]) -> Link:
     return link
 
 
+_COMPRESSED = Refusal(
+    Reason.UNSUPPORTED_MEDIA_TYPE, "The body is compressed (Content-Encoding); send it plain."
+)
 _NOT_A_KEY = (
-    "This is no key of this gateway (its shape or checksum is wrong). Keys look like sk-… and are 52 characters long."
+    "This is no key of this gateway (its shape or checksum is wrong). "
+    "Keys look like sk-… and are 52 characters long."
 )
 
 

@@ -37,7 +37,7 @@ class _Answer(msgspec.Struct):
     choices: list[msgspec.Raw] | None = None
 
 
-class BadUsage(Exception):  # noqa: N818 -- a finding, not a fault
+class BadUsage(Exception):
     """The upstream's usage is no usage: wrong types, negative, or absurdly large."""
 
 
@@ -70,7 +70,9 @@ def _usage(answer: _Answer) -> Usage | None:
     if found is None:
         return None
     inputs = found.prompt_tokens if found.prompt_tokens is not None else found.input_tokens
-    outputs = found.completion_tokens if found.completion_tokens is not None else found.output_tokens
+    outputs = (
+        found.completion_tokens if found.completion_tokens is not None else found.output_tokens
+    )
     into = found.prompt_tokens_details or found.input_tokens_details
     out = found.completion_tokens_details or found.output_tokens_details
     usage = Usage(
@@ -81,7 +83,12 @@ def _usage(answer: _Answer) -> Usage | None:
     )
     if inputs is None and outputs is None:
         raise BadUsage("usage names no counts")
-    counts = (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.reasoning_tokens)
+    counts = (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_input_tokens,
+        usage.reasoning_tokens,
+    )
     if min(counts) < 0 or max(counts) >= _LARGEST_COUNT:
         raise BadUsage(f"counts out of range: {counts}")
     if usage.cached_input_tokens > usage.input_tokens:

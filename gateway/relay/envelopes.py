@@ -24,7 +24,12 @@ class Wire:
     retry: bool | None = None
 
 
-_I, _A, _P, _R = "invalid_request_error", "authentication_error", "permission_error", "rate_limit_error"
+_I, _A, _P, _R = (
+    "invalid_request_error",
+    "authentication_error",
+    "permission_error",
+    "rate_limit_error",
+)
 
 # fmt: off
 WIRE: dict[Reason, Wire] = {

@@ -47,7 +47,7 @@ class Handler:
     def __init__(
         self,
         *,
-        identify: Link,
+        identify: Callable[[Call], Refusal | None],
         chains: Mapping[str, Sequence[Link]],
         endings: Mapping[str, Ending],
         pages: Mapping[str, Callable[[], tuple[int, dict[str, object]]]],
@@ -107,7 +107,7 @@ class Handler:
         except (asyncio.CancelledError, ConnectionError):
             self._settle_unfinished(call, CLIENT_CLOSED_REQUEST)
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 -- the only one of this process
             _log.exception("a call failed: %s", uuid_text(call.request_id))
             answer = Refusal(Reason.INTERNAL_ERROR, "Something went wrong here; it is on record.")
         if not isinstance(answer, Refusal):
@@ -116,9 +116,10 @@ class Handler:
         return self._refuse(call, answer)
 
     async def _answer(self, call: Call) -> StreamResponse | Refusal:
-        refusal = self._identify(call)
-        if isinstance(refusal, Refusal):
-            return refusal
+        unknown = self._identify(call)
+        if unknown is not None:
+            return unknown
+        refusal = None
         for _ in range(_STALE_TRIES):
             try:
                 refusal = await self._pass(call)

@@ -1,7 +1,7 @@
 """The link that takes something: one atomic call to the quota store over all scopes of a token.
 
-The store's answers that decide nothing are dealt with here: a book is loaded from Postgres, a lost epoch opened again, a
-catalog or a token's row read anew. Everything it takes is settled by `Settlements.finish`, on every way out.
+The store's answers that decide nothing are dealt with here: a book is loaded from Postgres, a lost epoch opened
+again, a catalog or a token's row read anew. Everything it takes is settled by `Settlements.finish`, on every way out.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _TRIES = 5
 _NUSD_PER_USD = 1_000_000_000
 
 
-class StaleRow(Exception):  # noqa: N818 -- a state of the call
+class StaleRow(Exception):
     """The token's row, or the catalog, changed since the call's checks: they must run again."""
 
 
@@ -55,7 +55,9 @@ class Reservations:
             if isinstance(reply, Refused):
                 return _refusal(reply, call)
             if reply.obstacle in {Obstacle.DUPLICATE, Obstacle.DONE}:
-                call.reservation = Reserved(None)  # our own id: an earlier try of ours was heard after all
+                call.reservation = Reserved(
+                    None
+                )  # our own id: an earlier try of ours was heard after all
                 return None
             if reply.obstacle in {Obstacle.PAUSE, Obstacle.DOWN}:
                 return self._without_store(call, reply)
@@ -143,7 +145,8 @@ def _refusal(refused: Refused, call: Call) -> Refusal:
             return Refusal(
                 Reason.INVALID_REQUEST,
                 f"This call alone may need {_amount(refused.metric, refused.used)}, and the {scope} is limited to "
-                f"{_amount(refused.metric, refused.limit)} per {refused.window}: it can never pass. Ask for less output.",
+                f"{_amount(refused.metric, refused.limit)} per {refused.window}: it can never pass. "
+                "Ask for less output.",
                 scope=scope,
                 details=details,
             )
@@ -159,9 +162,7 @@ def _refusal(refused: Refused, call: Call) -> Refusal:
             )
 
 
-def _quota_refusal(
-    refused: Refused, call: Call, details: dict[str, int | str | None]
-) -> Refusal:
+def _quota_refusal(refused: Refused, call: Call, details: dict[str, int | str | None]) -> Refusal:
     needed = _usd(call.hold.amount_nusd)
     state = (
         f"The quota of this {refused.scope} is {_usd(refused.limit)}: {_usd(refused.used)} used, "

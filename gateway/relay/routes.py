@@ -13,6 +13,9 @@ from gateway.domain.errors import Reason, Refusal
 BASE_PATH = "/v1"
 
 
+_NOTHING_READ = Form()
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A call of the data plane. `upstream_path` follows an upstream's base URL.
@@ -26,7 +29,7 @@ class Route:
     method: str
     upstream_path: str
     kind: Literal["forward", "models"] = "forward"
-    form: Form = Form()
+    form: Form = _NOTHING_READ
     has_output: bool = True
     default_max_output: int | None = None
     terminators: tuple[bytes, ...] = (b"data: [DONE]", b"data:[DONE]")
@@ -105,7 +108,9 @@ def _unknown(method: str, path: str, base_url: str) -> Refusal:
     elif BASE_PATH + path in _ROUTES:
         message = f"Unknown URL ({method} {path}). {hint} — the path lacks {BASE_PATH}."
     elif path.rstrip("/") in _ROUTES:
-        message = f"Unknown URL ({method} {path}). {hint}; write the path without the slash at its end."
+        message = (
+            f"Unknown URL ({method} {path}). {hint}; write the path without the slash at its end."
+        )
     else:
         message = f"Unknown URL ({method} {path}). {hint}"
     return Refusal(Reason.UNKNOWN_URL, message)

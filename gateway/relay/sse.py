@@ -10,7 +10,7 @@ from gateway.relay.dialects import BadUsage, read_event_usage
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 
 
-class EventTooLong(Exception):  # noqa: N818 -- a finding about the upstream
+class EventTooLong(Exception):
     """An event grew beyond `MAX_EVENT_BYTES` without an end."""
 
 

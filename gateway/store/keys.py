@@ -3,7 +3,7 @@
 Reads only; administrative writes are `gateway/store/tokens.py`'s.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
@@ -72,7 +72,7 @@ class KeyStore:
         return [Book(*row) for row in rows]
 
 
-def _token(row: Mapping[str, Any], catalog: Catalog) -> Token:
+def _token(row: asyncpg.Record, catalog: Catalog) -> Token:
     # A group that this worker's catalog does not know yet lets nothing through; the generation check renews it.
     unknown = Group(row["group_id"], f"#{row['group_id']}", models=frozenset())
     group = catalog.groups.get(row["group_id"], unknown)

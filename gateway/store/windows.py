@@ -127,5 +127,8 @@ def _instant_ms(local: datetime, zone: tzinfo) -> int:
 
 def _window(scope: int, limit: Limit, now_ms: int) -> Window:
     ring = None if limit.mode == "calendar" else RINGS.get(limit.window)
-    first, second = ring or period(limit.window, limit.time_zone, now_ms)
+    if ring is not None:
+        first, second = ring.bucket_ms, ring.count
+    else:
+        first, second = period(limit.window, limit.time_zone, now_ms)
     return Window(scope, window_id(limit), limit.metric, ring is None, first, second, limit.limit)

@@ -132,8 +132,7 @@ def configuration(
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(_toml(members))
         file.flush()
-        loaded = load(environment or {}, file.name)
-    return loaded
+        return load(environment or {}, file.name)
 
 
 def _toml(members: dict[str, Any]) -> str:
@@ -161,7 +160,7 @@ def _inline(value: Any) -> str:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop run until a condition of this process holds."""
-    while not condition():
+    while not condition():  # noqa: ASYNC110 -- any state of this process, not only events
         await asyncio.sleep(0)
 
 

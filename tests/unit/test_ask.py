@@ -78,7 +78,9 @@ def test_input_that_is_not_in_the_body_is_seen(body, opaque):
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner), max_leaves=5
+    st.none() | st.booleans() | st.integers() | st.text(),
+    st.lists,
+    max_leaves=5,
 )
 names = st.text(max_size=8) | st.sampled_from(["model", "stream", "n", "messages"])
 
@@ -116,7 +118,9 @@ def test_rewriting_keeps_the_bytes_of_every_other_member():
 
 
 def test_asking_for_usage_keeps_other_stream_options():
-    assert msgspec.json.decode(with_usage_asked(b'{"stream_options":{"a":1,"include_usage":false}}')) == {
+    assert msgspec.json.decode(
+        with_usage_asked(b'{"stream_options":{"a":1,"include_usage":false}}')
+    ) == {
         "a": 1,
         "include_usage": True,
     }
