@@ -20,6 +20,7 @@ from gateway.listen import url_of
 from gateway.relay.call import Call, Target, Terms
 from gateway.relay.chain import (
     Link,
+    accept_body,
     agree_terms,
     authenticate,
     identify_route,
@@ -86,7 +87,7 @@ class Gateway:
         reservations = Reservations(
             quota,
             self.keys,
-            renew_terms=self._terms,
+            renew_terms=self._new_terms,
             renew_catalog=self.renew_catalog,
             release=self.settlements.release,
             allow_on_loss=config.quota.on_store_loss == "allow",
@@ -101,10 +102,11 @@ class Gateway:
             chains={
                 "forward": (
                     *known_caller,
-                    read_body(config.gateway.max_body_bytes),         # size, encoding
+                    accept_body(config.gateway.max_body_bytes),       # encoding, declared size
+                    read_body(config.gateway.max_body_bytes),         # size
                     read_the_ask,                                     # model, stream, maximum, n
                     require_model,                                    # token's list, group, upstreams
-                    agree_terms(self._agreed_terms),                  # price, hold
+                    agree_terms(self._new_terms),                     # price, hold
                     reservations.reserve,                             # money, rates, concurrency: one atomic call
                 ),
                 "models": known_caller,
@@ -157,18 +159,8 @@ class Gateway:
     def _prepare(self, call: Call) -> None:
         call.catalog = self.catalog
 
-    def _agreed_terms(self, call: Call) -> Terms:
-        """The terms of a token and model: made once, kept with the token, made anew when what they rest on changed."""
-        terms: Terms | None = call.entry.terms.get(call.ask.model)
-        if (
-            terms is not None
-            and terms.catalog is call.catalog
-            and not self.quota.stale(terms.prepared)
-        ):
-            return terms
-        return self._terms(call, None)
-
-    def _terms(self, call: Call, now_ms: int | None) -> Terms:
+    def _new_terms(self, call: Call, now_ms: int | None = None) -> Terms:
+        """Make the terms of a token and model, and keep them with the token. `now_ms` places calendar windows."""
         token, name, catalog = call.entry.token, call.ask.model, call.catalog
         ids = (token.account_id, token.id, token.user_id)
         terms = Terms(

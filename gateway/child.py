@@ -11,7 +11,7 @@ from typing import ClassVar
 
 READY_DESCRIPTOR = "TOLLHOUSE_READY_FD"
 _READY_TIMEOUT_S = 30.0
-_STOP_TIMEOUT_S = 150.0
+_STOP_TIMEOUT_S = 30.0
 _FIRST_BACKOFF_S = 0.2
 _LAST_BACKOFF_S = 10.0
 _LIVED_S = 30.0
@@ -31,23 +31,33 @@ def tell_ready(text: str = "ready") -> None:
 
 
 class Child:
-    """One process. Its output goes to `log`; it lives in a session of its own and dies with the supervisor."""
+    """One process. Its output goes to `log`; it lives in a session of its own and dies with the supervisor.
+
+    `drain_s`: how long it may go on after it was asked to end, beside what ending takes.
+    """
 
     living: ClassVar[set["Child"]] = set()
 
     def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        drain_s: float = 0.0,
     ) -> None:
         self.name = name
         self.command = list(command)
         self._environment = environment
         self._log = log
+        self._stop_timeout_s = drain_s + _STOP_TIMEOUT_S
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
 
     @property
     def pid(self) -> int | None:
-        """The process's id while it lives."""
+        """The id of the process that was started last."""
         return self._process.pid if self._process is not None else None
 
     async def start(self) -> str:
@@ -66,6 +76,9 @@ class Child:
                     start_new_session=True,
                     preexec_fn=_die_with(os.getpid()),
                 )
+        except OSError as error:
+            os.close(read_end)
+            raise ChildError(f"{self.name} cannot be started: {error}") from error
         finally:
             os.close(write_end)
         Child.living.add(self)
@@ -77,8 +90,8 @@ class Child:
             )
         return told
 
-    async def keep_alive(self) -> None:
-        """Start the process again whenever it ends, with backoff, until `stop`."""
+    async def keep_alive(self, restarted: Callable[[], None]) -> None:
+        """Start the process again whenever it ends, with backoff, until `stop`; `restarted` is called each time."""
         backoff_s = _FIRST_BACKOFF_S
         clock = asyncio.get_running_loop().time
         while True:
@@ -97,6 +110,7 @@ class Child:
             backoff_s = min(2 * backoff_s, _LAST_BACKOFF_S)
             try:
                 await self.start()
+                restarted()
             except ChildError as error:
                 print(f"  {error}", file=sys.stderr)
 
@@ -107,7 +121,7 @@ class Child:
             return
         self._signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(_STOP_TIMEOUT_S):
+            async with asyncio.timeout(self._stop_timeout_s):
                 await self._process.wait()
         except TimeoutError:
             self.kill()

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from gateway import __main__ as gateway_process
-from gateway import __version__
+from gateway import __version__, worker
 from gateway.config import ConfigError, Loaded, load
 from gateway.domain.errors import StoreUnavailable
 from gateway.embedded.errors import EmbeddedError
@@ -74,7 +73,7 @@ def _run(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _gateway(_: argparse.Namespace, rest: list[str]) -> int:
-    return gateway_process.main(rest)
+    return worker.main(rest)
 
 
 def _admin(_: argparse.Namespace, rest: list[str]) -> int:

@@ -7,12 +7,13 @@ imported here. A child that dies is started again, with backoff; a signal stops 
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -22,21 +23,24 @@ import orjson
 from gateway import __version__
 from gateway.banner import banner
 from gateway.child import Child, ChildError
-from gateway.config import ConfigError, Loaded, load, read_secret
+from gateway.config import Config, ConfigError, Loaded, load, read_secret
 from gateway.domain.errors import StoreUnavailable
 from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
 from gateway.embedded.valkey import EmbeddedValkey
 from gateway.listen import PortTaken, hold_port, parse_listen, probe_port, url_of
-from gateway.store.bootstrap import Credentials, bootstrap
+from gateway.log import redact
+from gateway.state_files import ReadyFile, keep_credentials, provide_secrets
+from gateway.store.bootstrap import bootstrap
 from gateway.store.pipeline import Pipeline
-from gateway.store.postgres import SchemaError, apply_schema, open_pool
+from gateway.store.postgres import SchemaError, apply_schema, connect, open_pool
 from gateway.store.quota import QuotaStore
 
 _T = TypeVar("_T")
 _REPEATED_SIGNAL_S = 2.0
 _EMBEDDED_CHECK_S = 0.5
+_STORE_WAIT_S = 2.0
 
 
 @dataclass
@@ -64,38 +68,37 @@ class Supervisor:
         self._first_signal_at: float | None = None
 
     async def run(self) -> int:
-        """Start, stay until a signal, stop. Answers the exit status."""
+        """Start, stay until a signal, stop. Answers the exit status: 2 when it cannot start."""
         try:
             loaded = load(self._given, self._config_path)
-            state = StateDirectory.open(_state_path(self._given))
-        except (ConfigError, EmbeddedError) as error:
+            with StateDirectory.open(_state_path(self._given)) as state:
+                await self._run(loaded, state)
+        except ConfigError as error:
+            for problem in error.problems:
+                print(f"tollhouse: {problem}", file=sys.stderr)
+            return 2
+        except (ChildError, EmbeddedError, PortTaken, SchemaError, StoreUnavailable) as error:
             print(f"tollhouse: {error}", file=sys.stderr)
             return 2
+        return 0
+
+    async def _run(self, loaded: Loaded, state: StateDirectory) -> None:
         running = Running(dict(self._given))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
-        ready_file = state.path / "ready.json"
-        ready_file.unlink(missing_ok=True)
+        ready = ReadyFile(state)
+        ready.remove()
         try:
             await self._start(loaded, state, running)
-            self._announce(loaded, state, running, ready_file)
-            await self._watch(running)
-        except (
-            ChildError,
-            EmbeddedError,
-            PortTaken,
-            SchemaError,
-            StoreUnavailable,
-            _Stopped,
-        ) as error:
-            if not isinstance(error, _Stopped):
-                print(f"tollhouse: {error}", file=sys.stderr)
-                return 2
+            publish = functools.partial(_publish, running, ready)
+            publish()
+            self._announce(loaded, state, running)
+            await self._watch(running, publish)
+        except _Stopped:
+            return
         finally:
             await self._stop(running)
-            ready_file.unlink(missing_ok=True)
-            state.close()
-        return 0
+            ready.remove()
 
     def _on_signal(self) -> None:
         # A terminal's Ctrl-C and a process manager may both tell us; only a later second signal is impatience.
@@ -121,8 +124,10 @@ class Supervisor:
         environment["TOLLHOUSE_STATE"] = str(state.path)
         if loaded.path is not None:
             environment["TOLLHOUSE_CONFIG"] = str(loaded.path.resolve())
+        embedded = not config.postgres.dsn.get_secret_value()
+        provide_secrets(state, environment, embedded=embedded)
+        await self._unless_stopped(_require_given_stores(config))
         self._start_servers(loaded, state, running)
-        _provide_secrets(state, environment, embedded=running.postgres is not None)
         await self._prepare_stores(loaded, state, running)
         logs = state.path / "log"
         logs.mkdir(mode=0o750, exist_ok=True)
@@ -132,8 +137,9 @@ class Supervisor:
         count = config.gateway.workers or len(os.sched_getaffinity(0))
         _say(f"Starting {count} gateway worker{'s' * (count > 1)} and the admin app")
         command = [sys.executable, "-m", "gateway"]
+        drain_s = config.gateway.lame_duck_s + config.gateway.drain_s
         running.workers = [
-            Child(f"gateway-{number}", command, environment, logs / "gateway.log")
+            Child(f"gateway-{number}", command, environment, logs / "gateway.log", drain_s=drain_s)
             for number in range(count)
         ]
         running.admin = Child(
@@ -174,7 +180,7 @@ class Supervisor:
             made = await bootstrap(pool, pepper, loaded.config)
         finally:
             await pool.close()
-        running.credentials = _keep_credentials(state, made, embedded=running.postgres is not None)
+        running.credentials = keep_credentials(state, made, embedded=running.postgres is not None)
         running.password = made.password if made is not None else None
         if running.valkey is not None:
             # Whoever held a reservation died before us: the state directory is locked. So nothing has to be waited for.
@@ -193,34 +199,12 @@ class Supervisor:
         port = parse_listen(running.environment["TOLLHOUSE_DEMO_URL"].split("/")[2])[1]
         running.demo.command = [*command[:-1], f"127.0.0.1:{port}"]
 
-    def _announce(
-        self, loaded: Loaded, state: StateDirectory, running: Running, ready_file: Path
-    ) -> None:
-        gateway_url = url_of(running.environment["TOLLHOUSE_GATEWAY__LISTEN"])
-        admin_url = url_of(running.environment["TOLLHOUSE_ADMIN__LISTEN"])
-        assert running.admin is not None
-        ready = {
-            "gateway_url": gateway_url,
-            "admin_url": admin_url,
-            "user_id": running.credentials.get("user_id"),
-            "access_token": running.credentials.get("access_token"),
-            "key": running.credentials.get("key"),
-            "database_url": running.environment["TOLLHOUSE_POSTGRES__DSN"],
-            "redis_url": running.environment["TOLLHOUSE_REDIS__URL"],
-            "pids": {
-                "supervisor": os.getpid(),
-                "gateway": [worker.pid for worker in running.workers],
-                "admin": running.admin.pid,
-                "postgres": running.postgres.pid if running.postgres else None,
-                "valkey": running.valkey.pid if running.valkey else None,
-            },
-        }
-        write_private(ready_file, orjson.dumps(ready, option=orjson.OPT_INDENT_2))
+    def _announce(self, loaded: Loaded, state: StateDirectory, running: Running) -> None:
         print(
             banner(
                 version=__version__,
-                gateway_url=gateway_url,
-                admin_url=admin_url,
+                gateway_url=url_of(running.environment["TOLLHOUSE_GATEWAY__LISTEN"]),
+                admin_url=url_of(running.environment["TOLLHOUSE_ADMIN__LISTEN"]),
                 workers=len(running.workers),
                 loaded=loaded,
                 demo=running.demo is not None,
@@ -232,24 +216,27 @@ class Supervisor:
             flush=True,
         )
 
-    async def _watch(self, running: Running) -> None:
-        """Until a signal: keep every child alive."""
+    async def _watch(self, running: Running, publish: Callable[[], None]) -> None:
+        """Until a signal: keep every child alive, and tell (`publish`) when one got another pid."""
         children = [*running.workers, running.admin, running.demo]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(child.keep_alive()) for child in children if child]
-            tasks.append(group.create_task(self._keep_servers(running)))
+            tasks = [group.create_task(child.keep_alive(publish)) for child in children if child]
+            tasks.append(group.create_task(self._keep_servers(running, publish)))
             await self._stopping.wait()
             for task in tasks:
                 task.cancel()
 
-    async def _keep_servers(self, running: Running) -> None:
+    async def _keep_servers(self, running: Running, publish: Callable[[], None]) -> None:
         while True:
             await asyncio.sleep(_EMBEDDED_CHECK_S)
             for server in (running.postgres, running.valkey):
                 if server is not None and server.poll() is not None:
                     _say(f"{type(server).__name__} ended; starting it again")
-                    with contextlib.suppress(EmbeddedError):
+                    try:
                         server.start()
+                    except EmbeddedError as error:
+                        _say(str(error))
+                    publish()
 
     async def _unless_stopped(self, work: Awaitable[_T]) -> _T:
         """Wait for a part of the start, unless a signal comes first."""
@@ -276,6 +263,57 @@ class Supervisor:
             running.held_port.close()
 
 
+def _publish(running: Running, ready: ReadyFile) -> None:
+    """Write `ready.json`; a disk that is full must not end what answers."""
+    assert running.admin is not None
+    try:
+        ready.write(
+            gateway_url=url_of(running.environment["TOLLHOUSE_GATEWAY__LISTEN"]),
+            admin_url=url_of(running.environment["TOLLHOUSE_ADMIN__LISTEN"]),
+            credentials=running.credentials,
+            database_url=running.environment["TOLLHOUSE_POSTGRES__DSN"],
+            redis_url=running.environment["TOLLHOUSE_REDIS__URL"],
+            pids={
+                "supervisor": os.getpid(),
+                "gateway": [worker.pid for worker in running.workers],
+                "admin": running.admin.pid,
+                "postgres": running.postgres.pid if running.postgres else None,
+                "valkey": running.valkey.pid if running.valkey else None,
+            },
+        )
+    except OSError as error:
+        _say(f"ready.json cannot be written: {error}")
+
+
+async def _require_given_stores(config: Config) -> None:
+    """See that the stores which the operator named answer: never is another started in their place.
+
+    Raises `StoreUnavailable`, and `ConfigError` for an address that is none.
+    """
+    if dsn := config.postgres.dsn.get_secret_value():
+        with _told_of("postgres.dsn"):
+            connection = await connect(dsn)
+            await connection.close()
+    if url := config.redis.url.get_secret_value():
+        with _told_of("redis.url"):
+            pipeline = Pipeline(url, operation_timeout_s=config.redis.operation_timeout_s)
+            await pipeline.start(_STORE_WAIT_S)
+            await pipeline.close()
+
+
+@contextlib.contextmanager
+def _told_of(setting: str) -> Iterator[None]:
+    """Name the setting in what is raised about a store."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise StoreUnavailable(
+            f"the server of {setting} cannot be used: {error}. No embedded one is started in its place"
+        ) from error
+    except ValueError as error:
+        raise ConfigError([f"{setting}: {redact(str(error))}"]) from error
+
+
 class _Stopped(Exception):
     """A signal came while we were starting."""
 
@@ -283,51 +321,6 @@ class _Stopped(Exception):
 def _state_path(environment: Mapping[str, str]) -> Path | None:
     given = environment.get("TOLLHOUSE_STATE")
     return Path(given).resolve() if given else None
-
-
-def _provide_secrets(state: StateDirectory, environment: dict[str, str], *, embedded: bool) -> None:
-    """Name the files of pepper and encryption key; made here only where the database is ours too."""
-    for name in ("PEPPER", "KEK"):
-        if environment.get(f"TOLLHOUSE_{name}") or environment.get(f"TOLLHOUSE_{name}_FILE"):
-            continue
-        if not embedded:
-            raise ChildError(
-                f"With a database of your own, TOLLHOUSE_{name} or TOLLHOUSE_{name}_FILE must be given: 64 hexadecimal "
-                f"digits, the same on every replica, kept as safe as the database "
-                f"(make one with `openssl rand -hex 32`)."
-            )
-        state.secret(name.lower())
-        environment[f"TOLLHOUSE_{name}_FILE"] = str(state.secret_path(name.lower()))
-
-
-def _keep_credentials(
-    state: StateDirectory, made: Credentials | None, *, embedded: bool
-) -> Mapping[str, object]:
-    """The first administrator's key and access token: kept beside an embedded database, never beside another."""
-    file = state.path / "credentials.json"
-    if made is not None:
-        known = {
-            "user_id": made.user_id,
-            "username": made.username,
-            "access_token": made.access_token,
-            "key": made.key,
-        }
-        if embedded:
-            write_private(file, orjson.dumps(known, option=orjson.OPT_INDENT_2))
-        return known
-    if embedded and file.exists():
-        kept: Mapping[str, object] = orjson.loads(file.read_bytes())
-        return kept
-    return {}
-
-
-def write_private(file: Path, data: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    draft = file.with_suffix(".tmp")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
-    draft.replace(file)
 
 
 def _say(text: str) -> None:

@@ -24,7 +24,7 @@ def identify_route(base_url: Callable[[], str]) -> Callable[[Call], Refusal | No
     """Refuse a path or method that does not exist. Leaves the route."""
 
     def link(call: Call) -> Refusal | None:
-        found = find_route(call.method, call.path, base_url())
+        found = find_route(call.method, call.path, base_url)
         if isinstance(found, Refusal):
             return found
         call.route = found
@@ -88,28 +88,32 @@ def require_network(trusted: Blocks) -> Link:
     return link
 
 
-def read_body(max_bytes: int) -> Link:
-    """Refuse a body that is too large, compressed or broken off. Leaves the body."""
-    too_large = Refusal(
-        Reason.BODY_TOO_LARGE,
-        f"The body is larger than {max_bytes} bytes (the operator's gateway.max_body_bytes).",
-    )
+def accept_body(max_bytes: int) -> Link:
+    """Refuse, before anything of it is read, a body that is compressed or declared too large."""
 
-    def link(call: Call) -> Refusal | Awaitable[Refusal | None] | None:
-        if hasattr(call, "body"):
-            return None  # the checks run again on a fresh token
+    def link(call: Call) -> Refusal | None:
         request = call.request
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             return _COMPRESSED
         if (request.content_length or 0) > max_bytes:
-            return too_large
-        if request.content.is_eof():
-            return keep(call, request.content.read_nowait())
-        return wait(call)
+            return _too_large(max_bytes)
+        return None
+
+    return link
+
+
+def read_body(max_bytes: int) -> Link:
+    """Refuse a body that turns out too large or breaks off. Leaves the body."""
+
+    def link(call: Call) -> Refusal | Awaitable[Refusal | None] | None:
+        if hasattr(call, "body"):
+            return None  # the checks run again on a fresh token
+        content = call.request.content
+        return keep(call, content.read_nowait()) if content.is_eof() else wait(call)
 
     def keep(call: Call, body: bytes) -> Refusal | None:
         if len(body) > max_bytes:
-            return too_large
+            return _too_large(max_bytes)
         call.body = body
         return None
 
@@ -120,13 +124,20 @@ def read_body(max_bytes: int) -> Link:
         try:
             return keep(call, await request.read())
         except HTTPRequestEntityTooLarge:
-            return too_large
+            return _too_large(max_bytes)
         except RequestPayloadError as error:
             return Refusal(
                 Reason.INVALID_REQUEST, "The body broke off before its end.", cause=str(error)
             )
 
     return link
+
+
+def _too_large(max_bytes: int) -> Refusal:
+    return Refusal(
+        Reason.BODY_TOO_LARGE,
+        f"The body is larger than {max_bytes} bytes (the operator's gateway.max_body_bytes).",
+    )
 
 
 def read_the_ask(call: Call) -> Refusal | None:
@@ -140,17 +151,27 @@ def read_the_ask(call: Call) -> Refusal | None:
 
 def require_model(call: Call) -> Refusal | None:
     """Refuse a model that the token, its group or every upstream leaves out."""
+    if agreed_terms(call) is not None:
+        return None  # decided when they were made, on the same token and catalog
     return checks.require_model(call.entry.token, call.ask.model, call.catalog)
+
+
+def agreed_terms(call: Call) -> Terms | None:
+    """The terms of the call's token and model, where they were made on the present catalog."""
+    terms: Terms | None = call.entry.terms.get(call.ask.model)
+    return terms if terms is not None and terms.catalog is call.catalog else None
 
 
 def agree_terms(terms_of: Callable[[Call], Terms]) -> Link:
     """Refuse what cannot be bounded in cost. Leaves the terms and the hold."""
 
     def link(call: Call) -> Refusal | None:
-        refusal = checks.require_price(call.entry.token, call.ask.model, call.catalog)
-        if refusal is not None:
-            return refusal
-        terms = terms_of(call)
+        terms = agreed_terms(call)
+        if terms is None:
+            refusal = checks.require_price(call.entry.token, call.ask.model, call.catalog)
+            if refusal is not None:
+                return refusal
+            terms = terms_of(call)
         if call.ask.background and terms.capped:
             return Refusal(
                 Reason.UNSUPPORTED_PARAMETER,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.store.ledger import Charge, LedgerStore
-from gateway.store.quota import QuotaStore
+from gateway.store.quota import MAX_IDS, QuotaStore
 
 _log = logging.getLogger(__name__)
 _BATCH = 4000
@@ -71,4 +71,6 @@ class Poster:
         for charge in charges:
             ids.setdefault(charge.account_id, []).append(charge.request_id)
         for account_id, some in ids.items():
-            self._quota.confirm(account_id, books.get(account_id, ()), some)
+            for start in range(0, len(some), MAX_IDS):
+                part = some[start : start + MAX_IDS]
+                self._quota.confirm(account_id, books.get(account_id, ()), part)

@@ -3,6 +3,7 @@
 The table's paths are exact: nothing is normalised, and what is not in it is refused.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -85,13 +86,13 @@ def dialect_of(path: str) -> Dialect:
     return "openai"
 
 
-def find_route(method: str, path: str, base_url: str) -> Route | Refusal:
+def find_route(method: str, path: str, base_url: Callable[[], str]) -> Route | Refusal:
     """The route of a call, or the refusal that tells the right URL or method."""
     route = _ROUTES.get(path)
     if route is None and path.startswith(_MODEL_PREFIX) and len(path) > len(_MODEL_PREFIX):
         route = _MODELS
     if route is None:
-        return _unknown(method, path, base_url)
+        return _unknown(method, path, base_url())
     if method != route.method:
         return Refusal(
             Reason.METHOD_NOT_ALLOWED,

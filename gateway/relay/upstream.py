@@ -44,6 +44,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_bytes",
         "_headed",
         "_headers",
+        "_keep_alive",
         "_parser",
         "_parts",
         "_pool",
@@ -68,6 +69,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._complete = False
         self._answered = False
+        self._keep_alive = False
         self._eof_ends_body = True
 
     # What the relay does with a connection.
@@ -136,7 +138,7 @@ class UpstreamConnection(asyncio.Protocol):
             exchange.on_end()
 
     def _release(self) -> None:
-        keep = self._parser.should_keep_alive()
+        keep = self._keep_alive
         self._reset()
         self.reused = True
         if keep and self._transport is not None and not self._transport.is_closing():
@@ -197,6 +199,8 @@ class UpstreamConnection(asyncio.Protocol):
         """The message is whole."""
         if self._headed:
             self._complete = True
+            # Only here: the parser has forgotten the head when `feed_data` returns.
+            self._keep_alive = self._parser.should_keep_alive()
 
 
 class UpstreamPool:

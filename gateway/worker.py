@@ -1,0 +1,99 @@
+"""The process of one gateway worker: `python -m gateway [--config FILE]`, or `tollhouse gateway`.
+
+It reads the configuration, serves until a signal, and drains. It must not know who started it.
+"""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+
+import uvloop
+from aiohttp import web
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
+
+from gateway import log
+from gateway.app import build_server, open_gateway
+from gateway.child import tell_ready
+from gateway.config import ConfigError, Loaded, load, read_secret
+from gateway.domain.errors import Reason, Refusal, StoreUnavailable
+from gateway.listen import PortTaken, listening_socket, probe_port
+
+_log = logging.getLogger("gateway")
+_BACKLOG = 4096
+_ENDED = Refusal(Reason.SHUTTING_DOWN, "The gateway is shutting down; repeat the call.")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a worker until SIGTERM or SIGINT. Exit status 2: it cannot start as configured."""
+    parser = argparse.ArgumentParser(prog="tollhouse gateway", description="One gateway worker, as replicas run it.")
+    parser.add_argument(
+        "--config", metavar="FILE", help="instead of TOLLHOUSE_CONFIG or ./config.toml"
+    )
+    given = parser.parse_args(arguments)
+    log.configure()
+    if HttpRequestParser is HttpRequestParserPy:
+        print("tollhouse: aiohttp has no C parser here; install it with its wheel", file=sys.stderr)
+        return 2
+    try:
+        loaded = load(os.environ, given.config)
+        _require_stores(loaded)
+        pepper = read_secret(os.environ, "PEPPER")
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(loaded, pepper))
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"tollhouse: {problem}", file=sys.stderr)
+        return 2
+    except (PortTaken, StoreUnavailable) as error:
+        print(f"tollhouse: {error}", file=sys.stderr)
+        return 2
+
+
+async def _serve(loaded: Loaded, pepper: bytes) -> int:
+    config = loaded.config.gateway
+    shared = os.environ.get("TOLLHOUSE_SHARED_PORT") == "1"
+    if not shared:
+        probe_port(config.listen, "gateway.listen")
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    # Bound first: whoever cannot have the port is told so before anything is opened.
+    listener = listening_socket(config.listen, "gateway.listen", shared=shared, backlog=_BACKLOG)
+    async with open_gateway(loaded, pepper=pepper) as gateway:
+        server = build_server(gateway)
+        runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        await runner.setup()
+        site = web.SockSite(runner, listener, backlog=_BACKLOG)
+        await site.start()
+        # What exists now lives as long as the worker: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+        tell_ready()
+        await stopping.wait()
+        gateway.accepting = False
+        if config.lame_duck_s:
+            await asyncio.sleep(config.lame_duck_s)
+        await site.stop()
+        server.pre_shutdown()
+        await gateway.handler.drain(config.drain_s)
+        gateway.forwarder.cut(_ENDED)
+        await runner.cleanup()
+    return 0
+
+
+def _require_stores(loaded: Loaded) -> None:
+    problems = [
+        f"{setting} must be given: a worker of its own has no embedded server (`tollhouse run` starts them)"
+        for setting, value in (
+            ("postgres.dsn", loaded.config.postgres.dsn),
+            ("redis.url", loaded.config.redis.url),
+        )
+        if not value.get_secret_value()
+    ]
+    if problems:
+        raise ConfigError(problems)
