@@ -35,7 +35,8 @@ from gateway.relay.handler import Handler
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.models import answer_models
 from gateway.relay.posting import Poster
-from gateway.relay.record import AccessLog, Counters, ledger_constant, log_constant
+from gateway.relay.record import AccessLog, ledger_constant, log_constant
+from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.reservation import Reservations
 from gateway.relay.settlements import Settlements
 from gateway.relay.upstream import UpstreamPool
@@ -72,7 +73,7 @@ class Gateway:
         self.catalog = catalog
         self.quota = quota
         self.log = log
-        self.counters = Counters()
+        self.refusals = RefusalCounts(pool)
         self.accepting = True
         self._loaded = loaded
         self._pool = pool
@@ -82,7 +83,7 @@ class Gateway:
             self.keys.find, pepper, fresh_s=config.keys.cache_s, size=config.keys.cache_size
         )
         self.poster = Poster(ledger, quota, interval_s=config.quota.post_interval_s)
-        self.settlements = Settlements(quota, self.poster, log, self.counters)
+        self.settlements = Settlements(quota, self.poster, log)
         self.forwarder = Forwarder(self.settlements.finish)
         reservations = Reservations(
             quota,
@@ -116,9 +117,9 @@ class Gateway:
             tokens=self.tokens,
             settlements=self.settlements,
             log=log,
-            counters=self.counters,
+            refusals=self.refusals,
             exhausted_status=config.quota.exhausted_status,
-            prepare=self._prepare,
+            catalog=lambda: self.catalog,
         )  # fmt: skip
 
     def public_url(self) -> str:
@@ -155,9 +156,6 @@ class Gateway:
         """Close idle connections to upstreams."""
         for pool in self._pools.values():
             pool.close()
-
-    def _prepare(self, call: Call) -> None:
-        call.catalog = self.catalog
 
     def _new_terms(self, call: Call, now_ms: int | None = None) -> Terms:
         """Make the terms of a token and model, and keep them with the token. `now_ms` places calendar windows."""
@@ -272,6 +270,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
         endless = [
             group.create_task(housekeeping.run(), name="housekeeping"),
             group.create_task(gateway.forwarder.watch(), name="deadlines"),
+            group.create_task(gateway.refusals.run(), name="refusal counts"),
             group.create_task(_flush_log(gateway.log), name="access log"),
         ]
         try:

@@ -1,6 +1,7 @@
 """What `tollhouse run` prints when everything answers: where things are, and commands that work. Pure."""
 
 import json
+import shlex
 from pathlib import Path
 
 from gateway.config import Loaded
@@ -55,12 +56,11 @@ def _examples(base_url: str, key: str, model: str) -> list[str]:
         f'{{"Authorization":"Bearer {key}","Content-Type":"application/json"}}); '
         f'print(json.load(u.urlopen(r))["choices"][0]["message"]["content"])'
     )
-    return [
+    curl = (
         f"curl {base_url}/chat/completions -H 'Authorization: Bearer {key}' "
-        f"-H 'Content-Type: application/json' -d '{body}'",
-        "",
-        f"python3 -c '{script}'",
-    ]
+        f"-H 'Content-Type: application/json' -d {shlex.quote(body)}"
+    )
+    return [curl, "", f"python3 -c {shlex.quote(script)}"]
 
 
 def _model(loaded: Loaded, *, demo: bool) -> str:

@@ -13,7 +13,7 @@ import orjson
 from gateway import __version__, worker
 from gateway.config import ConfigError, Loaded, load
 from gateway.domain.errors import StoreUnavailable
-from gateway.embedded.errors import EmbeddedError
+from gateway.embedded.errors import EmbeddedError, StateError
 from gateway.embedded.state import StateDirectory, default_path
 from gateway.store.bootstrap import UnknownUser, new_one_time_password
 from gateway.store.postgres import SchemaError, apply_schema, open_pool
@@ -29,7 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _COMMANDS[given.command](given, rest)
     except ConfigError as error:
-        print(f"tollhouse: {error}", file=sys.stderr)
+        for problem in error.problems:
+            print(f"tollhouse: {problem}", file=sys.stderr)
         return 2
     except (EmbeddedError, SchemaError, StoreUnavailable, UnknownUser) as error:
         print(f"tollhouse: {error}", file=sys.stderr)
@@ -118,26 +119,31 @@ def _reset(given: argparse.Namespace, _: list[str]) -> int:
     if not path.exists():
         print(f"{path} does not exist: nothing to delete.")
         return 0
-    state = StateDirectory.open(path)  # refuses while it is in use
-    try:
-        if not given.yes:
-            print(
-                f"This deletes {path}: all keys, accounts and the ledger in it. Type 'reset' to go on: ",
-                end="",
-            )
-            if input().strip() != "reset":
-                print("Nothing was deleted.")
-                return 1
-    finally:
-        state.close()
-    shutil.rmtree(path)
+    if not (path / "lock").exists():
+        raise StateError(
+            f"{path} holds no lock file, so it is no state directory: nothing was deleted"
+        )
+    with StateDirectory.open(path):  # refuses while it is in use
+        if not given.yes and not _asked(path):
+            print("Nothing was deleted.")
+            return 1
+        shutil.rmtree(path)
     print(f"{path} is deleted.")
     return 0
 
 
+def _asked(path: Path) -> bool:
+    print(f"This deletes {path}: all keys, accounts and the ledger in it.")
+    try:
+        return input("Type 'reset' to go on: ").strip() == "reset"
+    except EOFError:
+        print()
+        return False
+
+
 def _state_path(environment: Mapping[str, str]) -> Path:
     given = environment.get("TOLLHOUSE_STATE")
-    return Path(given) if given else default_path()
+    return Path(given).resolve() if given else default_path()
 
 
 def _dsn(loaded: Loaded) -> str:
@@ -148,7 +154,7 @@ def _dsn(loaded: Loaded) -> str:
     ready = _state_path(os.environ) / "ready.json"
     try:
         return str(orjson.loads(ready.read_bytes())["database_url"])
-    except OSError:
+    except (OSError, ValueError, LookupError, TypeError):
         raise ConfigError(
             [f"postgres.dsn is not set and no `tollhouse run` is up ({ready} cannot be read)"]
         ) from None

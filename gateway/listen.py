@@ -3,6 +3,7 @@
 import socket
 
 _PUBLIC_NAMES = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
+_LAST_PORT = 65_535
 
 
 class PortTaken(Exception):
@@ -41,12 +42,16 @@ def listening_socket(listen: str, setting: str, *, shared: bool, backlog: int) -
     """A listening socket; `shared` lets several processes listen on one port. Raises `PortTaken`."""
     bound = _bound(listen, setting, shared=shared)
     bound.listen(backlog)
-    bound.setblocking(False)
+    bound.setblocking(False)  # noqa: FBT003 -- the standard library has it so
     return bound
 
 
 def _text(listen: str, bound: socket.socket) -> str:
     return f"{listen.rpartition(':')[0]}:{bound.getsockname()[1]}"
+
+
+def _another(port: int) -> int:
+    return port + 10 if 0 < port < _LAST_PORT - 10 else 8090
 
 
 def _bound(listen: str, setting: str, *, shared: bool) -> socket.socket:
@@ -63,6 +68,6 @@ def _bound(listen: str, setting: str, *, shared: bool) -> socket.socket:
         variable = "TOLLHOUSE_" + setting.upper().replace(".", "__")
         raise PortTaken(
             f"{listen} cannot be listened on: {error.strerror}. Choose another address with the setting "
-            f"{setting}, for example {variable}={host or '127.0.0.1'}:{port + 10 if port else 8090}"
+            f"{setting}, for example {variable}={listen.rpartition(':')[0] or '127.0.0.1'}:{_another(port)}"
         ) from None
     return made

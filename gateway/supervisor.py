@@ -1,8 +1,8 @@
 """`tollhouse run`: one process that owns everything else on a machine.
 
-It starts, in order: the embedded servers where no others are configured, the schema and the first administrator, the demo
-upstream where no provider is, N gateway workers and the admin app. The applications are processes: nothing of them is
-imported here. A child that dies is started again, with backoff; a signal stops all in reverse order.
+It starts, in order: the embedded servers where no others are configured, the schema and the first administrator, the
+demo upstream where no provider is, N gateway workers and the admin app. The applications are processes: nothing of them
+is imported here. A child that dies is started again, with backoff; a signal stops all in reverse order.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -23,24 +23,23 @@ import orjson
 from gateway import __version__
 from gateway.banner import banner
 from gateway.child import Child, ChildError
-from gateway.config import Config, ConfigError, Loaded, load, read_secret
+from gateway.config import ConfigError, Loaded, load, read_secret
 from gateway.domain.errors import StoreUnavailable
 from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
 from gateway.embedded.valkey import EmbeddedValkey
+from gateway.given_stores import require_given_stores
 from gateway.listen import PortTaken, hold_port, parse_listen, probe_port, url_of
-from gateway.log import redact
 from gateway.state_files import ReadyFile, keep_credentials, provide_secrets
 from gateway.store.bootstrap import bootstrap
 from gateway.store.pipeline import Pipeline
-from gateway.store.postgres import SchemaError, apply_schema, connect, open_pool
+from gateway.store.postgres import SchemaError, apply_schema, open_pool
 from gateway.store.quota import QuotaStore
 
 _T = TypeVar("_T")
 _REPEATED_SIGNAL_S = 2.0
 _EMBEDDED_CHECK_S = 0.5
-_STORE_WAIT_S = 2.0
 
 
 @dataclass
@@ -126,7 +125,7 @@ class Supervisor:
             environment["TOLLHOUSE_CONFIG"] = str(loaded.path.resolve())
         embedded = not config.postgres.dsn.get_secret_value()
         provide_secrets(state, environment, embedded=embedded)
-        await self._unless_stopped(_require_given_stores(config))
+        await self._unless_stopped(require_given_stores(config))
         self._start_servers(loaded, state, running)
         await self._prepare_stores(loaded, state, running)
         logs = state.path / "log"
@@ -283,35 +282,6 @@ def _publish(running: Running, ready: ReadyFile) -> None:
         )
     except OSError as error:
         _say(f"ready.json cannot be written: {error}")
-
-
-async def _require_given_stores(config: Config) -> None:
-    """See that the stores which the operator named answer: never is another started in their place.
-
-    Raises `StoreUnavailable`, and `ConfigError` for an address that is none.
-    """
-    if dsn := config.postgres.dsn.get_secret_value():
-        with _told_of("postgres.dsn"):
-            connection = await connect(dsn)
-            await connection.close()
-    if url := config.redis.url.get_secret_value():
-        with _told_of("redis.url"):
-            pipeline = Pipeline(url, operation_timeout_s=config.redis.operation_timeout_s)
-            await pipeline.start(_STORE_WAIT_S)
-            await pipeline.close()
-
-
-@contextlib.contextmanager
-def _told_of(setting: str) -> Iterator[None]:
-    """Name the setting in what is raised about a store."""
-    try:
-        yield
-    except StoreUnavailable as error:
-        raise StoreUnavailable(
-            f"the server of {setting} cannot be used: {error}. No embedded one is started in its place"
-        ) from error
-    except ValueError as error:
-        raise ConfigError([f"{setting}: {redact(str(error))}"]) from error
 
 
 class _Stopped(Exception):

@@ -29,7 +29,9 @@ _ENDED = Refusal(Reason.SHUTTING_DOWN, "The gateway is shutting down; repeat the
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a worker until SIGTERM or SIGINT. Exit status 2: it cannot start as configured."""
-    parser = argparse.ArgumentParser(prog="tollhouse gateway", description="One gateway worker, as replicas run it.")
+    parser = argparse.ArgumentParser(
+        prog="tollhouse gateway", description="One gateway worker, as replicas run it."
+    )
     parser.add_argument(
         "--config", metavar="FILE", help="instead of TOLLHOUSE_CONFIG or ./config.toml"
     )

@@ -76,7 +76,7 @@ class Identity:
             problem = "no answer"
             try:
                 self.enter()
-                problem = "" if os.access(reach, os.X_OK) else f"cannot enter {reach}"
+                problem = "" if os.access(reach, os.X_OK) else f"cannot enter {_closed(reach)}"
             except BaseException as error:  # noqa: BLE001 - nothing may return from the child
                 problem = str(error)
             finally:
@@ -126,7 +126,15 @@ def choose(reach: Path, run_as: str) -> Identity:
         refusals.append(f"{candidate.description}: {problem}")
     raise IdentityUnavailable(
         f"no user to run the embedded servers as ({'; '.join(refusals) or 'nothing to try'});"
-        " set postgres.dsn and redis.url, or run as an ordinary user that is in the passwd file"
+        f" name in TOLLHOUSE_STATE a directory that {run_as} can walk to (every directory above it needs"
+        " chmod o+x), set postgres.dsn and redis.url, or run as an ordinary user of the passwd file"
+    )
+
+
+def _closed(reach: Path) -> Path:
+    """The topmost directory on the way to `reach` that this process may not enter."""
+    return next(
+        (each for each in (*reversed(reach.parents), reach) if not os.access(each, os.X_OK)), reach
     )
 
 

@@ -52,12 +52,7 @@ def authenticate(tokens: TokenCache) -> Link:
         try:
             entry = await tokens.fetch(given)
         except StoreUnavailable as error:
-            return Refusal(
-                Reason.KEY_STORE_UNAVAILABLE,
-                "Keys cannot be looked up at the moment. Try again shortly.",
-                retry_after_s=1,
-                cause=str(error),
-            )
+            return keys_unavailable(error)
         if entry is None:
             return Refusal(
                 Reason.INVALID_API_KEY, "This key opens nothing here: it is wrong or was deleted."
@@ -202,6 +197,16 @@ _NOT_A_KEY = (
     "This is no key of this gateway (its shape or checksum is wrong). "
     "Keys look like sk-… and are 52 characters long."
 )
+
+
+def keys_unavailable(error: StoreUnavailable) -> Refusal:
+    """What a caller is told whose key cannot be looked up: nobody knows whether it is good."""
+    return Refusal(
+        Reason.KEY_STORE_UNAVAILABLE,
+        "Keys cannot be looked up at the moment. Try again shortly.",
+        retry_after_s=1,
+        cause=str(error),
+    )
 
 
 def _given_key(call: Call) -> str | Refusal:

@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import orjson
 from aiohttp.web import BaseRequest, StreamResponse
 
-from gateway.domain.errors import Reason, Refusal
+from gateway.domain.catalog import Catalog
+from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.relay.answer import closing, refuse, send_json, written
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
-from gateway.relay.chain import Link, peer_address
+from gateway.relay.chain import Link, keys_unavailable, peer_address
 from gateway.relay.envelopes import status_of
-from gateway.relay.record import AccessLog, Counters, RequestIds, uuid_text
+from gateway.relay.record import AccessLog, RequestIds, uuid_text
+from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.reservation import StaleRow
 from gateway.relay.routes import dialect_of
 from gateway.relay.settlements import Settlements
@@ -54,9 +56,9 @@ class Handler:
         tokens: TokenCache,
         settlements: Settlements,
         log: AccessLog,
-        counters: Counters,
+        refusals: RefusalCounts,
         exhausted_status: int,
-        prepare: Callable[[Call], None],
+        catalog: Callable[[], Catalog],
     ) -> None:
         self._identify = identify
         self._chains = chains
@@ -65,9 +67,9 @@ class Handler:
         self._tokens = tokens
         self._settlements = settlements
         self._log = log
-        self._counters = counters
+        self._refusals = refusals
         self._exhausted_status = exhausted_status
-        self._prepare = prepare
+        self._catalog = catalog
         self._ids = RequestIds()
         self._running = 0
         self._quiet = asyncio.Event()
@@ -100,7 +102,6 @@ class Handler:
             status, members = page()
             send_json(call, status, orjson.dumps(members))
             return written(request)
-        self._prepare(call)
         peer_address(call)
         try:
             answer = await self._answer(call)
@@ -121,19 +122,19 @@ class Handler:
             return unknown
         refusal = None
         for _ in range(_STALE_TRIES):
+            call.catalog = self._catalog()
             try:
                 refusal = await self._pass(call)
+                if refusal is None:
+                    ending = self._endings[call.route.kind](call)
+                    return ending if isinstance(ending, StreamResponse | Refusal) else await ending
+                if not await self._may_be_stale(call, refusal):
+                    return refusal
             except StaleRow:
-                await self._tokens.refresh(call.entry)
-                self._prepare(call)
-                continue
-            if refusal is None:
-                ending = self._endings[call.route.kind](call)
-                return ending if isinstance(ending, StreamResponse | Refusal) else await ending
-            if await self._may_be_stale(call, refusal):
-                self._prepare(call)
-                continue
-            return refusal
+                try:
+                    await self._tokens.renew(call.entry)
+                except StoreUnavailable as error:
+                    return keys_unavailable(error)
         return refusal or Refusal(
             Reason.QUOTA_UNAVAILABLE,
             "The token keeps changing while this call is checked. Try again.",
@@ -155,7 +156,9 @@ class Handler:
     async def _may_be_stale(self, call: Call, refusal: Refusal) -> bool:
         if refusal.reason not in _DECIDED_ON_A_ROW or call.is_fresh:
             return False
-        return await self._tokens.refresh(call.entry)
+        with contextlib.suppress(StoreUnavailable):
+            return await self._tokens.refresh(call.entry)
+        return False
 
     def _settle_unfinished(self, call: Call, status: int) -> None:
         """A call that was reserved and did not come to an answer: nothing was produced, nothing is charged."""
@@ -164,7 +167,8 @@ class Handler:
 
     def _refuse(self, call: Call, refusal: Refusal) -> StreamResponse:
         status = refuse(call, refusal, self._exhausted_status)
-        self._counters.refusals[refusal.reason] += 1
+        entry = getattr(call, "entry", None)
+        self._refusals.add(0 if entry is None else entry.token.id, refusal.reason)
         self._log.add(self._refusal_line(call, refusal, status))
         request = call.request
         if request.content.is_eof():

@@ -45,8 +45,10 @@ class Housekeeping:
         """Keep house until cancelled."""
         run_id = self._quota.run_id
         next_announcement = next_sweep = 0.0
+        # A lease must be renewed before it ends, however short it is set.
+        beat_s = min(_BEAT_S, self._lease_s / 3, self._sweep_s)
         while True:
-            await asyncio.sleep(_BEAT_S)
+            await asyncio.sleep(beat_s)
             now = time.monotonic()
             try:
                 reopened = await self._quota.start(generation=self._generation())

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 from gateway.domain.errors import StoreUnavailable
@@ -11,6 +12,7 @@ from gateway.store.quota import MAX_IDS, QuotaStore
 _log = logging.getLogger(__name__)
 _BATCH = 4000
 _RETRY_S = 0.5
+_LAST_TRIES_S = 10.0
 
 
 class Poster:
@@ -33,13 +35,20 @@ class Poster:
         self._charges.append(charge)
 
     async def run(self) -> None:
-        """Post until `close`, then post the rest."""
+        """Post until `close`, then post the rest.
+
+        Where Postgres stays away, what is left is given up: it is on record in the quota store as settled, and the next
+        sweeper posts it.
+        """
         while not self._closing.is_set():
             await self._pause(self._interval_s)
             await self._post_waiting()
-        while self._charges:
-            if not await self._post_waiting():
-                await asyncio.sleep(_RETRY_S)
+        give_up_at = time.monotonic() + _LAST_TRIES_S
+        while self._charges and not await self._post_waiting():
+            if time.monotonic() > give_up_at:
+                _log.error("left %d charges for the sweeper", len(self._charges))
+                return
+            await asyncio.sleep(_RETRY_S)
 
     def close(self) -> None:
         """Let `run` end once everything is posted."""

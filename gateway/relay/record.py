@@ -1,4 +1,4 @@
-"""One record per call, written once, at its end: the ledger's line, the log's line and the counters agree.
+"""One record per call, written once, at its end: the ledger's line and the log's agree.
 
 Never in it: keys, bodies, prompts.
 """
@@ -6,7 +6,6 @@ Never in it: keys, bodies, prompts.
 import os
 import random
 import time
-from collections import Counter
 
 import orjson
 
@@ -98,10 +97,3 @@ def log_constant(account: int, token: int, user: int, group: str, model: str) ->
     members = {"account": account, "token": token, "user": user, "group": group, "model": model}
     return orjson.dumps(members)[1:-1]
 
-
-class Counters:
-    """Counts of calls by (model, upstream, status) and of refusals by reason."""
-
-    def __init__(self) -> None:
-        self.calls: Counter[tuple[str, str, int]] = Counter()
-        self.refusals: Counter[str] = Counter()

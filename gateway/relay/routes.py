@@ -22,7 +22,7 @@ class Route:
     """A call of the data plane. `upstream_path` follows an upstream's base URL.
 
     `default_max_output` is the bound that the provider documents for callers who name none, where it differs from
-    the model's; `terminators` are what ends a whole stream.
+    the model's; `terminators` are how the lines begin that end a whole stream.
     """
 
     name: str
@@ -64,12 +64,9 @@ _ROUTES = {
             ("max_output_tokens",), opaque=("previous_response_id", "conversation", "prompt")
         ),
         terminators=(
-            b'"type":"response.completed"',
-            b'"type":"response.incomplete"',
-            b'"type":"response.failed"',
-            b'"type": "response.completed"',
-            b'"type": "response.incomplete"',
-            b'"type": "response.failed"',
+            b"event: response.completed",
+            b"event: response.incomplete",
+            b"event: response.failed",
         ),
     ),
     "/v1/models": _MODELS,

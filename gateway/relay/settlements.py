@@ -1,4 +1,4 @@
-"""The end of a forwarded call: what it costs, told to the quota store, the ledger, the log and the counters at once.
+"""The end of a forwarded call: what it costs, told to the quota store, the ledger and the log at once.
 
 `finish` never awaits, so that no cancelled call can lose its charge, and does nothing the second time.
 """
@@ -10,7 +10,7 @@ from gateway.domain.catalog import Price
 from gateway.domain.usage import Usage, cost_nusd
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
 from gateway.relay.posting import Poster
-from gateway.relay.record import AccessLog, Counters, instant_text
+from gateway.relay.record import AccessLog, instant_text
 from gateway.store.ledger import Charge, copy_text
 from gateway.store.quota import QuotaStore
 from gateway.store.replies import Reserved
@@ -27,13 +27,11 @@ class Settlements:
         quota: QuotaStore,
         poster: Poster,
         log: AccessLog,
-        counters: Counters,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._quota = quota
         self._poster = poster
         self._log = log
-        self._counters = counters
         self._clock = clock
 
     def finish(self, call: Call, outcome: Outcome) -> None:
@@ -64,7 +62,6 @@ class Settlements:
             )
         self._poster.add(Charge(call.request_id, call.entry.token.account_id, line))
         self._log.add(_log_line(call, outcome, usage, duration_ms, amount, anomaly))
-        self._counters.calls[call.ask.model, call.upstream_name, outcome.status] += 1
 
     def release(self, call: Call) -> None:
         """End a call that was reserved after its caller had left: nothing was sent, nothing is charged."""

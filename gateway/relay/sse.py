@@ -4,10 +4,17 @@ Holding back the start of an unfinished event costs nothing where events arrive 
 clean error event. Event streams: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
+import re
+
 from gateway.domain.usage import Usage
 from gateway.relay.dialects import BadUsage, read_event_usage
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
+
+_BLANK_LINES = (b"\n\n", b"\n\r\n")
+_END_OF_EVENT = re.compile(rb"\n\r?\n")
+# Nulls stand in every event of some providers; an object is worth a look.
+_USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 
 
 class EventTooLong(Exception):
@@ -17,65 +24,75 @@ class EventTooLong(Exception):
 class EventObserver:
     """Finds usage, counts events and hides the usage event that the caller did not ask for.
 
-    `usage` is the last believable one; `bad_usage` says that one could not be believed. `ended` is whether the
-    dialect's own terminator was seen.
+    `terminators` are how the lines begin that end a whole stream. `usage` is the last believable one; `bad_usage` says
+    that one could not be believed. `ended` is whether a terminator was seen.
     """
 
-    __slots__ = ("_held", "_hide_usage", "_terminators", "bad_usage", "ended", "events", "usage")
+    __slots__ = (
+        "_held",
+        "_hide_usage",
+        "_lines",
+        "_terminators",
+        "bad_usage",
+        "ended",
+        "events",
+        "usage",
+    )
 
     def __init__(self, terminators: tuple[bytes, ...], *, hide_usage: bool) -> None:
         self._terminators = terminators
+        # At the start of a line only: the text of an answer may hold the same words.
+        self._lines = [b"\n" + terminator for terminator in terminators]
         self._hide_usage = hide_usage
-        self._held = b""
+        self._held = bytearray()
         self.usage: Usage | None = None
         self.bad_usage = False
         self.events = 0
         self.ended = False
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes that may be passed on now."""
-        if self._held:
-            data = self._held + data
-            self._held = b""
-        if not data.endswith(b"\n\n"):
-            end = max(data.rfind(b"\n\n") + 2, data.rfind(b"\n\r\n") + 3)
-            if end < 3:  # noqa: PLR2004 -- neither was found
-                end = 0
-            if end != len(data):
-                if len(data) - end > MAX_EVENT_BYTES:
-                    raise EventTooLong
-                self._held = data[end:]
-                data = data[:end]
-                if not data:
-                    return b""
+        """The bytes that may be passed on now. Raises `EventTooLong`."""
+        if self._held or not data.endswith(_BLANK_LINES):
+            data = self._hold_back(data)
+            if not data:
+                return b""
         self.events += data.count(b"data:")
-        # Nulls stand in every event of some providers; an object is worth a look.
-        if b'"usage":{' in data or b'"usage": {' in data:
-            data = self._note_usage(data)
         if not self.ended:
-            for terminator in self._terminators:
-                if terminator in data:
-                    self.ended = True
-                    break
-        return data
+            self.ended = data.startswith(self._terminators) or any(
+                line in data for line in self._lines
+            )
+        return self._without_hidden(data)
 
     def rest(self) -> bytes:
         """What was held back when the upstream ended in good order: an event without its blank line."""
-        held, self._held = self._held, b""
-        if held and b'"usage"' in held:
-            held = self._note_usage(held)
-        return held
+        held = bytes(self._held)
+        self._held.clear()
+        return self._without_hidden(held)
 
-    def _note_usage(self, data: bytes) -> bytes:
+    def _hold_back(self, data: bytes) -> bytes:
+        """The whole events among what is held and `data`; the rest is held."""
+        held = self._held
+        seen = max(len(held) - 2, 0)  # a blank line may have come in halves
+        held += data
+        end = max(at + len(blank) if (at := held.rfind(blank, seen)) >= 0 else 0 for blank in _BLANK_LINES)
+        whole = bytes(held[:end])
+        del held[:end]
+        if len(held) > MAX_EVENT_BYTES:
+            raise EventTooLong
+        return whole
+
+    def _without_hidden(self, data: bytes) -> bytes:
         """Read the events that carry usage, and leave out what is to be hidden."""
+        if b'"usage"' not in data or _USAGE_OBJECT.search(data) is None:
+            return data
         kept, start = [], 0
         while start < len(data):
-            end = _event_end(data, start)
+            blank = _END_OF_EVENT.search(data, start)
+            end = len(data) if blank is None else blank.end()
             event = data[start:end]
             start = end
-            if b'"usage"' in event and self._is_hidden(event):
-                continue
-            kept.append(event)
+            if b'"usage"' not in event or not self._is_hidden(event):
+                kept.append(event)
         return b"".join(kept)
 
     def _is_hidden(self, event: bytes) -> bool:
@@ -91,10 +108,3 @@ class EventObserver:
             return False
         self.usage = usage
         return alone and self._hide_usage
-
-
-def _event_end(data: bytes, start: int) -> int:
-    ends = [
-        at + len(blank) for blank in (b"\n\n", b"\n\r\n") if (at := data.find(blank, start)) >= 0
-    ]
-    return min(ends, default=len(data))

@@ -12,15 +12,22 @@ from typing import Protocol, cast
 import httptools
 
 from gateway.domain.catalog import Upstream
+from gateway.relay.headers import constant_request_head
 
 _MAX_HEAD_BYTES = 65_536
 _IDLE_S = 60.0
+# Up to here a copy is cheaper than a second write.
+_JOINED_BYTES = 65_536
+_FINAL = 200  # statuses below are interim: https://www.rfc-editor.org/rfc/rfc9110#section-15.2
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+
+Fields = list[tuple[bytes, bytes]]
 
 
 class Exchange(Protocol):
     """What an upstream connection tells of one request. Calls come in this order, each of the last two at most once."""
 
-    def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    def on_head(self, status: int, headers: Fields) -> None:
         """The final answer's head; names are lower case."""
 
     def on_body(self, data: bytes) -> None:
@@ -38,17 +45,17 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_answered",
-        "_complete",
-        "_eof_ends_body",
+        "_body",
+        "_ends_with_connection",
         "_exchange",
+        "_head",
         "_head_bytes",
-        "_headed",
         "_headers",
         "_keep_alive",
         "_parser",
-        "_parts",
         "_pool",
         "_transport",
+        "_whole",
         "idle_since",
         "reused",
     )
@@ -58,29 +65,36 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._parts: list[bytes] = []
         self.reused = False
         self.idle_since = 0.0
-        self._reset()
+        self._await_answer()
 
-    def _reset(self) -> None:
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._headed = False
+    def _await_answer(self) -> None:
+        self._headers: Fields = []
         self._head_bytes = 0
-        self._complete = False
+        # Read and not yet told: the final head, pieces of the body.
+        self._head: tuple[int, Fields] | None = None
+        self._body: list[bytes] = []
         self._answered = False
+        self._whole = False
         self._keep_alive = False
-        self._eof_ends_body = True
+        self._ends_with_connection = False
 
     # What the relay does with a connection.
 
     def send(self, head: bytes, body: bytes, exchange: Exchange) -> None:
         """Send a request; its answer goes to `exchange`."""
-        assert self._transport is not None and self._exchange is None
+        assert self._exchange is None
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            exchange.on_failure("closed the connection before it was used", answered=False)
+            return
         self._exchange = exchange
-        self._transport.write(head + body if len(body) < 65536 else head)  # noqa: PLR2004 -- a copy is cheaper than a second write only for small bodies
-        if len(body) >= 65536:  # noqa: PLR2004
-            self._transport.write(body)
+        if len(body) < _JOINED_BYTES:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)
 
     def abort(self) -> None:
         """Give the exchange up and close at once; nothing more is told of it."""
@@ -95,7 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def resume(self) -> None:
         """Read again."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None:
             self._transport.resume_reading()
 
     def close(self) -> None:
@@ -116,32 +130,35 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()  # bytes that nobody asked for: whose would they be?
             return
         self._answered = True
+        problem = None
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(f"malformed answer: {error}")
-            return
+            problem = f"malformed answer: {error}"
         self._tell(exchange)
+        if problem is not None and self._exchange is exchange:
+            self._fail(problem)
 
     def _tell(self, exchange: Exchange) -> None:
-        if self._headed and self._headers is not None:
-            headers, self._headers = self._headers, None  # type: ignore[assignment]
-            exchange.on_head(self._parser.get_status_code(), headers)
-        if self._parts:
-            body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-            self._parts.clear()
-            if self._exchange is exchange:
-                exchange.on_body(body)
-        if self._complete and self._exchange is exchange:
+        """Tell what was read; any telling may be the one after which the exchange is given up."""
+        if self._head is not None:
+            head, self._head = self._head, None
+            exchange.on_head(*head)
+        if self._body and self._exchange is exchange:
+            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._body.clear()
+            exchange.on_body(body)
+        if self._whole and self._exchange is exchange:
             self._exchange = None
             self._release()
             exchange.on_end()
 
     def _release(self) -> None:
-        keep = self._keep_alive
-        self._reset()
+        transport, keep_alive = self._transport, self._keep_alive
+        self._await_answer()
         self.reused = True
-        if keep and self._transport is not None and not self._transport.is_closing():
+        if keep_alive and transport is not None and not transport.is_closing():
+            transport.resume_reading()  # the last bytes may have gone to a slow caller
             self._pool.put(self)
         else:
             self.close()
@@ -155,66 +172,75 @@ class UpstreamConnection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None:
             self._pool.remove(self)
-            return
-        if error is None and self._headed and self._eof_ends_body:
+        elif error is None and self._ends_with_connection:
             self._exchange = None
-            exchange.on_end()  # without a length, the end of the connection is the end of the body (RFC 9112 6.3)
-            return
-        self._fail("closed the connection" if error is None else f"broke the connection: {error}")
+            exchange.on_end()
+        else:
+            self._fail("closed the connection" if error is None else f"broke the connection: {error}")
 
     def _fail(self, problem: str) -> None:
         exchange, self._exchange = self._exchange, None
-        answered = self._answered
         if self._transport is not None:
             self._transport.abort()
         if exchange is not None:
-            exchange.on_failure(problem, answered=answered)
+            exchange.on_failure(problem, answered=self._answered)
 
-    # httptools callbacks
+    # httptools callbacks. What they raise becomes an `HttpParserError`.
+
+    def on_message_begin(self) -> None:
+        """Let no second answer be taken for a part of the first, or for somebody else's."""
+        if self._whole:
+            self._keep_alive = False
+            raise ValueError("more than one answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header; refuse an endless head."""
-        lower = name.lower()
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > _MAX_HEAD_BYTES:
-            raise httptools.HttpParserError("head too large")
-        if lower in {b"content-length", b"transfer-encoding"}:
-            self._eof_ends_body = False
-        self._headers.append((lower, value))
+            raise ValueError("head too large")
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The head is whole; interim answers (1xx) are dropped."""
-        status = self._parser.get_status_code()
-        self._headed = status >= 200  # noqa: PLR2004
-        if not self._headed:
-            self._headers = []
-        elif status in {204, 304}:
-            self._eof_ends_body = False
+        status, headers = self._parser.get_status_code(), self._headers
+        self._headers = []
+        if status >= _FINAL:
+            self._head = (status, headers)
+            # RFC 9112 section 6.3. A body that is none (204, 304) is whole before it matters.
+            self._ends_with_connection = all(name not in _FRAMING for name, _ in headers)
 
     def on_body(self, data: bytes) -> None:
         """Collect a piece of the body."""
-        self._parts.append(data)
+        self._body.append(data)
 
     def on_message_complete(self) -> None:
         """The message is whole."""
-        if self._headed:
-            self._complete = True
+        if self._parser.get_status_code() >= _FINAL:
+            self._whole = True
             # Only here: the parser has forgotten the head when `feed_data` returns.
             self._keep_alive = self._parser.should_keep_alive()
 
 
 class UpstreamPool:
-    """The idle connections of one upstream, the most recently used first."""
+    """The idle connections of one upstream, the most recently used first. `clock` is monotonic, in seconds."""
 
     def __init__(self, upstream: Upstream, clock: Callable[[], float]) -> None:
         self.upstream = upstream
         self._clock = clock
         self._idle: list[UpstreamConnection] = []
+        self._heads: dict[str, bytes] = {}
         self._tls = _tls(upstream)
         url = upstream.base_url
         assert url.hostname is not None
         self._host = url.hostname
         self._port = url.port or (443 if url.scheme == "https" else 80)
+
+    def constant_head(self, path: str) -> bytes:
+        """The part of a request's head that is the same for every call of a path."""
+        head = self._heads.get(path)
+        if head is None:
+            head = self._heads[path] = constant_request_head(self.upstream, path)
+        return head
 
     def take(self) -> UpstreamConnection | None:
         """An idle connection, if there is one."""
@@ -233,19 +259,17 @@ class UpstreamPool:
         return connection
 
     def put(self, connection: UpstreamConnection) -> None:
-        """Take a connection back."""
-        connection.idle_since = self._clock()
+        """Take a connection back; those that were idle for a minute are closed."""
+        now = self._clock()
+        connection.idle_since = now
         self._idle.append(connection)
+        while now - self._idle[0].idle_since > _IDLE_S:
+            self._idle.pop(0).close()
 
     def remove(self, connection: UpstreamConnection) -> None:
         """Forget a connection that closed."""
         if connection in self._idle:
             self._idle.remove(connection)
-
-    def sweep(self) -> None:
-        """Close what was idle for a minute."""
-        while self._idle and self._clock() - self._idle[0].idle_since > _IDLE_S:
-            self._idle.pop(0).close()
 
     def close(self) -> None:
         """Close what is idle."""

@@ -24,9 +24,10 @@ _REFRESH_S = 1.0
 class Entry:
     """A token with what was prepared for its calls. `terms` belongs to the relay."""
 
-    __slots__ = ("digest", "loaded_at", "terms", "token")
+    __slots__ = ("digest", "loaded_at", "name", "terms", "token")
 
-    def __init__(self, digest: bytes, token: Token, loaded_at: float) -> None:
+    def __init__(self, name: bytes, digest: bytes, token: Token, loaded_at: float) -> None:
+        self.name = name
         self.digest = digest
         self.token = token
         self.loaded_at = loaded_at
@@ -74,14 +75,21 @@ class TokenCache:
         return await self._fly(name, keys.digest(key, self._pepper))
 
     async def refresh(self, entry: Entry) -> bool:
-        """Look an entry's token up again; whether it may have changed. At most once a second per key."""
+        """Look an entry's token up again, at most once a second; whether it has changed.
+
+        Raises `StoreUnavailable` as `fetch` does.
+        """
         if self._clock() - entry.loaded_at < _REFRESH_S:
             return False
-        name = next((n for n, e in self._entries.items() if e is entry), None)
-        if name is None:
-            return True  # dropped or replaced meanwhile: the caller's next look-up is fresh
-        fresh = await self._fly(name, entry.digest)
+        fresh = await self.renew(entry)
         return fresh is None or fresh.token != entry.token
+
+    async def renew(self, entry: Entry) -> Entry | None:
+        """Look an entry's token up again in any case: it is known to have changed.
+
+        Raises `StoreUnavailable` as `fetch` does.
+        """
+        return await self._fly(entry.name, entry.digest)
 
     def drop(self, token_id: int) -> None:
         """Forget a token whose row changed."""
@@ -120,7 +128,7 @@ class TokenCache:
             return None
         if len(self._entries) >= self._size:
             self._forget(next(iter(self._entries)))
-        entry = Entry(digest, token, self._clock())
+        entry = Entry(name, digest, token, self._clock())
         self._entries[name] = entry
         self._by_token.setdefault(token.id, set()).add(name)
         return entry

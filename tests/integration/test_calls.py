@@ -473,3 +473,18 @@ async def test_lies_about_usage_are_flagged_and_never_charged_beyond_the_hold(ri
     assert all(row["amount"] <= size * 1000 + 1_000_000 for row in rows)
     assert all(row["anomaly"] for row in rows)
     assert {row["anomaly"] for row in rows if row["unbilled"]} == {"over_hold"}
+
+
+async def test_refusals_are_counted_by_token_reason_and_hour(rig: Rig):
+    token = await rig.token(0)
+    for _ in range(3):
+        await refused(rig.post(token.key, chat()), 429, "insufficient_quota")
+    await refused(rig.post(create_key(), chat()), 401, "invalid_api_key")
+    await rig.gateway.refusals.write()
+    await refused(rig.post(token.key, chat()), 429, "insufficient_quota")
+    await rig.gateway.refusals.write()
+    rows = await rig.database.fetch("SELECT token_id, reason, sum(n) n FROM refusal GROUP BY 1, 2")
+    assert {tuple(row) for row in rows} == {
+        (token.row.id, "insufficient_quota", 4),
+        (0, "invalid_api_key", 1),
+    }

@@ -1,0 +1,46 @@
+"""Counts of refusals on their way to Postgres. A crash loses the last seconds of them: they are no money."""
+
+import asyncio
+import logging
+from collections import Counter
+from datetime import UTC, datetime
+
+import asyncpg
+
+from gateway.domain.errors import Reason, StoreUnavailable
+from gateway.store.refusals import add_refusals
+
+_log = logging.getLogger(__name__)
+_INTERVAL_S = 5.0
+
+
+class RefusalCounts:
+    """Counts, and writes what it counted every few seconds and at the end."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._counts: Counter[tuple[int, str]] = Counter()
+
+    def add(self, token_id: int, reason: Reason) -> None:
+        """Count a refusal; `token_id` is 0 where no token was known yet."""
+        self._counts[token_id, reason.value] += 1
+
+    async def run(self) -> None:
+        """Write until cancelled, and once more then."""
+        try:
+            while True:
+                await asyncio.sleep(_INTERVAL_S)
+                await self.write()
+        finally:
+            await self.write()
+
+    async def write(self) -> None:
+        """Write what was counted; what Postgres does not take is kept."""
+        if not self._counts:
+            return
+        counts, self._counts = self._counts, Counter()
+        try:
+            await add_refusals(self._pool, counts, datetime.now(UTC))
+        except StoreUnavailable as error:
+            self._counts.update(counts)
+            _log.warning("counts of refusals wait: %s", error)
