@@ -15,10 +15,11 @@ from gateway.relay import envelopes
 from gateway.relay.call import Call
 from gateway.relay.record import uuid_text
 
+_CONGESTED_BYTES = 65_536
 _STATUS_LINES = {
     int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
-HTTP_1_1 = (1, 1)
+_HTTP_1_1 = (1, 1)
 
 
 class _Written(StreamResponse):
@@ -41,21 +42,21 @@ _CLOSE = _Written(keep_alive=False)
 
 
 def written(request: BaseRequest) -> StreamResponse:
-    """What a handler returns after it has written to the transport."""
-    return _KEEP if request.keep_alive else _CLOSE
+    """What a handler returns after it has written a delimited answer to the transport."""
+    return _KEEP if _stays_open(request) else _CLOSE
 
 
-def closing() -> StreamResponse:
-    """The same, where the connection must not be used again."""
-    return _CLOSE
+def _stays_open(request: BaseRequest) -> bool:
+    """Whether the connection is used again: not behind a body that nobody has read."""
+    return bool(request.keep_alive) and request.content.is_eof()
 
 
-def status_line(status: int) -> bytes:
+def _status_line(status: int) -> bytes:
     """The first line of an answer."""
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def own_lines(call: Call) -> bytes:
+def _own_lines(call: Call, *, delimited: bool = True) -> bytes:
     """The lines that every answer of ours carries: the call's id, the state of its limits, the connection's fate."""
     lines = [b"x-request-id: %b\r\n" % uuid_text(call.request_id).encode()]
     reservation = call.reservation
@@ -63,9 +64,9 @@ def own_lines(call: Call) -> bytes:
         lines.append(_limit_lines(b"requests", reservation.requests))
         lines.append(_limit_lines(b"tokens", reservation.tokens))
     request = call.request
-    if not request.keep_alive:
+    if not (delimited and _stays_open(request)):
         lines.append(b"connection: close\r\n")
-    elif request.version < HTTP_1_1:
+    elif request.version < _HTTP_1_1:
         lines.append(b"connection: keep-alive\r\n")
     return b"".join(lines)
 
@@ -110,10 +111,75 @@ def send_json(call: Call, status: int, body: bytes, lines: bytes = b"") -> None:
         return
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(call.started_at))
     head = b"%bcontent-type: application/json\r\ndate: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
-        status_line(status),
+        _status_line(status),
         date.encode(),
         len(body),
         lines,
-        own_lines(call),
+        _own_lines(call),
     )
     transport.write(head if call.method == "HEAD" else head + body)
+
+
+class AnswerWriter:
+    """A forwarded answer on its way to the caller: `whole`, or `begin`, `write` …, `end`.
+
+    It frames the answer itself. Nothing is written to a caller who has left.
+    """
+
+    __slots__ = ("_call", "_chunked", "_delimited", "_transport")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._transport = call.request.transport
+        self._chunked = call.request.version >= _HTTP_1_1
+        self._delimited = True
+
+    @property
+    def congested(self) -> bool:
+        """Whether more waits to be sent than a caller who reads would leave."""
+        transport = self._transport
+        return transport is not None and transport.get_write_buffer_size() > _CONGESTED_BYTES
+
+    def whole(self, status: int, lines: bytes, body: bytes) -> None:
+        """An answer of known length, at once."""
+        self._send(
+            b"%b%bcontent-length: %d\r\n%b\r\n%b"
+            % (_status_line(status), lines, len(body), _own_lines(self._call), body)
+        )
+
+    def begin(self, status: int, lines: bytes) -> None:
+        """The head of an answer of unknown length. For HTTP/1.0 it ends with the connection."""
+        self._delimited = self._chunked
+        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
+        own = _own_lines(self._call, delimited=self._delimited)
+        self._send(b"%b%b%b%b\r\n" % (_status_line(status), lines, framing, own))
+
+    def write(self, data: bytes) -> None:
+        """A piece of the body."""
+        self._send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def end(self) -> None:
+        """The answer is whole."""
+        if self._chunked:
+            self._send(b"0\r\n\r\n")
+
+    def break_off(self) -> None:
+        """The answer will not be whole, and its form has no way to say so."""
+        if self._transport is not None:
+            self._transport.abort()
+        self.leave()
+
+    def leave(self) -> None:
+        """The caller has left."""
+        self._transport = None
+
+    def response(self) -> StreamResponse:
+        """What the handler returns after this answer."""
+        if self._transport is None or not self._delimited:
+            return _CLOSE
+        return written(self._call.request)
+
+    def _send(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.write(data)

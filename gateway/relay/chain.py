@@ -236,6 +236,5 @@ def _given_key(call: Call) -> str | Refusal:
 
 def peer_address(call: Call) -> None:
     """Note the peer's address: the socket's, whatever headers say."""
-    transport = call.request.transport
-    name = None if transport is None else transport.get_extra_info("peername")
+    name = call.request.protocol.peername  # asked of the kernel once per connection
     call.peer = parse_address(name[0] if isinstance(name, tuple) else "127.0.0.1")

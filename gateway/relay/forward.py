@@ -14,10 +14,9 @@ from aiohttp.web import StreamResponse
 
 from gateway.domain.ask import rewrite, with_usage_asked
 from gateway.domain.errors import Reason, Refusal
-from gateway.relay.answer import closing, written
 from gateway.relay.attempt import Attempt, Verdict
-from gateway.relay.call import Call, Outcome, Target
-from gateway.relay.headers import constant_request_head, request_head
+from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome, Target
+from gateway.relay.headers import request_head
 from gateway.relay.upstream import UpstreamConnection
 
 _log = logging.getLogger(__name__)
@@ -25,7 +24,10 @@ _TICK_S = 0.25
 
 
 class Forwarder:
-    """Carries calls to upstreams. `finish` settles and records a call; it is called exactly once for each."""
+    """Carries calls to upstreams. `finish` settles and records a call; only the first time counts.
+
+    A call that `forward` has begun is settled by it, unless a refusal is returned.
+    """
 
     def __init__(
         self,
@@ -34,71 +36,93 @@ class Forwarder:
     ) -> None:
         self._finish = finish
         self._clock = clock
-        self._live: set[Attempt] = set()
-        self._heads: dict[tuple[str, str], bytes] = {}
+        # Every call from the first look at its targets to its end, with the attempt that is going on.
+        self._live: dict[Call, Attempt | None] = {}
 
     async def forward(self, call: Call) -> StreamResponse | Refusal:
         """Try the call's targets in order until the caller has an answer."""
-        targets = list(call.terms.targets)
-        refusal = Refusal(Reason.UPSTREAM_UNAVAILABLE, "No upstream could be reached.")
-        resent = False
-        while targets:
-            target = targets.pop(0)
-            call.upstream_name = target.upstream.name
-            connection = target.pool.take()
-            if connection is None:
-                try:
-                    connection = await target.pool.connect()
-                except (OSError, TimeoutError) as error:
-                    refusal = _unreachable(call, target, error)
-                    _log.warning("upstream %s cannot be reached: %r", target.upstream.name, error)
-                    continue
-            attempt = self._begin(call, target, connection, has_more=bool(targets))
-            await self._see_through(call, attempt)
-            match attempt.verdict:
-                case Verdict.ANSWERED:
-                    transport = call.request.transport
-                    return closing() if transport is None else written(call.request)
-                case Verdict.RESEND if not resent:
-                    resent = True
-                    targets.insert(0, target)
-                case _:
-                    refusal = attempt.refusal or refusal
-                    if attempt.verdict is Verdict.REFUSED:
-                        break
-        return refusal
+        self._live[call] = None
+        try:
+            return await self._try_targets(call)
+        except (asyncio.CancelledError, ConnectionError):
+            if self._live[call] is None:
+                self._finish(call, Outcome(CLIENT_CLOSED_REQUEST, reached_upstream=False))
+            raise
+        finally:
+            if self._live[call] is None:
+                del self._live[call]
 
     def live_calls(self) -> list[Call]:
-        """The calls that upstreams are answering."""
-        return [attempt.call for attempt in self._live if attempt.verdict is None]
+        """The calls that hold a reservation."""
+        return [call for call in self._live if call.reservation is not None and not call.finished]
 
     def cut(self, refusal: Refusal) -> None:
         """End every answer in progress: we are shutting down and its time is up."""
-        for attempt in list(self._live):
+        for attempt in self._attempts():
             attempt.cut(refusal)
 
-    async def settle_detached(self) -> None:
+    def settle_detached(self) -> None:
         """End attempts that go on without their caller; what they produced is charged."""
-        for attempt in [attempt for attempt in self._live if attempt.detached]:
-            attempt.expire()
-        self._live.clear()
-
-    def expire(self) -> None:
-        """End attempts whose deadline passed. Called each quarter of a second: a timer per call costs more."""
-        now = self._clock()
-        for attempt in [attempt for attempt in self._live if attempt.deadline < now]:
-            self._live.discard(attempt)
-            attempt.expire()
+        for attempt in self._attempts():
+            if attempt.detached:
+                attempt.expire()
         self._forget_ended()
 
     async def watch(self) -> None:
-        """Look for expired attempts, for ever."""
+        """End attempts whose deadline passed, for ever: a timer per call costs more."""
         while True:
             await asyncio.sleep(_TICK_S)
-            self.expire()
+            now = self._clock()
+            for attempt in self._attempts():
+                if attempt.deadline < now:
+                    attempt.expire()
+            self._forget_ended()
+
+    def _attempts(self) -> list[Attempt]:
+        return [attempt for attempt in self._live.values() if attempt is not None]
+
+    def _forget_ended(self) -> None:
+        """Nobody waits for attempts that went on without their caller."""
+        for attempt in self._attempts():
+            if attempt.detached and attempt.verdict is not None:
+                del self._live[attempt.call]
+
+    async def _try_targets(self, call: Call) -> StreamResponse | Refusal:
+        refusal = Refusal(Reason.UPSTREAM_UNAVAILABLE, "No upstream could be reached.")
+        more = len(call.terms.targets)
+        for target in call.terms.targets:
+            more -= 1
+            call.upstream_name = target.upstream.name
+            attempt = await self._try_target(call, target, has_more_targets=more > 0)
+            if isinstance(attempt, Refusal):
+                refusal = attempt
+            elif attempt.verdict is Verdict.ANSWERED:
+                return attempt.response()
+            elif attempt.refusal is not None:
+                return attempt.refusal
+        return refusal
+
+    async def _try_target(
+        self, call: Call, target: Target, *, has_more_targets: bool
+    ) -> Attempt | Refusal:
+        """An attempt on a kept connection if there is one; on a new one otherwise, or when that one was closed."""
+        kept = target.pool.take()
+        if kept is not None:
+            attempt = self._begin(call, target, kept, has_more_targets=has_more_targets)
+            await self._see_through(attempt)
+            if attempt.verdict is not Verdict.RESEND:
+                return attempt
+        try:
+            connection = await target.pool.connect()
+        except (OSError, TimeoutError) as error:
+            _log.warning("upstream %s cannot be reached: %r", target.upstream.name, error)
+            return _unreachable(call, target, error)
+        attempt = self._begin(call, target, connection, has_more_targets=has_more_targets)
+        await self._see_through(attempt)
+        return attempt
 
     def _begin(
-        self, call: Call, target: Target, connection: UpstreamConnection, *, has_more: bool
+        self, call: Call, target: Target, connection: UpstreamConnection, *, has_more_targets: bool
     ) -> Attempt:
         body, hide_usage = _body(call, target)
         attempt = Attempt(
@@ -106,21 +130,19 @@ class Forwarder:
             target,
             connection,
             self._finish,
-            now=self._clock(),
+            self._clock,
             hide_usage=hide_usage,
-            has_more_targets=has_more,
+            has_more_targets=has_more_targets,
         )
-        path = call.route.upstream_path
-        constant = self._heads.get((target.upstream.name, path))
-        if constant is None:
-            constant = constant_request_head(target.upstream, path)
-            self._heads[target.upstream.name, path] = constant
+        constant = target.pool.constant_head(call.route.upstream_path)
         head = request_head(constant, call.request.headers, len(body))
-        self._live.add(attempt)
+        self._live[call] = attempt
         connection.send(head, body, attempt)
         return attempt
 
-    async def _see_through(self, call: Call, attempt: Attempt) -> None:
+    async def _see_through(self, attempt: Attempt) -> None:
+        """Until the attempt has a verdict; the caller may leave it."""
+        call = attempt.call
         try:
             while True:
                 await attempt.changed()
@@ -133,12 +155,7 @@ class Forwarder:
             raise
         finally:
             if attempt.verdict is not None:
-                self._live.discard(attempt)
-
-    def _forget_ended(self) -> None:
-        """Attempts that went on without their caller end here."""
-        for attempt in [a for a in self._live if a.detached and a.verdict is not None]:
-            self._live.discard(attempt)
+                self._live[call] = None
 
 
 def _body(call: Call, target: Target) -> tuple[bytes, bool]:

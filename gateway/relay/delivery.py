@@ -1,0 +1,229 @@
+"""How an answer's body reaches the caller: whole, as events, or as it comes.
+
+Each form meters what it delivers and settles before its last bytes, so that nobody sees the end of an answer whose
+charge is not on its way to the store.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.domain.errors import Refusal
+from gateway.domain.usage import NOTHING, Usage
+from gateway.relay import envelopes
+from gateway.relay.answer import AnswerWriter
+from gateway.relay.call import Call, Outcome
+from gateway.relay.dialects import BadUsage, read_usage
+from gateway.relay.record import uuid_text
+from gateway.relay.sse import EventObserver
+
+WHOLE_BYTES = 1_048_576
+"""Answers up to this size are passed on when they are whole."""
+# Of a larger one the end is kept: that is where usage stands.
+_TAIL_BYTES = 4096
+_BYTES_PER_TOKEN = 4  # of an estimate: English text has about as many
+_CUT = "upstream_cut"
+_ERROR = 400
+
+Settle = Callable[[Outcome], None]
+"""Charges and records the call; does nothing the second time."""
+
+
+class Delivery(Protocol):
+    """One form. After `end` or a `fail` that is True, the caller has all that will come."""
+
+    def feed(self, data: bytes) -> None:
+        """Some of the body."""
+
+    def end(self) -> None:
+        """The body is whole."""
+
+    def fail(self, refusal: Refusal) -> bool:
+        """The body will not be whole. False: nothing was written, `refusal` can still be answered."""
+        ...
+
+    def outcome(self, status: int, anomaly: str | None = None) -> Outcome:
+        """What was produced so far, as the provider says or else as it is estimated."""
+        ...
+
+
+def estimate(call: Call, status: int, output_tokens: int, anomaly: str) -> Outcome:
+    """What a call is charged where the provider's own figure is missing."""
+    usage = Usage(_tokens(len(call.body)), output_tokens)
+    return Outcome(status, usage, estimated=True, anomaly=anomaly)
+
+
+def _tokens(size_bytes: int) -> int:
+    return -(-size_bytes // _BYTES_PER_TOKEN)
+
+
+class EventDelivery:
+    """Events, each passed on when it is whole. The terminator waits for usage, or for the end of the answer."""
+
+    __slots__ = ("_call", "_held_end", "_observer", "_settle", "_status", "_writer")
+
+    def __init__(
+        self,
+        call: Call,
+        writer: AnswerWriter,
+        settle: Settle,
+        *,
+        status: int,
+        lines: bytes,
+        hide_usage: bool,
+    ) -> None:
+        self._call = call
+        self._writer = writer
+        self._settle = settle
+        self._status = status
+        self._observer = EventObserver(call.route.terminators, hide_usage=hide_usage)
+        self._held_end = b""
+        writer.begin(status, lines + b"x-accel-buffering: no\r\n")
+
+    def feed(self, data: bytes) -> None:
+        """Pass whole events on. Raises `EventTooLong`."""
+        observer = self._observer
+        data = observer.feed(data)
+        if not data:
+            return
+        if observer.ended:
+            if observer.usage is None:
+                self._held_end += data
+                return
+            self._settle(self.outcome(self._status))
+        self._writer.write(data)
+
+    def end(self) -> None:
+        """Settle, then pass on what was held back."""
+        rest = self._held_end + self._observer.rest()
+        self._settle(self.outcome(self._status))
+        if rest:
+            self._writer.write(rest)
+        self._writer.end()
+
+    def fail(self, refusal: Refusal) -> bool:
+        """Tell the caller in the dialect's own way; no terminator follows."""
+        if self._observer.ended:
+            self.end()  # everything that the dialect promises was there already
+            return True
+        self._settle(self.outcome(self._status, _CUT))
+        request_id = uuid_text(self._call.request_id)
+        self._writer.write(envelopes.event_of(refusal, self._call.dialect, request_id))
+        self._writer.end()
+        return True
+
+    def outcome(self, status: int, anomaly: str | None = None) -> Outcome:
+        """An event carries about a token."""
+        observer = self._observer
+        if observer.usage is not None:
+            return Outcome(status, observer.usage, anomaly=anomaly)
+        anomaly = anomaly or ("bad_usage" if observer.bad_usage else "no_usage")
+        return estimate(self._call, status, observer.events, anomaly)
+
+
+class WholeDelivery:
+    """A body that is passed on when it is whole, so that a cut one becomes a clean error."""
+
+    __slots__ = ("_call", "_pieces", "_settle", "_size_bytes", "_writer", "lines", "status")
+
+    def __init__(
+        self, call: Call, writer: AnswerWriter, settle: Settle, *, status: int, lines: bytes
+    ) -> None:
+        self.status = status
+        self.lines = lines
+        self._call = call
+        self._writer = writer
+        self._settle = settle
+        self._pieces: list[bytes] = []
+        self._size_bytes = 0
+
+    @property
+    def too_large(self) -> bool:
+        """Whether the body must be passed on before it is whole."""
+        return self._size_bytes > WHOLE_BYTES
+
+    @property
+    def body(self) -> bytes:
+        """All of it so far."""
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+    def feed(self, data: bytes) -> None:
+        """Keep it."""
+        self._pieces.append(data)
+        self._size_bytes += len(data)
+
+    def end(self) -> None:
+        """Settle, then pass all of it on."""
+        self._settle(self.outcome(self.status))
+        self._writer.whole(self.status, self.lines, self.body)
+
+    def fail(self, refusal: Refusal) -> bool:
+        """Nothing was written; what was produced is charged, for the provider may bill it."""
+        if self.status < _ERROR:
+            self._settle(self.outcome(envelopes.status_of(refusal), _CUT))
+        return False
+
+    def outcome(self, status: int, anomaly: str | None = None) -> Outcome:
+        """An error costs nothing."""
+        if self.status >= _ERROR:
+            return Outcome(status, NOTHING, anomaly=anomaly)
+        if anomaly is not None:
+            return estimate(self._call, status, _tokens(self._size_bytes), anomaly)
+        return _metered(self._call, status, self.body, self._size_bytes)
+
+
+class LargeDelivery:
+    """A body too large to keep whole: passed on as it comes, without the promise that a cut becomes a clean error."""
+
+    __slots__ = ("_call", "_settle", "_size_bytes", "_status", "_tail", "_writer")
+
+    def __init__(
+        self, call: Call, writer: AnswerWriter, settle: Settle, begun: WholeDelivery
+    ) -> None:
+        self._call = call
+        self._writer = writer
+        self._settle = settle
+        self._status = begun.status
+        self._tail = b""
+        self._size_bytes = 0
+        writer.begin(begun.status, begun.lines)
+        self.feed(begun.body)
+
+    def feed(self, data: bytes) -> None:
+        """Pass it on."""
+        self._tail = (self._tail + data)[-_TAIL_BYTES:]
+        self._size_bytes += len(data)
+        self._writer.write(data)
+
+    def end(self) -> None:
+        """Settle, then end."""
+        self._settle(self.outcome(self._status))
+        self._writer.end()
+
+    def fail(self, refusal: Refusal) -> bool:  # noqa: ARG002 -- there is no way to tell it
+        """Break the answer off."""
+        self._settle(self.outcome(self._status, _CUT))
+        self._writer.break_off()
+        return True
+
+    def outcome(self, status: int, anomaly: str | None = None) -> Outcome:
+        """Usage is the last member of the answers that grow so large."""
+        if self._status >= _ERROR:
+            return Outcome(status, NOTHING, anomaly=anomaly)
+        if anomaly is not None:
+            return estimate(self._call, status, _tokens(self._size_bytes), anomaly)
+        start = self._tail.rfind(b'"usage"')
+        last_members = b"{" + self._tail[start:] if start >= 0 else b"{}"
+        return _metered(self._call, status, last_members, self._size_bytes)
+
+
+def _metered(call: Call, status: int, answer: bytes, size_bytes: int) -> Outcome:
+    """The usage in an answer of `size_bytes`, or an estimate that says what was wrong with it."""
+    try:
+        usage = read_usage(answer)
+        anomaly = "no_usage"
+    except BadUsage:
+        usage = None
+        anomaly = "bad_usage"
+    if usage is not None:
+        return Outcome(status, usage)
+    return estimate(call, status, _tokens(size_bytes), anomaly)

@@ -1,0 +1,172 @@
+"""Writes docs/errors.md from the tables of refusals. `--check` writes nothing and fails where it differs.
+
+Statuses, types and bodies come from the code. Only what a caller can do about a reason is said here, and a reason that
+nothing is said about stops the script.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import orjson
+
+from admin_api.envelope import STATUS, Code
+from gateway.domain.errors import Reason, Refusal
+from gateway.domain.rejection import Problem
+from gateway.relay.envelopes import WIRE, body_of, event_of
+
+FILE = Path(__file__).parents[1] / "docs" / "errors.md"
+
+REMEDIES: dict[Reason, str] = {
+    Reason.INVALID_REQUEST: "The body cannot be read, or the call alone is above a limit. `param` names the member.",
+    Reason.UNSUPPORTED_PARAMETER: "The cost cannot be bounded. Leave the parameter out, or use an uncapped key.",
+    Reason.MODEL_NOT_PRICED: "Operator: set a price in `[[models]]`. Or use an uncapped key.",
+    Reason.INVALID_API_KEY: "Send `Authorization: Bearer sk-…` with a key of this gateway.",
+    Reason.KEY_DISABLED: "The key's owner can enable it again.",
+    Reason.KEY_EXPIRED: "The key's owner can move the expiry, or make another key.",
+    Reason.ACCOUNT_DISABLED: "An administrator can enable the account or user.",
+    Reason.EMAIL_NOT_VERIFIED: "Not used yet.",
+    Reason.IP_NOT_ALLOWED: "Call from an allowed address, or have the key's lists changed.",
+    Reason.MODEL_NOT_ALLOWED: "`GET /v1/models` lists what the key can call; the message says whose list it is.",
+    Reason.GROUP_NOT_ALLOWED: "Not used yet.",
+    Reason.ROUTE_NOT_METERED: "Not used yet.",
+    Reason.UNKNOWN_URL: "The message tells the right base URL.",
+    Reason.MODEL_NOT_FOUND: "No upstream of the key's group serves it. `GET /v1/models` lists what there is.",
+    Reason.METHOD_NOT_ALLOWED: "`Allow` names the method.",
+    Reason.BODY_TOO_LARGE: "Send less. Operator: `gateway.max_body_bytes`.",
+    Reason.UNSUPPORTED_MEDIA_TYPE: "Send the body uncompressed.",
+    Reason.RATE_LIMIT_EXCEEDED: "Wait as long as `Retry-After` says; it is exact.",
+    Reason.CONCURRENCY_EXCEEDED: "Wait for a running call to end. `Retry-After` is an estimate.",
+    Reason.QUOTA_RESERVED: "Money is there but held by running calls. Wait, or ask for less output.",
+    Reason.INSUFFICIENT_QUOTA: "Ask for less output, or have the quota raised. Do not retry.",
+    Reason.INTERNAL_ERROR: "A fault of the gateway. Its log has it under the `request_id`.",
+    Reason.UPSTREAM_ERROR: "The provider broke off, or refused the gateway itself. Retry; the call may have been executed.",
+    Reason.UPSTREAM_UNAVAILABLE: "The provider cannot be reached. Retry.",
+    Reason.QUOTA_UNAVAILABLE: "A cap cannot be checked at the moment. Retry after `Retry-After`.",
+    Reason.KEY_STORE_UNAVAILABLE: "Keys cannot be looked up at the moment. Retry.",
+    Reason.SHUTTING_DOWN: "Repeat the call; another worker takes it.",
+    Reason.UPSTREAM_TIMEOUT: "The provider did not answer in time. Retry; the call may have been executed.",
+}
+
+TEXT = """\
+# Errors
+
+<!-- Written by tools/docs.py; `make test` fails where it differs from the code. -->
+
+Every refusal names the rule and the remedy in its message. `code` is the *reason*: one closed set, the same in the log
+(`"reason"`). Programs should look at status and code, never at the message.
+
+## Calls
+
+Status and type by reason. The form follows from the path: OpenAI's, unless it begins with `/v1/messages` (Anthropic) or
+`/v1beta/` (Gemini).
+
+{calls}
+
+* `insufficient_quota` is 402 where the operator set `quota.exhausted_status = 402`.
+* `Retry-After` (and `retry-after-ms`) come with the reasons that waiting helps against.
+* `x-should-retry: false` comes with {never}: the official SDKs then do not repeat the call.
+* `x-request-id` comes with every answer, and is the `request_id` of the body and of the ledger's row.
+* An error that the *provider* answered (other than 401, 403 and what another upstream can be asked about) is passed on as it
+  is, with its own status and body.
+
+In OpenAI's form:
+
+```json
+{openai}
+```
+
+In Anthropic's:
+
+```json
+{anthropic}
+```
+
+In Gemini's:
+
+```json
+{gemini}
+```
+
+A stream that has begun has its status already. It ends with an event, and without the terminator that a whole stream has:
+
+```text
+{event}
+```
+
+## Admin API
+
+`{{"success": false, "message": …, "code": …}}` with these statuses:
+
+{admin}
+"""
+
+
+def errors_document() -> str:
+    """The whole document. Raises `SystemExit` for a reason without a remedy."""
+    if missing := set(Reason) - set(REMEDIES):
+        raise SystemExit(f"tools/docs.py says nothing about {', '.join(sorted(missing))}")
+    request_id = "01a1fe32-45bc-7308-82da-1138870581f3"
+    refusal = Refusal(
+        Reason.INSUFFICIENT_QUOTA,
+        "The quota of this token is $1.00: $0.90 used, $0.00 held by running calls. …",
+        scope="token",
+        details={"used_nusd": 900_000_000, "held_nusd": 0, "limit_nusd": 1_000_000_000},
+    )
+    cut = Refusal(Reason.UPSTREAM_ERROR, "The upstream of 'gpt-5.4' closed the connection. …")
+    never = [f"`{reason}`" for reason, wire in WIRE.items() if wire.retry is False]
+    return TEXT.format(
+        calls=_calls(),
+        never=", ".join(never),
+        openai=_pretty(body_of(refusal, "openai", request_id)),
+        anthropic=_pretty(body_of(refusal, "anthropic", request_id)),
+        gemini=_pretty(body_of(refusal, "gemini", request_id)),
+        event=event_of(cut, "openai", request_id).decode().strip(),
+        admin=_admin(),
+    )
+
+
+def _calls() -> str:
+    rows = [
+        "| Status | Code | OpenAI `type` | Anthropic `type` | Gemini `status` | What to do |",
+        "|---|---|---|---|---|---|",
+    ]
+    rows += [
+        f"| {wire.status} | `{reason}` | `{wire.openai}` | `{wire.anthropic}` | `{wire.gemini}` | {REMEDIES[reason]} |"
+        for reason, wire in WIRE.items()
+    ]
+    return "\n".join(rows)
+
+
+def _admin() -> str:
+    by_status: dict[int, list[Code | Problem]] = {}
+    for code, status in STATUS.items():
+        by_status.setdefault(status, []).append(code)
+    rows = ["| Status | Codes |", "|---|---|"]
+    for status, codes in sorted(by_status.items()):
+        rows.append(f"| {status} | {', '.join(f'`{code}`' for code in codes)} |")
+    return "\n".join(rows)
+
+
+def _pretty(body: bytes) -> str:
+    return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
+
+
+def main() -> int:
+    """Write, or check; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
+    parser.add_argument("--file", type=Path, default=FILE, help="instead of docs/errors.md")
+    given = parser.parse_args()
+    document = errors_document()
+    if not given.check:
+        given.file.write_text(document, encoding="utf-8")
+        return 0
+    if given.file.is_file() and given.file.read_text(encoding="utf-8") == document:
+        return 0
+    print(f"{given.file} is not what the code says: run tools/docs.py", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
