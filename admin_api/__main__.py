@@ -14,9 +14,10 @@ from admin_api.notifier import StoreNotifier
 from admin_api.record import access_log
 from gateway import log
 from gateway.child import tell_ready
-from gateway.config import Config, ConfigError, load, read_secret
+from gateway.config import ConfigError, load, read_secret
 from gateway.domain.errors import StoreUnavailable
 from gateway.listen import PortTaken, listening_socket, probe_port
+from gateway.settings import Config
 from gateway.store.bootstrap import register_groups
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import SchemaError, check_schema, open_pool

@@ -15,11 +15,11 @@ from admin_api.brake import Brake
 from admin_api.context import REQUEST_ID, SERVICES, Notifier, Services
 from admin_api.envelope import CODE, Code, Declined, decline
 from admin_api.routes import add_routes
-from gateway.config import Config
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
 from gateway.domain.rejection import Rejected
 from gateway.domain.units import Units
+from gateway.settings import Config
 from gateway.store.passwords import Passwords
 from gateway.store.postgres import Pool
 

@@ -23,10 +23,10 @@ from pydantic import (
 
 from admin_api.envelope import Code, Declined
 from admin_api.fields import MAX_LIST
-from gateway.config import LimitSettings
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.limits import MAX_EXACT
 from gateway.domain.rejection import Problem, Rejected
+from gateway.settings import LimitSettings
 
 MAX_BODY_BYTES = 1024**2
 _MAX_DAYS = 36_500

@@ -9,10 +9,10 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from admin_api.brake import Brake
-from gateway.config import Config
 from gateway.domain.edit import Actor
 from gateway.domain.network import Address, Blocks
 from gateway.domain.units import Units
+from gateway.settings import Config
 from gateway.store.books import Book
 from gateway.store.passwords import Passwords
 from gateway.store.people import User

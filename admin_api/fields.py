@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from gateway.config import LimitSettings
 from gateway.domain.catalog import nusd
 from gateway.domain.limits import MAX_EXACT, Limit, Metric
 from gateway.domain.network import BlockError, parse_blocks
 from gateway.domain.rejection import invalid
+from gateway.settings import LimitSettings
 
 NEVER = frozenset({-1, 0})
 """What `expired_time` says for no expiry."""

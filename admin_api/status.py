@@ -10,7 +10,7 @@ from aiohttp import web
 from admin_api.context import SERVICES
 from admin_api.envelope import accept
 from gateway import __version__
-from gateway.config import Config
+from gateway.settings import Config
 from gateway.store.postgres import reading
 
 _CONSOLE = files("admin_api").joinpath("console")

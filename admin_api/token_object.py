@@ -8,11 +8,11 @@ import orjson
 
 from admin_api.envelope import json_bytes
 from admin_api.fields import limit_of
-from gateway.config import GroupSettings, TokenDefaultSettings
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.edit import TokenRow
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.units import Units
+from gateway.settings import GroupSettings, TokenDefaultSettings
 
 _RULES = {
     "group": "group",

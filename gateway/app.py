@@ -13,7 +13,7 @@ from aiohttp import web
 
 from gateway import __version__
 from gateway.catalog_source import build_catalog
-from gateway.config import Config, Loaded
+from gateway.config import Loaded
 from gateway.domain.catalog import Catalog, Upstream
 from gateway.domain.network import Blocks
 from gateway.listen import url_of
@@ -40,6 +40,7 @@ from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.reservation import Reservations
 from gateway.relay.settlements import Settlements
 from gateway.relay.upstream import UpstreamPool
+from gateway.settings import Config
 from gateway.store.books import Reservation
 from gateway.store.bootstrap import register_groups
 from gateway.store.catalog import read_generation, read_group_ids
@@ -277,7 +278,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
             yield
         finally:
             # Detached calls may still settle while the last charges are posted.
-            await gateway.forwarder.settle_detached()
+            gateway.forwarder.settle_detached()
             gateway.poster.close()
             await asyncio.wait({posting})
             for task in endless:

@@ -11,10 +11,16 @@ from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from gateway.config import GroupSettings, LimitSettings, Loaded, ModelSettings, UpstreamSettings
+from gateway.config import Loaded
 from gateway.domain.catalog import PPM, Catalog, Group, Model, Price, Upstream, nusd
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.network import Blocks
+from gateway.settings import (
+    GroupSettings,
+    LimitSettings,
+    ModelSettings,
+    UpstreamSettings,
+)
 
 DEFAULT_GROUP = "default"
 DEMO_UPSTREAM = "demo"

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import orjson
 
-from gateway import __version__, worker
+from gateway import __version__
 from gateway.config import ConfigError, Loaded, load
 from gateway.domain.errors import StoreUnavailable
 from gateway.embedded.errors import EmbeddedError, StateError
 from gateway.embedded.state import StateDirectory, default_path
 from gateway.store.bootstrap import UnknownUser, new_one_time_password
 from gateway.store.postgres import SchemaError, apply_schema, open_pool
-from gateway.supervisor import Supervisor
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,10 +69,14 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.supervisor import Supervisor  # noqa: PLC0415 -- a third of a second that other commands do without
+
     return asyncio.run(Supervisor(os.environ, given.config).run())
 
 
 def _gateway(_: argparse.Namespace, rest: list[str]) -> int:
+    from gateway import worker  # noqa: PLC0415 -- likewise
+
     return worker.main(rest)
 
 

@@ -6,9 +6,10 @@ It must not know embedded servers: none is ever started in the place of one that
 import contextlib
 from collections.abc import Iterator
 
-from gateway.config import Config, ConfigError
+from gateway.config import ConfigError
 from gateway.domain.errors import StoreUnavailable
 from gateway.log import redact
+from gateway.settings import Config
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import connect
 

@@ -5,8 +5,8 @@ import json
 from dataclasses import dataclass, field
 
 from admin_api.app import build_app
-from gateway.config import Config
 from gateway.domain.edit import Actor
+from gateway.settings import Config
 from gateway.store.bootstrap import Credentials, bootstrap
 from gateway.store.passwords import Passwords
 from gateway.store.people import write_access_token, write_user

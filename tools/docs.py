@@ -40,7 +40,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.QUOTA_RESERVED: "Money is there but held by running calls. Wait, or ask for less output.",
     Reason.INSUFFICIENT_QUOTA: "Ask for less output, or have the quota raised. Do not retry.",
     Reason.INTERNAL_ERROR: "A fault of the gateway. Its log has it under the `request_id`.",
-    Reason.UPSTREAM_ERROR: "The provider broke off, or refused the gateway itself. Retry; the call may have been executed.",
+    Reason.UPSTREAM_ERROR: "The provider broke off, or refused the gateway. Retry; the call may have been executed.",
     Reason.UPSTREAM_UNAVAILABLE: "The provider cannot be reached. Retry.",
     Reason.QUOTA_UNAVAILABLE: "A cap cannot be checked at the moment. Retry after `Retry-After`.",
     Reason.KEY_STORE_UNAVAILABLE: "Keys cannot be looked up at the moment. Retry.",
@@ -67,8 +67,8 @@ Status and type by reason. The form follows from the path: OpenAI's, unless it b
 * `Retry-After` (and `retry-after-ms`) come with the reasons that waiting helps against.
 * `x-should-retry: false` comes with {never}: the official SDKs then do not repeat the call.
 * `x-request-id` comes with every answer, and is the `request_id` of the body and of the ledger's row.
-* An error that the *provider* answered (other than 401, 403 and what another upstream can be asked about) is passed on as it
-  is, with its own status and body.
+* An error that the *provider* answered (other than 401, 403 and what another upstream can be asked about) is passed on
+  as it is, with its own status and body.
 
 In OpenAI's form:
 
@@ -88,7 +88,8 @@ In Gemini's:
 {gemini}
 ```
 
-A stream that has begun has its status already. It ends with an event, and without the terminator that a whole stream has:
+A stream that has begun has its status already. It ends with an event, and without the terminator that a whole stream
+has:
 
 ```text
 {event}

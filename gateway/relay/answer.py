@@ -29,7 +29,7 @@ class _Written(StreamResponse):
         super().__init__()
         self._keep_alive = keep_alive
 
-    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
+    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:  # noqa: ARG002 -- aiohttp's
         """Do nothing."""
         return None
 
@@ -72,7 +72,10 @@ def _own_lines(call: Call, *, delimited: bool = True) -> bytes:
 
 
 def _limit_lines(name: bytes, state: tuple[int, int, int] | None) -> bytes:
-    """OpenAI's headers of one limit: https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers"""
+    """The headers of one limit, as OpenAI has them.
+
+    https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
+    """
     if state is None:
         return b""
     limit, remaining, reset_ms = state

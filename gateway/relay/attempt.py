@@ -1,12 +1,13 @@
 """One attempt at an upstream: what its answer means, how long it may take, and how the exchange ends.
 
-Callbacks of the connection drive it; a delivery writes to the caller and settles before the last bytes. The handler only
-waits: for the end, or for a slow caller to read on.
+Callbacks of the connection drive it; a delivery writes to the caller and settles before the last bytes. The handler
+only waits: for the end, or for a slow caller to read on.
 """
 
 import asyncio
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 
 from aiohttp.web import StreamResponse
 
@@ -70,7 +71,7 @@ class Attempt:
         self.call = call
         self.target = target
         self._connection = connection
-        self._settle: Callable[[Outcome], None] = lambda outcome: finish(call, outcome)
+        self._settle = partial(finish, call)
         self._clock = clock
         self._hide_usage = hide_usage
         self._has_more_targets = has_more_targets

@@ -11,8 +11,8 @@ from aiohttp.web import BaseRequest, StreamResponse
 
 from gateway.domain.catalog import Catalog
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
-from gateway.relay.answer import closing, refuse, send_json, written
-from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
+from gateway.relay.answer import refuse, send_json, written
+from gateway.relay.call import Call, Outcome
 from gateway.relay.chain import Link, keys_unavailable, peer_address
 from gateway.relay.envelopes import status_of
 from gateway.relay.record import AccessLog, RequestIds, uuid_text
@@ -106,8 +106,7 @@ class Handler:
         try:
             answer = await self._answer(call)
         except (asyncio.CancelledError, ConnectionError):
-            self._settle_unfinished(call, CLIENT_CLOSED_REQUEST)
-            raise
+            raise  # the caller has left; the forwarder settles what it has begun
         except Exception:  # noqa: BLE001 -- the only one of this process
             _log.exception("a call failed: %s", uuid_text(call.request_id))
             answer = Refusal(Reason.INTERNAL_ERROR, "Something went wrong here; it is on record.")
@@ -170,10 +169,7 @@ class Handler:
         entry = getattr(call, "entry", None)
         self._refusals.add(0 if entry is None else entry.token.id, refusal.reason)
         self._log.add(self._refusal_line(call, refusal, status))
-        request = call.request
-        if request.content.is_eof():
-            return written(request)
-        return closing()  # the rest of a body that nobody will read
+        return written(call.request)
 
     def _refusal_line(self, call: Call, refusal: Refusal, status: int) -> bytes:
         entry = getattr(call, "entry", None)

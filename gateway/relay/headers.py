@@ -11,6 +11,7 @@ _REQUEST = ("content-type", "accept", "openai-beta", "idempotency-key", "tracepa
 # httptools gives names in lower case; the value is what stands before the field's value in our answer.
 _ANSWER = {
     b"content-type": b"content-type: ",
+    b"content-encoding": b"content-encoding: ",  # of those who encode although none was asked for
     b"cache-control": b"cache-control: ",
     b"content-language": b"content-language: ",
     b"date": b"date: ",
@@ -61,8 +62,7 @@ def answer_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether an answer is a stream of events."""
-    for name, value in headers:
-        if name == b"content-type":
-            return value.lower().startswith(b"text/event-stream")
-    return False
+    """Whether an answer is a stream of events that can be read."""
+    fields = dict(headers)
+    kind = fields.get(b"content-type", b"").lower()
+    return kind.startswith(b"text/event-stream") and b"content-encoding" not in fields

@@ -1,7 +1,8 @@
 """What each worker does beside its calls: leases, the store's epoch, and the leavings of workers that are gone.
 
-The reaper and the sweeper are one: a reservation whose lease ended and a charge that nobody confirmed are both written to
-Postgres first, which takes each id once, and confirmed then. So two of them, or one and a late owner, cannot disagree.
+The reaper and the sweeper are one: a reservation whose lease ended and a charge that nobody confirmed are both written
+to Postgres first, which takes each id once, and confirmed then. So two of them, or one and a late owner, cannot
+disagree.
 """
 
 import asyncio
@@ -43,35 +44,53 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Keep house until cancelled."""
-        run_id = self._quota.run_id
-        next_announcement = next_sweep = 0.0
-        # A lease must be renewed before it ends, however short it is set.
-        beat_s = min(_BEAT_S, self._lease_s / 3, self._sweep_s)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hold_on(), name="leases")
+            group.create_task(self._sweep_up(), name="sweeper")
+
+    async def sweep(self) -> None:
+        """Post everything whose time is up. Raises `StoreUnavailable`."""
+        for shard in range(SHARDS):
+            known: set[str] = set()
+            while found := await self._quota.overdue(shard):
+                ids = {overdue.entry.request_id for overdue in found}
+                if ids <= known:
+                    break  # what Postgres cannot take stays
+                known |= ids
+                _log.info("posting %d calls that were left behind", len(found))
+                await self._poster.post([_charge(overdue) for overdue in found])
+
+    async def _hold_on(self) -> None:
+        """Renew leases in time, and announce what is held as soon as the store was lost: within its pause."""
+        seen = told = None
+        renew_at = 0.0
+        beat_s = min(_BEAT_S, self._lease_s / 3, self._quota.pause_s / 3)
         while True:
             await asyncio.sleep(beat_s)
-            now = time.monotonic()
             try:
-                reopened = await self._quota.start(generation=self._generation())
-                if reopened or self._quota.run_id != run_id or now >= next_announcement:
-                    run_id = self._quota.run_id
+                opening = await self._quota.opening()
+                if opening is None or self._generation() != told:
+                    told = self._generation()
+                    await self._quota.start(generation=told)
+                    opening = await self._quota.opening()
+                if opening != seen or time.monotonic() >= renew_at:
                     await self._announce()
-                    next_announcement = now + self._lease_s / 3
-                if now >= next_sweep:
-                    await self._sweep()
-                    next_sweep = now + self._sweep_s
+                    renew_at = time.monotonic() + self._lease_s / 3
+                    seen = opening
             except StoreUnavailable as error:
-                _log.warning("housekeeping waits: %s", error)
+                _log.warning("leases wait: %s", error)
 
     async def _announce(self) -> None:
         for account_id, reservations in self._live().items():
             await self._quota.announce(account_id, reservations)
 
-    async def _sweep(self) -> None:
-        for shard in range(SHARDS):
-            found = await self._quota.overdue(shard)
-            if found:
-                _log.info("posting %d calls that were left behind", len(found))
-                await self._poster.post([_charge(overdue) for overdue in found])
+    async def _sweep_up(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except StoreUnavailable as error:
+                _log.warning("the sweeper waits: %s", error)
+            await asyncio.sleep(self._sweep_s)
 
 
 def _charge(overdue: Overdue) -> Charge:

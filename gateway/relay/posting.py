@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from gateway.domain.errors import StoreUnavailable
+from gateway.store.books import Book
 from gateway.store.ledger import Charge, LedgerStore
 from gateway.store.quota import MAX_IDS, QuotaStore
 
@@ -74,12 +75,26 @@ class Poster:
         return True
 
     async def post(self, charges: Sequence[Charge]) -> None:
-        """Write charges to Postgres, then tell the quota store that they are final. Raises `StoreUnavailable`."""
-        books = await self._ledger.post(charges)
+        """Write charges to Postgres, then tell the quota store that they are final. Raises `StoreUnavailable`.
+
+        A charge that Postgres cannot take stays on record in the quota store, as spent.
+        """
+        posted = await self._ledger.post(charges)
         ids: dict[int, list[bytes]] = {}
         for charge in charges:
-            ids.setdefault(charge.account_id, []).append(charge.request_id)
+            if charge.request_id not in posted.refused:
+                ids.setdefault(charge.account_id, []).append(charge.request_id)
         for account_id, some in ids.items():
+            books = posted.books.get(account_id, ())
             for start in range(0, len(some), MAX_IDS):
-                part = some[start : start + MAX_IDS]
-                self._quota.confirm(account_id, books.get(account_id, ()), part)
+                self._confirm(account_id, books, some[start : start + MAX_IDS])
+
+    def _confirm(self, account_id: int, books: Sequence[Book], ids: list[bytes]) -> None:
+        def done(reply: object) -> None:
+            if not isinstance(reply, int):
+                # Still counted as pending; the sweeper finds them when their time is up.
+                _log.warning(
+                    "%d charges of account %d unconfirmed: %s", len(ids), account_id, reply
+                )
+
+        self._quota.confirm(account_id, books, ids, done)

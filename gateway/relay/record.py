@@ -96,4 +96,3 @@ def log_constant(account: int, token: int, user: int, group: str, model: str) ->
     """The same for the log's line."""
     members = {"account": account, "token": token, "user": user, "group": group, "model": model}
     return orjson.dumps(members)[1:-1]
-

@@ -55,9 +55,7 @@ class Reservations:
             if isinstance(reply, Refused):
                 return _refusal(reply, call)
             if reply.obstacle in {Obstacle.DUPLICATE, Obstacle.DONE}:
-                call.reservation = Reserved(
-                    None
-                )  # our own id: an earlier try of ours was heard after all
+                call.reservation = Reserved(None)  # an earlier try of ours was heard after all
                 return None
             if reply.obstacle in {Obstacle.PAUSE, Obstacle.DOWN}:
                 return self._without_store(call, reply)
@@ -71,10 +69,10 @@ class Reservations:
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
         def done(reply: object) -> None:
-            if not future.done():
+            if future.cancelled():
+                self._give_back(call, reply)
+            elif not future.done():
                 future.set_result(reply)
-            elif future.cancelled() and isinstance(read_reply(reply), Reserved):
-                self._release(call)  # the caller left while the store was deciding
 
         self._quota.reserve(
             call.terms.prepared,
@@ -84,7 +82,18 @@ class Reservations:
             call.detail,
             done,
         )
-        return read_reply(await future)
+        try:
+            return read_reply(await future)
+        except asyncio.CancelledError:
+            if not future.cancelled():  # the reply was there, and this task not yet awake
+                self._give_back(call, future.result())
+            raise
+
+    def _give_back(self, call: Call, reply: object) -> None:
+        """The caller left while the store was deciding."""
+        read = read_reply(reply)
+        if isinstance(read, Reserved) or read[0] is Obstacle.DUPLICATE:
+            self._release(call)
 
     async def _clear(self, call: Call, reply: Again) -> None:
         """Remove what kept the store from deciding."""

@@ -74,7 +74,9 @@ class EventObserver:
         held = self._held
         seen = max(len(held) - 2, 0)  # a blank line may have come in halves
         held += data
-        end = max(at + len(blank) if (at := held.rfind(blank, seen)) >= 0 else 0 for blank in _BLANK_LINES)
+        end = max(
+            at + len(blank) if (at := held.rfind(blank, seen)) >= 0 else 0 for blank in _BLANK_LINES
+        )
         whole = bytes(held[:end])
         del held[:end]
         if len(held) > MAX_EVENT_BYTES:

@@ -176,7 +176,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._exchange = None
             exchange.on_end()
         else:
-            self._fail("closed the connection" if error is None else f"broke the connection: {error}")
+            self._fail(
+                "closed the connection" if error is None else f"broke the connection: {error}"
+            )
 
     def _fail(self, problem: str) -> None:
         exchange, self._exchange = self._exchange, None
@@ -248,14 +250,15 @@ class UpstreamPool:
 
     async def connect(self) -> UpstreamConnection:
         """A new connection. Raises `OSError` (also for TLS and DNS) or `TimeoutError`."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self.upstream.connect_timeout_s):
-            _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(self),
-                self._host,
-                self._port,
-                ssl=self._tls,
-            )
+        connection = UpstreamConnection(self)
+        try:
+            async with asyncio.timeout(self.upstream.connect_timeout_s):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: connection, self._host, self._port, ssl=self._tls
+                )
+        except BaseException:
+            connection.abort()
+            raise
         return connection
 
     def put(self, connection: UpstreamConnection) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from gateway.config import Config, ConfigError
+from gateway.config import ConfigError
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.edit import Actor, TokenDraft
 from gateway.domain.rejection import Problem, Rejected
+from gateway.settings import Config
 from gateway.store.passwords import Passwords, one_time_password
 from gateway.store.people import find_user, set_password, write_access_token, write_user
 from gateway.store.postgres import Connection, open_pool, transaction

@@ -3,10 +3,11 @@
 A row is written once, as a line of COPY's text format: the same bytes stand in Valkey until Postgres has them.
 """
 
-import io
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import asyncpg
 
@@ -14,6 +15,9 @@ from gateway.store.books import Book
 from gateway.store.postgres import connect, store_errors
 
 _log = logging.getLogger(__name__)
+_SILENCE_S = 5
+# What is wrong with a line, and not with Postgres.
+_UNFIT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 COLUMNS = (
     "request_id",
@@ -46,7 +50,7 @@ COLUMNS = (
 _STAGING = f"""
 CREATE TEMPORARY TABLE staging ON COMMIT DELETE ROWS AS
 SELECT {", ".join(COLUMNS)} FROM ledger LIMIT 0
-"""
+"""  # noqa: S608 -- our own names
 
 # Accounts are locked first and in order, as every other writer of these rows does: no two batches deadlock.
 _LOCK = """
@@ -83,7 +87,7 @@ WITH new AS (
   RETURNING x.id, 'a' || x.id, granted, gver, used, version
 )
 SELECT * FROM t UNION ALL SELECT * FROM m UNION ALL SELECT * FROM g UNION ALL SELECT * FROM a
-"""
+"""  # noqa: S608 -- our own names
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,63 +99,81 @@ class Charge:
     line: bytes
 
 
+class Posted(NamedTuple):
+    """The books by account as they now are, and the ids that no row could be made of."""
+
+    books: dict[int, list[Book]]
+    refused: frozenset[bytes]
+
+
 class LedgerStore:
-    """Posts charges over one connection of its own."""
+    """Posts charges over one connection of its own, one batch at a time."""
 
     def __init__(self, dsn: str, *, statement_timeout_s: float) -> None:
         self._dsn = dsn
         self._statement_timeout_s = statement_timeout_s
         self._connection: asyncpg.Connection | None = None
+        self._turn = asyncio.Lock()
 
-    async def post(self, charges: Sequence[Charge]) -> dict[int, list[Book]]:
-        """Write charges, each once whatever happens, and answer the books by account as they now are.
+    async def post(self, charges: Sequence[Charge]) -> Posted:
+        """Write charges, each once whatever happens.
 
         Raises `StoreUnavailable`; the caller posts the same charges again, ids make that harmless.
         """
-        with store_errors():
-            connection = await self._open()
-            try:
-                rows = await self._write(connection, charges)
-            except asyncpg.DataError:
-                if len(charges) > 1:
-                    return await self._post_halves(charges)
-                _log.exception("the ledger cannot take this line: %r", charges[0].line)
-                return {}
-        books: dict[int, list[Book]] = {}
-        for account_id, *book in rows:
-            books.setdefault(account_id, []).append(Book(*book))
-        return books
+        posted = Posted({}, frozenset())
+        async with self._turn:
+            batches = [charges]
+            while batches:
+                batch = batches.pop()
+                try:
+                    rows = await self._write(batch)
+                except _UNFIT as error:
+                    # Find the line that Postgres cannot take, so that it holds nobody else's up.
+                    middle = len(batch) // 2
+                    if middle:
+                        batches += (batch[middle:], batch[:middle])
+                    else:
+                        _log.error("the ledger cannot take %r: %s", batch[0].line, error)
+                        posted = Posted(posted.books, posted.refused | {batch[0].request_id})
+                    continue
+                for account_id, *book in rows:
+                    posted.books.setdefault(account_id, []).append(Book(*book))
+        return posted
 
     async def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
             await self._connection.close()
 
+    async def _write(self, charges: Sequence[Charge]) -> list[asyncpg.Record]:
+        """One transaction. Whatever goes wrong, the next one begins on a new connection."""
+        with store_errors():
+            connection = await self._open()
+            try:
+                # The server cancels a slow statement; this is for a server that does not answer at all.
+                async with asyncio.timeout(self._statement_timeout_s + _SILENCE_S):
+                    await connection.execute("BEGIN")
+                    await connection.copy_to_table("staging", source=_lines(charges))
+                    await connection.execute(_LOCK)
+                    rows = await connection.fetch(_POST)
+                    await connection.execute("COMMIT")
+            except BaseException:
+                self._connection = None
+                connection.terminate()
+                raise
+        return rows
+
     async def _open(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(
-                self._dsn, statement_timeout_s=self._statement_timeout_s
-            )
-            await self._connection.execute(_STAGING)
+            connection = await connect(self._dsn, statement_timeout_s=self._statement_timeout_s)
+            await connection.execute(_STAGING)
+            self._connection = connection
         return self._connection
 
-    async def _write(
-        self, connection: asyncpg.Connection, charges: Sequence[Charge]
-    ) -> list[asyncpg.Record]:
-        text = io.BytesIO(b"".join([charge.line for charge in charges]))
-        async with connection.transaction():
-            await connection.copy_to_table("staging", source=text)
-            await connection.execute(_LOCK)
-            return await connection.fetch(_POST)
 
-    async def _post_halves(self, charges: Sequence[Charge]) -> dict[int, list[Book]]:
-        """Find the line that Postgres cannot take, so that it holds nobody else's up."""
-        middle = len(charges) // 2
-        books: dict[int, list[Book]] = {}
-        for half in (charges[:middle], charges[middle:]):
-            for account_id, some in (await self.post(half)).items():
-                books.setdefault(account_id, []).extend(some)
-        return books
+async def _lines(charges: Sequence[Charge]) -> AsyncIterator[bytes]:
+    """What COPY reads. Given a file, asyncpg would read it in a thread."""
+    yield b"".join([charge.line for charge in charges])
 
 
 def copy_text(value: str) -> bytes:

@@ -30,6 +30,9 @@ from gateway.store.replies import EPOCH_REPLY
 MAX_IDS = 1_000
 """Ids of one CONFIRM or ANNOUNCE: Lua unpacks them onto its stack, and all others wait."""
 
+_OPENING_BYTES = 48
+"""Of an EPOCH (`lua/include/formats.lua`): run id and pause. The generation rises without a loss."""
+
 T = TypeVar("T")
 
 
@@ -69,6 +72,11 @@ class QuotaStore:
         return self._pipeline.run_id
 
     @property
+    def pause_s(self) -> float:
+        """How long capped calls wait after a loss: every worker must notice one in less."""
+        return self._pause_s
+
+    @property
     def connected(self) -> bool:
         """Whether the store can be asked now."""
         return self._pipeline.connected
@@ -91,6 +99,16 @@ class QuotaStore:
             )
         )
         return sum(reply == b"NEW" for reply in replies)
+
+    async def opening(self, shard: int = 0) -> bytes | None:
+        """What tells this opening of a shard from every other; None where it is not open.
+
+        The store is lost whole, and opened whole: one shard tells of all. Raises `StoreUnavailable`.
+        """
+        epoch = await self._pipeline.call(shard, "GET", key(shard, "e"))
+        if not isinstance(epoch, bytes) or not epoch.startswith(self.run_id):
+            return None
+        return epoch[:_OPENING_BYTES]
 
     async def reopen(self, *, generation: int = 0) -> int:
         """After an EPOCH answer: open what is not open, with the pause."""
@@ -119,7 +137,7 @@ class QuotaStore:
         """Whether the store was started anew since; `reserve` then answers EPOCH unasked."""
         return prepared.run_id != self._pipeline.run_id
 
-    def reserve(  # noqa: PLR0917 -- called for each request, by position
+    def reserve(
         self,
         prepared: Prepared,
         request_id: bytes,

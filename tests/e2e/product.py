@@ -224,11 +224,14 @@ models = ["m"]
 
 
 class Caller:
-    """An HTTP client of a product; `connection` reuses none but the connection it opened."""
+    """An HTTP client of a product; `sockets` are those that it opened."""
 
-    def __init__(self, product: Product, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, product: Product, session: aiohttp.ClientSession, sockets: list[socket.socket]
+    ) -> None:
         self._ready = product.ready
         self.session = session
+        self.sockets = sockets
 
     def post(self, key: str, body: Any) -> Any:
         """A chat call."""
@@ -261,11 +264,19 @@ class Caller:
 
 
 @contextlib.asynccontextmanager
-async def calling(product: Product, **options: Any) -> AsyncIterator[Caller]:
+async def calling(product: Product) -> AsyncIterator[Caller]:
     """A client of the running product."""
-    connector = aiohttp.TCPConnector(limit=0, **options)
+    sockets: list[socket.socket] = []
+
+    def opened(address: tuple[Any, ...]) -> socket.socket:
+        made = socket.socket(*address[:3])
+        made.settimeout(0)
+        sockets.append(made)
+        return made
+
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=opened)
     async with aiohttp.ClientSession(connector=connector) as session:
-        yield Caller(product, session)
+        yield Caller(product, session, sockets)
 
 
 @contextlib.asynccontextmanager
@@ -275,17 +286,16 @@ async def calling_every_worker(product: Product) -> AsyncIterator[list[Caller]]:
     async with contextlib.AsyncExitStack() as stack:
         found: dict[int, Caller] = {}
         while workers - found.keys():
-            client = await stack.enter_async_context(calling(product, keepalive_timeout=60))
-            async with client.session.get(product.ready["gateway_url"] + "/healthz") as answer:
-                found.setdefault(worker_of(answer, product), client)
+            client = await stack.enter_async_context(calling(product))
+            async with client.session.get(product.ready["gateway_url"] + "/healthz"):
+                found.setdefault(worker_of(client, product), client)
         yield list(found.values())
 
 
-def worker_of(answer: aiohttp.ClientResponse, product: Product) -> int:
-    """The pid of the worker at the other end of an answer's connection; asked before its end."""
-    assert answer.connection is not None
-    assert answer.connection.transport is not None
-    port = answer.connection.transport.get_extra_info("sockname")[1]
+def worker_of(client: Caller, product: Product) -> int:
+    """The pid of the worker at the other end of the only connection of `client`."""
+    (one,) = client.sockets
+    port = one.getsockname()[1]
     ends = (f":{product.port:04X}", f":{port:04X}")
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     (inode,) = (row[9] for row in rows if row[1].endswith(ends[0]) and row[2].endswith(ends[1]))

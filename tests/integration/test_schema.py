@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from gateway.config import Config, ConfigError
+from gateway.config import ConfigError
 from gateway.domain import key as keys
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.limits import MAX_EXACT
+from gateway.settings import Config
 from gateway.store.bootstrap import (
     UnknownUser,
     bootstrap,

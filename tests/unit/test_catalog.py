@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.catalog_source import build_catalog
-from gateway.config import Config, Loaded, load
+from gateway.config import Loaded, load
 from gateway.domain.catalog import Catalog, Group, Price
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.network import parse_address
+from gateway.settings import Config
 
 ROOT = Path(__file__).parents[2]
 TODAY = date(2026, 11, 21)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Config, ConfigError, config_path, load, read_secret
+from gateway.config import ConfigError, config_path, load, read_secret
+from gateway.settings import Config
 
 
 @pytest.fixture

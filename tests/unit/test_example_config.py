@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from gateway.config import (
+from gateway.config import load
+from gateway.settings import (
     AdminSettings,
     Config,
     GatewaySettings,
@@ -24,7 +25,6 @@ from gateway.config import (
     RedisSettings,
     TokenDefaultSettings,
     UpstreamSettings,
-    load,
 )
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
