@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TextIO
 
 READY_DESCRIPTOR = "TOLLHOUSE_READY_FD"
 _READY_TIMEOUT_S = 30.0
@@ -20,6 +20,22 @@ _PR_SET_PDEATHSIG = 1
 
 class ChildError(Exception):
     """A child did not start. The message holds the end of what it wrote."""
+
+
+def say(text: str) -> None:
+    """Tell whoever started us, on standard error."""
+    show(f"  {text}", sys.stderr)
+
+
+def show(text: str, stream: TextIO) -> None:
+    """Print where a person reads. A terminal or pipe that is gone must not end, or keep, what runs."""
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        # What the stream still holds would fail again at exit: https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def tell_ready(text: str = "ready") -> None:
@@ -102,17 +118,14 @@ class Child:
             if self._stopping:
                 return
             backoff_s = _FIRST_BACKOFF_S if clock() - began > _LIVED_S else backoff_s
-            print(
-                f"  {self.name} ended with status {status}; starting it again in {backoff_s:g} s",
-                file=sys.stderr,
-            )
+            say(f"{self.name} ended with status {status}; starting it again in {backoff_s:g} s")
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, _LAST_BACKOFF_S)
             try:
                 await self.start()
                 restarted()
             except ChildError as error:
-                print(f"  {error}", file=sys.stderr)
+                say(str(error))
 
     async def stop(self) -> None:
         """Ask the process to end (SIGTERM), and after its drain time make it."""

@@ -18,6 +18,9 @@ from pydantic import ValidationError
 from gateway.settings import Config
 
 _ENVIRONMENT_SETTING = re.compile(r"TOLLHOUSE_([A-Z]+)__([A-Z0-9_]+)")
+_MISSPELT_SETTING = re.compile(
+    rf"TOLLHOUSE_({'|'.join(Config.model_fields)})_([A-Z0-9_]+)", re.IGNORECASE
+)
 
 _SECRET_BYTES = 32
 _SECRET_VARIETY = 8
@@ -138,6 +141,9 @@ def _read(file: Path, problems: list[str]) -> dict[str, Any]:
 def _override(data: dict[str, Any], environment: Mapping[str, str], problems: list[str]) -> None:
     for name, text in environment.items():
         if not (match := _ENVIRONMENT_SETTING.fullmatch(name)):
+            if misspelt := _MISSPELT_SETTING.fullmatch(name):
+                meant = f"TOLLHOUSE_{misspelt[1]}__{misspelt[2]}".upper()
+                problems.append(f"{name}: settings are written with two underscores: {meant}")
             continue
         section, setting = match[1].lower(), match[2].lower()
         field = Config.model_fields.get(section)

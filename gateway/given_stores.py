@@ -13,7 +13,7 @@ from gateway.settings import Config
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import connect
 
-_WAIT_S = 2.0
+_WAIT_S = 1.0
 
 
 async def require_given_stores(config: Config) -> None:

@@ -22,7 +22,7 @@ import orjson
 
 from gateway import __version__
 from gateway.banner import banner
-from gateway.child import Child, ChildError
+from gateway.child import Child, ChildError, say, show
 from gateway.config import ConfigError, Loaded, load, read_secret
 from gateway.domain.errors import StoreUnavailable
 from gateway.embedded.errors import EmbeddedError
@@ -104,10 +104,10 @@ class Supervisor:
         now = time.monotonic()
         if self._first_signal_at is None:
             self._first_signal_at = now
-            print("\nStopping…", file=sys.stderr)
             self._stopping.set()
+            say("Stopping…")
         elif now - self._first_signal_at > _REPEATED_SIGNAL_S:
-            print("Stopping at once: answers in progress are cut.", file=sys.stderr)
+            say("Stopping at once: answers in progress are cut.")
             for child in Child.living:
                 child.kill()
 
@@ -134,7 +134,7 @@ class Supervisor:
             environment["TOLLHOUSE_LOG__ACCESS"] = str(logs / "access.log")
         await self._start_demo(loaded, running, logs)
         count = config.gateway.workers or len(os.sched_getaffinity(0))
-        _say(f"Starting {count} gateway worker{'s' * (count > 1)} and the admin app")
+        say(f"Starting {count} gateway worker{'s' * (count > 1)} and the admin app")
         command = [sys.executable, "-m", "gateway"]
         drain_s = config.gateway.lame_duck_s + config.gateway.drain_s
         running.workers = [
@@ -152,7 +152,7 @@ class Supervisor:
         config = loaded.config
         environment = running.environment
         if not config.postgres.dsn.get_secret_value():
-            _say(f"Starting PostgreSQL in {state.path}")
+            say(f"Starting PostgreSQL in {state.path}")
             running.postgres = EmbeddedPostgres(
                 state, bin_dir=Path(config.postgres.bin_dir) if config.postgres.bin_dir else None
             )
@@ -160,7 +160,7 @@ class Supervisor:
         else:
             environment["TOLLHOUSE_POSTGRES__DSN"] = config.postgres.dsn.get_secret_value()
         if not config.redis.url.get_secret_value():
-            _say("Starting Valkey")
+            say("Starting Valkey")
             running.valkey = EmbeddedValkey(
                 state, bin_dir=Path(config.redis.bin_dir) if config.redis.bin_dir else None
             )
@@ -189,7 +189,7 @@ class Supervisor:
     async def _start_demo(self, loaded: Loaded, running: Running, logs: Path) -> None:
         if loaded.config.upstreams or loaded.notices:
             return
-        _say("No provider is configured: starting the demo upstream")
+        say("No provider is configured: starting the demo upstream")
         command = [sys.executable, "-m", "gateway.demo", "--listen", "127.0.0.1:0"]
         running.demo = Child("demo", command, running.environment, logs / "demo.log")
         told = await self._unless_stopped(running.demo.start())
@@ -199,21 +199,19 @@ class Supervisor:
         running.demo.command = [*command[:-1], f"127.0.0.1:{port}"]
 
     def _announce(self, loaded: Loaded, state: StateDirectory, running: Running) -> None:
-        print(
-            banner(
-                version=__version__,
-                gateway_url=url_of(running.environment["TOLLHOUSE_GATEWAY__LISTEN"]),
-                admin_url=url_of(running.environment["TOLLHOUSE_ADMIN__LISTEN"]),
-                workers=len(running.workers),
-                loaded=loaded,
-                demo=running.demo is not None,
-                key=running.credentials.get("key"),
-                password=running.password,
-                state=state.path,
-                color=sys.stdout.isatty() and not self._given.get("NO_COLOR"),
-            ),
-            flush=True,
+        text = banner(
+            version=__version__,
+            gateway_url=url_of(running.environment["TOLLHOUSE_GATEWAY__LISTEN"]),
+            admin_url=url_of(running.environment["TOLLHOUSE_ADMIN__LISTEN"]),
+            workers=len(running.workers),
+            loaded=loaded,
+            demo=running.demo is not None,
+            key=running.credentials.get("key"),
+            password=running.password,
+            state=state.path,
+            color=sys.stdout.isatty() and not self._given.get("NO_COLOR"),
         )
+        show(text, sys.stdout)
 
     async def _watch(self, running: Running, publish: Callable[[], None]) -> None:
         """Until a signal: keep every child alive, and tell (`publish`) when one got another pid."""
@@ -230,11 +228,11 @@ class Supervisor:
             await asyncio.sleep(_EMBEDDED_CHECK_S)
             for server in (running.postgres, running.valkey):
                 if server is not None and server.poll() is not None:
-                    _say(f"{type(server).__name__} ended; starting it again")
+                    say(f"{type(server).__name__} ended; starting it again")
                     try:
                         server.start()
                     except EmbeddedError as error:
-                        _say(str(error))
+                        say(str(error))
                     publish()
 
     async def _unless_stopped(self, work: Awaitable[_T]) -> _T:
@@ -281,7 +279,7 @@ def _publish(running: Running, ready: ReadyFile) -> None:
             },
         )
     except OSError as error:
-        _say(f"ready.json cannot be written: {error}")
+        say(f"ready.json cannot be written: {error}")
 
 
 class _Stopped(Exception):
@@ -291,7 +289,3 @@ class _Stopped(Exception):
 def _state_path(environment: Mapping[str, str]) -> Path | None:
     given = environment.get("TOLLHOUSE_STATE")
     return Path(given).resolve() if given else None
-
-
-def _say(text: str) -> None:
-    print(f"  {text}", file=sys.stderr, flush=True)

@@ -14,6 +14,7 @@ from typing import Literal, Self
 import orjson
 
 Headers = tuple[tuple[str, str], ...]
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}
 # "close": neither length nor chunks, the end of the connection ends the body. "raw": no head at
 # all, the pieces are everything that is sent.
 Framing = Literal["length", "chunked", "close", "raw"]
@@ -98,8 +99,7 @@ class Answer:
         return [*self.steps_before, head, *body, *([CUT] if self._ends_by_closing() else [])]
 
     def _head(self) -> bytes:
-        phrase = HTTPStatus(self.status).phrase
-        lines = [f"HTTP/1.1 {self.status} {phrase}", f"content-type: {self.content_type}"]
+        lines = [f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, '')}", f"content-type: {self.content_type}"]
         lines += [f"{name}: {value}" for name, value in self.headers]
         if self.framing == "length":
             sent = sum(len(piece) for piece in self.body if isinstance(piece, bytes))

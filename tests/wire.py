@@ -24,7 +24,7 @@ class Answer:
         self.status = 0
         self.version = ""
         self.headers: list[tuple[str, str]] = []
-        self.body = b""
+        self.body = bytearray()
         self.whole = False
 
     def header(self, name: str) -> str | None:
@@ -47,7 +47,7 @@ class Wire(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.answers: deque[Answer] = deque()
-        self.raw = b""
+        self.raw = bytearray()
         self.closed = False
         self._parser = httptools.HttpResponseParser(self)
         self._current: Answer | None = None
@@ -61,7 +61,7 @@ class Wire(asyncio.Protocol):
         made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        made.setblocking(False)
+        made.setblocking(False)  # noqa: FBT003 -- socket's own signature
         loop = asyncio.get_running_loop()
         await loop.sock_connect(made, (parts.hostname, parts.port))
         _, wire = await loop.create_connection(cls, sock=made)

@@ -126,8 +126,8 @@ def choose(reach: Path, run_as: str) -> Identity:
         refusals.append(f"{candidate.description}: {problem}")
     raise IdentityUnavailable(
         f"no user to run the embedded servers as ({'; '.join(refusals) or 'nothing to try'});"
-        f" name in TOLLHOUSE_STATE a directory that {run_as} can walk to (every directory above it needs"
-        " chmod o+x), set postgres.dsn and redis.url, or run as an ordinary user of the passwd file"
+        f" name in TOLLHOUSE_STATE a directory that the user {run_as!r} can walk to (every directory above it"
+        " needs chmod o+x), set postgres.dsn and redis.url, or run as an ordinary user of the passwd file"
     )
 
 

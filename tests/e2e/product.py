@@ -82,15 +82,15 @@ class Product:
         self._output = place / "output"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def launch(self) -> None:
-        """Start the process, and wait for nothing."""
+    def launch(self, stdout: int | None = None) -> None:
+        """Start the process, and wait for nothing. What it prints goes to a file unless told otherwise."""
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "gateway.cli", "run"],
                 cwd=self.place,
                 env=environment_of(self.place, **self._settings),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=output if stdout is None else stdout,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )

@@ -24,6 +24,7 @@ from tests.e2e.product import (
     calling,
     calling_every_worker,
     children_of,
+    folder,
     linux_only,
     lives,
     running,
@@ -382,6 +383,19 @@ async def test_a_repeated_ctrl_c_is_one_stop(given):
             printed = product.output
     assert text.endswith("data: [DONE]\n\n")
     assert printed.count("Stopping") == 1
+
+
+def test_it_stops_in_order_though_nobody_reads_what_it_prints(given):
+    with folder() as place:
+        product = Product(place, **given)
+        product.launch(subprocess.PIPE)
+        try:
+            with product.process.stdout as printed:
+                assert any(b"Ctrl-C stops" in line for line in printed)
+            assert product.stop() == 0
+        finally:
+            product.end()
+        assert not product.ready_file.exists()
 
 
 async def test_a_restart_keeps_keys_usage_and_what_is_left():

@@ -103,13 +103,17 @@ class Caller:
         answer = await wire.ask(asked)
         assert answer.whole
         self._note_id(answer)
-        check = {
-            "whole": self._check_whole,
-            "stream": self._check_stream,
-            "metered stream": self._check_stream,
-            "declined": self._check_declined,
-        }.get(kind, self._check_refused)
-        check(kind, sent, answer)
+        match kind:
+            case "whole":
+                self._check_whole(sent, answer)
+            case "stream" | "metered stream":
+                self._check_stream(sent, answer, metered=kind == "metered stream")
+            case "declined":
+                self._check_declined(sent, answer)
+            case "no such key":
+                self._check_refused(answer, 401, "invalid_api_key")
+            case _:
+                self._check_refused(answer, 403, "model_not_allowed")
 
     async def _leave(self, wire: QuickWire, asked: bytes) -> None:
         """Go away at a random moment, at the latest with the end of the answer."""
@@ -141,7 +145,7 @@ class Caller:
             {"x-upstream-request-id": f"req-{serial}", **extra},
         )
 
-    def _check_whole(self, kind: str, sent: bytes, answer: Answer) -> None:
+    def _check_whole(self, sent: bytes, answer: Answer) -> None:
         body = answer.json()
         serial = body["id"].removeprefix("chatcmpl-")
         self._check_head(
@@ -158,10 +162,10 @@ class Caller:
         assert body["usage"]["completion_tokens"] == COMPLETION_TOKENS
         self._note_charge(sent, serial)
 
-    def _check_stream(self, kind: str, sent: bytes, answer: Answer) -> None:
+    def _check_stream(self, sent: bytes, answer: Answer, *, metered: bool) -> None:
         events = answer.events()
         assert events.pop() == "[DONE]"
-        if kind == "metered stream":
+        if metered:
             assert events.pop()["usage"]["completion_tokens"] == COMPLETION_TOKENS
             forwarded = sent
         else:
@@ -184,7 +188,7 @@ class Caller:
         )
         self._note_charge(sent, serial)
 
-    def _check_declined(self, kind: str, sent: bytes, answer: Answer) -> None:
+    def _check_declined(self, sent: bytes, answer: Answer) -> None:
         digest = hashlib.sha256(sent).hexdigest()
         self._check_head(
             answer,
@@ -195,12 +199,11 @@ class Caller:
         assert answer.json()["error"]["message"] == digest
         self._seen.charged += 1  # a row, at no cost
 
-    def _check_refused(self, kind: str, sent: bytes, answer: Answer) -> None:
+    def _check_refused(self, answer: Answer, status: int, code: str) -> None:
         error = answer.json()["error"]
         assert error["request_id"] == answer.header("x-request-id")
         assert answer.header("x-upstream-request-id") is None
-        expected = (401, "invalid_api_key") if kind == "no such key" else (403, "model_not_allowed")
-        assert (answer.status, error["code"]) == expected
+        assert (answer.status, error["code"]) == (status, code)
 
 
 @pytest.mark.timeout(180)

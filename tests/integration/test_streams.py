@@ -1,7 +1,7 @@
 """Answers on their way: callers who leave, upstreams that break off, framing, backpressure.
 
-Prices of model `m` (tests/integration/rig.py): $1/M input, $10/M output. A call's estimate counts four bytes of its body
-as a token and an event as one.
+Prices of model `m` (tests/integration/rig.py): $1/M input, $10/M output. A call's estimate counts four bytes of its
+body as a token and an event as one.
 """
 
 import asyncio

@@ -178,3 +178,8 @@ def test_a_missing_or_weak_secret_is_refused_without_being_shown(environment):
     (problem,) = caught.value.problems
     assert "TOLLHOUSE_PEPPER" in problem
     assert "hunter2" not in problem
+
+
+def test_a_setting_with_one_underscore_is_told_how_it_is_written() -> None:
+    with pytest.raises(ConfigError, match="TOLLHOUSE_GATEWAY__LISTEN"):
+        load({"TOLLHOUSE_GATEWAY_LISTEN": "127.0.0.1:1"})
