@@ -99,7 +99,10 @@ class Answer:
         return [*self.steps_before, head, *body, *([CUT] if self._ends_by_closing() else [])]
 
     def _head(self) -> bytes:
-        lines = [f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, '')}", f"content-type: {self.content_type}"]
+        lines = [
+            f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, '')}",
+            f"content-type: {self.content_type}",
+        ]
         lines += [f"{name}: {value}" for name, value in self.headers]
         if self.framing == "length":
             sent = sum(len(piece) for piece in self.body if isinstance(piece, bytes))

@@ -4,7 +4,7 @@ Input is bounded by the body's bytes (a token of a byte-level tokenizer covers a
 caller's own maximum or the one that we write into the body.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.domain.ask import Ask
 from gateway.domain.catalog import PPM, Model
@@ -12,8 +12,7 @@ from gateway.domain.errors import Reason, Refusal
 from gateway.domain.usage import Usage, cost_nusd
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """What a reservation takes: nano-dollars and tokens. `write_max_output` is to be written into the body."""
 
     amount_nusd: int

@@ -3,15 +3,15 @@
 A charge is rounded up once, per request. No float touches money.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.domain.catalog import PPM, Price
 
 _TOKENS_PER_PRICE = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+# Values of the hot path are named tuples: a frozen dataclass takes four times as long to make.
+class Usage(NamedTuple):
     """Counts of tokens. Cached and cache-write tokens are part of `input_tokens`, reasoning of `output_tokens`."""
 
     input_tokens: int = 0

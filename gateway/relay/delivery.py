@@ -57,9 +57,9 @@ def _tokens(size_bytes: int) -> int:
 
 
 class EventDelivery:
-    """Events, each passed on when it is whole. The terminator waits for usage, or for the end of the answer."""
+    """Events, each passed on when it is whole, the last of them when the charge is made."""
 
-    __slots__ = ("_call", "_held_end", "_observer", "_settle", "_status", "_writer")
+    __slots__ = ("_call", "_observer", "_settle", "_status", "_writer")
 
     def __init__(
         self,
@@ -76,25 +76,20 @@ class EventDelivery:
         self._settle = settle
         self._status = status
         self._observer = EventObserver(call.route.terminators, hide_usage=hide_usage)
-        self._held_end = b""
         writer.begin(status, lines + b"x-accel-buffering: no\r\n")
 
     def feed(self, data: bytes) -> None:
         """Pass whole events on. Raises `EventTooLong`."""
         observer = self._observer
         data = observer.feed(data)
-        if not data:
-            return
-        if observer.ended:
-            if observer.usage is None:
-                self._held_end += data
-                return
-            self._settle(self.outcome(self._status))
-        self._writer.write(data)
+        if data:
+            if observer.ended and observer.usage is not None:
+                self._settle(self.outcome(self._status))
+            self._writer.write(data)
 
     def end(self) -> None:
         """Settle, then pass on what was held back."""
-        rest = self._held_end + self._observer.rest()
+        rest = self._observer.rest()
         self._settle(self.outcome(self._status))
         if rest:
             self._writer.write(rest)

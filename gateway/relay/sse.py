@@ -24,13 +24,14 @@ class EventTooLong(Exception):
 class EventObserver:
     """Finds usage, counts events and hides the usage event that the caller did not ask for.
 
-    `terminators` are how the lines begin that end a whole stream. `usage` is the last believable one; `bad_usage` says
-    that one could not be believed. `ended` is whether a terminator was seen.
+    `terminators` are how the lines begin that end a whole stream; from there on everything waits for the usage. `usage`
+    is the last believable one; `bad_usage` says that one could not be believed. `ended`: a terminator was seen.
     """
 
     __slots__ = (
         "_held",
         "_hide_usage",
+        "_last",
         "_lines",
         "_terminators",
         "bad_usage",
@@ -45,6 +46,7 @@ class EventObserver:
         self._lines = [b"\n" + terminator for terminator in terminators]
         self._hide_usage = hide_usage
         self._held = bytearray()
+        self._last = b""
         self.usage: Usage | None = None
         self.bad_usage = False
         self.events = 0
@@ -57,17 +59,29 @@ class EventObserver:
             if not data:
                 return b""
         self.events += data.count(b"data:")
-        if not self.ended:
-            self.ended = data.startswith(self._terminators) or any(
-                line in data for line in self._lines
-            )
-        return self._without_hidden(data)
+        data = self._without_hidden(data)
+        end = 0 if self.ended else self._terminator_in(data)
+        if end < 0:
+            return data
+        self.ended = True
+        data, self._last = self._last + data, b""
+        if self.usage is None:
+            data, self._last = data[:end], data[end:]
+        return data
 
     def rest(self) -> bytes:
-        """What was held back when the upstream ended in good order: an event without its blank line."""
+        """What was held back when the upstream ended in good order: the end, an event without its blank line."""
         held = bytes(self._held)
         self._held.clear()
-        return self._without_hidden(held)
+        last, self._last = self._last, b""
+        return last + self._without_hidden(held)
+
+    def _terminator_in(self, data: bytes) -> int:
+        """Where the first line of the end begins; -1 where there is none."""
+        if data.startswith(self._terminators):
+            return 0
+        places = [data.find(line) for line in self._lines]
+        return min((place + 1 for place in places if place >= 0), default=-1)
 
     def _hold_back(self, data: bytes) -> bytes:
         """The whole events among what is held and `data`; the rest is held."""

@@ -6,7 +6,6 @@ A row is written once, as a line of COPY's text format: the same bytes stand in 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import asyncpg
@@ -90,8 +89,7 @@ SELECT * FROM t UNION ALL SELECT * FROM m UNION ALL SELECT * FROM g UNION ALL SE
 """  # noqa: S608 -- our own names
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """One line of the ledger. `request_id` is 32 hexadecimal digits."""
 
     request_id: bytes

@@ -293,10 +293,17 @@ async def test_a_stream_without_usage_is_estimated_and_flagged(rig: Rig):
 
 
 async def test_usage_behind_the_terminator_is_counted(rig: Rig):
+    """The terminator waits for it: it is the last that the caller sees."""
     token = await rig.token(USD)
-    rig.upstream.answer("m", Echo(usage_after_done=True))
+    gate = Gate()
+    rig.upstream.answer("m", Echo(usage_after_done=True).after(EVENTS, gate))
     async with wire(rig.url) as caller:
-        answer = await caller.ask(request(token.key, STREAM))
+        caller.write(request(token.key, STREAM))
+        await gate.waiting(1)
+        await caller.sees(b'"finish_reason":"stop"')
+        assert b"[DONE]" not in caller.raw
+        gate.release()
+        answer = await caller.answer()
     assert answer.events()[-1] == "[DONE]"
     assert len(answer.events()) == EVENTS
     row = await the_row(rig)

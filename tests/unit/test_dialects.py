@@ -85,7 +85,11 @@ def test_no_usage_is_none(payload):
     ],
 )
 def test_usage_that_cannot_be_believed_is_bad(usage):
-    body = answer(usage) if usage != {"prompt_tokens": 10**30} else b'{"usage":{"prompt_tokens":1%s}}' % (b"0" * 30)
+    body = (
+        answer(usage)
+        if usage != {"prompt_tokens": 10**30}
+        else b'{"usage":{"prompt_tokens":1%s}}' % (b"0" * 30)
+    )
     with pytest.raises(BadUsage):
         read_usage(body)
 

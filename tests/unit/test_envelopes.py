@@ -11,7 +11,9 @@ DIALECTS = ("openai", "anthropic", "gemini")
 
 
 def refusal(reason: Reason) -> Refusal:
-    details: dict[str, int | str | None] = {"allow": "POST"} if reason is Reason.METHOD_NOT_ALLOWED else {}
+    details: dict[str, int | str | None] = (
+        {"allow": "POST"} if reason is Reason.METHOD_NOT_ALLOWED else {}
+    )
     return Refusal(reason, "Why, and what to do.", cause="for our log only", details=details)
 
 
@@ -31,9 +33,7 @@ def test_every_refusal_has_a_message_and_its_id_in_every_dialect(reason, dialect
 
 
 def test_the_shape_of_openai():
-    told = Refusal(
-        Reason.QUOTA_RESERVED, "m", param="p", scope="member", details={"held_nusd": 5}
-    )
+    told = Refusal(Reason.QUOTA_RESERVED, "m", param="p", scope="member", details={"held_nusd": 5})
     assert orjson.loads(body_of(told, "openai", ID)) == {
         "error": {
             "message": "m",
@@ -113,6 +113,8 @@ def test_a_wrong_method_names_the_right_one_and_a_wrong_key_the_scheme():
 def test_the_error_in_a_stream_is_one_event_of_the_same_body(dialect):
     event = event_of(refusal(Reason.UPSTREAM_ERROR), dialect, ID)
     name = b"event: error\n" if dialect == "anthropic" else b""
-    assert event == name + b"data: " + body_of(refusal(Reason.UPSTREAM_ERROR), dialect, ID) + b"\n\n"
+    assert (
+        event == name + b"data: " + body_of(refusal(Reason.UPSTREAM_ERROR), dialect, ID) + b"\n\n"
+    )
     assert event.count(b"\n\n") == 1
     assert b"[DONE]" not in event

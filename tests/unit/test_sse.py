@@ -1,5 +1,7 @@
 """Observed events: what goes out is what came in, less exactly the usage that is to be hidden."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,7 +61,7 @@ def streams(draw: st.DrawFn) -> tuple[list[tuple[bytes, bool]], list[int]]:
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     edges = [0, *cuts, len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def observe(observer: EventObserver, parts: list[bytes]) -> list[bytes]:
@@ -91,7 +93,19 @@ def test_only_whole_events_go_out_before_the_end(stream):
     for part in pieces(data, cuts):
         sent += len(observer.feed(part)) if part else 0
         assert sent == 0 or sent in ends
-    assert sent == len(data), "every event is whole, so nothing is left for the end"
+    rest = len(observer.rest())
+    assert sent + rest == len(data)
+    assert rest == 0 or (observer.ended and observer.usage is None), "only the end waits"
+
+
+def test_the_end_waits_for_the_usage_and_for_nothing_else():
+    observer = EventObserver(TERMINATORS, hide_usage=True)
+    assert observer.feed(b"data: 1\n\ndata: [DONE]\n\n") == b"data: 1\n\n"
+    assert observer.feed(b": comment\n\n") == b""
+    usage = b'data: {"choices":[],"usage":' + USAGE + b"}\n\n"
+    assert observer.feed(usage) == b"data: [DONE]\n\n: comment\n\n"
+    assert observer.feed(b": more\n\n") == b": more\n\n"
+    assert observer.rest() == b""
 
 
 def test_every_byte_by_itself():

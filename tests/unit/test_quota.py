@@ -1,0 +1,104 @@
+"""A hold is an upper bound of what a call can cost."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain.ask import Ask
+from gateway.domain.catalog import PPM, Model, Price
+from gateway.domain.errors import Reason, Refusal
+from gateway.domain.quota import Hold, hold
+from gateway.domain.usage import Usage, cost_nusd
+
+PRICE = Price(1_000_000_000, 10_000_000_000, 500_000_000, 1_000_000_000)  # $1 and $10 per million
+INPUT, OUTPUT = 1_000, 10_000
+
+
+def ask(
+    maximum: int | None = None, *, choices: int = 1, size: int = 100, opaque: bool = False
+) -> Ask:
+    return Ask(
+        model="m",
+        stream=False,
+        max_output_tokens=maximum,
+        max_field=None if maximum is None else "max_tokens",
+        choices=choices,
+        wants_usage=False,
+        opaque=opaque,
+        background=False,
+        size_bytes=size,
+    )
+
+
+def model(**settings: object) -> Model:
+    return Model("m", PRICE, **{"default_output_tokens": 50, **settings})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("asked", "settings", "output", "written"),
+    [
+        pytest.param(ask(7), {}, 7, None, id="the caller's own maximum"),
+        pytest.param(ask(), {}, 50, 50, id="the model's default, written into the body"),
+        pytest.param(ask(), {"max_output_tokens": 50}, 50, None, id="the default is the maximum"),
+        pytest.param(ask(), {"max_output_tokens": 20}, 20, None, id="never above the maximum"),
+        pytest.param(ask(900), {"max_output_tokens": 20}, 20, None, id="asked above the maximum"),
+        pytest.param(ask(7, choices=3), {}, 21, None, id="each choice may be that long"),
+        pytest.param(ask(choices=3), {}, 150, 50, id="each choice, by default"),
+    ],
+)
+def test_output_is_bounded(asked, settings, output, written):
+    expected = Hold(100 * INPUT + output * OUTPUT, 100 + output, written)
+    assert hold(asked, model(**settings)) == expected
+
+
+def test_the_routes_own_default_goes_before_the_models():
+    held = hold(ask(), model(), default_output_tokens=16)
+    assert held == Hold(100 * INPUT + 16 * OUTPUT, 116, 16)
+
+
+def test_a_route_without_output_holds_its_input_only():
+    assert hold(ask(), model(), has_output=False) == Hold(100 * INPUT, 100)
+
+
+def test_bytes_bound_the_input_by_the_models_tokenizer():
+    assert hold(ask(1, size=101), model(bytes_per_token=4)) == Hold(26 * INPUT + OUTPUT, 27)
+
+
+def test_a_ratio_scales_the_hold():
+    assert hold(ask(1), model(), PPM * 3 // 2) == Hold((100 * INPUT + OUTPUT) * 3 // 2, 101)
+
+
+def test_input_that_is_not_in_the_body_is_bounded_by_the_model_or_refused():
+    bounded = hold(ask(1, opaque=True), model(max_input_tokens=1000))
+    assert bounded == Hold(1000 * INPUT + OUTPUT, 1001)
+    refusal = hold(ask(1, opaque=True), model())
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is Reason.UNSUPPORTED_PARAMETER
+
+
+def test_without_a_price_tokens_are_held_and_no_money():
+    assert hold(ask(7), Model("m")) == Hold(0, 107)
+
+
+@given(
+    st.integers(1, 10_000),
+    st.one_of(st.none(), st.integers(1, 5_000)),
+    st.integers(1, 8),
+    st.one_of(st.none(), st.integers(1, 5_000)),
+    st.integers(0, 3 * PPM),
+    st.data(),
+)
+def test_whatever_is_produced_within_the_bounds_costs_no_more(
+    size, maximum, choices, models_maximum, ratio, data
+):
+    asked = ask(maximum, choices=choices, size=size)
+    bound = hold(asked, model(max_output_tokens=models_maximum), ratio)
+    assert isinstance(bound, Hold)
+    # What an upstream obeys: the caller's maximum or the one that was written, and its own.
+    limits = [n for n in (maximum, bound.write_max_output, models_maximum) if n is not None]
+    inputs = data.draw(st.integers(0, size))
+    cached = data.draw(st.integers(0, inputs))
+    outputs = data.draw(st.integers(0, min(limits) * choices))
+    usage = Usage(inputs, outputs, cached)
+    assert cost_nusd(usage, PRICE, ratio) <= bound.amount_nusd
+    assert usage.total_tokens <= bound.tokens

@@ -1,0 +1,100 @@
+"""Which calls exist; every other is told what would be right."""
+
+import pytest
+
+from gateway.domain.errors import Reason, Refusal
+from gateway.relay.routes import Route, dialect_of, find_route
+
+BASE = "https://gateway.example"
+
+
+def find(method: str, path: str) -> Route | Refusal:
+    return find_route(method, path, lambda: BASE)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name", "kind"),
+    [
+        ("POST", "/v1/chat/completions", "chat_completions", "forward"),
+        ("POST", "/v1/completions", "completions", "forward"),
+        ("POST", "/v1/embeddings", "embeddings", "forward"),
+        ("POST", "/v1/responses", "responses", "forward"),
+        ("GET", "/v1/models", "models", "models"),
+        ("GET", "/v1/models/gpt-5.4", "models", "models"),
+        ("GET", "/v1/models/meta/llama-3", "models", "models"),
+    ],
+)
+def test_a_call_has_its_route(method, path, name, kind):
+    route = find(method, path)
+    assert isinstance(route, Route)
+    assert (route.name, route.kind, route.dialect) == (name, kind, "openai")
+    if kind == "forward":
+        assert route.upstream_path == path.removeprefix("/v1")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/", "no page here"),
+        ("/chat/completions", "lacks /v1"),
+        ("/models", "lacks /v1"),
+        ("/v1/chat/completions/", "without the slash"),
+        ("/v1/models/", "without the slash"),
+        ("/v1", "The base URL is"),
+        ("/v1/", "The base URL is"),
+        ("/V1/chat/completions", "The base URL is"),
+        ("//v1/chat/completions", "The base URL is"),
+        ("/v1/../v1/chat/completions", "The base URL is"),
+        ("/v1/chat%2fcompletions", "The base URL is"),
+        ("/v1/chat/completions;x", "The base URL is"),
+        ("/v1/files", "The base URL is"),
+    ],
+)
+def test_a_path_that_does_not_exist_is_told_the_base_url(path, words):
+    refusal = find("POST", path)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is Reason.UNKNOWN_URL
+    assert words in refusal.message
+    assert f"{BASE}/v1" in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "right"),
+    [
+        ("GET", "/v1/chat/completions", "POST"),
+        ("HEAD", "/v1/responses", "POST"),
+        ("POST", "/v1/models", "GET"),
+        ("DELETE", "/v1/models/m", "GET"),
+        ("post", "/v1/embeddings", "POST"),
+    ],
+)
+def test_a_wrong_method_is_told_the_right_one(method, path, right):
+    refusal = find(method, path)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is Reason.METHOD_NOT_ALLOWED
+    assert refusal.details == {"allow": right}
+
+
+@pytest.mark.parametrize(
+    ("path", "dialect"),
+    [
+        ("/v1/messages", "anthropic"),
+        ("/v1/messages/count_tokens", "anthropic"),
+        ("/v1beta/models/g:generateContent", "gemini"),
+        ("/v1/chat/completions", "openai"),
+        ("/", "openai"),
+        ("/nothing", "openai"),
+    ],
+)
+def test_every_path_has_a_dialect_even_where_it_is_refused(path, dialect):
+    assert dialect_of(path) == dialect
+
+
+def test_terminators_are_no_prefix_of_other_lines():
+    """A terminator is sought at the start of a line: an ordinary event must not begin so."""
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses"):
+        route = find("POST", path)
+        assert isinstance(route, Route)
+        assert route.terminators
+        for line in (b"data: {", b"event: response.created", b"event: response.output_text.delta"):
+            assert not line.startswith(route.terminators)
