@@ -1,11 +1,7 @@
-"""The composition root of a gateway worker: what it is made of, the chain of checks, and its life.
-
-`CHAINS` below is the whole way of a request; its order is the specification, and nothing else adds a link.
-"""
+"""The composition root of a gateway worker: the chain of checks, what a worker is made of, and its life."""
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -14,10 +10,9 @@ from aiohttp import web
 from gateway import __version__
 from gateway.catalog_source import build_catalog
 from gateway.config import Loaded
-from gateway.domain.catalog import Catalog, Upstream
+from gateway.domain.catalog import Catalog
 from gateway.domain.network import Blocks
 from gateway.listen import url_of
-from gateway.relay.call import Call, Target, Terms
 from gateway.relay.chain import (
     Link,
     accept_body,
@@ -35,11 +30,11 @@ from gateway.relay.handler import Handler
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.models import answer_models
 from gateway.relay.posting import Poster
-from gateway.relay.record import AccessLog, ledger_constant, log_constant
+from gateway.relay.record import AccessLog
 from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.reservation import Reservations
 from gateway.relay.settlements import Settlements
-from gateway.relay.upstream import UpstreamPool
+from gateway.relay.terms import TermsMaker
 from gateway.settings import Config
 from gateway.store.books import Reservation
 from gateway.store.bootstrap import register_groups
@@ -52,7 +47,34 @@ from gateway.store.quota import QuotaStore
 from gateway.store.token_cache import TokenCache
 from gateway.store.valkey import open_valkey
 
-_MOST_TERMS = 256
+
+# fmt: off
+def chains(
+    config: Config, tokens: TokenCache, terms: TermsMaker, reservations: Reservations
+) -> dict[str, tuple[Link, ...]]:
+    """The whole way of a request once its path is identified; nothing else adds a link.
+
+    Read aloud, it is the specification: each link refuses one thing and leaves at most one fact. What takes something
+    comes last; what it took is settled on every way out.
+    """
+    known_caller = (
+        authenticate(tokens),                                        # key → token
+        require_live,                                                # state, expiry, owner
+        require_network(Blocks.of(config.gateway.trusted_proxies)),  # deny before allow
+    )
+    return {
+        "models": known_caller,
+        "forward": (
+            *known_caller,
+            accept_body(config.gateway.max_body_bytes),              # encoding, declared size
+            read_body(config.gateway.max_body_bytes),                # size
+            read_the_ask,                                            # model, stream, maximum, n
+            require_model,                                           # token's list, group, upstreams
+            agree_terms(terms.make),                                 # price, hold
+            reservations.reserve,                                    # money, rates, concurrency: one atomic call
+        ),
+    }
+# fmt: on
 
 
 class Gateway:
@@ -68,6 +90,7 @@ class Gateway:
         ledger: LedgerStore,
         catalog: Catalog,
         log: AccessLog,
+        terms: TermsMaker,
     ) -> None:
         config = loaded.config
         self.config = config
@@ -78,7 +101,6 @@ class Gateway:
         self.accepting = True
         self._loaded = loaded
         self._pool = pool
-        self._pools: dict[str, UpstreamPool] = {}
         self.keys = KeyStore(pool, lambda: self.catalog)
         self.tokens = TokenCache(
             self.keys.find, pepper, fresh_s=config.keys.cache_s, size=config.keys.cache_size
@@ -89,30 +111,14 @@ class Gateway:
         reservations = Reservations(
             quota,
             self.keys,
-            renew_terms=self._new_terms,
+            renew_terms=terms.make,
             renew_catalog=self.renew_catalog,
             release=self.settlements.release,
             allow_on_loss=config.quota.on_store_loss == "allow",
         )
-        known_caller: tuple[Link, ...] = (
-            authenticate(self.tokens),                                # key → token
-            require_live,                                             # state, expiry, owner
-            require_network(Blocks.of(config.gateway.trusted_proxies)),  # deny before allow
-        )  # fmt: skip
         self.handler = Handler(
-            identify=identify_route(self.public_url),                 # path → dialect and route
-            chains={
-                "forward": (
-                    *known_caller,
-                    accept_body(config.gateway.max_body_bytes),       # encoding, declared size
-                    read_body(config.gateway.max_body_bytes),         # size
-                    read_the_ask,                                     # model, stream, maximum, n
-                    require_model,                                    # token's list, group, upstreams
-                    agree_terms(self._new_terms),                     # price, hold
-                    reservations.reserve,                             # money, rates, concurrency: one atomic call
-                ),
-                "models": known_caller,
-            },
+            identify=identify_route(self.public_url),
+            chains=chains(config, self.tokens, terms, reservations),
             endings={"forward": self.forwarder.forward, "models": answer_models},
             pages={"/healthz": self._health, "/readyz": self._readiness},
             tokens=self.tokens,
@@ -121,7 +127,7 @@ class Gateway:
             refusals=self.refusals,
             exhausted_status=config.quota.exhausted_status,
             catalog=lambda: self.catalog,
-        )  # fmt: skip
+        )
 
     def public_url(self) -> str:
         """The origin that callers are told to use."""
@@ -148,43 +154,6 @@ class Gateway:
                 )
             )
         return held
-
-    def drop_token(self, token_id: int) -> None:
-        """A token was edited."""
-        self.tokens.drop(token_id)
-
-    def close(self) -> None:
-        """Close idle connections to upstreams."""
-        for pool in self._pools.values():
-            pool.close()
-
-    def _new_terms(self, call: Call, now_ms: int | None = None) -> Terms:
-        """Make the terms of a token and model, and keep them with the token. `now_ms` places calendar windows."""
-        token, name, catalog = call.entry.token, call.ask.model, call.catalog
-        ids = (token.account_id, token.id, token.user_id)
-        terms = Terms(
-            catalog=catalog,
-            model=catalog.model(name),
-            ratio_ppm=token.group.ratio_ppm,
-            capped=token.capped,
-            targets=tuple(
-                Target(upstream, self._pool_of(upstream), upstream.model_name(name) or name)
-                for upstream in catalog.candidates(token.group, name)
-            ),
-            prepared=self.quota.prepare(token, name, catalog.generation, now_ms=now_ms),
-            ledger_constant=ledger_constant(*ids, token.group.id, name),
-            log_constant=log_constant(*ids, token.group.name, name),
-        )
-        if len(call.entry.terms) >= _MOST_TERMS:
-            call.entry.terms.clear()  # names are the caller's: where any is served, they could be endless
-        call.entry.terms[name] = terms
-        return terms
-
-    def _pool_of(self, upstream: Upstream) -> UpstreamPool:
-        pool = self._pools.get(upstream.name)
-        if pool is None or pool.upstream != upstream:
-            pool = self._pools[upstream.name] = UpstreamPool(upstream, time.monotonic)
-        return pool
 
     def _health(self) -> tuple[int, dict[str, object]]:
         """The process is alive."""
@@ -234,6 +203,8 @@ async def open_gateway(loaded: Loaded, *, pepper: bytes) -> AsyncIterator[Gatewa
         stack.push_async_callback(ledger.close)
         log = AccessLog(config.log.access)
         stack.callback(log.close)
+        terms = TermsMaker(quota)
+        stack.callback(terms.close)
         gateway = Gateway(
             loaded,
             pepper=pepper,
@@ -242,13 +213,13 @@ async def open_gateway(loaded: Loaded, *, pepper: bytes) -> AsyncIterator[Gatewa
             ledger=ledger,
             catalog=catalog,
             log=log,
+            terms=terms,
         )
-        stack.callback(gateway.close)
         valkey = await stack.enter_async_context(open_valkey(url))
         await stack.enter_async_context(_tasks(gateway))
         await stack.enter_async_context(
             valkey.listen(
-                gateway.drop_token, lambda _: gateway.tokens.clear(), gateway.tokens.clear
+                gateway.tokens.drop, lambda _: gateway.tokens.clear(), gateway.tokens.clear
             )
         )
         yield gateway

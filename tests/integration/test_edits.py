@@ -30,7 +30,7 @@ async def test_a_disabled_key_is_refused_on_its_next_call_and_an_enabled_one_pas
         await refused(rig.post(token.key, chat()), 401, "key_disabled")
         await edit(rig, token.row.id, status=1)
         # The refusal was decided on a fresh row; the next one may be a second old at most.
-        rig.gateway.drop_token(token.row.id)
+        rig.gateway.tokens.drop(token.row.id)
 
 
 async def test_every_rule_can_be_tightened_under_a_warm_cache(rig: Rig):
@@ -41,7 +41,7 @@ async def test_every_rule_can_be_tightened_under_a_warm_cache(rig: Rig):
         ({"deny_ips": (), "expires_at": instant(1_000_000_000)}, "key_expired", 401),
         ({"expires_at": None, "granted": 1}, "insufficient_quota", 429),
     ):
-        rig.gateway.drop_token(token.row.id)
+        rig.gateway.tokens.drop(token.row.id)
         await edit(rig, token.row.id, **fields)
         await refused(rig.post(token.key, chat()), http, code)
     await edit(rig, token.row.id, granted=USD)

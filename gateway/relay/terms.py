@@ -1,0 +1,53 @@
+"""What binds a token's calls of one model: made once, kept with the token, made anew when what it rests on changed."""
+
+import time
+
+from gateway.domain.catalog import Upstream
+from gateway.relay.call import Call, Target, Terms
+from gateway.relay.record import ledger_constant, log_constant
+from gateway.relay.upstream import UpstreamPool
+from gateway.store.quota import QuotaStore
+
+_MOST_PER_TOKEN = 256
+
+
+class TermsMaker:
+    """Makes terms. Owns the connections to upstreams, which terms of many tokens share."""
+
+    def __init__(self, quota: QuotaStore) -> None:
+        self._quota = quota
+        self._pools: dict[str, UpstreamPool] = {}
+
+    def make(self, call: Call, now_ms: int | None = None) -> Terms:
+        """The terms of the call's token and model on the call's catalog. `now_ms` places calendar windows."""
+        token, name, catalog = call.entry.token, call.ask.model, call.catalog
+        ids = (token.account_id, token.id, token.user_id)
+        terms = Terms(
+            catalog=catalog,
+            model=catalog.model(name),
+            ratio_ppm=token.group.ratio_ppm,
+            capped=token.capped,
+            targets=tuple(
+                Target(upstream, self._pool_of(upstream), upstream.model_name(name) or name)
+                for upstream in catalog.candidates(token.group, name)
+            ),
+            prepared=self._quota.prepare(token, name, catalog.generation, now_ms=now_ms),
+            ledger_constant=ledger_constant(*ids, token.group.id, name),
+            log_constant=log_constant(*ids, token.group.name, name),
+        )
+        kept = call.entry.terms
+        if len(kept) >= _MOST_PER_TOKEN:
+            kept.clear()  # names are the caller's: where any is served, they could be endless
+        kept[name] = terms
+        return terms
+
+    def close(self) -> None:
+        """Close idle connections to upstreams."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def _pool_of(self, upstream: Upstream) -> UpstreamPool:
+        pool = self._pools.get(upstream.name)
+        if pool is None or pool.upstream != upstream:
+            pool = self._pools[upstream.name] = UpstreamPool(upstream, time.monotonic)
+        return pool
