@@ -2,8 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -312,24 +313,23 @@ async def test_a_line_that_postgres_cannot_take_holds_nobody_up_and_stays_spent(
 # Lost stores.
 
 
-@asynccontextmanager
-async def own_postgres(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
+@contextmanager
+def own_postgres() -> Iterator[EmbeddedPostgres]:
     """A server that this test may stop."""
-    # Where we are root the server is another user, who must be able to walk here.
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.name.startswith(("pytest-", "popen-", "test_")):
-            directory.chmod(0o711)
-    state = StateDirectory.open(tmp_path / "state")
-    server = EmbeddedPostgres(state, durable=False)
-    try:
-        yield server
-    finally:
-        server.stop()
-        state.close()
+    with tempfile.TemporaryDirectory(prefix="tollhouse-tests-") as directory:
+        # Where we are root the server is another user, who must be able to walk here; pytest's directories are closed.
+        Path(directory).chmod(0o711)
+        state = StateDirectory.open(Path(directory) / "state")
+        server = EmbeddedPostgres(state, durable=False)
+        try:
+            yield server
+        finally:
+            server.stop()
+            state.close()
 
 
-async def test_charges_wait_while_postgres_is_away_and_are_posted_after(tmp_path, valkey_url):
-    async with own_postgres(tmp_path) as server:
+async def test_charges_wait_while_postgres_is_away_and_are_posted_after(valkey_url):
+    with own_postgres() as server:
         dsn = server.start()
         await apply_schema(dsn)
         async with ScriptedUpstream() as upstream, running(dsn, valkey_url, upstream) as rig:
