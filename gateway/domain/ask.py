@@ -12,6 +12,7 @@ import msgspec
 from gateway.domain.errors import Reason, Refusal
 
 _LARGEST_COUNT = 2**31
+_LONGEST_NAME = 256
 _MOST_CHOICES = 128  # OpenAI's own maximum
 _ABSENT = msgspec.Raw(b"")
 
@@ -108,6 +109,8 @@ def _read_members(body: bytes) -> _Members:
 def _ask(members: _Members, form: Form, size_bytes: int) -> Ask:
     if not members.model:
         raise _Invalid("'model' is empty; name a model. GET /v1/models lists them.", "model")
+    if len(members.model) > _LONGEST_NAME:
+        raise _Invalid(f"'model' is longer than {_LONGEST_NAME} characters.", "model")
     max_field, largest = _maximum(members, form)
     return Ask(
         model=members.model,

@@ -24,6 +24,7 @@ RESPONSES = Form(("max_output_tokens",), opaque=("previous_response_id", "conver
         (b'{"messages":[]}', "model", "'model' is missing"),
         (b'{"model":""}', "model", "'model' is empty"),
         (b'{"model":7}', "model", "Expected `str`"),
+        (b'{"model":"%b"}' % (b"x" * 257), "model", "longer than 256"),
         (b'{"model":"a","model":"b"}', "model", "occurs twice"),
         (b'{"model":"a","\\u006dodel":"b"}', "model", "occurs twice"),
         (b'{"model":"a", "stream":true,\n "stream":false}', "stream", "occurs twice"),
