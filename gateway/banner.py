@@ -30,7 +30,7 @@ def banner(
         "",
         f"  Base URL    {base_url}   ({workers} worker{'s' * (workers > 1)})",
         f"  Admin API   {admin_url}",
-        f"  Key         {key or 'made earlier and shown once; POST /api/token/ makes another'}",
+        f"  Key         {_key_line(key)}",
     ]
     if password is not None:
         lines.append(
@@ -46,6 +46,12 @@ def banner(
         lines += ["", "Try it:", "", *_examples(base_url, str(key), _model(loaded, demo=demo))]
     lines += ["", "Ctrl-C stops everything in order.", ""]
     return "\n".join(lines)
+
+
+def _key_line(key: object) -> str:
+    if key is None:
+        return "made earlier and shown once; POST /api/token/ makes another"
+    return f"{key}   (made with $1 on it)"
 
 
 def _examples(base_url: str, key: str, model: str) -> list[str]:

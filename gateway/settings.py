@@ -206,7 +206,7 @@ class ModelSettings(_Section):
 class UpstreamSettings(_Section):
     """[[upstreams]]: a provider."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]  # stands in log lines as it is
     dialect: Literal["openai"] = "openai"  # likewise: the others' routes are not relayed yet
     base_url: str
     api_key_env: str = ""

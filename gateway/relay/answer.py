@@ -1,7 +1,7 @@
 """Writing to the caller: heads, frames and refusals, straight to the transport.
 
-aiohttp's response objects cost more than everything else of a call together; it is told by `WRITTEN` that the answer
-stands already.
+aiohttp's response objects cost more than everything else of a call together; what `written` gives tells it that the
+answer stands already.
 """
 
 import time

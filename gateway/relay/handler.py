@@ -44,7 +44,7 @@ Ending = Callable[[Call], Answered | Awaitable[Answered]]
 
 
 class Handler:
-    """Handles calls. `chains` has the links of each kind of route, the first identifying it; `endings` what answers."""
+    """Handles calls: `identify` finds the route, whose kind has its links in `chains` and its answer in `endings`."""
 
     def __init__(
         self,

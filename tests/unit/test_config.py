@@ -183,3 +183,12 @@ def test_a_missing_or_weak_secret_is_refused_without_being_shown(environment):
 def test_a_setting_with_one_underscore_is_told_how_it_is_written() -> None:
     with pytest.raises(ConfigError, match="TOLLHOUSE_GATEWAY__LISTEN"):
         load({"TOLLHOUSE_GATEWAY_LISTEN": "127.0.0.1:1"})
+
+
+@pytest.mark.parametrize("name", ["", "a b", 'a"', "a\\n", "a\\t"])
+def test_an_upstreams_name_can_stand_in_a_log_line(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "config.toml"
+    quoted = name.replace('"', '\\"')
+    file.write_text(f'[[upstreams]]\nname = "{quoted}"\nbase_url = "http://127.0.0.1/v1"\n')
+    with pytest.raises(ConfigError, match=r"upstreams\.0\.name"):
+        load({}, str(file))
