@@ -7,7 +7,7 @@ fields is `admin_api/token_edits.py`'s.
 
 import json
 from decimal import Decimal
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from aiohttp import web
 from pydantic import (
@@ -82,6 +82,7 @@ class TokenFields(_Body):
     group: Annotated[StrictStr, Field(max_length=100)] | None = None
     limits: list[LimitBody] | None = None
     max_concurrency: Annotated[StrictInt, Field(ge=0, le=1_000_000)] | None = None
+    reserve: Literal["strict", "estimate"] | None = None
     metadata: dict[str, Any] | None = None
 
 

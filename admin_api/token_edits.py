@@ -48,6 +48,7 @@ def draft_of(body: CreateBody, units: Units, now: datetime) -> tuple[TokenDraft,
         deny_ips=fields.parse_ips("deny_ips", body.deny_ips),
         limits=fields.parse_limits(body.limits),
         max_concurrency=body.max_concurrency,
+        reserve=body.reserve,
         metadata=_metadata(body.metadata or {}),
     )
     return draft, warnings
@@ -72,6 +73,7 @@ def change_of(body: UpdateBody, row: TokenRow, units: Units, now: datetime) -> T
         deny_ips=_rule(body, "deny_ips", row.deny_ips, fields.parse_ips("deny_ips", body.deny_ips)),
         limits=_rule(body, "limits", row.limits, fields.parse_limits(body.limits)),
         max_concurrency=_rule(body, "max_concurrency", row.max_concurrency, body.max_concurrency),
+        reserve=_rule(body, "reserve", row.reserve, body.reserve),
         metadata=UNCHANGED if body.metadata is None else _metadata(body.metadata),
     )
 

@@ -50,6 +50,7 @@ def token_object(
         "deny_ips": "\n".join(row.deny_ips or ()),
         "limits": None if row.limits is None else [_limit_object(limit) for limit in row.limits],
         "max_concurrency": row.max_concurrency,
+        "reserve": row.reserve,
         "metadata": row.metadata,
         "version": row.version,
         "inherited": [shown for name, shown in _RULES.items() if getattr(row, name) is None],

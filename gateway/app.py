@@ -25,9 +25,11 @@ from gateway.relay.chain import (
     require_model,
     require_network,
 )
+from gateway.relay.extension import Extensions
 from gateway.relay.forward import Forwarder
 from gateway.relay.handler import Handler
 from gateway.relay.housekeeping import Housekeeping
+from gateway.relay.lease import Lease
 from gateway.relay.models import answer_models
 from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog
@@ -35,6 +37,7 @@ from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.reservation import Reservations
 from gateway.relay.settlements import Settlements
 from gateway.relay.terms import TermsMaker
+from gateway.relay.waiting import Waiting
 from gateway.settings import Config
 from gateway.store.books import Reservation
 from gateway.store.bootstrap import register_groups
@@ -70,7 +73,11 @@ def chains(
             read_body(config.gateway.max_body_bytes),                # size
             read_the_ask,                                            # model, stream, maximum, n
             require_model,                                           # token's list, group, upstreams
-            agree_terms(terms.make),                                 # price, hold
+            agree_terms(                                             # price, hold
+                terms.make,
+                step_tokens=config.quota.reserve_step_tokens,
+                estimated_tokens=config.quota.estimate_output_tokens,
+            ),
             reservations.reserve,                                    # money, rates, concurrency: one atomic call
         ),
     }
@@ -101,20 +108,35 @@ class Gateway:
         self.accepting = True
         self._loaded = loaded
         self._pool = pool
-        self.keys = KeyStore(pool, lambda: self.catalog)
+        self.keys = KeyStore(pool, lambda: self.catalog, reserve=config.quota.reserve)
         self.tokens = TokenCache(
             self.keys.find, pepper, fresh_s=config.keys.cache_s, size=config.keys.cache_size
         )
         self.poster = Poster(ledger, quota, interval_s=config.quota.post_interval_s)
-        self.settlements = Settlements(quota, self.poster, log)
-        self.forwarder = Forwarder(self.settlements.finish)
+        self.waiting = waiting = Waiting()
+        self.settlements = Settlements(quota, self.poster, log, waiting)
         reservations = Reservations(
             quota,
             self.keys,
             renew_terms=terms.make,
             renew_catalog=self.renew_catalog,
             release=self.settlements.release,
+            waiting=waiting,
+            hold_wait_s=config.quota.hold_wait_s,
             allow_on_loss=config.quota.on_store_loss == "allow",
+        )
+        extensions = Extensions(
+            quota,
+            clear=reservations.clear,
+            waiting=waiting,
+            hold_wait_s=config.quota.hold_wait_s,
+        )
+        self.lease = Lease(config.quota.lease_s, lambda: quota.connected)
+        self.forwarder = Forwarder(
+            self.settlements.finish,
+            extensions.extend,
+            self.lease,
+            step_tokens=config.quota.reserve_step_tokens,
         )
         self.handler = Handler(
             identify=identify_route(self.public_url),

@@ -182,6 +182,7 @@ def _model(settings: ModelSettings) -> Model:
         max_input_tokens=settings.max_input_tokens,
         max_output_field=settings.max_output_field,
         bytes_per_token=settings.bytes_per_token,
+        hides_output=settings.hides_output,
     )
 
 

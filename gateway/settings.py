@@ -104,6 +104,10 @@ class QuotaSettings(_Section):
     """[quota]: accounting."""
 
     units_per_usd: Annotated[int, Field(ge=1, le=1_000_000_000)] = 500_000
+    reserve: Literal["strict", "estimate"] = "strict"
+    reserve_step_tokens: Annotated[int, Field(ge=256)] = 4096
+    estimate_output_tokens: Annotated[int, Field(ge=0)] = 1024
+    hold_wait_s: Annotated[float, Field(ge=0, le=60)] = 5
     on_store_loss: Literal["deny", "allow"] = "deny"
     exhausted_status: Literal[429, 402] = 429
     lease_s: Seconds = 60
@@ -195,6 +199,7 @@ class ModelSettings(_Section):
         None
     )
     bytes_per_token: Annotated[int, Field(ge=1)] = 1
+    hides_output: bool = False
 
     @model_validator(mode="after")
     def _check_price(self) -> Self:

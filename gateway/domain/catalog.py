@@ -31,7 +31,10 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model as callers name it. `price` is None where nobody set one."""
+    """A model as callers name it. `price` is None where nobody set one.
+
+    `hides_output`: it produces output that its streams do not show, such as thoughts.
+    """
 
     name: str
     price: Price | None = None
@@ -40,6 +43,7 @@ class Model:
     max_input_tokens: int | None = None
     max_output_field: str | None = None
     bytes_per_token: int = 1
+    hides_output: bool = False
 
 
 @dataclass(frozen=True, slots=True)

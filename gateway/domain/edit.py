@@ -41,7 +41,11 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenDraft:
-    """A token to be made. `granted`: nano-dollars, None = unlimited; `group` None: the user's."""
+    """A token to be made.
+
+    `granted`: nano-dollars, None = unlimited; `group` None: the user's; `reserve`: strict, estimate or None: as
+    configured.
+    """
 
     name: str
     granted: int | None
@@ -53,6 +57,7 @@ class TokenDraft:
     deny_ips: tuple[str, ...] | None = None
     limits: tuple[Limit, ...] | None = None
     max_concurrency: int | None = None
+    reserve: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -71,6 +76,7 @@ class TokenChange:
     deny_ips: tuple[str, ...] | Unchanged | None = UNCHANGED
     limits: tuple[Limit, ...] | Unchanged | None = UNCHANGED
     max_concurrency: int | Unchanged | None = UNCHANGED
+    reserve: str | Unchanged | None = UNCHANGED
     metadata: Mapping[str, Any] | Unchanged = UNCHANGED
 
 
@@ -96,6 +102,7 @@ class TokenRow:
     deny_ips: tuple[str, ...] | None
     limits: tuple[Limit, ...] | None
     max_concurrency: int | None
+    reserve: str | None
     metadata: Mapping[str, Any]
     granted: int | None
     gver: int

@@ -1,7 +1,9 @@
-"""How much a call is held for: an upper bound of its cost, never an estimate.
+"""How much a call is held for.
 
-Input is bounded by the body's bytes (a token of a byte-level tokenizer covers at least one byte), output by the
-caller's own maximum or the one that we write into the body.
+A strict hold is an upper bound of what the call can cost, never an estimate: input is bounded by the body's bytes (a
+token of a byte-level tokenizer covers at least one byte), output by the caller's own maximum or the one that we write
+into the body. A stream is held for in steps, each taken before what it is for is passed on. An estimated hold, for
+tokens without a cap or whose owner is trusted, bounds nothing.
 """
 
 from typing import NamedTuple
@@ -11,13 +13,30 @@ from gateway.domain.catalog import PPM, Model
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.usage import Usage, cost_nusd
 
+SMALLEST_OUTPUT = 256
+"""Tokens: a hold shrinks to no less. Below it, an answer is rarely worth having."""
+
+_ESTIMATED_BYTES_PER_TOKEN = 4  # English text has about as many
+
 
 class Hold(NamedTuple):
-    """What a reservation takes: nano-dollars and tokens. `write_max_output` is to be written into the body."""
+    """What a reservation takes, in nano-dollars and tokens, and what that covers.
+
+    `output_tokens` is all choices together; `most_output_tokens` is as far as it can grow. `write_max_output` is a
+    choice's maximum, to be written into the body.
+    """
 
     amount_nusd: int
     tokens: int
+    input_tokens: int = 0
+    output_tokens: int = 0
+    most_output_tokens: int = 0
     write_max_output: int | None = None
+
+    @property
+    def grows(self) -> bool:
+        """Whether it covers only the beginning of what the call may produce."""
+        return self.output_tokens < self.most_output_tokens
 
 
 def hold(
@@ -27,30 +46,116 @@ def hold(
     *,
     has_output: bool = True,
     default_output_tokens: int | None = None,
+    step_tokens: int | None = None,
 ) -> Hold | Refusal:
-    """The hold of `ask`; a refusal where nothing bounds it and the model names no bound.
+    """The strict hold of `ask`; a refusal where nothing bounds it and the model names no bound.
 
     `default_output_tokens` is the route's own default for callers who name no maximum, before the model's.
+    With `step_tokens`, no more output than that is held for at first.
     """
-    if ask.opaque:
-        if model.max_input_tokens is None:
-            return Refusal(
-                Reason.UNSUPPORTED_PARAMETER,
-                f"The body refers to input that is stored upstream, and {model.name!r} has no max_input_tokens here "
-                "to bound it. Send the input itself, or use an uncapped key.",
-            )
-        input_tokens = model.max_input_tokens
-    else:
-        input_tokens = -(-ask.size_bytes // model.bytes_per_token)
-    write = None
-    output_tokens = 0
-    if has_output:
-        default = default_output_tokens or model.default_output_tokens
-        output_tokens = ask.max_output_tokens or default
-        if model.max_output_tokens is not None:
-            output_tokens = min(output_tokens, model.max_output_tokens)
-        if ask.max_output_tokens is None and output_tokens != model.max_output_tokens:
-            write = output_tokens
-    usage = Usage(input_tokens, output_tokens * ask.choices)
-    amount = 0 if model.price is None else cost_nusd(usage, model.price, ratio_ppm)
-    return Hold(amount, usage.total_tokens, write)
+    input_tokens = _input_bound(ask, model)
+    if isinstance(input_tokens, Refusal):
+        return input_tokens
+    if not has_output:
+        return _held(model, ratio_ppm, input_tokens, 0, 0, None)
+    longest = ask.max_output_tokens or default_output_tokens or model.default_output_tokens
+    if model.max_output_tokens is not None:
+        longest = min(longest, model.max_output_tokens)
+    named = ask.max_output_tokens is not None
+    write = None if named or longest == model.max_output_tokens else longest
+    first = longest if step_tokens is None else min(longest, step_tokens)
+    return _held(model, ratio_ppm, input_tokens, first * ask.choices, longest * ask.choices, write)
+
+
+def estimated_hold(ask: Ask, model: Model, ratio_ppm: int, output_tokens: int) -> Hold:
+    """What an ordinary call of this size may cost, with `output_tokens` of answer or the caller's smaller maximum."""
+    input_tokens = -(-ask.size_bytes // _ESTIMATED_BYTES_PER_TOKEN)
+    output = min(output_tokens, ask.max_output_tokens or output_tokens) * ask.choices
+    return _held(model, ratio_ppm, input_tokens, output, output, None)
+
+
+def grown(held: Hold, model: Model, ratio_ppm: int, output_tokens: int) -> Hold:
+    """The hold with `output_tokens` covered, as far as it can grow."""
+    output = min(output_tokens, held.most_output_tokens)
+    return _held(
+        model,
+        ratio_ppm,
+        held.input_tokens,
+        output,
+        held.most_output_tokens,
+        held.write_max_output,
+    )
+
+
+def shrunk(held: Hold, ask: Ask, model: Model, ratio_ppm: int, limits: "Limits") -> Hold | None:
+    """The hold with the largest maximum that keeps to `limits`; None where that is too small to be of use.
+
+    Only for callers who named no maximum: nobody's own word is changed.
+    """
+    if ask.max_output_tokens is not None:
+        return None
+    fits = largest_output(held, ask, model, ratio_ppm, limits)
+    if fits < SMALLEST_OUTPUT:
+        return None
+    most = fits * ask.choices
+    first = min(held.output_tokens, most)
+    return _held(model, ratio_ppm, held.input_tokens, first, most, fits)
+
+
+class Limits(NamedTuple):
+    """What a hold may be at most."""
+
+    amount_nusd: int | None = None
+    tokens: int | None = None
+
+
+def largest_output(held: Hold, ask: Ask, model: Model, ratio_ppm: int, limits: Limits) -> int:
+    """The largest maximum of a choice, up to the present one, with which the call keeps to `limits`; 0 where none."""
+    low, high = 0, held.most_output_tokens // ask.choices
+    if limits.tokens is not None:
+        high = min(high, max(0, limits.tokens - held.input_tokens) // ask.choices)
+    if limits.amount_nusd is None:
+        return high
+    while low < high:
+        middle = (low + high + 1) // 2
+        usage = Usage(held.input_tokens, middle * ask.choices)
+        if _amount(model, ratio_ppm, usage) <= limits.amount_nusd:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _held(
+    model: Model,
+    ratio_ppm: int,
+    input_tokens: int,
+    output_tokens: int,
+    most_output_tokens: int,
+    write_max_output: int | None,
+) -> Hold:
+    usage = Usage(input_tokens, output_tokens)
+    return Hold(
+        _amount(model, ratio_ppm, usage),
+        usage.total_tokens,
+        input_tokens,
+        output_tokens,
+        most_output_tokens,
+        write_max_output,
+    )
+
+
+def _amount(model: Model, ratio_ppm: int, usage: Usage) -> int:
+    return 0 if model.price is None else cost_nusd(usage, model.price, ratio_ppm)
+
+
+def _input_bound(ask: Ask, model: Model) -> int | Refusal:
+    if not ask.opaque:
+        return -(-ask.size_bytes // model.bytes_per_token)
+    if model.max_input_tokens is None:
+        return Refusal(
+            Reason.UNSUPPORTED_PARAMETER,
+            f"The body refers to input that is stored upstream, and {model.name!r} has no max_input_tokens here "
+            "to bound it. Send the input itself, or use an uncapped key.",
+        )
+    return model.max_input_tokens

@@ -21,7 +21,8 @@ class Token:
     """A token with its owner, group and effective rules.
 
     `limits` are (scope index, limit); `concurrency` has 0 where a scope has no limit; `granted` says of each
-    scope whether it has a grant; `versions` are compared inside the reserve script.
+    scope whether it has a grant; `versions` are compared inside the reserve script; `estimates`: its owner is trusted,
+    and its calls are held for what they may ordinarily cost.
     """
 
     id: int
@@ -41,11 +42,17 @@ class Token:
     granted: tuple[bool, bool, bool, bool]
     versions: tuple[int, int, int, int]
     secret_expires_at: float | None = None
+    estimates: bool = False
 
     @property
     def capped(self) -> bool:
         """Whether some scope has a grant, a window or a concurrency limit."""
         return any(self.granted) or bool(self.limits) or any(self.concurrency)
+
+    @property
+    def strict(self) -> bool:
+        """Whether its calls are held for the most that they can cost."""
+        return self.capped and not self.estimates
 
     @property
     def shard(self) -> int:

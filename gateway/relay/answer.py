@@ -63,6 +63,8 @@ def _own_lines(call: Call, *, delimited: bool = True) -> bytes:
     if reservation is not None:
         lines.append(_limit_lines(b"requests", reservation.requests))
         lines.append(_limit_lines(b"tokens", reservation.tokens))
+        if call.hold.write_max_output is not None:
+            lines.append(b"x-tollhouse-max-output-tokens: %d\r\n" % call.hold.write_max_output)
     request = call.request
     if not (delimited and _stays_open(request)):
         lines.append(b"connection: close\r\n")

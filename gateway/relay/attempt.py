@@ -1,7 +1,7 @@
 """One attempt at an upstream: what its answer means, how long it may take, and how the exchange ends.
 
 Callbacks of the connection drive it; a delivery writes to the caller and settles before the last bytes. The handler
-only waits: for the end, or for a slow caller to read on.
+only waits: for the end, for a slow caller to read on, or for the quota store to hold more.
 """
 
 import asyncio
@@ -12,6 +12,8 @@ from functools import partial
 from aiohttp.web import StreamResponse
 
 from gateway.domain.errors import Reason, Refusal
+from gateway.domain.quota import Hold
+from gateway.relay.allowance import Allowance, Overrun
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome, Target
 from gateway.relay.delivery import Delivery, EventDelivery, LargeDelivery, WholeDelivery, estimate
@@ -20,6 +22,8 @@ from gateway.relay.headers import answer_lines, is_event_stream
 from gateway.relay.sse import EventTooLong
 from gateway.relay.upstream import Fields, UpstreamConnection
 
+# Refusals of more money or tokens: the answer ends there, as one that has reached its maximum.
+_SPENT = frozenset({Reason.INSUFFICIENT_QUOTA, Reason.QUOTA_RESERVED, Reason.RATE_LIMIT_EXCEEDED})
 _RETRYABLE = frozenset({408, 429, 500, 502, 503, 504, 529})
 
 
@@ -39,11 +43,14 @@ class Attempt:
     """
 
     __slots__ = (
+        "_allowance",
         "_clock",
         "_connection",
         "_delivery",
+        "_failure",
         "_has_more_targets",
         "_hide_usage",
+        "_is_read",
         "_settle",
         "_total_deadline",
         "_waiter",
@@ -65,6 +72,7 @@ class Attempt:
         finish: Callable[[Call, Outcome], None],
         clock: Callable[[], float],
         *,
+        allowance: Allowance | None,
         hide_usage: bool,
         has_more_targets: bool,
     ) -> None:
@@ -73,6 +81,11 @@ class Attempt:
         self._connection = connection
         self._settle = partial(finish, call)
         self._clock = clock
+        self._allowance = allowance
+        self._is_read = False  # the connection has told the end: it may serve another by now
+        self._failure: Refusal | None = (
+            None  # likewise, but told only when what came before is passed on
+        )
         self._hide_usage = hide_usage
         self._has_more_targets = has_more_targets
         self._writer = AnswerWriter(call)
@@ -89,17 +102,52 @@ class Attempt:
     # What the handler does.
 
     async def changed(self) -> None:
-        """Wait until the attempt has a verdict, or the caller is too slow to write to."""
-        if self.verdict is None and not self.congested:
+        """Wait until the attempt has a verdict, more must be held, or the caller is too slow to write to."""
+        if self.verdict is None and not self.congested and self.wanted is None:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
+
+    @property
+    def wanted(self) -> Hold | None:
+        """What must be held before the answer goes on."""
+        delivery = self._delivery
+        return delivery.wanted if isinstance(delivery, EventDelivery) else None
+
+    @property
+    def settles_up(self) -> bool:
+        """Whether any part of what is wanted is welcome, because the call has ended."""
+        delivery = self._delivery
+        return isinstance(delivery, EventDelivery) and delivery.settles_up
+
+    def go_on(self, refusal: Refusal | None) -> None:
+        """What was wanted is held, or refused."""
+        delivery = self._delivery
+        if self.verdict is not None or not isinstance(delivery, EventDelivery):
+            return
+        if refusal is not None:
+            self._end_early("quota_cut") if refusal.reason in _SPENT else self.cut(refusal)
+            return
+        try:
+            delivery.release()
+        except Overrun:
+            self._end_early("over_hold")
+            return
+        if delivery.wanted is not None:
+            return
+        if self._failure is not None:
+            self._break_off(self._failure)
+        elif self._is_read:
+            self._conclude(Verdict.ANSWERED)
+        elif not self.congested:
+            self.read_on()
 
     def read_on(self) -> None:
         """The caller has caught up."""
         self.congested = False
         if self.verdict is None:
             self._expect_more()
-            self._connection.resume()
+            if not self._is_read:
+                self._connection.resume()
 
     def response(self) -> StreamResponse:
         """What the handler returns after an answer."""
@@ -112,9 +160,12 @@ class Attempt:
             return
         if self.target.upstream.on_disconnect == "drain":
             self.detached = True
+            self._allowance = None
+            if isinstance(self._delivery, EventDelivery):
+                self._delivery.let_go()
             self._connection.resume()
             return
-        self._connection.abort()
+        self._abort()
         self._conclude_unheard()
 
     def expire(self) -> None:
@@ -125,7 +176,7 @@ class Attempt:
     def cut(self, refusal: Refusal) -> None:
         """End the exchange now, and the answer with a refusal."""
         if self.verdict is None:
-            self._connection.abort()
+            self._abort()
             self._break_off(refusal)
 
     # Exchange
@@ -151,6 +202,7 @@ class Attempt:
                 status=status,
                 lines=answer_lines(headers),
                 hide_usage=self._hide_usage,
+                allowance=self._allowance,
             )
         else:
             self._delivery = WholeDelivery(
@@ -167,6 +219,11 @@ class Attempt:
         except EventTooLong:
             self.cut(self._refusal(Reason.UPSTREAM_ERROR, "sent an endless event"))
             return
+        except Overrun:
+            self._end_early("over_hold")
+            return
+        if self.wanted is not None:
+            self._wait_for_hold()
         if isinstance(delivery, WholeDelivery):
             if not delivery.too_large:
                 return
@@ -180,15 +237,23 @@ class Attempt:
     def on_end(self) -> None:
         """The answer is whole."""
         assert self._delivery is not None
+        self._is_read = True
         self._delivery.end()
-        self._conclude(Verdict.ANSWERED)
+        if self.wanted is None:
+            self._conclude(Verdict.ANSWERED)
+        else:
+            self._wait_for_hold()
 
     def on_failure(self, problem: str, *, answered: bool) -> None:
         """The answer will not be whole."""
+        self._is_read = True
+        refusal = self._refusal(Reason.UPSTREAM_ERROR, problem)
         if not answered and self._connection.reused:
             self._conclude(Verdict.RESEND)
+        elif self.wanted is not None:
+            self._failure = refusal
         else:
-            self._break_off(self._refusal(Reason.UPSTREAM_ERROR, problem))
+            self._break_off(refusal)
 
     # Ends
 
@@ -197,8 +262,24 @@ class Attempt:
             self._clock() + self.target.upstream.idle_timeout_s, self._total_deadline
         )
 
+    def _wait_for_hold(self) -> None:
+        self.deadline = self._total_deadline  # the upstream is not to blame for the silence
+        if not self._is_read:
+            self._connection.pause()
+        self._wake()
+
+    def _end_early(self, anomaly: str) -> None:
+        assert isinstance(self._delivery, EventDelivery)
+        self._abort()
+        self._delivery.stop(anomaly)
+        self._conclude(Verdict.ANSWERED)
+
+    def _abort(self) -> None:
+        if not self._is_read:
+            self._connection.abort()
+
     def _decline(self, problem: str) -> None:
-        self._connection.abort()
+        self._abort()
         self._refuse(self._refusal(Reason.UPSTREAM_ERROR, problem))
 
     def _break_off(self, refusal: Refusal) -> None:

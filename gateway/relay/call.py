@@ -33,12 +33,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What binds a token's calls of one model, made once: price, ratio, reservation, upstreams, constant text."""
+    """What binds a token's calls of one model, made once: price, ratio, reservation, upstreams, constant text.
+
+    `strict`: calls are held for the most that they can cost. `steps`: a stream may be held for in steps.
+    """
 
     catalog: Catalog
     model: Model
     ratio_ppm: int
     capped: bool
+    strict: bool
+    steps: bool
     targets: tuple[Target, ...]
     prepared: Prepared
     ledger_constant: bytes
@@ -66,6 +71,7 @@ class Call:
         "catalog",
         "dialect",
         "entry",
+        "fenced",
         "finished",
         "hold",
         "is_fresh",
@@ -114,6 +120,7 @@ class Call:
         self.ttfb_ms: int | None = None
         self.is_fresh = False
         self.finished = False
+        self.fenced = False  # its reservation was taken over by another worker
         self.reservation = None
 
     @property

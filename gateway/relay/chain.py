@@ -12,7 +12,7 @@ from gateway.domain import checks, key
 from gateway.domain.ask import read_ask
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.network import Blocks, caller, parse_address
-from gateway.domain.quota import hold
+from gateway.domain.quota import Hold, estimated_hold, hold
 from gateway.relay.call import Call, Terms
 from gateway.relay.routes import find_route
 from gateway.store.token_cache import TokenCache
@@ -157,8 +157,13 @@ def agreed_terms(call: Call) -> Terms | None:
     return terms if terms is not None and terms.catalog is call.catalog else None
 
 
-def agree_terms(terms_of: Callable[[Call], Terms]) -> Link:
-    """Refuse what cannot be bounded in cost. Leaves the terms and the hold."""
+def agree_terms(
+    terms_of: Callable[[Call], Terms], *, step_tokens: int, estimated_tokens: int
+) -> Link:
+    """Refuse what cannot be bounded in cost. Leaves the terms and the hold.
+
+    Streams are held for `step_tokens` of output at a time; what need not be bounded, for `estimated_tokens`.
+    """
 
     def link(call: Call) -> Refusal | None:
         terms = agreed_terms(call)
@@ -173,19 +178,27 @@ def agree_terms(terms_of: Callable[[Call], Terms]) -> Link:
                 "'background' work cannot be bounded in cost; leave it out, or use an uncapped key.",
                 param="background",
             )
-        route = call.route
-        bound = hold(
-            call.ask,
-            terms.model,
-            terms.ratio_ppm,
-            has_output=route.has_output,
-            default_output_tokens=route.default_max_output,
-        )
+        bound = hold_of(call, terms)
         if isinstance(bound, Refusal):
             return bound
         call.terms = terms
         call.hold = bound
         return None
+
+    def hold_of(call: Call, terms: Terms) -> Hold | Refusal:
+        route, ask = call.route, call.ask
+        if not terms.strict:
+            output = estimated_tokens if route.has_output else 0
+            return estimated_hold(ask, terms.model, terms.ratio_ppm, output)
+        in_steps = ask.stream and terms.steps and route.stream_object is not None
+        return hold(
+            ask,
+            terms.model,
+            terms.ratio_ppm,
+            has_output=route.has_output,
+            default_output_tokens=route.default_max_output,
+            step_tokens=step_tokens if in_steps else None,
+        )
 
     return link
 

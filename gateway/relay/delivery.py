@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.domain.errors import Refusal
+from gateway.domain.quota import Hold
 from gateway.domain.usage import NOTHING, Usage
 from gateway.relay import envelopes
+from gateway.relay.allowance import Allowance
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import Call, Outcome
-from gateway.relay.dialects import BadUsage, read_usage
+from gateway.relay.dialects import BadUsage, early_end, read_usage
 from gateway.relay.record import uuid_text
 from gateway.relay.sse import EventObserver
 
@@ -57,9 +59,22 @@ def _tokens(size_bytes: int) -> int:
 
 
 class EventDelivery:
-    """Events, each passed on when it is whole, the last of them when the charge is made."""
+    """Events, each passed on when it is whole and held for, the last of them when the charge is made.
 
-    __slots__ = ("_call", "_observer", "_settle", "_status", "_writer")
+    `wanted` is what must be held before what was kept back may be passed on.
+    """
+
+    __slots__ = (
+        "_allowance",
+        "_call",
+        "_ending",
+        "_kept",
+        "_observer",
+        "_settle",
+        "_status",
+        "_writer",
+        "wanted",
+    )
 
     def __init__(
         self,
@@ -70,35 +85,60 @@ class EventDelivery:
         status: int,
         lines: bytes,
         hide_usage: bool,
+        allowance: Allowance | None,
     ) -> None:
         self._call = call
         self._writer = writer
         self._settle = settle
         self._status = status
-        self._observer = EventObserver(call.route.terminators, hide_usage=hide_usage)
+        self._allowance = allowance
+        self._kept = b""
+        self._ending = False
+        self.wanted: Hold | None = None
+        route = call.route
+        self._observer = EventObserver(route.terminators, route.text_members, hide_usage=hide_usage)
         writer.begin(status, lines + b"x-accel-buffering: no\r\n")
 
+    @property
+    def settles_up(self) -> bool:
+        """Whether what is wanted is for a call that has ended: any part of it is welcome."""
+        return self._allowance is not None and self._allowance.settles_up
+
     def feed(self, data: bytes) -> None:
-        """Pass whole events on. Raises `EventTooLong`."""
-        observer = self._observer
-        data = observer.feed(data)
+        """Pass whole events on, or keep them. Raises `EventTooLong` and `Overrun`."""
+        data = self._observer.feed(data)
         if data:
-            if observer.ended and observer.usage is not None:
-                self._settle(self.outcome(self._status))
-            self._writer.write(data)
+            self._kept += data
+            self._advance()
+
+    def release(self) -> None:
+        """What was wanted is held. Raises `Overrun`."""
+        self.wanted = None
+        self._advance()
+
+    def let_go(self) -> None:
+        """Nobody is there to pass anything on to: what comes is only read."""
+        self._allowance = None
+        self.release()
 
     def end(self) -> None:
-        """Settle, then pass on what was held back."""
-        rest = self._observer.rest()
-        self._settle(self.outcome(self._status))
-        if rest:
-            self._writer.write(rest)
+        """Settle, then pass on what was held back; or want more first."""
+        self._kept += self._observer.rest()
+        self._ending = True
+        self._advance()
+
+    def stop(self, anomaly: str) -> None:
+        """End the answer before its time, as an upstream ends one that has reached its maximum."""
+        outcome = self.outcome(self._status, anomaly)
+        self._settle(outcome)
+        self._writer.write(self._early_end(outcome.usage))
         self._writer.end()
 
     def fail(self, refusal: Refusal) -> bool:
         """Tell the caller in the dialect's own way; no terminator follows."""
-        if self._observer.ended:
-            self.end()  # everything that the dialect promises was there already
+        if self._observer.ended:  # everything that the dialect promises was there already
+            self._kept += self._observer.rest()
+            self._finish()
             return True
         self._settle(self.outcome(self._status, _CUT))
         request_id = uuid_text(self._call.request_id)
@@ -107,12 +147,40 @@ class EventDelivery:
         return True
 
     def outcome(self, status: int, anomaly: str | None = None) -> Outcome:
-        """An event carries about a token."""
+        """What the provider says, else what its events amount to."""
         observer = self._observer
         if observer.usage is not None:
             return Outcome(status, observer.usage, anomaly=anomaly)
         anomaly = anomaly or ("bad_usage" if observer.bad_usage else "no_usage")
-        return estimate(self._call, status, observer.events, anomaly)
+        return estimate(self._call, status, observer.output_tokens, anomaly)
+
+    def _advance(self) -> None:
+        if self.wanted is None and self._allowance is not None:
+            self.wanted = self._allowance.wanted(self._observer)
+        if self.wanted is not None:
+            return
+        if self._ending:
+            self._finish()
+            return
+        data, self._kept = self._kept, b""
+        if self._observer.ended and self._observer.usage is not None:
+            self._settle(self.outcome(self._status))
+        self._writer.write(data)
+
+    def _early_end(self, usage: Usage) -> bytes:
+        call = self._call
+        return early_end(
+            call.route.stream_object or "",
+            self._observer.first,
+            choices=call.ask.choices,
+            usage=usage if call.ask.wants_usage else None,
+        )
+
+    def _finish(self) -> None:
+        self._settle(self.outcome(self._status))
+        if self._kept:
+            self._writer.write(self._kept)
+        self._writer.end()
 
 
 class WholeDelivery:

@@ -1,10 +1,11 @@
-"""Wire families: where each says what was used. Pure.
+"""Wire families: where each says what was used, and how its streams end. Pure.
 
 OpenAI counts cached tokens inside the input and reasoning inside the output, as `Usage` does:
 https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage
 """
 
 import msgspec
+import orjson
 
 from gateway.domain.usage import Usage
 
@@ -94,3 +95,39 @@ def _usage(answer: _Answer) -> Usage | None:
     if usage.cached_input_tokens > usage.input_tokens:
         raise BadUsage(f"more cached than input tokens: {counts}")
     return usage
+
+
+def early_end(kind: str, first: bytes, *, choices: int, usage: Usage | None) -> bytes:
+    """The last events of an OpenAI stream that ends before its time: as one that has reached its maximum.
+
+    `kind` is the events' `object`, `first` the stream's beginning, whose id and model they bear. With `usage`, the
+    event that tells it stands before the terminator.
+    https://platform.openai.com/docs/api-reference/chat-streaming
+    """
+    content: dict[str, object] = {"text": ""} if kind == "text_completion" else {"delta": {}}
+    ends = [
+        {"index": index, **content, "logprobs": None, "finish_reason": "length"}
+        for index in range(choices)
+    ]
+    event = {**_common_members(first), "object": kind, "choices": ends}
+    events = [event]
+    if usage is not None:
+        counts = {
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+        }
+        events.append({**event, "choices": [], "usage": counts})
+    return b"".join(b"data: %b\n\n" % orjson.dumps(each) for each in events) + b"data: [DONE]\n\n"
+
+
+def _common_members(first: bytes) -> dict[str, object]:
+    for line in first.splitlines():
+        if line.startswith(b"data:"):
+            try:
+                members = orjson.loads(line[5:])
+            except orjson.JSONDecodeError:
+                continue
+            if isinstance(members, dict):
+                return {n: members[n] for n in ("id", "created", "model") if n in members}
+    return {}

@@ -7,34 +7,49 @@ connection swallowed without a byte, or one that the upstream declined by its st
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import orjson
 from aiohttp.web import StreamResponse
 
 from gateway.domain.ask import rewrite, with_usage_asked
 from gateway.domain.errors import Reason, Refusal
+from gateway.domain.quota import Hold
+from gateway.relay.allowance import Allowance
 from gateway.relay.attempt import Attempt, Verdict
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome, Target
 from gateway.relay.headers import request_head
+from gateway.relay.lease import Lease
 from gateway.relay.upstream import UpstreamConnection
 
 _log = logging.getLogger(__name__)
 _TICK_S = 0.25
 
 
+Extend = Callable[[Call, Hold, bool], Awaitable[Refusal | None]]
+"""Lets a call hold what is given, or says why not; True: any part of it is welcome."""
+
+
 class Forwarder:
     """Carries calls to upstreams. `finish` settles and records a call; only the first time counts.
 
-    A call that `forward` has begun is settled by it, unless a refusal is returned.
+    A call that `forward` has begun is settled by it, unless a refusal is returned. `extend` takes what a stream needs
+    beyond its hold, `step_tokens` at a time.
     """
 
     def __init__(
         self,
         finish: Callable[[Call, Outcome], None],
+        extend: Extend,
+        lease: Lease,
+        *,
+        step_tokens: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._finish = finish
+        self._extend = extend
+        self._lease = lease
+        self._step_tokens = step_tokens
         self._clock = clock
         # Every call from the first look at its targets to its end, with the attempt that is going on.
         self._live: dict[Call, Attempt | None] = {}
@@ -131,6 +146,7 @@ class Forwarder:
             connection,
             self._finish,
             self._clock,
+            allowance=self._allowance(call),
             hide_usage=hide_usage,
             has_more_targets=has_more_targets,
         )
@@ -140,6 +156,11 @@ class Forwarder:
         connection.send(head, body, attempt)
         return attempt
 
+    def _allowance(self, call: Call) -> Allowance | None:
+        if not (call.ask.stream and call.terms.strict):
+            return None
+        return Allowance(call, self._lease, self._clock, self._step_tokens * call.ask.choices)
+
     async def _see_through(self, attempt: Attempt) -> None:
         """Until the attempt has a verdict; the caller may leave it."""
         call = attempt.call
@@ -148,6 +169,10 @@ class Forwarder:
                 await attempt.changed()
                 if attempt.verdict is not None:
                     return
+                wanted = attempt.wanted
+                if wanted is not None:
+                    attempt.go_on(await self._extend(call, wanted, attempt.settles_up))
+                    continue
                 await call.request.writer.drain()
                 attempt.read_on()
         except (asyncio.CancelledError, ConnectionError):
@@ -164,7 +189,7 @@ def _body(call: Call, target: Target) -> tuple[bytes, bool]:
     ask = call.ask
     if target.model_name != ask.model:
         changes["model"] = orjson.dumps(target.model_name)
-    if call.hold.write_max_output is not None and call.terms.capped:
+    if call.hold.write_max_output is not None:
         changes[_max_output_field(call, target)] = b"%d" % call.hold.write_max_output
     hide_usage = ask.stream and call.route.form.usage_option and not ask.wants_usage
     if hide_usage:

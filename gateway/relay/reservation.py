@@ -6,19 +6,19 @@ again, a catalog or a token's row read anew. Everything it takes is settled by `
 
 import asyncio
 import logging
-import math
 from collections.abc import Awaitable, Callable
 
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
-from gateway.domain.limits import Metric
+from gateway.domain.quota import Limits, shrunk
 from gateway.relay.call import Call, Terms
+from gateway.relay.quota_refusals import refusal_of, room_of
+from gateway.relay.waiting import Waiting
 from gateway.store.keys import KeyStore
 from gateway.store.quota import QuotaStore
 from gateway.store.replies import Again, Obstacle, Refused, Reply, Reserved, Rule, read_reply
 
 _log = logging.getLogger(__name__)
 _TRIES = 5
-_NUSD_PER_USD = 1_000_000_000
 
 
 class StaleRow(Exception):
@@ -36,6 +36,8 @@ class Reservations:
         renew_terms: Callable[[Call, int | None], Terms],
         renew_catalog: Callable[[], Awaitable[None]],
         release: Callable[[Call], None],
+        waiting: Waiting,
+        hold_wait_s: float,
         allow_on_loss: bool,
     ) -> None:
         self._quota = quota
@@ -43,24 +45,47 @@ class Reservations:
         self._renew_terms = renew_terms
         self._renew_catalog = renew_catalog
         self._release = release
+        self._waiting = waiting
+        self._hold_wait_s = hold_wait_s
         self._allow_on_loss = allow_on_loss
 
     async def reserve(self, call: Call) -> Refusal | None:
-        """Take what the call may cost, or nothing and say why. Raises `StaleRow`."""
+        """Take what the call may cost, or nothing and say why. Raises `StaleRow`.
+
+        A call that only the holds of others stand in the way of waits for a settlement; one that named no maximum
+        takes a smaller one where that fits.
+        """
+        give_up_at = asyncio.get_running_loop().time() + self._hold_wait_s
+        while True:
+            answer = await self._decide(call)
+            if not isinstance(answer, Refused):
+                return answer
+            if answer.rule is not Rule.HELD and _shrink(call, answer):
+                continue
+            if _may_pass_later(call, answer) and await self._waiting.wait(
+                call.entry.token.account_id, give_up_at
+            ):
+                continue
+            if answer.rule is Rule.HELD and _shrink(call, answer):
+                continue
+            return refusal_of(answer, call)
+
+    async def _decide(self, call: Call) -> Refused | Refusal | None:
+        """The store's decision, once nothing keeps it from deciding."""
         for _ in range(_TRIES):
             reply = await self._ask(call)
             if isinstance(reply, Reserved):
                 call.reservation = reply
                 return None
             if isinstance(reply, Refused):
-                return _refusal(reply, call)
+                return reply
             if reply.obstacle in {Obstacle.DUPLICATE, Obstacle.DONE}:
                 call.reservation = Reserved(None)  # an earlier try of ours was heard after all
                 return None
             if reply.obstacle in {Obstacle.PAUSE, Obstacle.DOWN}:
                 return self._without_store(call, reply)
             try:
-                await self._clear(call, reply)
+                await self.clear(call, reply)
             except StoreUnavailable as error:
                 return self._without_store(call, Again(Obstacle.DOWN, cause=str(error)))
         return self._without_store(call, Again(Obstacle.DOWN, cause="no decision after retries"))
@@ -95,7 +120,7 @@ class Reservations:
         if isinstance(read, Reserved) or read[0] is Obstacle.DUPLICATE:
             self._release(call)
 
-    async def _clear(self, call: Call, reply: Again) -> None:
+    async def clear(self, call: Call, reply: Again) -> None:
         """Remove what kept the store from deciding."""
         token = call.entry.token
         match reply.obstacle:
@@ -127,77 +152,27 @@ class Reservations:
         )
 
 
-def _refusal(refused: Refused, call: Call) -> Refusal:
-    """A store's refusal in words: which scope, how much, when to come back."""
-    details: dict[str, int | str | None] = {
-        "scope": refused.scope,
-        "used": refused.used,
-        "held": refused.held,
-        "limit": refused.limit,
-    }
-    scope = refused.scope
-    match refused.rule:
-        case Rule.QUOTA | Rule.HELD:
-            details = {f"{k}_nusd" if k != "scope" else k: v for k, v in details.items()}
-            details["needed_nusd"] = call.hold.amount_nusd
-            return _quota_refusal(refused, call, details)
-        case Rule.CONCURRENCY:
-            return Refusal(
-                Reason.CONCURRENCY_EXCEEDED,
-                f"The {scope} has {refused.used} calls running, and {refused.limit} are allowed at a time. "
-                "Try again when one has ended.",
-                scope=scope,
-                retry_after_s=1,
-                details=details,
-            )
-        case Rule.TOO_BIG:
-            return Refusal(
-                Reason.INVALID_REQUEST,
-                f"This call alone may need {_amount(refused.metric, refused.used)}, and the {scope} is limited to "
-                f"{_amount(refused.metric, refused.limit)} per {refused.window}: it can never pass. "
-                "Ask for less output.",
-                scope=scope,
-                details=details,
-            )
-        case Rule.WINDOW:
-            wait_s = (refused.retry_ms or 0) / 1000
-            return Refusal(
-                Reason.RATE_LIMIT_EXCEEDED,
-                f"The {scope} is limited to {_amount(refused.metric, refused.limit)} per {refused.window}, and "
-                f"{_amount(refused.metric, refused.used)} are used. Try again in {math.ceil(wait_s)} s.",
-                scope=scope,
-                retry_after_s=wait_s,
-                details={**details, "metric": refused.metric, "window": refused.window},
-            )
+def _shrink(call: Call, refused: Refused) -> bool:
+    """Take less output where the caller named no maximum; whether there is reason to ask again."""
+    room = room_of(refused, call)
+    if not call.terms.strict or room == Limits():
+        return False
+    terms = call.terms
+    smaller = shrunk(call.hold, call.ask, terms.model, terms.ratio_ppm, room)
+    if smaller is None or smaller.amount_nusd >= call.hold.amount_nusd:
+        return False
+    call.hold = smaller
+    return True
 
 
-def _quota_refusal(refused: Refused, call: Call, details: dict[str, int | str | None]) -> Refusal:
-    needed = _usd(call.hold.amount_nusd)
-    state = (
-        f"The quota of this {refused.scope} is {_usd(refused.limit)}: {_usd(refused.used)} used, "
-        f"{_usd(refused.held)} held by running calls. This call may cost up to {needed}."
-    )
+def _may_pass_later(call: Call, refused: Refused) -> bool:
+    """Whether settlements of other calls can let it pass."""
     if refused.rule is Rule.HELD:
-        return Refusal(
-            Reason.QUOTA_RESERVED,
-            f"{state} Try again when a running call has ended, or ask for less output.",
-            scope=refused.scope,
-            retry_after_s=1,
-            details=details,
-        )
-    remedy = "Ask for less output, or have the quota raised."
-    if refused.used >= refused.limit:
-        remedy = "Have the quota raised."
-    return Refusal(
-        Reason.INSUFFICIENT_QUOTA, f"{state} {remedy}", scope=refused.scope, details=details
+        return True
+    if refused.rule is not Rule.QUOTA or not refused.held:
+        return False
+    terms = call.terms
+    most = Limits(amount_nusd=refused.limit - refused.used)
+    return (
+        terms.strict and shrunk(call.hold, call.ask, terms.model, terms.ratio_ppm, most) is not None
     )
-
-
-def _amount(metric: Metric | None, value: int) -> str:
-    return _usd(value) if metric is Metric.USD else f"{value} {metric}"
-
-
-def _usd(nusd: int) -> str:
-    whole, rest = divmod(nusd, _NUSD_PER_USD)
-    decimals = f"{rest:09d}".rstrip("0")
-    return f"${whole}.{decimals:0<2}"

@@ -22,7 +22,9 @@ class Route:
     """A call of the data plane. `upstream_path` follows an upstream's base URL.
 
     `default_max_output` is the bound that the provider documents for callers who name none, where it differs from
-    the model's; `terminators` are how the lines begin that end a whole stream.
+    the model's; `terminators` are how the lines begin that end a whole stream, `text_members` how the members of events
+    end whose text is output. `stream_object` is what events call themselves, where we can write the last one of a
+    stream that ends early; only such streams are held for in steps.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Route:
     has_output: bool = True
     default_max_output: int | None = None
     terminators: tuple[bytes, ...] = (b"data: [DONE]", b"data:[DONE]")
+    text_members: tuple[bytes, ...] = ()
+    stream_object: str | None = None
 
 
 _MODELS = Route("models", "openai", "GET", "/models", kind="models")
@@ -44,6 +48,8 @@ _ROUTES = {
         "POST",
         "/chat/completions",
         form=Form(("max_completion_tokens", "max_tokens"), usage_option=True),
+        text_members=(b'content":', b'arguments":', b'reasoning":'),
+        stream_object="chat.completion.chunk",
     ),
     # Callers who name no maximum get 16 tokens: https://platform.openai.com/docs/api-reference/completions/create
     "/v1/completions": Route(
@@ -53,6 +59,8 @@ _ROUTES = {
         "/completions",
         form=Form(("max_tokens",), usage_option=True),
         default_max_output=16,
+        text_members=(b'text":',),
+        stream_object="text_completion",
     ),
     "/v1/embeddings": Route("embeddings", "openai", "POST", "/embeddings", has_output=False),
     "/v1/responses": Route(
@@ -68,6 +76,7 @@ _ROUTES = {
             b"event: response.incomplete",
             b"event: response.failed",
         ),
+        text_members=(b'delta":',),
     ),
     "/v1/models": _MODELS,
 }

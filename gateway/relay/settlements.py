@@ -11,6 +11,7 @@ from gateway.domain.usage import Usage, cost_nusd
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
 from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog, instant_text
+from gateway.relay.waiting import Waiting
 from gateway.store.ledger import Charge, copy_text
 from gateway.store.quota import QuotaStore
 from gateway.store.replies import Reserved
@@ -27,11 +28,13 @@ class Settlements:
         quota: QuotaStore,
         poster: Poster,
         log: AccessLog,
+        waiting: Waiting,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._quota = quota
         self._poster = poster
         self._log = log
+        self._waiting = waiting
         self._clock = clock
 
     def finish(self, call: Call, outcome: Outcome) -> None:
@@ -44,7 +47,7 @@ class Settlements:
         usage = outcome.usage
         cost = cost_nusd(usage, price, terms.ratio_ppm)
         amount, unbilled, anomaly = cost, 0, outcome.anomaly
-        if terms.capped and cost > call.hold.amount_nusd:
+        if terms.strict and cost > call.hold.amount_nusd:
             # Never more than was held: the rest is on record, and the upstream's to explain.
             amount = call.hold.amount_nusd
             unbilled = cost - amount
@@ -60,6 +63,7 @@ class Settlements:
                 line,
                 keep_request=outcome.reached_upstream,
             )
+        self._waiting.wake(call.entry.token.account_id)
         self._poster.add(Charge(call.request_id, call.entry.token.account_id, line))
         self._log.add(_log_line(call, outcome, usage, duration_ms, amount, anomaly))
 

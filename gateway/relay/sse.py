@@ -11,6 +11,10 @@ from gateway.relay.dialects import BadUsage, read_event_usage
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 
+# An event with more text than this carries several tokens. English text has about four bytes a token.
+_MOST_BYTES_OF_A_TOKEN = 16
+_BYTES_PER_TOKEN = 4
+
 _BLANK_LINES = (b"\n\n", b"\n\r\n")
 _END_OF_EVENT = re.compile(rb"\n\r?\n")
 # Nulls stand in every event of some providers; an object is worth a look.
@@ -22,10 +26,11 @@ class EventTooLong(Exception):
 
 
 class EventObserver:
-    """Finds usage, counts events and hides the usage event that the caller did not ask for.
+    """Finds usage, meters text and hides the usage event that the caller did not ask for.
 
-    `terminators` are how the lines begin that end a whole stream; from there on everything waits for the usage. `usage`
-    is the last believable one; `bad_usage` says that one could not be believed. `ended`: a terminator was seen.
+    `terminators` are how the lines begin that end a whole stream; from there on everything waits for the usage;
+    `text_members` are how the members end whose text is output. `usage` is the last believable one; `bad_usage`
+    says that one could not be believed. `ended`: a terminator was seen. `first` is the stream's beginning.
     """
 
     __slots__ = (
@@ -34,23 +39,42 @@ class EventObserver:
         "_last",
         "_lines",
         "_terminators",
+        "_text_members",
         "bad_usage",
         "ended",
         "events",
+        "first",
+        "text_bytes",
         "usage",
     )
 
-    def __init__(self, terminators: tuple[bytes, ...], *, hide_usage: bool) -> None:
+    def __init__(
+        self,
+        terminators: tuple[bytes, ...],
+        text_members: tuple[bytes, ...] = (),
+        *,
+        hide_usage: bool,
+    ) -> None:
         self._terminators = terminators
         # At the start of a line only: the text of an answer may hold the same words.
         self._lines = [b"\n" + terminator for terminator in terminators]
+        self._text_members = text_members
         self._hide_usage = hide_usage
         self._held = bytearray()
         self._last = b""
         self.usage: Usage | None = None
         self.bad_usage = False
         self.events = 0
+        self.text_bytes = 0
         self.ended = False
+        self.first = b""
+
+    @property
+    def output_tokens(self) -> int:
+        """What the events so far amount to: a token each, or as many as their text has where they carry several."""
+        if self.text_bytes <= self.events * _MOST_BYTES_OF_A_TOKEN:
+            return self.events
+        return -(-self.text_bytes // _BYTES_PER_TOKEN)
 
     def feed(self, data: bytes) -> bytes:
         """The bytes that may be passed on now. Raises `EventTooLong`."""
@@ -58,7 +82,10 @@ class EventObserver:
             data = self._hold_back(data)
             if not data:
                 return b""
+        if not self.events:
+            self.first = data
         self.events += data.count(b"data:")
+        self._measure(data)
         data = self._without_hidden(data)
         end = 0 if self.ended else self._terminator_in(data)
         if end < 0:
@@ -75,6 +102,18 @@ class EventObserver:
         self._held.clear()
         last, self._last = self._last, b""
         return last + self._without_hidden(held)
+
+    def _measure(self, data: bytes) -> None:
+        """Count the bytes of output text. Cheap before exact: an escaped quote ends a text early."""
+        for member in self._text_members:
+            at = data.find(member)
+            while at >= 0:
+                start = data.find(b'"', at + len(member)) + 1
+                end = data.find(b'"', start) if start else -1
+                if end < 0:
+                    break
+                self.text_bytes += end - start
+                at = data.find(member, end)
 
     def _terminator_in(self, data: bytes) -> int:
         """Where the first line of the end begins; -1 where there is none."""

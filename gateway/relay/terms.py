@@ -22,14 +22,19 @@ class TermsMaker:
         """The terms of the call's token and model on the call's catalog. `now_ms` places calendar windows."""
         token, name, catalog = call.entry.token, call.ask.model, call.catalog
         ids = (token.account_id, token.id, token.user_id)
+        model, upstreams = catalog.model(name), catalog.candidates(token.group, name)
         terms = Terms(
             catalog=catalog,
-            model=catalog.model(name),
+            model=model,
             ratio_ppm=token.group.ratio_ppm,
             capped=token.capped,
+            strict=token.strict,
+            # Whoever reads on without a caller has nobody to stop for; what is not shown is not metered.
+            steps=not model.hides_output
+            and all(upstream.on_disconnect == "abort" for upstream in upstreams),
             targets=tuple(
                 Target(upstream, self._pool_of(upstream), upstream.model_name(name) or name)
-                for upstream in catalog.candidates(token.group, name)
+                for upstream in upstreams
             ),
             prepared=self._quota.prepare(token, name, catalog.generation, now_ms=now_ms),
             ledger_constant=ledger_constant(*ids, token.group.id, name),

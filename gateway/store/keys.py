@@ -17,7 +17,7 @@ from gateway.store.postgres import store_errors
 
 _FIND = """
 SELECT t.id, t.account_id, t.user_id, t.name, t.status, t.models, t.models_enabled, t.allow_ips, t.deny_ips,
-       t.limits, t.max_concurrency, t.version, t.granted IS NOT NULL AS capped,
+       t.limits, t.max_concurrency, t.reserve, t.version, t.granted IS NOT NULL AS capped,
        extract(epoch FROM t.expires_at)::float8 AS expires_at,
        extract(epoch FROM x.expires_at)::float8 AS secret_expires_at,
        coalesce(t.group_id, u.group_id) AS group_id,
@@ -50,17 +50,20 @@ UNION ALL SELECT 'a' || id, granted, gver, used, version FROM account WHERE id =
 
 
 class KeyStore:
-    """Tokens by digest. `catalog` gives the catalog of the moment, for groups."""
+    """Tokens by digest. `catalog` gives the catalog of the moment; `reserve` is for tokens that name none."""
 
-    def __init__(self, pool: asyncpg.Pool, catalog: Callable[[], Catalog]) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, catalog: Callable[[], Catalog], *, reserve: str = "strict"
+    ) -> None:
         self._pool = pool
         self._catalog = catalog
+        self._reserve = reserve
 
     async def find(self, digest: bytes) -> Token | None:
         """The token that a key's digest opens; None where there is none. Raises `StoreUnavailable`."""
         with store_errors():
             row = await self._pool.fetchrow(_FIND, digest)
-        return None if row is None else _token(row, self._catalog())
+        return None if row is None else _token(row, self._catalog(), self._reserve)
 
     async def books(self, token: Token) -> list[Book]:
         """The four books of a token's scopes as Postgres has them now. Raises `StoreUnavailable`."""
@@ -72,7 +75,7 @@ class KeyStore:
         return [Book(*row) for row in rows]
 
 
-def _token(row: asyncpg.Record, catalog: Catalog) -> Token:
+def _token(row: asyncpg.Record, catalog: Catalog, reserve: str) -> Token:
     # A group that this worker's catalog does not know yet lets nothing through; the generation check renews it.
     unknown = Group(row["group_id"], f"#{row['group_id']}", models=frozenset())
     group = catalog.groups.get(row["group_id"], unknown)
@@ -116,6 +119,7 @@ def _token(row: asyncpg.Record, catalog: Catalog) -> Token:
             row["account_version"],
         ),
         secret_expires_at=row["secret_expires_at"],
+        estimates=(row["reserve"] or reserve) == "estimate",
     )
 
 

@@ -1,6 +1,6 @@
 """The commands of one token and model as bytes: what is constant is encoded once.
 
-The layouts are those at the top of `lua/reserve.lua` and `lua/settle.lua`. Knows the names of the
+The layouts are those at the top of `lua/reserve.lua`, `lua/extend.lua` and `lua/settle.lua`. Knows the names of the
 quota store's keys.
 """
 
@@ -23,6 +23,8 @@ ID_BYTES: Final = 32
 # formatting step makes the rest of the command.
 _TAIL: Final = b"$32\r\n%b\r\n$16\r\n%016d\r\n$16\r\n%016d\r\n$1\r\n%d\r\n$%d\r\n%b\r\n"
 _TAIL_ARGS: Final = 5
+_EXTEND_TAIL: Final = b"$32\r\n%b\r\n$16\r\n%016d\r\n$16\r\n%016d\r\n$1\r\n%d\r\n"
+_EXTEND_TAIL_ARGS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Prepared:
     shard: int
     run_id: bytes
     reserve_head: bytes
+    extend_head: bytes
     settle_head: bytes
 
     def reserve(
@@ -49,6 +52,14 @@ class Prepared:
         return self.reserve_head + _TAIL % (
             request_id, amount, tokens, dry, len(detail), detail,
         )  # fmt: skip
+
+    def extend(self, request_id: bytes, amount: int, tokens: int, *, fill: bool) -> bytes:
+        """The whole EXTEND command: what the reservation is to hold in all.
+
+        With `fill`, as much of it as there is.
+        """
+        amount, tokens = min(amount, MAX_EXACT - 1), min(tokens, MAX_EXACT - 1)
+        return self.extend_head + _EXTEND_TAIL % (request_id, amount, tokens, fill)
 
     def settle(
         self, request_id: bytes, amount: int, tokens: int, event: bytes, *, keep_request: bool
@@ -93,23 +104,22 @@ def prepare(
     names = _text(account) + _text(" ".join(scope_ids))
     scopes = [n for pair in zip(token.versions, token.concurrency, strict=True) for n in pair]
     count = bytes((len(windows),))
+    taking_keys = [records, deadlines, key(shard, "e"), *books, *heads, *rings]
+    taking = b"".join(
+        (
+            _RESERVE_HEAD.pack(run_id, generation, token.capped, lease_s * 1000),
+            names,
+            _RESERVE_SCOPES.pack(*scopes),
+            count,
+            *(w.pack_reserve(ring_keys[w.scope]) for w in windows),
+        )
+    )
     return Prepared(
         token.account_id,
         shard,
         run_id,
-        _head(
-            scripts["reserve"],
-            [records, deadlines, key(shard, "e"), *books, *heads, *rings],
-            b"".join(
-                (
-                    _RESERVE_HEAD.pack(run_id, generation, token.capped, lease_s * 1000),
-                    names,
-                    _RESERVE_SCOPES.pack(*scopes),
-                    count,
-                    *(w.pack_reserve(ring_keys[w.scope]) for w in windows),
-                )
-            ),
-        ),
+        _head(scripts["reserve"], taking_keys, taking, _TAIL_ARGS),
+        _head(scripts["extend"], taking_keys, taking, _EXTEND_TAIL_ARGS),
         _head(
             scripts["settle"],
             [records, key(shard, "p", account), deadlines, *books, *heads, *rings],
@@ -121,6 +131,7 @@ def prepare(
                     *(w.pack_settle(ring_keys[w.scope]) for w in windows),
                 )
             ),
+            _TAIL_ARGS,
         ),
     )
 
@@ -139,8 +150,8 @@ def _text(text: str) -> bytes:
     return bytes((len(data),)) + data
 
 
-def _head(script: Script, keys: list[bytes], constant: bytes) -> bytes:
+def _head(script: Script, keys: list[bytes], constant: bytes, tail_args: int) -> bytes:
     args = [b"EVALSHA", script.sha, str(len(keys)).encode(), *keys, constant]
-    parts = [b"*%d\r\n" % (len(args) + _TAIL_ARGS)]
+    parts = [b"*%d\r\n" % (len(args) + tail_args)]
     parts += [b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in args]
     return b"".join(parts)

@@ -161,6 +161,27 @@ class QuotaStore:
         command = prepared.reserve(request_id, amount, tokens, detail, dry=dry)
         self._pipeline.send(prepared.shard, command, done)
 
+    def extend(
+        self,
+        prepared: Prepared,
+        request_id: bytes,
+        amount: int,
+        tokens: int,
+        done: Done,
+        *,
+        fill: bool = False,
+    ) -> None:
+        """Let a live reservation hold `amount` (nano-dollars) and `tokens` in all, or nothing more.
+
+        `done` gets the raw reply, for `read_extended`. With `fill`, as much of the amount is taken as
+        grants have left. Repeating it adds nothing; it renews the lease, too.
+        """
+        if prepared.run_id != self._pipeline.run_id:
+            asyncio.get_running_loop().call_soon(done, EPOCH_REPLY)
+            return
+        command = prepared.extend(request_id, amount, tokens, fill=fill)
+        self._pipeline.send(prepared.shard, command, done)
+
     def settle(
         self,
         prepared: Prepared,

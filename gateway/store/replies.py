@@ -1,6 +1,6 @@
-"""What the reserve script answers, as typed values.
+"""What the scripts that take something answer, as typed values.
 
-Pure; the raw forms are listed at the top of `lua/reserve.lua`.
+Pure; the raw forms are listed at the top of `lua/reserve.lua` and `lua/extend.lua`.
 """
 
 from collections.abc import Callable
@@ -47,6 +47,8 @@ class Obstacle(StrEnum):
     """This id is reserved already and still live: it counts as reserved."""
     DONE = "DONE"
     """This id is settled already."""
+    GONE = "GONE"
+    """This id has no reservation any more: another worker took it over when its lease was over."""
     DOWN = "DOWN"
     """No reply, or an error reply: the call may or may not have been reserved.
 
@@ -76,7 +78,8 @@ class Reserved(NamedTuple):
 class Refused(NamedTuple):
     """Nothing was taken, because of `rule` of `scope` (a word of `SCOPES`).
 
-    QUOTA, HELD: nano-dollars used, held, limit. CONCURRENCY: used = live calls. WINDOW, TOO_BIG:
+    QUOTA, HELD: nano-dollars used, held, limit; `free` is what the tightest grant would have left
+    with this call's amount taken (below zero). CONCURRENCY: used = live calls. WINDOW, TOO_BIG:
     metric and window, used = what is counted, or what the call alone would count; `retry_ms`
     (WINDOW only) is exact if nothing else happens.
     """
@@ -89,6 +92,7 @@ class Refused(NamedTuple):
     metric: Metric | None = None
     window: str | None = None
     retry_ms: int | None = None
+    free: int = 0
 
 
 class Again(NamedTuple):
@@ -97,6 +101,12 @@ class Again(NamedTuple):
     obstacle: Obstacle
     value: int = 0
     cause: str = ""
+
+
+class Extended(NamedTuple):
+    """The reservation holds `amount_nusd` in all now."""
+
+    amount_nusd: int
 
 
 Reply = Reserved | Refused | Again
@@ -118,6 +128,18 @@ def read_reply(reply: object) -> Reply:
     return Again(Obstacle.DOWN, cause=f"unknown reply {reply!r}")
 
 
+def read_extended(reply: object) -> Extended | Refused | Again:
+    """The meaning of a raw reply to `extend`."""
+    if isinstance(reply, list) and reply and reply[0] == b"OK":
+        return Extended(reply[1])
+    read = read_reply(reply)
+    return (
+        Again(Obstacle.DOWN, cause=f"unknown reply {reply!r}")
+        if isinstance(read, Reserved)
+        else read
+    )
+
+
 def _reserved(reply: list[Any]) -> Reserved:
     free = None if reply[1] == b"" else reply[1]
     if len(reply) == 2:  # noqa: PLR2004 -- under no window
@@ -135,8 +157,8 @@ def _again(reply: list[Any]) -> Again:
 
 
 def _money(reply: list[Any]) -> Refused:
-    word, scope, used, held, limit = reply
-    return Refused(Rule(word.decode()), SCOPES[scope], used, limit, held)
+    word, scope, used, held, limit, free = reply
+    return Refused(Rule(word.decode()), SCOPES[scope], used, limit, held, free=free)
 
 
 def _concurrency(reply: list[Any]) -> Refused:
@@ -170,6 +192,7 @@ _READERS: Final[dict[bytes, Callable[[list[Any]], Refused | Again]]] = {
     b"LOAD": _again,
     b"STALE": _again,
     b"PERIOD": _again,
+    b"GONE": _again,
     b"DUP": _again,
     b"DONE": _again,
 }

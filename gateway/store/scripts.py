@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-NAMES: Final = ("reserve", "settle", "confirm", "load", "epoch", "announce", "overdue")
+NAMES: Final = ("reserve", "extend", "settle", "confirm", "load", "epoch", "announce", "overdue")
 _INCLUDE: Final = "--include "
 
 

@@ -18,7 +18,8 @@ from gateway.store.postgres import Connection, Pool, reading
 _COLUMNS = """
 SELECT t.id, t.account_id, t.user_id, t.name, t.status, g.name AS "group", ug.name AS user_group,
        t.expires_at,
-       t.models, t.models_enabled, t.allow_ips, t.deny_ips, t.limits, t.max_concurrency, t.metadata,
+       t.models, t.models_enabled, t.allow_ips, t.deny_ips, t.limits, t.max_concurrency, t.reserve,
+       t.metadata,
        t.granted, t.gver, t.used, t.version, t.created_at, t.accessed_at,
        coalesce(x.display, '') AS display
 """

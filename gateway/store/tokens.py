@@ -30,13 +30,13 @@ SELECT a.id FROM account a JOIN token t ON t.account_id = a.id
 """
 _INSERT = """
 INSERT INTO token (account_id, user_id, group_id, name, expires_at, models, models_enabled,
-                   allow_ips, deny_ips, limits, max_concurrency, metadata, granted)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id
+                   allow_ips, deny_ips, limits, max_concurrency, reserve, metadata, granted)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id
 """
 _UPDATE = """
 UPDATE token SET group_id = $2, name = $3, expires_at = $4, models = $5, models_enabled = $6,
        allow_ips = $7, deny_ips = $8, limits = $9, max_concurrency = $10, metadata = $11,
-       granted = $12, status = $13,
+       granted = $12, status = $13, reserve = $14,
        gver = gver + CASE WHEN granted IS DISTINCT FROM $12 THEN 1 ELSE 0 END, version = version + 1
  WHERE id = $1
 """
@@ -94,6 +94,7 @@ async def write_token(
         raise Rejected(Problem.NOT_FOUND, f"There is no user {user_id}.", "user_id")
     await _check_count(connection, user_id, max_tokens)
     _check_grant(draft.granted)
+    _check_reserve(actor, draft.reserve)
     group_id = await _group_id(connection, actor, user_id, draft.group)
     await _ensure_scopes(connection, account_id, user_id, group_id)
     token_id = await connection.fetchval(
@@ -109,6 +110,7 @@ async def write_token(
         draft.deny_ips,
         _documents(draft.limits),
         draft.max_concurrency,
+        draft.reserve,
         dict(draft.metadata),
         draft.granted,
     )
@@ -150,6 +152,8 @@ async def update_token(
             return Edited(before, (_book(before),))
         if change.granted is not UNCHANGED:
             _check_grant(change.granted)
+        if values["reserve"] != before.reserve:
+            _check_reserve(actor, values["reserve"])
         group_id = await _own_group_id(connection, actor, before, values["group"])
         await _ensure_scopes(connection, before.account_id, before.user_id, group_id)
         await connection.execute(
@@ -167,6 +171,7 @@ async def update_token(
             dict(values["metadata"]),
             values["granted"],
             values["status"],
+            values["reserve"],
         )
         scope: Scope = ("t", before.account_id, token_id)
         await write_regrant(connection, actor, scope, before.granted, values["granted"])
@@ -226,6 +231,12 @@ def _check_grant(granted: int | None) -> None:
         raise invalid(
             "remain_quota", f"the grant would be {granted} nano-dollars, it must stay below 2^52."
         )
+
+
+def _check_reserve(actor: Actor, reserve: str | None) -> None:
+    """A cap that is estimated can be overrun: it is not its owner's to say."""
+    if reserve == "estimate" and not actor.any_group:
+        raise invalid("reserve", '"estimate" is for administrators to set; "strict" is yours, too.')
 
 
 async def _group_id(

@@ -40,8 +40,12 @@ async def test_a_scope_that_refuses_is_named_and_nothing_is_taken(rig: Rig, scop
         50, (9, 8, pytest.approx(60_500, abs=500))
     )
     before = await rig.everything()
-    assert await rig.reserve(prepared, rig.new_id(), 51) == Refused(Rule.HELD, scope, 0, 150, 100)
-    assert await rig.reserve(prepared, rig.new_id(), 151) == Refused(Rule.QUOTA, scope, 0, 150, 100)
+    assert await rig.reserve(prepared, rig.new_id(), 51) == Refused(
+        Rule.HELD, scope, 0, 150, 100, free=-1
+    )
+    assert await rig.reserve(prepared, rig.new_id(), 151) == Refused(
+        Rule.QUOTA, scope, 0, 150, 100, free=-101
+    )
     assert await rig.everything() == before
 
 
@@ -51,9 +55,13 @@ async def test_settled_money_refuses_for_good_and_held_money_for_now(rig: Rig) -
     prepared = rig.store.prepare(t, "m", 0)
     first = rig.new_id()
     await rig.reserve(prepared, first, 80)
-    assert await rig.reserve(prepared, rig.new_id(), 30) == Refused(Rule.HELD, "token", 0, 100, 80)
+    assert await rig.reserve(prepared, rig.new_id(), 30) == Refused(
+        Rule.HELD, "token", 0, 100, 80, free=-10
+    )
     await rig.settle(prepared, first, 75)
-    assert await rig.reserve(prepared, rig.new_id(), 30) == Refused(Rule.QUOTA, "token", 75, 100, 0)
+    assert await rig.reserve(prepared, rig.new_id(), 30) == Refused(
+        Rule.QUOTA, "token", 75, 100, 0, free=-5
+    )
     assert await rig.reserve(prepared, rig.new_id(), 25) == Reserved(0)
 
 
@@ -76,9 +84,9 @@ async def test_the_most_lasting_reason_is_told(rig: Rig) -> None:
     assert isinstance(window, Refused)
     assert window.rule is Rule.WINDOW
     assert crowd == Refused(Rule.CONCURRENCY, "account", 1, 1)
-    assert held == Refused(Rule.HELD, "token", 0, 150, 100)
+    assert held == Refused(Rule.HELD, "token", 0, 150, 100, free=-50)
     assert too_big == Refused(Rule.TOO_BIG, "account", 51, 50, metric=Metric.TOKENS, window="1d")
-    assert quota == Refused(Rule.QUOTA, "token", 0, 150, 100)
+    assert quota == Refused(Rule.QUOTA, "token", 0, 150, 100, free=-101)
 
 
 async def test_a_dry_call_answers_the_same_and_leaves_no_trace(rig: Rig) -> None:
@@ -129,7 +137,9 @@ async def test_a_negative_balance_refuses_even_a_free_call(rig: Rig) -> None:
     t = token()
     await rig.load(t, token=-5)
     prepared = rig.store.prepare(t, "m", 0)
-    assert await rig.reserve(prepared, rig.new_id(), 0) == Refused(Rule.QUOTA, "token", 0, -5, 0)
+    assert await rig.reserve(prepared, rig.new_id(), 0) == Refused(
+        Rule.QUOTA, "token", 0, -5, 0, free=-5
+    )
 
 
 async def test_amounts_are_exact_up_to_the_bound(rig: Rig) -> None:
@@ -140,7 +150,7 @@ async def test_amounts_are_exact_up_to_the_bound(rig: Rig) -> None:
     first = rig.new_id()
     assert await rig.reserve(prepared, first, most - 1) == Reserved(1)
     assert await rig.reserve(prepared, rig.new_id(), 2) == Refused(
-        Rule.HELD, "token", 0, most, most - 1
+        Rule.HELD, "token", 0, most, most - 1, free=-1
     )
     await rig.settle(prepared, first, most - 1)
     assert await rig.reserve(prepared, rig.new_id(), 1) == Reserved(0)
@@ -336,7 +346,9 @@ async def test_a_load_of_an_older_row_cannot_undo_a_confirmation(rig: Rig) -> No
     await rig.settle(prepared, known, 60)
     assert await rig.confirm([Book(s, 100, 1, 60, 1) for s in t.scope_ids], [known]) == 1
     assert await rig.store.load(ACCOUNT, [Book(s, 100, 1, 0, 1) for s in t.scope_ids])
-    assert await rig.reserve(prepared, rig.new_id(), 41) == Refused(Rule.QUOTA, "token", 60, 100, 0)
+    assert await rig.reserve(prepared, rig.new_id(), 41) == Refused(
+        Rule.QUOTA, "token", 60, 100, 0, free=-1
+    )
 
 
 async def test_too_many_ids_are_refused_before_they_are_sent(rig: Rig) -> None:

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from gateway.domain.ask import Ask
 from gateway.domain.catalog import PPM, Model, Price
 from gateway.domain.errors import Reason, Refusal
-from gateway.domain.quota import Hold, hold
+from gateway.domain.quota import (
+    SMALLEST_OUTPUT,
+    Hold,
+    Limits,
+    estimated_hold,
+    grown,
+    hold,
+    largest_output,
+    shrunk,
+)
 from gateway.domain.usage import Usage, cost_nusd
 
 PRICE = Price(1_000_000_000, 10_000_000_000, 500_000_000, 1_000_000_000)  # $1 and $10 per million
@@ -47,37 +56,41 @@ def model(**settings: object) -> Model:
     ],
 )
 def test_output_is_bounded(asked, settings, output, written):
-    expected = Hold(100 * INPUT + output * OUTPUT, 100 + output, written)
+    expected = Hold(100 * INPUT + output * OUTPUT, 100 + output, 100, output, output, written)
     assert hold(asked, model(**settings)) == expected
 
 
 def test_the_routes_own_default_goes_before_the_models():
     held = hold(ask(), model(), default_output_tokens=16)
-    assert held == Hold(100 * INPUT + 16 * OUTPUT, 116, 16)
+    assert held == Hold(100 * INPUT + 16 * OUTPUT, 116, 100, 16, 16, 16)
 
 
 def test_a_route_without_output_holds_its_input_only():
-    assert hold(ask(), model(), has_output=False) == Hold(100 * INPUT, 100)
+    assert hold(ask(), model(), has_output=False) == Hold(100 * INPUT, 100, 100)
 
 
 def test_bytes_bound_the_input_by_the_models_tokenizer():
-    assert hold(ask(1, size=101), model(bytes_per_token=4)) == Hold(26 * INPUT + OUTPUT, 27)
+    assert hold(ask(1, size=101), model(bytes_per_token=4)) == Hold(
+        26 * INPUT + OUTPUT, 27, 26, 1, 1
+    )
 
 
 def test_a_ratio_scales_the_hold():
-    assert hold(ask(1), model(), PPM * 3 // 2) == Hold((100 * INPUT + OUTPUT) * 3 // 2, 101)
+    assert hold(ask(1), model(), PPM * 3 // 2) == Hold(
+        (100 * INPUT + OUTPUT) * 3 // 2, 101, 100, 1, 1
+    )
 
 
 def test_input_that_is_not_in_the_body_is_bounded_by_the_model_or_refused():
     bounded = hold(ask(1, opaque=True), model(max_input_tokens=1000))
-    assert bounded == Hold(1000 * INPUT + OUTPUT, 1001)
+    assert bounded == Hold(1000 * INPUT + OUTPUT, 1001, 1000, 1, 1)
     refusal = hold(ask(1, opaque=True), model())
     assert isinstance(refusal, Refusal)
     assert refusal.reason is Reason.UNSUPPORTED_PARAMETER
 
 
 def test_without_a_price_tokens_are_held_and_no_money():
-    assert hold(ask(7), Model("m")) == Hold(0, 107)
+    assert hold(ask(7), Model("m")) == Hold(0, 107, 100, 7, 7)
 
 
 @given(
@@ -102,3 +115,64 @@ def test_whatever_is_produced_within_the_bounds_costs_no_more(
     usage = Usage(inputs, outputs, cached)
     assert cost_nusd(usage, PRICE, ratio) <= bound.amount_nusd
     assert usage.total_tokens <= bound.tokens
+
+
+# Steps, shrinking, estimates.
+
+
+def test_a_stream_is_held_for_one_step_and_grows_to_the_whole_and_no_further():
+    whole = hold(ask(1000), model())
+    first = hold(ask(1000), model(), step_tokens=300)
+    assert isinstance(first, Hold)
+    assert (first.output_tokens, first.most_output_tokens, first.grows) == (300, 1000, True)
+    assert first.amount_nusd == 100 * INPUT + 300 * OUTPUT
+    further = grown(first, model(), PPM, 700)
+    assert (further.output_tokens, further.tokens, further.grows) == (700, 800, True)
+    assert grown(further, model(), PPM, 5_000) == whole
+
+
+def test_a_short_answer_is_held_for_whole():
+    assert hold(ask(200), model(), step_tokens=300) == hold(ask(200), model())
+
+
+@given(
+    st.integers(1, 5_000),
+    st.integers(1, 8),
+    st.integers(0, 3 * PPM),
+    st.integers(0, 200_000_000),
+    st.one_of(st.none(), st.integers(0, 50_000)),
+)
+def test_the_largest_maximum_fits_and_one_more_would_not(size, choices, ratio, room, tokens):
+    asked = ask(choices=choices, size=size)
+    held = hold(asked, model(default_output_tokens=4_000), ratio)
+    assert isinstance(held, Hold)
+    limits = Limits(room, tokens)
+    fits = largest_output(held, asked, model(), ratio, limits)
+    assert 0 <= fits <= 4_000
+
+    def keeps_to_limits(output: int) -> bool:
+        usage = Usage(held.input_tokens, output * choices)
+        enough = tokens is None or usage.total_tokens <= tokens
+        return enough and cost_nusd(usage, PRICE, ratio) <= room
+
+    assert fits == 0 or keeps_to_limits(fits)
+    assert fits == 4_000 or not keeps_to_limits(fits + 1)
+    smaller = shrunk(held, asked, model(), ratio, limits)
+    if fits < SMALLEST_OUTPUT:
+        assert smaller is None
+    else:
+        assert smaller is not None
+        assert smaller.write_max_output == fits
+        assert smaller.amount_nusd <= room
+
+
+def test_a_callers_own_maximum_is_never_made_smaller():
+    held = hold(ask(4_000), model())
+    assert isinstance(held, Hold)
+    assert shrunk(held, ask(4_000), model(), PPM, Limits(held.amount_nusd // 2)) is None
+
+
+def test_an_estimate_counts_four_bytes_as_a_token_and_keeps_to_a_smaller_maximum():
+    assert estimated_hold(ask(), model(), PPM, 50) == Hold(25 * INPUT + 50 * OUTPUT, 75, 25, 50, 50)
+    assert estimated_hold(ask(7, choices=2), model(), PPM, 50).output_tokens == 14
+    assert estimated_hold(ask(opaque=True), model(), PPM, 50).amount_nusd > 0

@@ -24,9 +24,10 @@
 --   DUP · DONE             this id is reserved · settled
 -- and the refusals, the most lasting first; a WINDOW's retry is exact, because nothing else refuses
 -- and of several windows the last to open is told:
---   QUOTA scope used held limit      too little is left even if nothing were held
+--   QUOTA scope used held limit free too little is left even if nothing were held
 --   TOOBIG scope window limit cost   the call alone is above the limit
---   HELD scope used held limit       what is held makes it too little
+--   HELD scope used held limit free  what is held makes it too little
+--             free: of the tightest grant, as in OK, with this call's amount taken: below zero
 --   CONC scope live limit
 --   WINDOW scope window used limit retry
 -- `dry` answers the same and takes nothing (DUP and DONE aside: a dry call's id means nothing).
@@ -83,6 +84,8 @@ for i = 1, 4 do
   reserved, live = reserved + amount, live + 1
   out[2 * i] = write(BOOK, granted, gver, used, pending, reserved, live, version, run_id)
 end
+
+if rank == QUOTA or rank == HELD then refusal[6] = free end
 
 local counted, plan, position, retry_ms = '', nil, static[POSITION], -1
 local request_limit, request_left, request_reset = '', '', ''

@@ -1,0 +1,85 @@
+"""How much of a stream may be passed on: what is held for it, and for as long as it is held."""
+
+from collections.abc import Callable
+
+from gateway.domain.quota import Hold, grown
+from gateway.domain.usage import cost_nusd
+from gateway.relay.call import Call
+from gateway.relay.lease import Lease
+from gateway.relay.sse import EventObserver
+
+# Roles, ends and pings are events, too.
+_SPARE_EVENTS = 16
+
+
+class Overrun(Exception):
+    """The upstream sends more than the maximum that it was given."""
+
+
+class Allowance:
+    """What a strictly held call may still be given. `clock` is monotonic, in seconds."""
+
+    __slots__ = (
+        "_call",
+        "_clock",
+        "_lease",
+        "_most_events",
+        "_renewed_until",
+        "_settled_up",
+        "_step",
+    )
+
+    def __init__(self, call: Call, lease: Lease, clock: Callable[[], float], step: int) -> None:
+        self._call = call
+        self._lease = lease
+        self._clock = clock
+        self._step = step
+        self._most_events = call.hold.most_output_tokens + _SPARE_EVENTS * call.ask.choices
+        self._renewed_until = 0.0
+        self._settled_up = False
+
+    def wanted(self, observer: EventObserver) -> Hold | None:
+        """What must be held before what `observer` has seen may be passed on; None where it is already.
+
+        Raises `Overrun` when there is no more to be had for this call.
+        """
+        held = self._call.hold
+        if self._call.fenced or self._lease.is_over(self._clock()):
+            renewal = self._renewal()
+            if renewal is not None:
+                return renewal
+        if observer.usage is not None:
+            return self._the_rest(observer)
+        if observer.output_tokens > held.output_tokens:
+            if held.grows:
+                need = max(observer.output_tokens, held.output_tokens + self._step)
+                terms = self._call.terms
+                return grown(held, terms.model, terms.ratio_ppm, need)
+            if observer.events > self._most_events:
+                raise Overrun
+        return None
+
+    @property
+    def settles_up(self) -> bool:
+        """Whether the last `wanted` was of a call that has ended: any part of it is welcome."""
+        return self._settled_up
+
+    def _the_rest(self, observer: EventObserver) -> Hold | None:
+        """The exact cost, where the steps so far do not cover it: output that was not to be seen costs, too."""
+        held, terms, usage = self._call.hold, self._call.terms, observer.usage
+        assert usage is not None
+        if self._settled_up or not held.grows or terms.model.price is None:
+            return None
+        cost = cost_nusd(usage, terms.model.price, terms.ratio_ppm)
+        if cost <= held.amount_nusd:
+            return None
+        self._settled_up = True
+        whole = grown(held, terms.model, terms.ratio_ppm, held.most_output_tokens)
+        return whole._replace(amount_nusd=min(cost, whole.amount_nusd))
+
+    def _renewal(self) -> Hold | None:
+        now = self._clock()
+        if now < self._renewed_until:
+            return None
+        self._renewed_until = now + self._lease.lease_s
+        return self._call.hold
