@@ -73,11 +73,7 @@ def chains(
             read_body(config.gateway.max_body_bytes),                # size
             read_the_ask,                                            # model, stream, maximum, n
             require_model,                                           # token's list, group, upstreams
-            agree_terms(                                             # price, hold
-                terms.make,
-                step_tokens=config.quota.reserve_step_tokens,
-                estimated_tokens=config.quota.estimate_output_tokens,
-            ),
+            agree_terms(terms.make, config.quota),                   # price, hold
             reservations.reserve,                                    # money, rates, concurrency: one atomic call
         ),
     }

@@ -15,6 +15,7 @@ from gateway.domain.network import Blocks, caller, parse_address
 from gateway.domain.quota import Hold, estimated_hold, hold
 from gateway.relay.call import Call, Terms
 from gateway.relay.routes import find_route
+from gateway.settings import QuotaSettings
 from gateway.store.token_cache import TokenCache
 
 Link = Callable[[Call], Refusal | Awaitable[Refusal | None] | None]
@@ -157,13 +158,9 @@ def agreed_terms(call: Call) -> Terms | None:
     return terms if terms is not None and terms.catalog is call.catalog else None
 
 
-def agree_terms(
-    terms_of: Callable[[Call], Terms], *, step_tokens: int, estimated_tokens: int
-) -> Link:
-    """Refuse what cannot be bounded in cost. Leaves the terms and the hold.
-
-    Streams are held for `step_tokens` of output at a time; what need not be bounded, for `estimated_tokens`.
-    """
+def agree_terms(terms_of: Callable[[Call], Terms], settings: QuotaSettings) -> Link:
+    """Refuse what cannot be bounded in cost. Leaves the terms and the hold."""
+    step_tokens, estimated_tokens = settings.reserve_step_tokens, settings.estimate_output_tokens
 
     def link(call: Call) -> Refusal | None:
         terms = agreed_terms(call)
