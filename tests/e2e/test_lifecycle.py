@@ -404,9 +404,10 @@ async def test_a_restart_keeps_keys_usage_and_what_is_left():
         async with calling(product) as caller:
             # One answer at the demo's full length is held, and it costs a fraction of that.
             token = await caller.token(quota_usd=0.105)
-            assert await caller.chat(token["key"], ASK) == (200, "")
+            long = ASK | {"max_tokens": 1024}
+            assert await caller.chat(token["key"], long) == (200, "")
             (row,) = await rows_of(before["database_url"], token["id"], 1)
-            assert await caller.chat(token["key"], ASK) == (429, "insufficient_quota")
+            assert await caller.chat(token["key"], long) == (429, "insufficient_quota")
         assert await asyncio.to_thread(product.stop) == 0
 
         product.ready_file.write_text('{"gateway_url": "bogus"}')
@@ -422,7 +423,7 @@ async def test_a_restart_keeps_keys_usage_and_what_is_left():
             assert await rows_of(after["database_url"], token["id"], 1) == [row]
             _, answer = await caller.admin("GET", f"/api/token/{token['id']}")
             assert answer["data"]["used_quota"] == -(-row["amount"] // 2000)
-            assert await caller.chat(token["key"], ASK) == (429, "insufficient_quota")
+            assert await caller.chat(token["key"], long) == (429, "insufficient_quota")
             assert await caller.chat(token["key"], ASK | {"max_tokens": 1}) == (200, "")
             assert await caller.chat(after["key"], ASK) == (200, "")
 
