@@ -1,4 +1,4 @@
-"""A relay before a real server: it holds bytes back until they are released, and cuts connections, where a test says."""
+"""A relay before a real server: it holds bytes back until a test releases them, and cuts connections."""
 
 import asyncio
 import contextlib

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import hiredis
 
-from gateway.domain.errors import StoreUnavailable
+from gateway.domain.errors import StoreNotAsked, StoreUnavailable
 from gateway.domain.limits import Metric
 from gateway.domain.token import SCOPES
 from gateway.store.windows import read_window_id
@@ -48,10 +48,9 @@ class Obstacle(StrEnum):
     DONE = "DONE"
     """This id is settled already."""
     DOWN = "DOWN"
-    """No reply, or an error reply: the call may or may not have been reserved.
-
-    Repeat it with the same id.
-    """
+    """The store was not asked, or answered with an error: nothing was reserved."""
+    UNKNOWN = "UNKNOWN"
+    """No reply: the call may or may not have been reserved, or may be yet."""
 
 
 class Rate(NamedTuple):
@@ -113,8 +112,10 @@ def read_reply(reply: object) -> Reply:
         read = _READERS.get(word)
         if read is not None:
             return read(reply)
-    if isinstance(reply, StoreUnavailable | hiredis.ReplyError):
+    if isinstance(reply, StoreNotAsked | hiredis.ReplyError):
         return Again(Obstacle.DOWN, cause=str(reply))
+    if isinstance(reply, StoreUnavailable):
+        return Again(Obstacle.UNKNOWN, cause=str(reply))
     return Again(Obstacle.DOWN, cause=f"unknown reply {reply!r}")
 
 

@@ -389,7 +389,7 @@ async def test_an_announced_reservation_outlives_its_lease(rig: Rig) -> None:
     await rig.reserve(prepared, rig.new_id())
     live = await rig.store.live(ACCOUNT)
     await rig.set_time(START + 59_000)
-    assert await rig.store.announce(ACCOUNT, live) == (1, 0, 0)
+    assert await rig.store.announce(ACCOUNT, live) == (1, 0, 0, ())
     await rig.set_time(START + 118_999)
     assert await rig.store.overdue(SHARD) == []
     await rig.set_time(START + 119_000)
@@ -404,10 +404,10 @@ async def test_what_the_store_lost_is_made_anew_before_and_after_its_books(rig: 
         await rig.reserve(prepared, rig.new_id(), 100, detail=b"\x00binary\xff")
     live = await rig.store.live(ACCOUNT)
     await rig.command("FLUSHDB")
-    assert await rig.store.announce(ACCOUNT, live[:1]) == (0, 1, 0)
+    assert await rig.store.announce(ACCOUNT, live[:1]) == (0, 1, 0, ())
     await rig.store.start(0)
     await rig.load(t)
-    assert await rig.store.announce(ACCOUNT, live) == (1, 1, 0)
+    assert await rig.store.announce(ACCOUNT, live) == (1, 1, 0, ())
     assert sorted(await rig.store.live(ACCOUNT), key=lambda r: r.request_id) == sorted(
         live, key=lambda r: r.request_id
     )
@@ -422,7 +422,7 @@ async def test_a_settled_call_is_not_brought_back_by_its_announcement(rig: Rig) 
     await rig.reserve(prepared, known)
     live = await rig.store.live(ACCOUNT)
     await rig.settle(prepared, known)
-    assert await rig.store.announce(ACCOUNT, live) == (0, 0, 1)
+    assert await rig.store.announce(ACCOUNT, live) == (0, 0, 1, ())
     await rig.assert_conserved(t)
 
 
@@ -431,7 +431,7 @@ async def test_a_recreated_reservation_settles_and_confirms_like_any_other(rig: 
     await rig.load(t)
     prepared = rig.store.prepare(t, "m", 0)
     lost = Reservation(rig.new_id().decode(), t.scope_ids, 100, 10, START, b"detail")
-    assert await rig.store.announce(ACCOUNT, [lost]) == (0, 1, 0)
+    assert await rig.store.announce(ACCOUNT, [lost]) == (0, 1, 0, ())
     assert await rig.settle(prepared, lost.request_id.encode(), 60) == b"OK"
     rows = [Book(s, 10**12, 1, 60, 1) for s in t.scope_ids]
     assert await rig.confirm(rows, [lost.request_id.encode()]) == 1
