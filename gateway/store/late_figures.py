@@ -7,9 +7,14 @@ whatever is repeated: by the row's key, and by the grant's `idem_key`.
 from collections.abc import Sequence
 
 # LATERAL: the staging table has no statistics, and the ledger must never be read whole.
+LATE_TABLE = """
+CREATE TEMPORARY TABLE late ON COMMIT DELETE ROWS AS SELECT *, 0::bigint AS difference FROM staging LIMIT 0
+"""
+
+# LATERAL: the staging table has no statistics, and the ledger must never be read whole.
 FIND_LATE = """
-CREATE TEMPORARY TABLE late ON COMMIT DROP AS
-SELECT DISTINCT ON (s.request_id) s.*, s.amount - l.amount AS difference
+INSERT INTO late
+SELECT DISTINCT ON (s.request_id) s.*, s.amount - l.amount
   FROM staging s CROSS JOIN LATERAL (
          SELECT amount, anomaly FROM ledger WHERE request_id = s.request_id AND kind = 'c' LIMIT 1
        ) l
@@ -17,6 +22,7 @@ SELECT DISTINCT ON (s.request_id) s.*, s.amount - l.amount AS difference
    AND s.amount <> l.amount
  ORDER BY s.request_id
 """
+
 _SCOPES = (
     ("t", "token", "x.id = d.token_id", "x.id", "x.id"),
     (
@@ -38,7 +44,7 @@ _SCOPES = (
 
 
 def _correct_scope(kind: str, table: str, match: str, scope_id: str, name: str) -> str:
-    """The CTEs that refund and charge the late differences to one kind of scope."""
+    """The parts of the statement that refund and charge the differences to one kind of scope."""
     account = "x.id" if kind == "a" else "x.account_id"
     return f"""
 {kind}_back AS (
@@ -47,16 +53,13 @@ def _correct_scope(kind: str, table: str, match: str, scope_id: str, name: str) 
     FROM late d JOIN {table} x ON {match} WHERE d.difference < 0 AND x.granted IS NOT NULL
   ON CONFLICT (idem_key) DO NOTHING RETURNING account_id, scope_id, delta
 ), {kind} AS (
-  UPDATE {table} x SET used = used + d.more, granted = granted + d.back, gver = gver + (d.back > 0)::int
+  UPDATE {table} x SET used = used + c.more, granted = granted + c.back, gver = gver + (c.back > 0)::int
     FROM (SELECT {account} AS account_id, {scope_id} AS scope_id,
-                 coalesce(sum(n.amount), 0)::bigint AS more, coalesce(max(b.delta), 0)::bigint AS back
-            FROM (SELECT DISTINCT account_id, token_id, user_id, group_id FROM late) d
-            JOIN {table} x ON {match}
-            LEFT JOIN new n USING (account_id, token_id, user_id, group_id)
-            LEFT JOIN (SELECT account_id, scope_id, sum(delta) AS delta FROM {kind}_back GROUP BY 1, 2) b
-                   ON b.account_id = {account} AND b.scope_id = {scope_id}
-           GROUP BY 1, 2) d
-   WHERE {account} = d.account_id AND {scope_id} = d.scope_id
+                 (SELECT coalesce(sum(d.amount), 0) FROM new d WHERE {match})::bigint AS more,
+                 (SELECT coalesce(sum(b.delta), 0) FROM {kind}_back b
+                   WHERE b.account_id = {account} AND b.scope_id = {scope_id})::bigint AS back
+            FROM {table} x WHERE EXISTS (SELECT FROM late d WHERE {match})) c
+   WHERE {account} = c.account_id AND {scope_id} = c.scope_id
   RETURNING {account}, '{kind}' || {name}, granted, gver, used, version
 )"""  # noqa: S608 -- our own names
 

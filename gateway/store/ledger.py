@@ -11,7 +11,7 @@ from typing import NamedTuple
 import asyncpg
 
 from gateway.store.books import Book, Settlement
-from gateway.store.late_figures import FIND_LATE, correct_sql
+from gateway.store.late_figures import FIND_LATE, LATE_TABLE, correct_sql
 from gateway.store.postgres import connect, store_errors
 
 _log = logging.getLogger(__name__)
@@ -173,8 +173,7 @@ class LedgerStore:
                     if new_rows:
                         *rows, counted = await connection.fetch(_POST)
                         new = counted["granted"]
-                    if new < len(charges):
-                        await connection.execute(FIND_LATE)
+                    if new < len(charges) and await connection.execute(FIND_LATE) != "INSERT 0 0":
                         rows += await connection.fetch(_CORRECT)
                     await connection.execute("COMMIT")
             except BaseException:
@@ -187,6 +186,7 @@ class LedgerStore:
         if self._connection is None or self._connection.is_closed():
             connection = await connect(self._dsn, statement_timeout_s=self._statement_timeout_s)
             await connection.execute(_STAGING)
+            await connection.execute(LATE_TABLE)
             self._connection = connection
         return self._connection
 

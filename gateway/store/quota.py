@@ -53,6 +53,15 @@ class Announced(NamedTuple):
     gone: tuple[bytes, ...] = ()
 
 
+class Kept(NamedTuple):
+    """An entry of the outbox: a settled event."""
+
+    entry_id: bytes
+    account_id: int
+    request_id: bytes
+    event: bytes
+
+
 class Opening(NamedTuple):
     """A shard's opening: what tells it from every other, and how long capped calls still wait."""
 
@@ -360,6 +369,17 @@ class QuotaStore:
             )
             found.append(Overdue(int(account), entry))
         return found
+
+    async def outbox(self, shard: int, after: bytes = b"-", limit: int = MAX_IDS) -> list[Kept]:
+        """Settled events of a shard behind entry `after`, oldest first. Raises `StoreUnavailable`."""
+        start = after if after == b"-" else b"(" + after
+        found = await self._pipeline.call(
+            shard, "XRANGE", key(shard, "o"), start, "+", "COUNT", limit
+        )
+        return [
+            Kept(entry_id, int(fields[3]), fields[1], fields[5])
+            for entry_id, fields in _list(found)
+        ]
 
     async def book(self, account_id: int, scope_id: str) -> StoredBook | None:
         """What the store says of a scope; None where it knows none. Raises `StoreUnavailable`."""
