@@ -116,6 +116,7 @@ class Gateway:
         self.unheard = Unheard(quota, self.poster, lease_s=config.quota.lease_s)
         self.settlements = Settlements(quota, self.poster, log, self.unheard)
         self.forwarder = Forwarder(self.settlements.finish)
+        self.announcer = Announcer(quota, self.poster, self.forwarder.live_calls)
         reservations = Reservations(
             quota,
             self.keys,
@@ -231,7 +232,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
     housekeeping = Housekeeping(
         gateway.quota,
         gateway.poster,
-        Announcer(gateway.quota, gateway.poster, gateway.forwarder.live_calls),
+        gateway.announcer,
         gateway.unheard,
         generation=lambda: gateway.catalog.generation,
         lease_s=config.quota.lease_s,

@@ -34,19 +34,20 @@ class Announcer:
         self._live = live
         self._clock = clock
         self._paused_at = 0.0
-        self._known = b""
+        self.known = b""
+        """The opening in which everything has been told."""
 
     async def tell(self, opening: Opening) -> None:
         """Renew all leases, and in a new opening make anew what the store may have lost. Raises `StoreUnavailable`.
 
         A call whose reservation somebody else has ended is marked as fenced: its money is no longer held.
         """
-        if opening.name == self._known:
+        if opening.name == self.known:
             await self._announce()
             return
         self._paused_at = self._clock()
         at_stake_nusd = await self._announce() + await self._restate()
-        self._known = opening.name
+        self.known = opening.name
         if not at_stake_nusd:
             return
         if opening.pause_left_s > 0:
@@ -90,7 +91,7 @@ class Announcer:
             for account_id, some in calls.items()
         }
         answers = await asyncio.gather(
-            *(self._quota.announce(*each, self._known) for each in of_account.items())
+            *(self._quota.announce(*each, self.known) for each in of_account.items())
         )
         made_anew_nusd = 0
         for (account_id, reservations), answer in zip(of_account.items(), answers, strict=True):
