@@ -13,6 +13,7 @@ from gateway.config import Loaded
 from gateway.domain.catalog import Catalog
 from gateway.domain.network import Blocks
 from gateway.listen import url_of
+from gateway.relay.announcing import Announcer
 from gateway.relay.chain import (
     Link,
     accept_body,
@@ -37,9 +38,9 @@ from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.reservation import Reservations
 from gateway.relay.settlements import Settlements
 from gateway.relay.terms import TermsMaker
+from gateway.relay.unheard import Unheard
 from gateway.relay.waiting import Waiting
 from gateway.settings import Config
-from gateway.store.books import Reservation
 from gateway.store.bootstrap import register_groups
 from gateway.store.catalog import read_generation, read_group_ids
 from gateway.store.keys import KeyStore
@@ -53,7 +54,7 @@ from gateway.store.valkey import open_valkey
 
 # fmt: off
 def chains(
-    config: Config, tokens: TokenCache, terms: TermsMaker, reservations: Reservations
+    config: Config, tokens: TokenCache, terms: TermsMaker, poster: Poster, reservations: Reservations
 ) -> dict[str, tuple[Link, ...]]:
     """The whole way of a request once its path is identified; nothing else adds a link.
 
@@ -74,6 +75,7 @@ def chains(
             read_the_ask,                                            # model, stream, maximum, n
             require_model,                                           # token's list, group, upstreams
             agree_terms(terms.make, config.quota),                   # price, hold
+            poster.require_room,                                     # memory for its charge
             reservations.reserve,                                    # money, rates, concurrency: one atomic call
         ),
     }
@@ -108,18 +110,25 @@ class Gateway:
         self.tokens = TokenCache(
             self.keys.find, pepper, fresh_s=config.keys.cache_s, size=config.keys.cache_size
         )
-        self.poster = Poster(ledger, quota, interval_s=config.quota.post_interval_s)
+        self.poster = Poster(
+            ledger,
+            quota,
+            interval_s=config.quota.post_interval_s,
+            buffer_bytes=config.quota.post_buffer_bytes,
+        )
+        self.unheard = Unheard(quota, self.poster, lease_s=config.quota.lease_s)
         self.waiting = waiting = Waiting()
-        self.settlements = Settlements(quota, self.poster, log, waiting)
+        self.settlements = Settlements(quota, self.poster, log, self.unheard, waiting)
         reservations = Reservations(
             quota,
             self.keys,
             renew_terms=terms.make,
             renew_catalog=self.renew_catalog,
             release=self.settlements.release,
+            disown=self.settlements.disown,
             waiting=waiting,
             hold_wait_s=config.quota.hold_wait_s,
-            allow_on_loss=config.quota.on_store_loss == "allow",
+            allow_bounded_nusd=config.quota.allow_bounded_nusd,
         )
         extensions = Extensions(
             quota,
@@ -134,9 +143,10 @@ class Gateway:
             self.lease,
             step_tokens=config.quota.reserve_step_tokens,
         )
+        self.announcer = Announcer(quota, self.poster, self.forwarder.live_calls)
         self.handler = Handler(
             identify=identify_route(self.public_url),
-            chains=chains(config, self.tokens, terms, reservations),
+            chains=chains(config, self.tokens, terms, self.poster, reservations),
             endings={"forward": self.forwarder.forward, "models": answer_models},
             pages={"/healthz": self._health, "/readyz": self._readiness},
             tokens=self.tokens,
@@ -156,23 +166,6 @@ class Gateway:
         self.catalog = await read_catalog(self._pool, self._loaded)
         self.tokens.clear()
 
-    def live_reservations(self) -> dict[int, list[Reservation]]:
-        """What this worker holds in the quota store, by account, for announcements."""
-        held: dict[int, list[Reservation]] = {}
-        for call in self.forwarder.live_calls():
-            token = call.entry.token
-            held.setdefault(token.account_id, []).append(
-                Reservation(
-                    call.request_id.decode(),
-                    token.scope_ids,
-                    call.hold.amount_nusd,
-                    call.hold.tokens,
-                    int(call.started_at * 1000),
-                    call.detail,
-                )
-            )
-        return held
-
     def _health(self) -> tuple[int, dict[str, object]]:
         """The process is alive."""
         return 200, {"status": "ok", "version": __version__}
@@ -182,7 +175,13 @@ class Gateway:
         if not self.accepting:
             return 503, {"status": "draining"}
         if not self.quota.connected:
-            return 503, {"status": "quota store unavailable"}
+            breaker = self.quota.breaker
+            return 503, {
+                "status": "quota store unavailable",
+                "breaker": breaker.state,
+                "for_s": round(breaker.for_s, 3),
+                "openings": breaker.openings,
+            }
         return 200, {"status": "ready"}
 
 
@@ -215,6 +214,7 @@ async def open_gateway(loaded: Loaded, *, pepper: bytes) -> AsyncIterator[Gatewa
             lease_s=config.quota.lease_s,
             sweep_s=config.quota.sweep_s,
             pause_s=config.quota.pause_s,
+            outbox_s=config.quota.outbox_hours * 3600,
         )
         await quota.start(generation=catalog.generation)
         ledger = LedgerStore(dsn, statement_timeout_s=timeout_s)
@@ -250,9 +250,10 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
     housekeeping = Housekeeping(
         gateway.quota,
         gateway.poster,
-        live=gateway.live_reservations,
+        gateway.announcer,
+        gateway.unheard,
         generation=lambda: gateway.catalog.generation,
-        lease_s=config.quota.lease_s,
+        lease=gateway.lease,
         sweep_s=config.quota.sweep_s,
     )
     async with asyncio.TaskGroup() as group:

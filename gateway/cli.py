@@ -16,7 +16,12 @@ from gateway.domain.errors import StoreUnavailable
 from gateway.embedded.errors import EmbeddedError, StateError
 from gateway.embedded.state import StateDirectory, default_path
 from gateway.store.bootstrap import UnknownUser, new_one_time_password
+from gateway.store.ledger import LedgerStore
+from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import SchemaError, apply_schema, open_pool
+from gateway.store.quota import QuotaStore
+
+_REPLAY_TIMEOUT_S = 30
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("check-config", help="read the configuration, name every problem")
     )
     _add_config(commands.add_parser("migrate", help="make the tables on an empty database"))
+    _add_config(
+        commands.add_parser(
+            "replay-outbox",
+            help="post the outbox again, after Postgres came back without its last commits",
+        )
+    )
     user = commands.add_parser("user", help="people")
     of_user = user.add_subparsers(dest="action", required=True, metavar="ACTION")
     password = of_user.add_parser("password", help="make a new one-time password")
@@ -103,6 +114,26 @@ def _migrate(given: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def _replay_outbox(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.relay.posting import Poster  # noqa: PLC0415 -- likewise
+    from gateway.relay.replay import replay_outbox  # noqa: PLC0415
+
+    loaded = load(os.environ, given.config)
+    dsn, url = _dsn(loaded), _redis_url(loaded)
+
+    async def replay() -> int:
+        ledger = LedgerStore(dsn, statement_timeout_s=_REPLAY_TIMEOUT_S)
+        try:
+            async with Pipeline(url, operation_timeout_s=_REPLAY_TIMEOUT_S) as pipeline:
+                quota = QuotaStore(pipeline)
+                return await replay_outbox(quota, Poster(ledger, quota, interval_s=1))
+        finally:
+            await ledger.close()
+
+    print(f"Posted {asyncio.run(replay())} events; those that the ledger had changed nothing.")
+    return 0
+
+
 def _user_password(given: argparse.Namespace, _: list[str]) -> int:
     dsn = _dsn(load(os.environ, given.config))
 
@@ -151,15 +182,20 @@ def _state_path(environment: Mapping[str, str]) -> Path:
 
 def _dsn(loaded: Loaded) -> str:
     """The configured database, else the one of the `tollhouse run` that is up."""
-    dsn = loaded.config.postgres.dsn.get_secret_value()
-    if dsn:
-        return dsn
+    return loaded.config.postgres.dsn.get_secret_value() or _of_run("database_url", "postgres.dsn")
+
+
+def _redis_url(loaded: Loaded) -> str:
+    return loaded.config.redis.url.get_secret_value() or _of_run("redis_url", "redis.url")
+
+
+def _of_run(member: str, setting: str) -> str:
     ready = _state_path(os.environ) / "ready.json"
     try:
-        return str(orjson.loads(ready.read_bytes())["database_url"])
+        return str(orjson.loads(ready.read_bytes())[member])
     except (OSError, ValueError, LookupError, TypeError):
         raise ConfigError(
-            [f"postgres.dsn is not set and no `tollhouse run` is up ({ready} cannot be read)"]
+            [f"{setting} is not set and no `tollhouse run` is up ({ready} cannot be read)"]
         ) from None
 
 
@@ -169,6 +205,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "admin": _admin,
     "check-config": _check_config,
     "migrate": _migrate,
+    "replay-outbox": _replay_outbox,
     "user": _user_password,
     "reset": _reset,
 }

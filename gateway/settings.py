@@ -81,7 +81,7 @@ class RedisSettings(_Section):
 
     url: SecretStr = SecretStr("")
     bin_dir: str = ""
-    operation_timeout_s: Seconds = 1.0
+    operation_timeout_s: Seconds = 0.1
 
     @field_validator("url")
     @classmethod
@@ -109,11 +109,14 @@ class QuotaSettings(_Section):
     estimate_output_tokens: Annotated[int, Field(ge=0)] = 1024
     hold_wait_s: Annotated[float, Field(ge=0, le=60)] = 5
     on_store_loss: Literal["deny", "allow"] = "deny"
+    allow_bounded_nusd: Annotated[int, Field(ge=0)] = 0
     exhausted_status: Literal[429, 402] = 429
     lease_s: Seconds = 60
     pause_s: Seconds = 3
     sweep_s: Seconds = 10
     post_interval_s: Seconds = 0.1
+    post_buffer_bytes: Annotated[int, Field(ge=65_536)] = 67_108_864
+    outbox_hours: Annotated[float, Field(ge=0)] = 0
 
     @field_validator("units_per_usd")
     @classmethod
@@ -121,6 +124,15 @@ class QuotaSettings(_Section):
         if 1_000_000_000 % value:
             raise ValueError("must divide 1,000,000,000, so that a unit is whole nano-dollars")
         return value
+
+    @model_validator(mode="after")
+    def _check_allowance(self) -> Self:
+        if (self.on_store_loss == "allow") != (self.allow_bounded_nusd > 0):
+            raise ValueError(
+                'on_store_loss = "allow" and allow_bounded_nusd belong together: without a bound, caps would not hold '
+                "while the store is away"
+            )
+        return self
 
 
 class LogSettings(_Section):

@@ -116,6 +116,11 @@ class Rig:
         self.pipeline.send(prepared.shard, command, reply.set_result)
         return await reply
 
+    async def void(self, prepared: Prepared, request_id: bytes) -> object:
+        reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self.store.void(prepared, request_id, b"event", reply.set_result)
+        return await reply
+
     async def confirm(self, books: list[Book], ids: list[bytes]) -> object:
         reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self.store.confirm(ACCOUNT, books, ids, reply.set_result)

@@ -60,3 +60,7 @@ class Refusal:
 
 class StoreUnavailable(Exception):
     """A store did not answer, or answered with a fault of its own."""
+
+
+class StoreNotAsked(StoreUnavailable):
+    """Nothing was sent to the store, so nothing was done there."""

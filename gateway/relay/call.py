@@ -18,6 +18,9 @@ from gateway.store.prepared import Prepared
 from gateway.store.replies import Reserved
 from gateway.store.token_cache import Entry
 
+LET_THROUGH = Reserved(None)
+"""The reservation of a call that went on without the store's word; it is told of it afterwards."""
+
 CLIENT_CLOSED_REQUEST = 499
 """nginx's number for a caller who left before the answer was whole."""
 
@@ -119,8 +122,8 @@ class Call:
         self.upstream_name = ""
         self.ttfb_ms: int | None = None
         self.is_fresh = False
+        self.fenced = False  # somebody else has ended its reservation: it must not go on
         self.finished = False
-        self.fenced = False  # its reservation was taken over by another worker
         self.reservation = None
 
     @property

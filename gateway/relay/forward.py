@@ -17,7 +17,7 @@ from gateway.domain.errors import Reason, Refusal
 from gateway.domain.quota import Hold
 from gateway.relay.allowance import Allowance
 from gateway.relay.attempt import Attempt, Verdict
-from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome, Target
+from gateway.relay.call import CLIENT_CLOSED_REQUEST, LET_THROUGH, Call, Outcome, Target
 from gateway.relay.headers import request_head
 from gateway.relay.lease import Lease
 from gateway.relay.upstream import UpstreamConnection
@@ -157,7 +157,7 @@ class Forwarder:
         return attempt
 
     def _allowance(self, call: Call) -> Allowance | None:
-        if not (call.ask.stream and call.terms.strict):
+        if not (call.ask.stream and call.terms.strict) or call.reservation is LET_THROUGH:
             return None
         return Allowance(call, self._lease, self._clock, self._step_tokens * call.ask.choices)
 

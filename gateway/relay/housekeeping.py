@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterable
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.token import SHARDS
+from gateway.relay.announcing import Announcer
+from gateway.relay.lease import Lease
 from gateway.relay.posting import Poster
 from gateway.relay.record import instant_text
+from gateway.relay.unheard import Unheard
 from gateway.store.books import Overdue, Reservation
 from gateway.store.ledger import Charge
 from gateway.store.quota import QuotaStore
@@ -23,23 +26,25 @@ _BEAT_S = 1.0
 
 
 class Housekeeping:
-    """`live` gives this worker's own reservations by account; `generation` the catalog's."""
+    """`announcer` tells of this worker's own calls and charges; `generation` is the catalog's."""
 
     def __init__(
         self,
         quota: QuotaStore,
         poster: Poster,
+        announcer: Announcer,
+        unheard: Unheard,
         *,
-        live: Callable[[], dict[int, list[Reservation]]],
         generation: Callable[[], int],
-        lease_s: float,
+        lease: Lease,
         sweep_s: float,
     ) -> None:
         self._quota = quota
         self._poster = poster
-        self._live = live
+        self._announcer = announcer
+        self._unheard = unheard
         self._generation = generation
-        self._lease_s = lease_s
+        self._lease = lease
         self._sweep_s = sweep_s
 
     async def run(self) -> None:
@@ -61,32 +66,40 @@ class Housekeeping:
                 await self._poster.post([_charge(overdue) for overdue in found])
 
     async def _hold_on(self) -> None:
-        """Renew leases in time, and announce what is held as soon as the store was lost: within its pause."""
-        seen = told = None
+        """At each beat: leases in time, everything within the pause of a new opening, what was not heard."""
+        known = b""
+        told = None
         renew_at = 0.0
-        beat_s = min(_BEAT_S, self._lease_s / 3, self._quota.pause_s / 3)
+        lease_s = self._lease.lease_s
+        beat_s = min(_BEAT_S, lease_s / 3, self._quota.pause_s / 3)
         while True:
             await asyncio.sleep(beat_s)
+            if not self._quota.connected:
+                continue
             try:
                 opening = await self._quota.opening()
                 if opening is None or self._generation() != told:
-                    told = self._generation()
-                    await self._quota.start(generation=told)
+                    generation = self._generation()
+                    await self._quota.start(generation=generation)
+                    told = generation
                     opening = await self._quota.opening()
-                if opening != seen or time.monotonic() >= renew_at:
-                    await self._announce()
-                    renew_at = time.monotonic() + self._lease_s / 3
-                    seen = opening
+                if opening is None:
+                    continue  # lost again just now
+                now = time.monotonic()
+                if opening.name != known or now >= renew_at:
+                    await self._announcer.tell(opening)
+                    known = opening.name
+                    renew_at = now + lease_s / 3
+                    self._lease.until = now + lease_s
+                self._poster.confirm_again()
+                self._unheard.void()
             except StoreUnavailable as error:
                 _log.warning("leases wait: %s", error)
-
-    async def _announce(self) -> None:
-        for account_id, reservations in self._live().items():
-            await self._quota.announce(account_id, reservations)
 
     async def _sweep_up(self) -> None:
         while True:
             try:
+                await self._unheard.correct()
                 await self.sweep()
             except StoreUnavailable as error:
                 _log.warning("the sweeper waits: %s", error)

@@ -11,8 +11,6 @@ import orjson
 
 from gateway.store.ledger import copy_text
 
-_FLUSH_BYTES = 65_536
-
 
 class AccessLog:
     """The log of calls: JSON lines, joined and written by `flush`. `target` is a path, or `-` for standard output."""

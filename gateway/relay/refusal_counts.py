@@ -12,6 +12,7 @@ from gateway.store.refusals import add_refusals
 
 _log = logging.getLogger(__name__)
 _INTERVAL_S = 5.0
+_MOST = 100_000
 
 
 class RefusalCounts:
@@ -22,8 +23,11 @@ class RefusalCounts:
         self._counts: Counter[tuple[int, str]] = Counter()
 
     def add(self, token_id: int, reason: Reason) -> None:
-        """Count a refusal; `token_id` is 0 where no token was known yet."""
-        self._counts[token_id, reason.value] += 1
+        """Count a refusal; `token_id` is 0 where no token was known yet, or too many wait to be written."""
+        key = (token_id, reason.value)
+        if key not in self._counts and len(self._counts) >= _MOST:
+            key = (0, reason.value)
+        self._counts[key] += 1
 
     async def run(self) -> None:
         """Write until cancelled, and once more then."""

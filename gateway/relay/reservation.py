@@ -9,8 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
-from gateway.domain.quota import Limits, shrunk
-from gateway.relay.call import Call, Terms
+from gateway.domain.quota import Limits, grown, shrunk
+from gateway.relay.call import LET_THROUGH, Call, Terms
 from gateway.relay.quota_refusals import refusal_of, room_of
 from gateway.relay.waiting import Waiting
 from gateway.store.keys import KeyStore
@@ -36,18 +36,22 @@ class Reservations:
         renew_terms: Callable[[Call, int | None], Terms],
         renew_catalog: Callable[[], Awaitable[None]],
         release: Callable[[Call], None],
+        disown: Callable[[Call], None],
         waiting: Waiting,
         hold_wait_s: float,
-        allow_on_loss: bool,
+        allow_bounded_nusd: int,
     ) -> None:
         self._quota = quota
         self._keys = keys
         self._renew_terms = renew_terms
         self._renew_catalog = renew_catalog
         self._release = release
+        self._disown = disown
         self._waiting = waiting
         self._hold_wait_s = hold_wait_s
-        self._allow_on_loss = allow_on_loss
+        self._allow_bounded_nusd = allow_bounded_nusd
+        # What capped tokens were let through with since the store last decided for them.
+        self._let_through_nusd: dict[int, int] = {}
 
     async def reserve(self, call: Call) -> Refusal | None:
         """Take what the call may cost, or nothing and say why. Raises `StaleRow`.
@@ -82,7 +86,7 @@ class Reservations:
             if reply.obstacle in {Obstacle.DUPLICATE, Obstacle.DONE}:
                 call.reservation = Reserved(None)  # an earlier try of ours was heard after all
                 return None
-            if reply.obstacle in {Obstacle.PAUSE, Obstacle.DOWN}:
+            if reply.obstacle in {Obstacle.PAUSE, Obstacle.DOWN, Obstacle.UNKNOWN}:
                 return self._without_store(call, reply)
             try:
                 await self.clear(call, reply)
@@ -108,17 +112,22 @@ class Reservations:
             done,
         )
         try:
-            return read_reply(await future)
+            reply = read_reply(await future)
         except asyncio.CancelledError:
             if not future.cancelled():  # the reply was there, and this task not yet awake
                 self._give_back(call, future.result())
             raise
+        if self._let_through_nusd and not isinstance(reply, Again):
+            self._let_through_nusd.pop(call.entry.token.id, None)
+        return reply
 
     def _give_back(self, call: Call, reply: object) -> None:
         """The caller left while the store was deciding."""
         read = read_reply(reply)
         if isinstance(read, Reserved) or read[0] is Obstacle.DUPLICATE:
             self._release(call)
+        elif read[0] is Obstacle.UNKNOWN:
+            self._disown(call)
 
     async def clear(self, call: Call, reply: Again) -> None:
         """Remove what kept the store from deciding."""
@@ -141,8 +150,11 @@ class Reservations:
 
     def _without_store(self, call: Call, reply: Again) -> Refusal | None:
         """What happens while the store cannot decide: a capped call is refused, unless the operator allows it."""
-        if not call.terms.capped or self._allow_on_loss:
+        if not call.terms.capped or self._may_pass(call):
+            call.reservation = LET_THROUGH
             return None
+        if reply.obstacle is Obstacle.UNKNOWN:
+            self._disown(call)
         wait_s = reply.value / 1000 if reply.obstacle is Obstacle.PAUSE else 1.0
         return Refusal(
             Reason.QUOTA_UNAVAILABLE,
@@ -150,6 +162,16 @@ class Reservations:
             retry_after_s=wait_s,
             cause=f"{reply.obstacle}: {reply.cause}",
         )
+
+    def _may_pass(self, call: Call) -> bool:
+        """Whether the call fits, whole, into what its token may spend unasked; if so, it is counted."""
+        terms, token_id = call.terms, call.entry.token.id
+        call.hold = grown(call.hold, terms.model, terms.ratio_ppm, call.hold.most_output_tokens)
+        passed_nusd = self._let_through_nusd.get(token_id, 0) + call.hold.amount_nusd
+        if not self._allow_bounded_nusd or passed_nusd > self._allow_bounded_nusd:
+            return False
+        self._let_through_nusd[token_id] = passed_nusd
+        return True
 
 
 def _shrink(call: Call, refused: Refused) -> bool:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 
 from gateway.domain.catalog import Price
-from gateway.domain.usage import Usage, cost_nusd
+from gateway.domain.usage import NOTHING, Usage, cost_nusd
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
 from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog, instant_text
+from gateway.relay.unheard import Unheard
 from gateway.relay.waiting import Waiting
 from gateway.store.ledger import Charge, copy_text
 from gateway.store.quota import QuotaStore
@@ -18,6 +19,7 @@ from gateway.store.replies import Reserved
 
 _FREE = Price(0, 0, 0, 0, version=0)
 _HEARD = Reserved(None)
+_UNAVAILABLE = 503
 
 
 class Settlements:
@@ -28,12 +30,14 @@ class Settlements:
         quota: QuotaStore,
         poster: Poster,
         log: AccessLog,
+        unheard: Unheard,
         waiting: Waiting,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._quota = quota
         self._poster = poster
         self._log = log
+        self._unheard = unheard
         self._waiting = waiting
         self._clock = clock
 
@@ -54,15 +58,14 @@ class Settlements:
             anomaly = anomaly or "over_hold"
         duration_ms = int((self._clock() - call.started) * 1000)
         line = _ledger_line(call, outcome, usage, duration_ms, amount, unbilled, anomaly, price)
-        if call.reservation is not None:
-            self._quota.settle(
-                terms.prepared,
-                call.request_id,
-                amount,
-                usage.total_tokens,
-                line,
-                keep_request=outcome.reached_upstream,
-            )
+        self._quota.settle(
+            terms.prepared,
+            call.request_id,
+            amount,
+            usage.total_tokens,
+            line,
+            keep_request=outcome.reached_upstream,
+        )
         self._waiting.wake(call.entry.token.account_id)
         self._poster.add(Charge(call.request_id, call.entry.token.account_id, line))
         self._log.add(_log_line(call, outcome, usage, duration_ms, amount, anomaly))
@@ -71,6 +74,17 @@ class Settlements:
         """End a call that was reserved after its caller had left: nothing was sent, nothing is charged."""
         call.reservation = call.reservation or _HEARD
         self.finish(call, Outcome(CLIENT_CLOSED_REQUEST, reached_upstream=False))
+
+    def disown(self, call: Call) -> None:
+        """End a call that did not go on because nobody knows whether it was reserved."""
+        call.finished = True
+        outcome = Outcome(_UNAVAILABLE, anomaly="void", reached_upstream=False)
+        line = _ledger_line(
+            call, outcome, NOTHING, 0, 0, 0, outcome.anomaly, call.terms.model.price or _FREE
+        )
+        self._unheard.add(
+            call.terms.prepared, Charge(call.request_id, call.entry.token.account_id, line)
+        )
 
 
 def _ledger_line(

@@ -55,7 +55,8 @@ class StoredBook:
 class Reservation:
     """A live call: what it holds for which scopes, and the worker's own detail.
 
-    `amount` is nano-dollars; `started_ms` is the store's clock.
+    `amount` is nano-dollars; `started_ms` is the store's clock. `heard` is whether the store ever said
+    that it has it.
     """
 
     request_id: str
@@ -64,6 +65,7 @@ class Reservation:
     tokens: int
     started_ms: int
     detail: bytes
+    heard: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,12 @@ def unpack_reservation(request_id: str, data: bytes) -> Reservation:
         int(started_ms),
         data[position:],
     )
+
+
+def pack_settlement(settlement: Settlement) -> bytes:
+    """A charge as `lua/settle.lua` would have written it."""
+    scopes = " ".join(settlement.scope_ids).encode("ascii")
+    return b"".join((_SETTLED.pack(settlement.amount, len(scopes)), scopes, settlement.event))
 
 
 def unpack_settlement(request_id: str, data: bytes) -> Settlement:

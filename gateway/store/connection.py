@@ -4,7 +4,8 @@ Knows neither keys nor what commands mean; that it is made again after a loss is
 
 Why it looks the way it does: one redis-py call costs several times everything else on the path. So
 there is no task, future or timer per command, only two queues that replies are taken from in order,
-and one coarse timer.
+and one coarse timer. A reply that is late is nobody's any more; a store whose replies are late again
+and again, or stay away, loses the connection.
 """
 
 import asyncio
@@ -20,6 +21,10 @@ Done = Callable[[object], None]
 """Gets the reply, an error reply as `hiredis.ReplyError`, or a `StoreUnavailable`; exactly once."""
 
 _TICKS_PER_TIMEOUT: Final = 4
+_FAILURES: Final = 5
+"""In a row: then the connection is dropped."""
+_SILENCE_S: Final = 1.0
+"""Without any reply to what waits for one: likewise."""
 
 
 class Connection(asyncio.Protocol):
@@ -44,10 +49,18 @@ class Connection(asyncio.Protocol):
         self._dones: deque[Done | None] = deque()
         self._reloading = False
         self.lost: asyncio.Future[str] = loop.create_future()
-        # The timer: how many commands had been sent at each of the last ticks.
+        self.was_cut = False
+        """Whether it was lost by the store or on the way, not given up here."""
+        # The timer: how many commands had been sent at each of the last ticks, how many were given up,
+        # and how many of those since a reply came in time.
         self._sent = 0
         self._tick_s = timeout_s / _TICKS_PER_TIMEOUT
         self._sent_at: deque[int] = deque(maxlen=_TICKS_PER_TIMEOUT)
+        self._given_up = 0
+        self._failures = 0
+        self._answered = 0
+        self._silent_ticks = 0
+        self._patience_ticks = max(_SILENCE_S, timeout_s) / self._tick_s
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -61,21 +74,22 @@ class Connection(asyncio.Protocol):
 
     async def ask(self, *args: bytes | str | int) -> object:
         """One command of the greeting, before anybody else sends. Raises `StoreUnavailable`."""
-        future: asyncio.Future[object] = self._loop.create_future()
-
-        def settle(reply: object) -> None:
-            if not future.done():
-                future.set_result(reply)
-
-        self.send(encode(*args), settle)
-        return accept(await future)
+        return accept(await self._reply_to(encode(*args)))
 
     async def load_scripts(self) -> None:
         """Part of the greeting, too. Raises `StoreUnavailable`."""
-        for command in self._load:
-            future: asyncio.Future[object] = self._loop.create_future()
-            self.send(command, future.set_result)
-            accept(await future)
+        for reply in [self._reply_to(command) for command in self._load]:
+            accept(await reply)
+
+    def _reply_to(self, command: bytes) -> asyncio.Future[object]:
+        future: asyncio.Future[object] = self._loop.create_future()
+
+        def settle(reply: object) -> None:
+            if not future.done():  # whoever greets may have been cancelled
+                future.set_result(reply)
+
+        self.send(command, settle)
+        return future
 
     def abort(self, reason: str) -> None:
         """Drop the transport now. Everything that waits is told before this returns."""
@@ -90,6 +104,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell whoever waits."""
+        self.was_cut = not self.lost.done()
         self._end(repr(error) if error is not None else "closed by the store")
 
     def data_received(self, data: bytes) -> None:
@@ -104,6 +119,8 @@ class Connection(asyncio.Protocol):
                     continue
                 if done is not None:
                     self._tell(done, reply)
+            if self._failures and self._sent - len(dones) + len(self._out) > self._given_up:
+                self._failures = 0  # the last of these replies came in time
         except (hiredis.ProtocolError, IndexError) as error:
             # Replies no longer match commands: nothing on this connection can be believed.
             self.abort(f"protocol violated: {error!r}")
@@ -119,7 +136,8 @@ class Connection(asyncio.Protocol):
 
     def _repeated(self, reply: Exception, command: bytes, done: Done | None) -> bool:
         """Whether the store had lost the script: all are loaded, the command is sent once more."""
-        if isinstance(done, _Repeat) or not str(reply).startswith("NOSCRIPT"):
+        # What was given up must not be done after all, behind whatever undoes it.
+        if done is _late or isinstance(done, _Repeat) or not str(reply).startswith("NOSCRIPT"):
             return False
         if not self._reloading:
             self._reloading = True
@@ -137,8 +155,7 @@ class Connection(asyncio.Protocol):
         self._out = []
         if self._transport is not None and not self._transport.is_closing():
             self._sent += len(out)
-            # Unbounded by itself; the timer drops the connection after a timeout's worth of
-            # commands.
+            # Unbounded by itself; the timer drops the connection before it is long.
             self._transport.write(b"".join(out))
 
     def _wait(self) -> None:
@@ -147,16 +164,40 @@ class Connection(asyncio.Protocol):
 
     def _tick(self) -> None:
         late = self._loop.time() - self._due > self._tick_s
+        waiting = len(self._dones) - len(self._out)
+        answered = self._sent - waiting
+        if late or not waiting or answered > self._answered:
+            self._silent_ticks = 0
+        else:
+            self._silent_ticks += 1
+        self._answered = answered
         if late:
             # We were stopped, not the store: its replies may lie unread in the socket.
             self._sent_at.clear()
-        waiting = len(self._dones) - len(self._out)
-        answered = self._sent - waiting
-        if len(self._sent_at) == _TICKS_PER_TIMEOUT and answered < self._sent_at[0]:
+        elif len(self._sent_at) == _TICKS_PER_TIMEOUT:
+            self._give_up(self._sent_at[0], answered)
+        if self._failures >= _FAILURES:
+            self.abort(f"{self._failures} operations in a row were not answered in time")
+        elif self._silent_ticks >= self._patience_ticks:
             self.abort("no reply in time")
+        else:
+            self._sent_at.append(self._sent)
+            self._wait()
+
+    def _give_up(self, due: int, answered: int) -> None:
+        """Tell the callers of all commands up to number `due` that there was no reply in time."""
+        first = max(answered, self._given_up)
+        if due <= first:
             return
-        self._sent_at.append(self._sent)
-        self._wait()
+        self._given_up = due
+        self._failures += due - first
+        dones = self._dones
+        late = [dones.popleft() for _ in range(due - answered)]
+        dones.extendleft([_late] * len(late))
+        error = StoreUnavailable("the quota store gave no reply in time")
+        for done in late[first - answered :]:
+            if done is not None:
+                self._tell(done, error)
 
     def _end(self, reason: str) -> None:
         if self.lost.done():
@@ -171,6 +212,10 @@ class Connection(asyncio.Protocol):
         for done in dones:
             if done is not None:
                 self._tell(done, error)
+
+
+def _late(_reply: object) -> None:
+    """The callback of a command that was given up: its caller has been told."""
 
 
 class _Repeat:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import asyncpg
 
-from gateway.store.books import Book
+from gateway.store.books import Book, Settlement
+from gateway.store.late_figures import FIND_LATE, LATE_TABLE, correct_sql
 from gateway.store.postgres import connect, store_errors
 
 _log = logging.getLogger(__name__)
@@ -45,6 +46,9 @@ COLUMNS = (
     "anomaly",
     "price_version",
 )
+
+_SCOPE_FIELDS = [COLUMNS.index(name) for name in ("account_id", "token_id", "user_id", "group_id")]
+_AMOUNT_FIELD = COLUMNS.index("amount")
 
 _STAGING = f"""
 CREATE TEMPORARY TABLE staging ON COMMIT DELETE ROWS AS
@@ -86,7 +90,10 @@ WITH new AS (
   RETURNING x.id, 'a' || x.id, granted, gver, used, version
 )
 SELECT * FROM t UNION ALL SELECT * FROM m UNION ALL SELECT * FROM g UNION ALL SELECT * FROM a
+UNION ALL SELECT 0, 'new', count(*), 0, 0, 0 FROM new
 """  # noqa: S608 -- our own names
+
+_CORRECT = correct_sql(COLUMNS)
 
 
 class Charge(NamedTuple):
@@ -98,9 +105,9 @@ class Charge(NamedTuple):
 
 
 class Posted(NamedTuple):
-    """The books by account as they now are, and the ids that no row could be made of."""
+    """The books by account and scope as they now are, and the ids that no row could be made of."""
 
-    books: dict[int, list[Book]]
+    books: dict[int, dict[str, Book]]
     refused: frozenset[bytes]
 
 
@@ -116,15 +123,23 @@ class LedgerStore:
     async def post(self, charges: Sequence[Charge]) -> Posted:
         """Write charges, each once whatever happens.
 
-        Raises `StoreUnavailable`; the caller posts the same charges again, ids make that harmless.
+        A charge whose call a reaper had already charged in full corrects that. Raises
+        `StoreUnavailable`; the caller posts the same charges again, ids make that harmless.
         """
+        return await self._post(charges, new_rows=True)
+
+    async def correct(self, charges: Sequence[Charge]) -> Posted:
+        """As `post`, but for calls that may never have been reserved: only corrects, makes no row of its own."""
+        return await self._post(charges, new_rows=False)
+
+    async def _post(self, charges: Sequence[Charge], *, new_rows: bool) -> Posted:
         posted = Posted({}, frozenset())
         async with self._turn:
             batches = [charges]
             while batches:
                 batch = batches.pop()
                 try:
-                    rows = await self._write(batch)
+                    rows = await self._write(batch, new_rows=new_rows)
                 except _UNFIT as error:
                     # Find the line that Postgres cannot take, so that it holds nobody else's up.
                     middle = len(batch) // 2
@@ -135,7 +150,7 @@ class LedgerStore:
                         posted = Posted(posted.books, posted.refused | {batch[0].request_id})
                     continue
                 for account_id, *book in rows:
-                    posted.books.setdefault(account_id, []).append(Book(*book))
+                    posted.books.setdefault(account_id, {})[book[0]] = Book(*book)
         return posted
 
     async def close(self) -> None:
@@ -143,7 +158,7 @@ class LedgerStore:
         if self._connection is not None:
             await self._connection.close()
 
-    async def _write(self, charges: Sequence[Charge]) -> list[asyncpg.Record]:
+    async def _write(self, charges: Sequence[Charge], *, new_rows: bool) -> list[asyncpg.Record]:
         """One transaction. Whatever goes wrong, the next one begins on a new connection."""
         with store_errors():
             connection = await self._open()
@@ -153,7 +168,13 @@ class LedgerStore:
                     await connection.execute("BEGIN")
                     await connection.copy_to_table("staging", source=_lines(charges))
                     await connection.execute(_LOCK)
-                    rows = await connection.fetch(_POST)
+                    rows = []
+                    new = 0
+                    if new_rows:
+                        *rows, counted = await connection.fetch(_POST)
+                        new = counted["granted"]
+                    if new < len(charges) and await connection.execute(FIND_LATE) != "INSERT 0 0":
+                        rows += await connection.fetch(_CORRECT)
                     await connection.execute("COMMIT")
             except BaseException:
                 self._connection = None
@@ -165,6 +186,7 @@ class LedgerStore:
         if self._connection is None or self._connection.is_closed():
             connection = await connect(self._dsn, statement_timeout_s=self._statement_timeout_s)
             await connection.execute(_STAGING)
+            await connection.execute(LATE_TABLE)
             self._connection = connection
         return self._connection
 
@@ -172,6 +194,18 @@ class LedgerStore:
 async def _lines(charges: Sequence[Charge]) -> AsyncIterator[bytes]:
     """What COPY reads. Given a file, asyncpg would read it in a thread."""
     yield b"".join([charge.line for charge in charges])
+
+
+def settlement(charge: Charge) -> Settlement:
+    """A charge as the quota store keeps it."""
+    fields = charge.line.split(b"\t")
+    account, token, user, group = (fields[at].decode() for at in _SCOPE_FIELDS)
+    return Settlement(
+        charge.request_id.decode(),
+        (f"t{token}", f"m{account}.{user}", f"g{account}.{group}", f"a{account}"),
+        int(fields[_AMOUNT_FIELD]),
+        charge.line,
+    )
 
 
 def copy_text(value: str) -> bytes:

@@ -8,25 +8,33 @@ and again when the store forgot them.
 import asyncio
 import contextlib
 import logging
+import random
+import time
 from types import TracebackType
 from typing import Final, Self
 
-from gateway.domain.errors import StoreUnavailable
+from gateway.domain.errors import StoreNotAsked, StoreUnavailable
 from gateway.store.address import Address, parse_address
+from gateway.store.breaker import Breaker, BreakerState
 from gateway.store.connection import Connection, Done, accept, encode
 from gateway.store.scripts import Scripts, load_scripts
 
 _log = logging.getLogger(__name__)
-_FIRST_BACKOFF_S: Final = 0.05
-_LAST_BACKOFF_S: Final = 2.0
+_PROBE_S: Final = 1.0
+"""Between two probes, give or take a quarter, so that workers do not come all at once."""
+_AGAIN_S: Final = 0.05
+"""After a connection was cut, once: perhaps it was not the store."""
+_GREETING_S: Final = 1.0
 
 
 class Pipeline:
     """One connection, opened again for as long as the pipeline lives.
 
     `send` never raises and never waits. `operation_timeout_s` is checked a few times per timeout: a
-    command is given up after one to one and a quarter of it, with the connection and everything
-    else that waits on it.
+    caller is told after one to one and a quarter of it that no reply came, and its late reply goes
+    nowhere. After five such failures in a row, or a second without any reply, the breaker opens: the
+    connection is dropped and callers are told at once, until a probe (a new connection that is
+    greeted, and a PING that is answered in time) closes it.
     """
 
     def __init__(
@@ -38,7 +46,8 @@ class Pipeline:
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._ever_connected = asyncio.Event()
-        self._down = StoreUnavailable("the quota store is not connected")
+        self._down = StoreNotAsked("the quota store is not connected")
+        self.breaker = Breaker(time.monotonic)
         self.run_id = b""
         """Of the run of the store that is, or was last, connected to; 40 characters."""
         self.connections = 0
@@ -101,6 +110,10 @@ class Pipeline:
 
         Raises `StoreUnavailable`, for error replies too.
         """
+        return accept(await self.ask(shard, *args))
+
+    def ask(self, shard: int, *args: bytes | str | int) -> asyncio.Future[object]:
+        """Send one command now; its raw reply, for `accept`."""
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
         def settle(reply: object) -> None:
@@ -108,39 +121,46 @@ class Pipeline:
                 future.set_result(reply)
 
         self.send(shard, encode(*args), settle)
-        return accept(await future)
+        return future
 
     async def _stay_connected(self) -> None:
-        backoff_s = _FIRST_BACKOFF_S
+        cut_at = -_PROBE_S
         while True:
+            wait_s = _PROBE_S
             connection = None
             try:
+                self.breaker.become(BreakerState.HALF_OPEN)
                 connection = await self._connect()
-                backoff_s = _FIRST_BACKOFF_S
                 self._connection = connection
                 self.connections += 1
                 self._ever_connected.set()
+                self.breaker.become(BreakerState.CLOSED)
                 reason = await connection.lost
+                if connection.was_cut:
+                    now = time.monotonic()
+                    cut_at, wait_s = now, _PROBE_S if now - cut_at < _PROBE_S else _AGAIN_S
                 _log.warning("quota store lost: %s", reason)
             except (OSError, StoreUnavailable, TimeoutError) as error:
-                self._down = StoreUnavailable(f"the quota store is not connected: {error!r}")
+                self._down = StoreNotAsked(f"the quota store is not connected: {error!r}")
                 _log.warning("quota store not reached: %r", error)
             finally:
                 self._connection = None
+                self.breaker.become(BreakerState.OPEN)
                 if connection is not None:
                     connection.abort("closed")
-            await asyncio.sleep(backoff_s)
-            backoff_s = min(backoff_s * 2, _LAST_BACKOFF_S)
+            await asyncio.sleep(wait_s * random.uniform(0.75, 1.25))  # noqa: S311 -- spread, no secret
 
     async def _connect(self) -> Connection:
         """A connection that is logged in, has its database selected and all scripts loaded."""
         loop = asyncio.get_running_loop()
         texts = [script.text for script in self.scripts.values()]
         connection = Connection(loop, texts, self._timeout_s, self._forget)
-        async with asyncio.timeout(max(self._timeout_s, 1.0)):
+        async with asyncio.timeout(max(self._timeout_s, _GREETING_S)):
             await self._address.connect(lambda: connection)
             try:
-                self.run_id = await _greet(connection, self._address)
+                run_id = await _greet(connection, self._address)
+                await connection.ask("PING")
+                self.run_id = run_id
             except BaseException:
                 connection.abort("greeting failed")
                 raise
@@ -150,6 +170,7 @@ class Pipeline:
         """A connection is lost and will tell whoever waits: what they send must not go there."""
         if self._connection is connection:
             self._connection = None
+            self.breaker.become(BreakerState.OPEN)
 
 
 async def _greet(connection: Connection, address: Address) -> bytes:

@@ -15,7 +15,8 @@ from gateway.store.windows import windows_of
 
 _RESERVE_HEAD: Final = struct.Struct("<40sdBd")
 _RESERVE_SCOPES: Final = struct.Struct("<8d")
-_SETTLE_SWEEP: Final = struct.Struct("<d")
+_SETTLE_TIMES: Final = struct.Struct("<2d")
+_VOID: Final = 2
 ID_BYTES: Final = 32
 """A request id: 32 hexadecimal characters."""
 
@@ -68,12 +69,21 @@ class Prepared:
 
         A cost is always recorded, so amounts out of bounds are brought to the bound.
         """
+        return self._settle(request_id, amount, tokens, event, int(keep_request))
+
+    def void(self, request_id: bytes, event: bytes) -> bytes:
+        """The SETTLE command that gives a reservation back whole, if it is one."""
+        return self._settle(request_id, 0, 0, event, _VOID)
+
+    def _settle(
+        self, request_id: bytes, amount: int, tokens: int, event: bytes, mode: int
+    ) -> bytes:
         if len(request_id) != ID_BYTES:
             raise ValueError(f"no request id: {request_id!r}")
         amount = min(max(amount, 0), MAX_EXACT - 1)
         tokens = min(max(tokens, 0), MAX_EXACT - 1)
         return self.settle_head + _TAIL % (
-            request_id, amount, tokens, keep_request, len(event), event,
+            request_id, amount, tokens, mode, len(event), event,
         )  # fmt: skip
 
 
@@ -87,6 +97,7 @@ def prepare(
     now_ms: int,
     lease_s: float,
     sweep_s: float,
+    outbox_s: float,
 ) -> Prepared:
     """The commands for calls of `model` with `token`, for the run `run_id` of the store."""
     windows = windows_of(token, model, now_ms)
@@ -101,6 +112,7 @@ def prepare(
     # 1.
     ring_keys = {scope: 8 + len(heads) + n for n, scope in enumerate(limited)}
 
+    outbox = [key(shard, "o")] if outbox_s else []
     names = _text(account) + _text(" ".join(scope_ids))
     scopes = [n for pair in zip(token.versions, token.concurrency, strict=True) for n in pair]
     count = bytes((len(windows),))
@@ -122,11 +134,11 @@ def prepare(
         _head(scripts["extend"], taking_keys, taking, _EXTEND_TAIL_ARGS),
         _head(
             scripts["settle"],
-            [records, key(shard, "p", account), deadlines, *books, *heads, *rings],
+            [records, key(shard, "p", account), deadlines, *books, *heads, *rings, *outbox],
             b"".join(
                 (
                     names,
-                    _SETTLE_SWEEP.pack(sweep_s * 1000),
+                    _SETTLE_TIMES.pack(sweep_s * 1000, outbox_s * 1000),
                     count,
                     *(w.pack_settle(ring_keys[w.scope]) for w in windows),
                 )
@@ -137,7 +149,7 @@ def prepare(
 
 
 def key(shard: int, kind: str, name: str | None = None) -> bytes:
-    """A key of the quota store; `kind` is one of e, b, h, w, r, p, x.
+    """A key of the quota store; `kind` is one of e, b, h, w, r, p, x, o.
 
     The tag keeps a shard in one slot.
     """

@@ -5,8 +5,9 @@ for the caller to decide: nothing here retries, waits or asks Postgres.
 """
 
 import asyncio
+import struct
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.domain.errors import StoreUnavailable
@@ -15,33 +16,57 @@ from gateway.store.books import (
     Book,
     Overdue,
     Reservation,
+    Settlement,
     StoredBook,
     pack_reservation,
     pack_rows,
+    pack_settlement,
     unpack_book,
     unpack_reservation,
     unpack_settlement,
 )
-from gateway.store.connection import Done, encode
+from gateway.store.breaker import Breaker
+from gateway.store.connection import Done, accept, encode
 from gateway.store.pipeline import Pipeline
 from gateway.store.prepared import Prepared, key, prepare
 from gateway.store.replies import EPOCH_REPLY
 
 MAX_IDS = 1_000
-"""Ids of one CONFIRM or ANNOUNCE: Lua unpacks them onto its stack, and all others wait."""
+"""Ids of one CONFIRM, ANNOUNCE or RESTATE: Lua unpacks them onto its stack, and all others wait."""
 
-_OPENING_BYTES = 48
-"""Of an EPOCH (`lua/include/formats.lua`): run id and pause. The generation rises without a loss."""
+_EPOCH = struct.Struct("<40s3d")
+_OPENED_AT = 56
+"""As in `lua/include/formats.lua`; the first and the last member name an opening."""
 
 T = TypeVar("T")
 
 
 class Announced(NamedTuple):
-    """How many reservations were renewed, made anew (the store had lost them), settled already."""
+    """How many reservations were renewed, made anew (the store had lost them), settled already.
+
+    `gone` are the ids of those that somebody else has ended.
+    """
 
     renewed: int
     created: int
     settled: int
+    gone: tuple[bytes, ...] = ()
+
+
+class Kept(NamedTuple):
+    """An entry of the outbox: a settled event."""
+
+    entry_id: bytes
+    account_id: int
+    request_id: bytes
+    event: bytes
+
+
+class Opening(NamedTuple):
+    """A shard's opening: what tells it from every other, and how long capped calls still wait."""
+
+    name: bytes
+    pause_left_s: float
 
 
 class QuotaStore:
@@ -49,7 +74,8 @@ class QuotaStore:
 
     `lease_s`: how long a reservation lives without being announced. `sweep_s`: how long a charge
     may be settled and unconfirmed before the sweeper looks at it. `pause_s`: how long capped calls
-    wait after the store was lost.
+    wait after the store was lost. `outbox_s`: how long the outbox keeps settled events; 0 = there is
+    none.
     """
 
     def __init__(
@@ -59,12 +85,18 @@ class QuotaStore:
         lease_s: float = 60.0,
         sweep_s: float = 10.0,
         pause_s: float = 3.0,
+        outbox_s: float = 0,
     ) -> None:
         self._pipeline = pipeline
         self._scripts = pipeline.scripts
         self._lease_s = lease_s
         self._sweep_s = sweep_s
         self._pause_s = pause_s
+        self._outbox_s = outbox_s
+        self.double_faults = 0
+        """How often this worker told the store too late what a loss had taken from it."""
+        self.double_fault_nusd = 0
+        """What was at stake then, in all: the cap may have been overrun by that much."""
 
     @property
     def run_id(self) -> bytes:
@@ -81,34 +113,60 @@ class QuotaStore:
         """Whether the store can be asked now."""
         return self._pipeline.connected
 
-    async def start(self, pause_s: float | None = None, *, generation: int = 0) -> int:
+    @property
+    def breaker(self) -> Breaker:
+        """The state of the way to the store."""
+        return self._pipeline.breaker
+
+    async def start(
+        self, pause_s: float | None = None, *, generation: int = 0, prolong: bool = False
+    ) -> int:
         """Open every shard that is not open for this run of the store; how many were not.
 
         In those, capped calls wait `pause_s` (default: the store's), in which workers announce what
         they hold. Where a shard is open, its catalog generation rises to `generation`; that is also
-        how an edit of the catalog is told.
+        how an edit of the catalog is told. `prolong` lets the pause begin anew there, too.
         """
         pause_ms = round((self._pause_s if pause_s is None else pause_s) * 1000)
         script = self._scripts["epoch"].sha
         replies = await asyncio.gather(
             *(
                 self._pipeline.call(
-                    shard, "EVALSHA", script, 1, key(shard, "e"), self.run_id, pause_ms, generation
+                    shard,
+                    "EVALSHA",
+                    script,
+                    1,
+                    key(shard, "e"),
+                    self.run_id,
+                    pause_ms,
+                    generation,
+                    int(prolong),
                 )
                 for shard in range(SHARDS)
             )
         )
         return sum(reply == b"NEW" for reply in replies)
 
-    async def opening(self, shard: int = 0) -> bytes | None:
-        """What tells this opening of a shard from every other; None where it is not open.
+    async def opening(self, shard: int = 0) -> Opening | None:
+        """The present opening of a shard; None where it is not open for this run of the store.
 
         The store is lost whole, and opened whole: one shard tells of all. Raises `StoreUnavailable`.
         """
-        epoch = await self._pipeline.call(shard, "GET", key(shard, "e"))
-        if not isinstance(epoch, bytes) or not epoch.startswith(self.run_id):
+        epoch, now = await asyncio.gather(
+            self._pipeline.call(shard, "GET", key(shard, "e")), self._pipeline.call(shard, "TIME")
+        )
+        if not isinstance(epoch, bytes):
             return None
-        return epoch[:_OPENING_BYTES]
+        run_id, pause_until, _, _ = _EPOCH.unpack(epoch)
+        if run_id != self.run_id:
+            return None
+        seconds, microseconds = _list(now)
+        now_s = int(seconds) + int(microseconds) / 1e6
+        return Opening(run_id + epoch[_OPENED_AT:], pause_until / 1000 - now_s)
+
+    async def prolong(self) -> None:
+        """Let capped calls wait for a whole pause from now on. Raises `StoreUnavailable`."""
+        await self.start(prolong=True)
 
     async def reopen(self, *, generation: int = 0) -> int:
         """After an EPOCH answer: open what is not open, with the pause."""
@@ -131,6 +189,7 @@ class QuotaStore:
             now_ms=int(time.time() * 1000) if now_ms is None else now_ms,
             lease_s=self._lease_s,
             sweep_s=self._sweep_s,
+            outbox_s=self._outbox_s,
         )
 
     def stale(self, prepared: Prepared) -> bool:
@@ -200,6 +259,14 @@ class QuotaStore:
         command = prepared.settle(request_id, amount, tokens, event, keep_request=keep_request)
         self._pipeline.send(prepared.shard, command, None)
 
+    def void(self, prepared: Prepared, request_id: bytes, event: bytes, done: Done) -> None:
+        """Give a reservation back whole, if the store has it; what is on its way to it takes nothing.
+
+        `done` gets `b"NONE"` where it had none, `b"OK"` where it had one or `b"ALREADY"` where that is
+        a charge by now, so that `event` belongs into the ledger; or what went wrong.
+        """
+        self._pipeline.send(prepared.shard, prepared.void(request_id, event), done)
+
     def confirm(
         self,
         account_id: int,
@@ -246,29 +313,66 @@ class QuotaStore:
         )
         return reply != b"EPOCH"
 
-    async def announce(self, account_id: int, reservations: Iterable[Reservation]) -> Announced:
+    async def announce(
+        self, account_id: int, reservations: Iterable[Reservation], opening: bytes = b""
+    ) -> Announced:
         """Renew the leases of an account's reservations; make anew those that the store lost.
 
-        Raises `StoreUnavailable`.
+        `opening` names the one in which all were announced last: what is missing in it is not lost but
+        gone, unless the store never said that it has it (`Reservation.heard`). Raises
+        `StoreUnavailable`.
         """
         shard, account = account_id % SHARDS, str(account_id)
         script = self._scripts["announce"].sha
-        sums = [0, 0, 0]
+        lease_ms = round(self._lease_s * 1000)
+        calls = []
         for part in _parts(list({r.request_id: r for r in reservations}.values()), MAX_IDS):
             scope_ids = dict.fromkeys(s for r in part for s in r.scope_ids)
             keys = [
-                key(shard, "r", account),
-                key(shard, "p", account),
-                key(shard, "x"),
+                *_record_keys(shard, account),
+                key(shard, "e"),
                 *(key(shard, "b", scope_id) for scope_id in scope_ids),
             ]
-            pairs = [x for r in part for x in (r.request_id, pack_reservation(r))]
-            lease_ms = round(self._lease_s * 1000)
-            reply = await self._pipeline.call(
-                shard, "EVALSHA", script, len(keys), *keys, account, lease_ms, *pairs
+            args = [x for r in part for x in (r.request_id, int(r.heard), pack_reservation(r))]
+            calls.append(
+                self._pipeline.call(
+                    shard, "EVALSHA", script, len(keys), *keys, account, lease_ms, opening, *args
+                )
             )
-            sums = [a + b for a, b in zip(sums, _list(reply), strict=True)]
-        return Announced(*sums)
+        renewed = created = settled = 0
+        gone: list[bytes] = []
+        # All are sent in this tick: what is settled after it is settled behind its announcement.
+        for reply in await asyncio.gather(*calls):
+            counts = _list(reply)
+            renewed, created, settled = (
+                renewed + counts[0],
+                created + counts[1],
+                settled + counts[2],
+            )
+            gone += counts[3:]
+        return Announced(renewed, created, settled, tuple(gone))
+
+    def restate(self, account_id: int, settlements: Sequence[Settlement]) -> Awaitable[int]:
+        """Tell the store, which was lost, of charges (at most `MAX_IDS`) that Postgres does not have.
+
+        It is told now, not when the answer is waited for: a moment later Postgres may have them, and a
+        confirmation must come behind this. How many it did not know. Raises `StoreUnavailable`.
+        """
+        shard, account = account_id % SHARDS, str(account_id)
+        script = self._scripts["restate"].sha
+        by_id = {s.request_id: s for s in settlements}
+        scope_ids = dict.fromkeys(scope for s in by_id.values() for scope in s.scope_ids)
+        keys = [
+            *_record_keys(shard, account),
+            *(key(shard, "b", scope_id) for scope_id in scope_ids),
+        ]
+        sweep_ms = round(self._sweep_s * 1000)
+        pairs = [x for s in by_id.values() for x in (s.request_id, pack_settlement(s))]
+        return _count(
+            self._pipeline.ask(
+                shard, "EVALSHA", script, len(keys), *keys, account, sweep_ms, *pairs
+            )
+        )
 
     async def overdue(self, shard: int, limit: int = 100) -> list[Overdue]:
         """A shard's reservations whose lease has ended and charges unconfirmed for too long.
@@ -287,6 +391,17 @@ class QuotaStore:
             found.append(Overdue(int(account), entry))
         return found
 
+    async def outbox(self, shard: int, after: bytes = b"-", limit: int = MAX_IDS) -> list[Kept]:
+        """Settled events of a shard behind entry `after`, oldest first. Raises `StoreUnavailable`."""
+        start = after if after == b"-" else b"(" + after
+        found = await self._pipeline.call(
+            shard, "XRANGE", key(shard, "o"), start, "+", "COUNT", limit
+        )
+        return [
+            Kept(entry_id, int(fields[3]), fields[1], fields[5])
+            for entry_id, fields in _list(found)
+        ]
+
     async def book(self, account_id: int, scope_id: str) -> StoredBook | None:
         """What the store says of a scope; None where it knows none. Raises `StoreUnavailable`."""
         shard = account_id % SHARDS
@@ -301,9 +416,20 @@ class QuotaStore:
         return [unpack_reservation(request_id.decode(), data) for request_id, data in pairs]
 
 
+def _record_keys(shard: int, account: str) -> list[bytes]:
+    return [key(shard, "r", account), key(shard, "p", account), key(shard, "x")]
+
+
 def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+async def _count(reply: Awaitable[object]) -> int:
+    found = accept(await reply)
+    if not isinstance(found, int):
+        raise StoreUnavailable(f"unexpected reply {found!r}")
+    return found
 
 
 def _list(reply: object) -> list[Any]:

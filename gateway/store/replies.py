@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import hiredis
 
-from gateway.domain.errors import StoreUnavailable
+from gateway.domain.errors import StoreNotAsked, StoreUnavailable
 from gateway.domain.limits import Metric
 from gateway.domain.token import SCOPES
 from gateway.store.windows import read_window_id
@@ -50,10 +50,9 @@ class Obstacle(StrEnum):
     GONE = "GONE"
     """This id has no reservation any more: another worker took it over when its lease was over."""
     DOWN = "DOWN"
-    """No reply, or an error reply: the call may or may not have been reserved.
-
-    Repeat it with the same id.
-    """
+    """The store was not asked, or answered with an error: nothing was reserved."""
+    UNKNOWN = "UNKNOWN"
+    """No reply: the call may or may not have been reserved, or may be yet."""
 
 
 class Rate(NamedTuple):
@@ -123,8 +122,10 @@ def read_reply(reply: object) -> Reply:
         read = _READERS.get(word)
         if read is not None:
             return read(reply)
-    if isinstance(reply, StoreUnavailable | hiredis.ReplyError):
+    if isinstance(reply, StoreNotAsked | hiredis.ReplyError):
         return Again(Obstacle.DOWN, cause=str(reply))
+    if isinstance(reply, StoreUnavailable):
+        return Again(Obstacle.UNKNOWN, cause=str(reply))
     return Again(Obstacle.DOWN, cause=f"unknown reply {reply!r}")
 
 

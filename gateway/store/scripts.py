@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-NAMES: Final = ("reserve", "extend", "settle", "confirm", "load", "epoch", "announce", "overdue")
+NAMES: Final = (
+    "reserve",
+    "extend",
+    "settle",
+    "confirm",
+    "load",
+    "epoch",
+    "announce",
+    "restate",
+    "overdue",
+)
 _INCLUDE: Final = "--include "
 
 

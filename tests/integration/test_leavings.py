@@ -15,9 +15,13 @@ import pytest
 from gateway.domain.token import Token
 from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
+from gateway.relay.announcing import Announcer
+from gateway.relay.call import Call
 from gateway.relay.housekeeping import Housekeeping
+from gateway.relay.lease import Lease
 from gateway.relay.posting import Poster
 from gateway.relay.record import RequestIds, instant_text, ledger_constant
+from gateway.relay.unheard import Unheard
 from gateway.store.books import StoredBook
 from gateway.store.ledger import Charge, LedgerStore
 from gateway.store.pipeline import Pipeline
@@ -47,8 +51,17 @@ class Worker:
     def __init__(self, quota: QuotaStore, ledger: LedgerStore) -> None:
         self.quota = quota
         self.poster = Poster(ledger, quota, interval_s=1)
+        self.calls: list[Call] = []
+        self.announcer = Announcer(quota, self.poster, lambda: self.calls)
+        self.unheard = Unheard(quota, self.poster, lease_s=60)
         self.housekeeping = Housekeeping(
-            quota, self.poster, live=dict, generation=lambda: 1, lease_s=60, sweep_s=60
+            quota,
+            self.poster,
+            self.announcer,
+            self.unheard,
+            generation=lambda: 1,
+            lease=Lease(60, lambda: True),
+            sweep_s=60,
         )
 
     async def reserve(self, prepared: Prepared, request_id: bytes, detail: bytes) -> None:

@@ -9,6 +9,7 @@ import pytest
 from gateway.domain.limits import Limit, Metric
 from gateway.store.books import Book, Reservation, Settlement
 from gateway.store.prepared import key
+from gateway.store.quota import MAX_IDS
 from gateway.store.replies import Again, Obstacle, Refused, Reserved, Rule
 from tests.quota_rig import ACCOUNT, SHARD, START, Rig, open_rig, token
 
@@ -401,7 +402,7 @@ async def test_an_announced_reservation_outlives_its_lease(rig: Rig) -> None:
     await rig.reserve(prepared, rig.new_id())
     live = await rig.store.live(ACCOUNT)
     await rig.set_time(START + 59_000)
-    assert await rig.store.announce(ACCOUNT, live) == (1, 0, 0)
+    assert await rig.store.announce(ACCOUNT, live) == (1, 0, 0, ())
     await rig.set_time(START + 118_999)
     assert await rig.store.overdue(SHARD) == []
     await rig.set_time(START + 119_000)
@@ -416,10 +417,10 @@ async def test_what_the_store_lost_is_made_anew_before_and_after_its_books(rig: 
         await rig.reserve(prepared, rig.new_id(), 100, detail=b"\x00binary\xff")
     live = await rig.store.live(ACCOUNT)
     await rig.command("FLUSHDB")
-    assert await rig.store.announce(ACCOUNT, live[:1]) == (0, 1, 0)
+    assert await rig.store.announce(ACCOUNT, live[:1]) == (0, 1, 0, ())
     await rig.store.start(0)
     await rig.load(t)
-    assert await rig.store.announce(ACCOUNT, live) == (1, 1, 0)
+    assert await rig.store.announce(ACCOUNT, live) == (1, 1, 0, ())
     assert sorted(await rig.store.live(ACCOUNT), key=lambda r: r.request_id) == sorted(
         live, key=lambda r: r.request_id
     )
@@ -434,7 +435,7 @@ async def test_a_settled_call_is_not_brought_back_by_its_announcement(rig: Rig) 
     await rig.reserve(prepared, known)
     live = await rig.store.live(ACCOUNT)
     await rig.settle(prepared, known)
-    assert await rig.store.announce(ACCOUNT, live) == (0, 0, 1)
+    assert await rig.store.announce(ACCOUNT, live) == (0, 0, 1, ())
     await rig.assert_conserved(t)
 
 
@@ -443,11 +444,164 @@ async def test_a_recreated_reservation_settles_and_confirms_like_any_other(rig: 
     await rig.load(t)
     prepared = rig.store.prepare(t, "m", 0)
     lost = Reservation(rig.new_id().decode(), t.scope_ids, 100, 10, START, b"detail")
-    assert await rig.store.announce(ACCOUNT, [lost]) == (0, 1, 0)
+    assert await rig.store.announce(ACCOUNT, [lost]) == (0, 1, 0, ())
     assert await rig.settle(prepared, lost.request_id.encode(), 60) == b"OK"
     rows = [Book(s, 10**12, 1, 60, 1) for s in t.scope_ids]
     assert await rig.confirm(rows, [lost.request_id.encode()]) == 1
     await rig.assert_conserved(t)
+
+
+async def opening_name(rig: Rig) -> bytes:
+    opening = await rig.store.opening(SHARD)
+    assert opening is not None
+    return opening.name
+
+
+async def test_what_the_reaper_took_over_is_gone_and_what_was_never_heard_is_not(rig: Rig) -> None:
+    t = token()
+    await rig.load(t)
+    same = await opening_name(rig)
+    missing = [
+        Reservation(rig.new_id().decode(), t.scope_ids, 100, 10, START, b"", heard=heard)
+        for heard in (True, False)
+    ]
+    reaped = missing[0].request_id.encode()
+    assert await rig.store.announce(ACCOUNT, missing, same) == (0, 1, 0, (reaped,))
+    assert [r.request_id for r in await rig.store.live(ACCOUNT)] == [missing[1].request_id]
+    await rig.assert_conserved(t)
+
+
+async def test_another_opening_has_lost_what_it_does_not_know(rig: Rig) -> None:
+    t = token()
+    await rig.set_time(START)
+    before = await opening_name(rig)
+    await rig.command("FLUSHDB")
+    await rig.set_time(START + 1)
+    await rig.store.start(0)
+    assert await opening_name(rig) != before
+    lost = Reservation(rig.new_id().decode(), t.scope_ids, 100, 10, START, b"")
+    assert await rig.store.announce(ACCOUNT, [lost], before) == (0, 1, 0, ())
+
+
+# RESTATE, VOID, the pause and the outbox
+
+
+def charge(request_id: bytes, scope_ids: tuple[str, ...], amount: int = 60) -> Settlement:
+    return Settlement(request_id.decode(), scope_ids, amount, b"event")
+
+
+async def test_charges_that_the_store_lost_count_again_before_and_after_its_books(rig: Rig) -> None:
+    one, two = token(1), token(2)
+    charges = [charge(rig.new_id(), t.scope_ids) for t in (one, two, one)]
+    assert await rig.store.restate(ACCOUNT, charges[:2]) == 2
+    await rig.load(one)
+    await rig.load(two)
+    assert await rig.store.restate(ACCOUNT, charges) == 1
+    assert await rig.store.restate(ACCOUNT, charges) == 0
+    assert [b.pending for b in await rig.books(one)] == [120, 180, 180, 180]
+    assert [b.pending for b in await rig.books(two)] == [60, 180, 180, 180]
+    await rig.assert_conserved(one, two)
+
+
+async def test_a_charge_that_is_told_again_ends_a_reservation_whose_settlement_was_lost(
+    rig: Rig,
+) -> None:
+    t = token()
+    await rig.load(t)
+    known = rig.new_id()
+    await rig.reserve(rig.store.prepare(t, "m", 0), known, 100)
+    assert await rig.store.restate(ACCOUNT, [charge(known, t.scope_ids)]) == 1
+    assert [(b.pending, b.reserved, b.live) for b in await rig.books(t)] == [(60, 0, 0)] * 4
+    await rig.assert_conserved(t)
+    rows = [Book(s, 10**12, 1, 60, 1) for s in t.scope_ids]
+    assert await rig.confirm(rows, [known]) == 1
+    await rig.assert_conserved(t)
+
+
+async def test_as_many_charges_as_one_command_may_hold_are_told_in_one(rig: Rig) -> None:
+    t = token()
+    charges = [charge(rig.new_id(), t.scope_ids, 1) for _ in range(MAX_IDS)]
+    assert await rig.store.restate(ACCOUNT, charges) == MAX_IDS
+
+
+async def test_a_voided_reservation_gives_everything_back_and_is_a_charge_of_nothing(
+    rig: Rig,
+) -> None:
+    t = token(limits=((0, Limit(Metric.REQUESTS, "1m", 1)), (1, Limit(Metric.TOKENS, "1d", 99))))
+    await rig.load(t)
+    prepared = rig.store.prepare(t, "m", 0)
+    unheard = rig.new_id()
+    await rig.reserve(prepared, unheard)
+    assert await rig.void(prepared, unheard) == b"OK"
+    assert await rig.settlements() == [(unheard.decode(), 0, t.scope_ids)]
+    assert [(b.pending, b.reserved, b.live) for b in await rig.books(t)] == [(0, 0, 0)] * 4
+    assert await rig.void(prepared, unheard) == b"ALREADY"
+    await rig.assert_conserved(t)
+    reply = await rig.reserve(prepared, rig.new_id())
+    assert isinstance(reply, Reserved), "its request counts no more"
+
+
+async def test_what_is_voided_before_it_comes_takes_nothing(rig: Rig) -> None:
+    t = token()
+    await rig.set_time(START)
+    await rig.load(t)
+    prepared = rig.store.prepare(t, "m", 0)
+    unheard = rig.new_id()
+    assert await rig.void(prepared, unheard) == b"NONE"
+    assert await rig.settlements() == []
+    assert await rig.reserve(prepared, unheard) == Again(Obstacle.DONE)
+    assert [(b.reserved, b.live) for b in await rig.books(t)] == [(0, 0)] * 4
+    await rig.set_time(START + 10_000)
+    assert await rig.store.overdue(SHARD) == []
+    await rig.assert_conserved(t)
+
+
+async def test_a_pause_is_prolonged_within_the_same_opening(valkey_url: str) -> None:
+    async with open_rig(valkey_url, opened=False, pause_s=3) as rig:
+        t = token()
+        await rig.set_time(START)
+        await rig.store.start()
+        await rig.load(t)
+        prepared = rig.store.prepare(t, "m", 0)
+        name = await opening_name(rig)
+        await rig.set_time(START + 2_999)
+        await rig.store.start()
+        assert await rig.reserve(prepared, rig.new_id()) == Again(Obstacle.PAUSE, 1)
+        await rig.store.prolong()
+        assert await rig.reserve(prepared, rig.new_id()) == Again(Obstacle.PAUSE, 3_000)
+        assert await opening_name(rig) == name
+        await rig.set_time(START + 5_999)
+        assert isinstance(await rig.reserve(prepared, rig.new_id()), Reserved)
+
+
+async def test_a_newer_catalog_does_not_make_another_opening(rig: Rig) -> None:
+    t = token()
+    await rig.load(t)
+    name = await opening_name(rig)
+    assert isinstance(await rig.reserve(rig.store.prepare(t, "m", 5), rig.new_id()), Reserved)
+    await rig.store.start(generation=6)
+    assert await opening_name(rig) == name
+
+
+async def test_the_outbox_keeps_what_was_settled_where_there_is_one(valkey_url: str) -> None:
+    for outbox_s, kept in ((0, 0), (3600, 2)):
+        async with open_rig(valkey_url, outbox_s=outbox_s) as rig:
+            t = token(limits=((0, Limit(Metric.REQUESTS, "1m", 9)),))
+            await rig.load(t)
+            prepared = rig.store.prepare(t, "m", 0)
+            ids = [rig.new_id() for _ in range(3)]
+            for request_id in ids:
+                await rig.reserve(prepared, request_id)
+            await rig.settle(prepared, ids[0])
+            assert await rig.settle(prepared, ids[0]) == b"ALREADY"
+            assert await rig.void(prepared, ids[1]) == b"OK"
+            assert await rig.void(prepared, rig.new_id()) == b"NONE"
+            found = await rig.store.outbox(SHARD)
+            assert [entry[1:] for entry in found] == [
+                (ACCOUNT, request_id, b"event") for request_id in ids[:kept]
+            ]
+            if found:
+                assert await rig.store.outbox(SHARD, found[0].entry_id) == found[1:]
 
 
 async def test_overdue_tells_reservations_from_charges_with_all_that_is_known(rig: Rig) -> None:

@@ -1,11 +1,16 @@
 -- ANNOUNCE: a worker holds these reservations of one account; renew their leases, and re-create
--- what was lost.
+-- what was lost with the store.
 --
--- KEYS  1 r · 2 p · 3 x · 4.. b of every scope that the reservations name
+-- KEYS  1 r · 2 p · 3 x · 4 e · 5.. b of every scope that the reservations name
 -- ARGV  1 account · 2 lease (ms)
---       3.. per reservation, each once: request id, record (RECORD of include/formats.lua)
+--       3 the opening (run id, opened at) in which the worker announced everything last
+--       4.. per reservation, each once: request id, whether the store ever said that it has it (0|1),
+--           record (RECORD of include/formats.lua)
 --
--- Replies  renewed, re-created, already settled
+-- Replies  renewed, re-created, already settled, then the ids that are gone
+--
+-- What is missing was lost, and is made anew: in another opening, or where the store never said that
+-- it has it. Else it is gone: in an opening that had it, only the reaper can have taken it over.
 --
 -- Works in any state of the store and without Postgres: where a book is missing, LOAD will add the
 -- records up. A record that is re-created counts in no window: those are rebuilt by whoever
@@ -15,37 +20,42 @@
 local call = redis.call
 
 local account, lease_end = ARGV[1], clock() + tonumber(ARGV[2])
-local members = {}
-for i = 3, #ARGV, 2 do members[#members + 1] = account .. '|' .. ARGV[i] end
-if #members == 0 then return { 0, 0, 0 } end
-local known = call('ZMSCORE', KEYS[3], unpack(members))
+local epoch, ids = call('GET', KEYS[4]), {}
+local is_same = epoch and string.sub(epoch, 1, 40) .. string.sub(epoch, 57, 64) == ARGV[3]
+for i = 4, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
+if #ids == 0 then return { 0, 0, 0 } end
+local known = call('HMGET', KEYS[1], unpack(ids))
 
-local renewed, created, settled, lease, more = 0, 0, 0, {}, {}
-for i = 1, #members do
-  local request_id, record = ARGV[2 * i + 1], ARGV[2 * i + 2]
-  if known[i] and call('HEXISTS', KEYS[2], request_id) == 1 then
-    settled = settled + 1
+local renewed, created, lease, more, reply = 0, 0, {}, {}, { 0, 0, 0 }
+for i = 1, #ids do
+  local request_id = ids[i]
+  local is_held = known[i]
+  if is_held then
+    renewed = renewed + 1
+  elseif call('HEXISTS', KEYS[2], request_id) == 1 then
+    reply[3] = reply[3] + 1
+  elseif is_same and ARGV[3 * i + 2] == '1' then
+    reply[#reply + 1] = request_id
   else
-    lease[#lease + 1], lease[#lease + 2] = lease_end, members[i]
-    if known[i] then
-      renewed = renewed + 1
-    else
-      created = created + 1
-      call('HSET', KEYS[1], request_id, record)
-      local amount, _, _, scopes = read(RECORD, record)
-      for scope in string.gmatch(scopes, '%S+') do
-        local sum = more[scope] or { 0, 0 }
-        sum[1], sum[2] = sum[1] + amount, sum[2] + 1
-        more[scope] = sum
-      end
+    local record = ARGV[3 * i + 3]
+    is_held, created = true, created + 1
+    call('HSET', KEYS[1], request_id, record)
+    local amount, _, _, scopes = read(RECORD, record)
+    for scope in string.gmatch(scopes, '%S+') do
+      local sum = more[scope] or { 0, 0 }
+      sum[1], sum[2] = sum[1] + amount, sum[2] + 1
+      more[scope] = sum
     end
+  end
+  if is_held then
+    lease[#lease + 1], lease[#lease + 2] = lease_end, account .. '|' .. request_id
   end
 end
 if #lease > 0 then call('ZADD', KEYS[3], 'GT', unpack(lease)) end
 
 if created > 0 then
   local out = {}
-  for i = 4, #KEYS do
+  for i = 5, #KEYS do
     local sum, bytes = more[string.sub(KEYS[i], 12)], call('GET', KEYS[i]) -- behind "q:{sNNN}:b:"
     if sum and bytes then
       local granted, gver, used, pending, reserved, live, version, loaded = read(BOOK, bytes)
@@ -56,4 +66,5 @@ if created > 0 then
   end
   if #out > 0 then call('MSET', unpack(out)) end
 end
-return { renewed, created, settled }
+reply[1], reply[2] = renewed, created
+return reply

@@ -2,23 +2,27 @@
 --
 -- KEYS  1 e
 -- ARGV  1 run id (40 characters) · 2 pause (ms; 0 = none) · 3 catalog generation
+--       4 prolong (0|1): where it is open, capped calls wait for `pause` from now on, or longer
 --
 -- Replies  NEW (opened: capped calls wait for `pause`) · SAME (it was open; only the generation may
---          have risen)
+--          have risen, and the pause where that was asked)
 --
 -- The generation only rises while a shard is open; a newly opened shard begins with the caller's.
 --include clock
 --include formats
 local epoch, generation = redis.call('GET', KEYS[1]), tonumber(ARGV[3])
+local now_ms = clock()
+local pause_end = now_ms + tonumber(ARGV[2])
 if epoch then
-  local opened, pause_until, newest = read(EPOCH, epoch)
+  local run_id, pause_until, newest, opened_at = read(EPOCH, epoch)
   if generation < newest then generation = newest end
-  if opened == ARGV[1] then
-    if generation > newest then
-      redis.call('SET', KEYS[1], write(EPOCH, opened, pause_until, generation))
+  if run_id == ARGV[1] then
+    if ARGV[4] ~= '1' or pause_end < pause_until then pause_end = pause_until end
+    if generation > newest or pause_end > pause_until then
+      redis.call('SET', KEYS[1], write(EPOCH, run_id, pause_end, generation, opened_at))
     end
     return 'SAME'
   end
 end
-redis.call('SET', KEYS[1], write(EPOCH, ARGV[1], clock() + tonumber(ARGV[2]), generation))
+redis.call('SET', KEYS[1], write(EPOCH, ARGV[1], pause_end, generation, now_ms))
 return 'NEW'

@@ -50,7 +50,7 @@ local run_id, generation, window_count = static[RUN_ID], static[GENERATION], sta
 local state = call('MGET', unpack(KEYS, 3, 7 + window_count))
 
 if not state[1] then return { 'EPOCH' } end
-local opened, pause_until, newest = read(EPOCH, state[1])
+local opened, pause_until, newest, opened_at = read(EPOCH, state[1])
 if opened ~= run_id then return { 'EPOCH' } end
 if static[CAPPED] == 1 and now_ms < pause_until then return { 'PAUSE', pause_until - now_ms } end
 if generation < newest then return { 'GEN', newest } end
@@ -187,7 +187,7 @@ if ARGV[5] ~= '1' then
   call('HSET', KEYS[1], request_id, record .. counted .. ARGV[6])
   if generation > newest then -- the shard learns of a newer catalog from whoever has it
     out[#out + 1] = KEYS[3]
-    out[#out + 1] = write(EPOCH, opened, pause_until, generation)
+    out[#out + 1] = write(EPOCH, opened, pause_until, generation, opened_at)
   end
   if plan then
     for i = 1, #plan do call(unpack(plan[i])) end
