@@ -124,7 +124,9 @@ class Gateway:
             renew_catalog=self.renew_catalog,
             release=self.settlements.release,
             disown=self.settlements.disown,
-            allow_bounded_nusd=config.quota.allow_bounded_nusd,
+            allow_bounded_nusd=(
+                config.quota.allow_bounded_nusd if config.quota.on_store_loss == "allow" else 0
+            ),
         )
         self.handler = Handler(
             identify=identify_route(self.public_url),
