@@ -45,7 +45,8 @@ fmt: .venv/dev-ok  ## format, and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 bench: .venv/dev-ok  ## measure the gateway against nginx
-	@exec $(BIN)/python -m bench.run $(ARGS)
+	@$(BIN)/python -m bench.run $(ARGS)
+	@$(BIN)/python -m bench.posting
 
 llm: .venv/llm-ok  ## call a small real model through the gateway and compare the ledger with it
 	@exec $(BIN)/python tools/llm.py $(ARGS)

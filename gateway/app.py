@@ -128,7 +128,9 @@ class Gateway:
             disown=self.settlements.disown,
             waiting=waiting,
             hold_wait_s=config.quota.hold_wait_s,
-            allow_bounded_nusd=config.quota.allow_bounded_nusd,
+            allow_bounded_nusd=(
+                config.quota.allow_bounded_nusd if config.quota.on_store_loss == "allow" else 0
+            ),
         )
         extensions = Extensions(
             quota,

@@ -127,9 +127,9 @@ class QuotaSettings(_Section):
 
     @model_validator(mode="after")
     def _check_allowance(self) -> Self:
-        if (self.on_store_loss == "allow") != (self.allow_bounded_nusd > 0):
+        if self.on_store_loss == "allow" and not self.allow_bounded_nusd:
             raise ValueError(
-                'on_store_loss = "allow" and allow_bounded_nusd belong together: without a bound, caps would not hold '
+                'on_store_loss = "allow" needs allow_bounded_nusd above 0: without a bound, no cap would hold '
                 "while the store is away"
             )
         return self

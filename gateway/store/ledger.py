@@ -6,6 +6,7 @@ A row is written once, as a line of COPY's text format: the same bytes stand in 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import asyncpg
@@ -198,13 +199,22 @@ async def _lines(charges: Sequence[Charge]) -> AsyncIterator[bytes]:
 
 def settlement(charge: Charge) -> Settlement:
     """A charge as the quota store keeps it."""
-    fields = charge.line.split(b"\t")
-    account, token, user, group = (fields[at].decode() for at in _SCOPE_FIELDS)
+    fields = charge.line.split(b"\t", _AMOUNT_FIELD + 1)
+    scope_ids = _scope_ids(*[fields[at] for at in _SCOPE_FIELDS])
     return Settlement(
-        charge.request_id.decode(),
-        (f"t{token}", f"m{account}.{user}", f"g{account}.{group}", f"a{account}"),
-        int(fields[_AMOUNT_FIELD]),
-        charge.line,
+        charge.request_id.decode(), scope_ids, int(fields[_AMOUNT_FIELD]), charge.line
+    )
+
+
+@lru_cache(maxsize=4096)
+def _scope_ids(account: bytes, token: bytes, user: bytes, group: bytes) -> tuple[str, ...]:
+    """The names of the four scopes; charges come by the thousand, and of few tokens."""
+    of_account = account.decode()
+    return (
+        f"t{token.decode()}",
+        f"m{of_account}.{user.decode()}",
+        f"g{of_account}.{group.decode()}",
+        f"a{of_account}",
     )
 
 

@@ -12,7 +12,7 @@ from gateway.store.pipeline import Pipeline
 from tests.integration.test_pipeline import until
 from tests.severable import Wire, before_valkey
 
-TIMEOUT_S = 0.1
+TIMEOUT_S = 0.3
 ECHO = encode("ECHO", "late")
 
 

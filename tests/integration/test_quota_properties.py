@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.limits import Limit, Metric
-from gateway.store.books import Book
+from gateway.store.books import Book, Settlement
 from gateway.store.replies import Again, Refused, Reserved
 from tests.quota_rig import ACCOUNT, START, Rig, open_rig, token
 
@@ -96,7 +96,7 @@ step = st.tuples(
         ["reserve"] * 4
         + ["settle"] * 3
         + ["confirm"] * 2
-        + ["announce", "repeat", "late", "forget", "wait"]
+        + ["announce", "repeat", "late", "void", "restate", "forget", "wait"]
     ),
     st.integers(0, 10**6),
 )
@@ -147,6 +147,22 @@ def test_sums_are_those_of_the_records_after_any_operations(
                 for scope_id in TOKENS[of].scope_ids:
                     used[scope_id] += charge
                 await rig.confirm(rows(of), [request_id])
+            elif word == "void" and live:
+                request_id, of = live.pop(number % len(live))
+                assert await rig.void(prepared[of], request_id) == b"OK"
+                assert await rig.void(prepared[of], request_id) == b"ALREADY"
+                settled.append((request_id, of, 0))
+            elif word == "restate":  # whatever the store knows of it already
+                told = settled[number % 3 :]
+                if live:
+                    told.append((*live.pop(number % len(live)), amount))
+                    settled.append(told[-1])
+                told.append((rig.new_id(), which, amount))
+                settled.append(told[-1])
+                charges = [
+                    Settlement(i.decode(), TOKENS[of].scope_ids, n, b"") for i, of, n in told
+                ]
+                assert await rig.store.restate(ACCOUNT, charges) <= 2
             elif word == "announce":
                 await rig.store.announce(ACCOUNT, await rig.store.live(ACCOUNT))
             elif word == "forget":  # a book is lost and made anew

@@ -57,7 +57,7 @@ async def behind(
         ):
 
             def configure(members: dict[str, Any]) -> None:
-                members["redis"] = {"url": wire.url, "operation_timeout_s": 0.1}
+                members["redis"] = {"url": wire.url, "operation_timeout_s": 0.3}
                 members["quota"] |= quota
 
             async with running(postgres_dsn, valkey_url, upstream, configure) as rig:

@@ -93,6 +93,7 @@ def test_all_problems_are_told_at_once(write):
         ('[admin]\ntrusted_proxies = ["10.0.0.5/8"]', "the block is 10.0.0.0/8"),
         ('[redis]\nurl = "http://x"', "redis.url: must begin with redis://"),
         ("[postgres]\npool_size = 1", "postgres.pool_size"),
+        ('[quota]\non_store_loss = "allow"', "needs allow_bounded_nusd above 0"),
         ('[[upstreams]]\nname = "a"\nbase_url = "ftp://x"', "http:// or https:// URL"),
         ('[[upstreams]]\nname = "a"\nbase_url = "https://u:p@x"', "may hold no user"),
         (
