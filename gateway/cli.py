@@ -5,18 +5,18 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-import orjson
-
 from gateway import __version__
-from gateway.config import ConfigError, Loaded, load
+from gateway.audit_command import add_arguments, audit
+from gateway.config import ConfigError, load
 from gateway.domain.errors import StoreUnavailable
 from gateway.embedded.errors import EmbeddedError, StateError
-from gateway.embedded.state import StateDirectory, default_path
+from gateway.embedded.state import StateDirectory
 from gateway.store.bootstrap import UnknownUser, new_one_time_password
 from gateway.store.postgres import SchemaError, apply_schema, open_pool
+from gateway.stores_in_use import database_in_use, state_path
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("check-config", help="read the configuration, name every problem")
     )
     _add_config(commands.add_parser("migrate", help="make the tables on an empty database"))
+    books = commands.add_parser("audit", help="prove that the books add up, or name what does not")
+    add_arguments(books)
+    _add_config(books)
     user = commands.add_parser("user", help="people")
     of_user = user.add_subparsers(dest="action", required=True, metavar="ACTION")
     password = of_user.add_parser("password", help="make a new one-time password")
@@ -98,13 +101,13 @@ def _check_config(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _migrate(given: argparse.Namespace, _: list[str]) -> int:
-    asyncio.run(apply_schema(_dsn(load(os.environ, given.config))))
+    asyncio.run(apply_schema(database_in_use(load(os.environ, given.config))))
     print("The database has the tables of this version.")
     return 0
 
 
 def _user_password(given: argparse.Namespace, _: list[str]) -> int:
-    dsn = _dsn(load(os.environ, given.config))
+    dsn = database_in_use(load(os.environ, given.config))
 
     async def make() -> str:
         pool = await open_pool(dsn, size=1, statement_timeout_s=10)
@@ -118,7 +121,7 @@ def _user_password(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _reset(given: argparse.Namespace, _: list[str]) -> int:
-    path = _state_path(os.environ)
+    path = state_path()
     if not path.exists():
         print(f"{path} does not exist: nothing to delete.")
         return 0
@@ -144,31 +147,13 @@ def _asked(path: Path) -> bool:
         return False
 
 
-def _state_path(environment: Mapping[str, str]) -> Path:
-    given = environment.get("TOLLHOUSE_STATE")
-    return Path(given).resolve() if given else default_path()
-
-
-def _dsn(loaded: Loaded) -> str:
-    """The configured database, else the one of the `tollhouse run` that is up."""
-    dsn = loaded.config.postgres.dsn.get_secret_value()
-    if dsn:
-        return dsn
-    ready = _state_path(os.environ) / "ready.json"
-    try:
-        return str(orjson.loads(ready.read_bytes())["database_url"])
-    except (OSError, ValueError, LookupError, TypeError):
-        raise ConfigError(
-            [f"postgres.dsn is not set and no `tollhouse run` is up ({ready} cannot be read)"]
-        ) from None
-
-
 _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "run": _run,
     "gateway": _gateway,
     "admin": _admin,
     "check-config": _check_config,
     "migrate": _migrate,
+    "audit": audit,
     "user": _user_password,
     "reset": _reset,
 }
