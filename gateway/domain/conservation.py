@@ -49,9 +49,6 @@ MEANINGS: Final[Mapping[Kind, str]] = {
 }
 """What each kind means, for whoever reads a report."""
 
-SCOPE_LETTERS: Final = dict(zip("tmga", SCOPES, strict=True))
-"""A scope's kind by the first letter of its name in the stores."""
-
 
 class Row(NamedTuple):
     """What Postgres says of a scope; nano-dollars.

@@ -18,7 +18,6 @@ from typing import Final
 import asyncpg
 
 from gateway.domain.conservation import (
-    SCOPE_LETTERS,
     Difference,
     Kind,
     Report,
@@ -32,6 +31,7 @@ from gateway.domain.conservation import (
     of_calls,
     persisting,
 )
+from gateway.domain.token import SCOPE_LETTERS
 from gateway.store.holdings import Progress, read_shards
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import check_tables, connect, store_errors

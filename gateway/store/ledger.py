@@ -5,6 +5,7 @@ A row is written once, as a line of COPY's text format: the same bytes stand in 
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from gateway.store.postgres import connect, store_errors
 _log = logging.getLogger(__name__)
 _SILENCE_S = 5
 # What is wrong with a line, and not with Postgres.
+_ESCAPED = re.compile(r"\\(.)")
+_ESCAPES = {"t": "\t", "n": "\n", "r": "\r"}
 _UNFIT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 COLUMNS = (
@@ -172,6 +175,12 @@ class LedgerStore:
 async def _lines(charges: Sequence[Charge]) -> AsyncIterator[bytes]:
     """What COPY reads. Given a file, asyncpg would read it in a thread."""
     yield b"".join([charge.line for charge in charges])
+
+
+def model_of(constant: bytes) -> str:
+    """The model in what is constant of a token's and model's lines (`COLUMNS` from account_id on); more may follow."""
+    text = constant.split(b"\t")[COLUMNS.index("model") - COLUMNS.index("account_id")]
+    return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), text.decode())
 
 
 def copy_text(value: str) -> bytes:
