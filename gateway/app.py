@@ -13,6 +13,8 @@ from gateway.config import Loaded
 from gateway.domain.catalog import Catalog
 from gateway.domain.network import Blocks
 from gateway.listen import url_of
+from gateway.metrics import Figure
+from gateway.relay.audit_watch import AuditWatch
 from gateway.relay.chain import (
     Link,
     accept_body,
@@ -106,6 +108,13 @@ class Gateway:
             self.keys.find, pepper, fresh_s=config.keys.cache_s, size=config.keys.cache_size
         )
         self.poster = Poster(ledger, quota, interval_s=config.quota.post_interval_s)
+        self.audit = AuditWatch(
+            config.postgres.dsn.get_secret_value(),
+            config.redis.url.get_secret_value(),
+            interval_s=config.quota.audit_interval_s,
+            sweep_s=config.quota.sweep_s,
+            strict=config.quota.on_store_loss == "deny",
+        )
         self.settlements = Settlements(quota, self.poster, log)
         self.forwarder = Forwarder(self.settlements.finish)
         reservations = Reservations(
@@ -154,6 +163,15 @@ class Gateway:
                 )
             )
         return held
+
+    def figures(self) -> list[Figure]:
+        """What `/metrics` tells of this worker now."""
+        unposted = Figure(
+            "tollhouse_unposted_charges",
+            "Charges of this worker that Postgres does not have yet.",
+            {"": self.poster.waiting},
+        )
+        return [unposted, *self.audit.figures()]
 
     def _health(self) -> tuple[int, dict[str, object]]:
         """The process is alive."""
@@ -244,6 +262,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
             group.create_task(gateway.forwarder.watch(), name="deadlines"),
             group.create_task(gateway.refusals.run(), name="refusal counts"),
             group.create_task(_flush_log(gateway.log), name="access log"),
+            group.create_task(gateway.audit.run(), name="audit"),
         ]
         try:
             yield

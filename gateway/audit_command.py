@@ -36,7 +36,8 @@ def audit(given: argparse.Namespace, _: list[str]) -> int:
 
     async def run() -> Report:
         strict = quota.on_store_loss == "deny"
-        async with open_auditor(dsn, url, sweep_s=quota.sweep_s, strict=strict) as (auditor, _):
+        async with open_auditor(dsn, url, sweep_s=quota.sweep_s, strict=strict) as auditor:
+            assert auditor is not None
             return await auditor.audit(progress=_show_progress)
 
     try:

@@ -110,6 +110,7 @@ class QuotaSettings(_Section):
     pause_s: Seconds = 3
     sweep_s: Seconds = 10
     post_interval_s: Seconds = 0.1
+    audit_interval_s: Annotated[float, Field(ge=0)] = 60
 
     @field_validator("units_per_usd")
     @classmethod
@@ -123,6 +124,17 @@ class LogSettings(_Section):
     """[log]: where lines go. `-` is standard output."""
 
     access: str = "-"
+
+
+class MetricsSettings(_Section):
+    """[metrics]: figures for a monitoring system; empty = none are served."""
+
+    listen: str = ""
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str) -> str:
+        return _listen(value) if value else value
 
 
 class LimitSettings(_Section):
@@ -244,6 +256,7 @@ class Config(_Section):
     keys: KeySettings = KeySettings()
     quota: QuotaSettings = QuotaSettings()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
     groups: dict[str, GroupSettings] = {}
     models: tuple[ModelSettings, ...] = ()
     upstreams: tuple[UpstreamSettings, ...] = ()

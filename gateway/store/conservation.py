@@ -41,6 +41,8 @@ PATIENCE_S: Final = 1.0
 _PAUSE_S: Final = 0.1
 _QUOTA_TIMEOUT_S: Final = 30.0
 _LATE_SWEEPS: Final = 2
+_TURN_LOCK: Final = 0x746F6C61  # "tola": one process at a time audits by itself
+_TURN: Final = "SELECT pg_try_advisory_lock($1)"
 _IDS: Final = 1000
 _PREFETCH: Final = 200
 _REQUEST_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -313,18 +315,24 @@ class Auditor:
 
 @asynccontextmanager
 async def open_auditor(
-    dsn: str, url: str, *, sweep_s: float, strict: bool
-) -> AsyncIterator[tuple[Auditor, asyncpg.Connection]]:
-    """An auditor with connections of its own, and its connection to Postgres.
+    dsn: str, url: str, *, sweep_s: float, strict: bool, in_turn: bool = False
+) -> AsyncIterator[Auditor | None]:
+    """An auditor with connections of its own.
 
-    Raises `StoreUnavailable`, and `SchemaError` for a database that is none of ours.
+    `in_turn`: None where another process, anywhere, has one that was opened so; the turn is free again
+    when its connection ends, however that happens. Raises `StoreUnavailable`, and `SchemaError` for a
+    database that is none of ours.
     """
     connection = await connect(dsn)
     try:
         with store_errors():
             await check_tables(connection)
-        # A shard's whole contents come as one reply, however many there are.
+            free = not in_turn or await connection.fetchval(_TURN, _TURN_LOCK)
+        if not free:
+            yield None
+            return
+        # A shard's whole contents come as one reply, however much they are.
         async with Pipeline(url, operation_timeout_s=_QUOTA_TIMEOUT_S) as pipeline:
-            yield Auditor(connection, pipeline, sweep_s=sweep_s, strict=strict), connection
+            yield Auditor(connection, pipeline, sweep_s=sweep_s, strict=strict)
     finally:
         connection.terminate()

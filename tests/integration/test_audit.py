@@ -33,7 +33,8 @@ async def audited(rig: Rig, patience_s: float = 0) -> Report:
     """An audit with connections of its own, as the command makes it."""
     config = rig.gateway.config
     stores = config.postgres.dsn.get_secret_value(), config.redis.url.get_secret_value()
-    async with open_auditor(*stores, sweep_s=10, strict=True) as (auditor, _):
+    async with open_auditor(*stores, sweep_s=10, strict=True) as auditor:
+        assert auditor is not None
         return await auditor.audit(patience_s=patience_s)
 
 
