@@ -171,7 +171,10 @@ class Auditor:
         self, shards: list[Shard], used_before: dict[str, int], progress: Progress
     ) -> tuple[Totals, list[Difference]]:
         totals = Totals()
-        found = [each for shard in shards for each in compare_shard(shard, self._late_ms)]
+        found = []
+        for shard in shards:
+            found += compare_shard(shard, self._late_ms)
+            await asyncio.sleep(0)  # the loop may have calls to serve
         stored = {scope: book for shard in shards for scope, book in shard.stored.items()}
         unposted = await self._unposted(shards, totals, found)
         progress("postgres: grants")
