@@ -145,18 +145,13 @@ class Auditor:
         began = time.monotonic()
         totals, found = await self._look(progress)
         looks, seen_at = 1, time.monotonic()
-        while found and (looks == 1 or time.monotonic() - seen_at < patience_s):
+        while _wrong(found) and (looks == 1 or time.monotonic() - seen_at < patience_s):
             await asyncio.sleep(min(_PAUSE_S, patience_s))
             totals, again = await self._look(progress)
             found = persisting(found, again)
             looks += 1
-        return Report(
-            totals,
-            [difference for difference in found if difference.kind is not Kind.LOWERED],
-            [difference for difference in found if difference.kind is Kind.LOWERED],
-            looks,
-            time.monotonic() - began,
-        )
+        remarks = [difference for difference in found if difference.kind is Kind.LOWERED]
+        return Report(totals, _wrong(found), remarks, looks, time.monotonic() - began)
 
     async def _look(self, progress: Progress) -> tuple[Totals, list[Difference]]:
         progress("postgres: used")
@@ -314,6 +309,10 @@ class Auditor:
         for row in await self._connection.fetch(_TWICE):
             accounts.setdefault(row["account_id"], []).append(row["request_id"].hex)
         return [of_calls(Kind.CHARGED_TWICE, account, ids) for account, ids in accounts.items()]
+
+
+def _wrong(found: list[Difference]) -> list[Difference]:
+    return [difference for difference in found if difference.kind is not Kind.LOWERED]
 
 
 @asynccontextmanager

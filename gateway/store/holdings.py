@@ -6,6 +6,7 @@ instant, however busy it is.
 
 import asyncio
 import re
+import struct
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -43,7 +44,12 @@ async def read_shards(pipeline: Pipeline, progress: Progress) -> list[Shard]:
     shards = []
     for number in sorted(names):
         progress(f"quota store: shard {number}")
-        shards.append(await _read_shard(pipeline, number, names[number]))
+        try:
+            shards.append(await _read_shard(pipeline, number, names[number]))
+        except (struct.error, ValueError) as error:
+            raise StoreUnavailable(
+                f"shard {number} of the quota store holds what Tollhouse does not write: {error}"
+            ) from error
     return shards
 
 

@@ -150,7 +150,12 @@ async def test_an_audit_that_fails_costs_no_call(postgres_dsn, valkey_url, caplo
         await audited(rig)
         await rig.gateway.quota._pipeline.call(0, "SET", "q:{s001}:b:t999", "no book")
         async with asyncio.timeout(20):
+            await until(lambda: "shard 1 of the quota store holds what" in caplog.text)
+        await rig.gateway.quota._pipeline.call(0, "DEL", "q:{s001}:b:t999")
+        await rig.database.execute("ALTER TABLE grant_entry RENAME TO elsewhere")
+        async with asyncio.timeout(20):
             await until(lambda: "the audit failed" in caplog.text)
+        await rig.database.execute("ALTER TABLE elsewhere RENAME TO grant_entry")
         await _called(rig, (await rig.token(USD)).key)
 
 
