@@ -97,7 +97,7 @@ async def _serve(config: Config, pepper: bytes) -> None:
         quota = QuotaStore(pipeline, pause_s=config.quota.pause_s)
         notifier = StoreNotifier(quota, valkey, timeout_s=2 * timeout_s)
         lines = stack.enter_context(access_log(config.log.access))
-        app = build_app(config, pool, notifier, pepper, write_line=lines.write)
+        app = build_app(config, pool, notifier, quota, pepper, write_line=lines.write)
         runner = web.AppRunner(
             app,
             access_log=None,

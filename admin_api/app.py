@@ -22,6 +22,7 @@ from gateway.domain.units import Units
 from gateway.settings import Config
 from gateway.store.passwords import Passwords
 from gateway.store.postgres import Pool
+from gateway.store.quota import QuotaStore
 
 _log = logging.getLogger(__name__)
 
@@ -42,12 +43,13 @@ def build_app(
     config: Config,
     pool: Pool,
     notifier: Notifier,
+    quota: QuotaStore,
     pepper: bytes,
     *,
     write_line: record.Write | None = None,
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
-    """The application over an open pool, which stays the caller's.
+    """The application over an open pool and a quota store, which stay the caller's.
 
     `write_line` takes each request's log line.
 
@@ -60,6 +62,7 @@ def build_app(
         config=config,
         pool=pool,
         notifier=notifier,
+        quota=quota,
         pepper=pepper,
         units=Units(config.quota.units_per_usd),
         passwords=Passwords(),

@@ -99,6 +99,8 @@ class UpdateBody(TokenFields):
     version: StrictInt | None = None
     name: StrictStr | None = None
     status: Annotated[StrictInt, Field(ge=1, le=4)] | None = None
+    held_quota: Any = None
+    quota: Any = None
     used_quota: Annotated[StrictInt, Field(ge=0)] | None = None
     key: StrictStr | None = None
     user_id: Any = None

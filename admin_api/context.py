@@ -17,6 +17,7 @@ from gateway.store.books import Book
 from gateway.store.passwords import Passwords
 from gateway.store.people import User
 from gateway.store.postgres import Pool
+from gateway.store.quota import QuotaStore
 
 
 class Permission(StrEnum):
@@ -45,6 +46,7 @@ class Services:
     config: Config
     pool: Pool
     notifier: Notifier
+    quota: QuotaStore
     pepper: bytes
     units: Units
     passwords: Passwords

@@ -30,6 +30,12 @@ ROUTES: Final = (
     Route("POST", "/api/token", tokens.create, Permission.TOKEN_WRITE),
     Route("PUT", "/api/token", tokens.update_by_body, Permission.TOKEN_WRITE),
     Route("GET", r"/api/token/{id:[0-9]+}", tokens.show, Permission.TOKEN_READ),
+    Route(
+        "GET",
+        r"/api/token/{id:[0-9]+}/reservations",
+        tokens.list_reservations,
+        Permission.TOKEN_READ,
+    ),
     Route("PATCH", r"/api/token/{id:[0-9]+}", tokens.update_by_path, Permission.TOKEN_WRITE),
     Route("DELETE", r"/api/token/{id:[0-9]+}", tokens.delete, Permission.TOKEN_WRITE),
     Route("POST", "/api/user/login", users.login, Permission.PUBLIC),

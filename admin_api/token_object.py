@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -13,6 +14,9 @@ from gateway.domain.edit import TokenRow
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.units import Units
 from gateway.settings import GroupSettings, TokenDefaultSettings
+from gateway.store.books import Reservation
+from gateway.store.ledger import model_of
+from gateway.store.token_money import ScopeMoney
 
 _RULES = {
     "group": "group",
@@ -25,9 +29,16 @@ _RULES = {
 
 
 def token_object(
-    row: TokenRow, units: Units, groups: Mapping[str, GroupSettings], now: float
+    row: TokenRow,
+    units: Units,
+    groups: Mapping[str, GroupSettings],
+    now: float,
+    held_nusd: int | None,
 ) -> dict[str, Any]:
-    """A token as it is shown; `now` is Unix seconds. Its key is masked."""
+    """A token as it is shown; `now` is Unix seconds. Its key is masked.
+
+    `held_nusd` is what running calls hold of it, None where that is not known.
+    """
     unlimited = row.granted is None
     return {
         "id": row.id,
@@ -44,6 +55,7 @@ def token_object(
         "model_limits": "" if row.models is None else json_bytes(row.models).decode(),
         "allow_ips": "\n".join(row.allow_ips or ()),
         "used_quota": units.used(row.used),
+        "held_quota": None if held_nusd is None else units.used(held_nusd),
         "group": row.effective_group,
         "account_id": row.account_id,
         "quota_usd": None if row.granted == 0 else usd(row.granted or 0),  # 0 says unlimited
@@ -55,6 +67,34 @@ def token_object(
         "version": row.version,
         "inherited": [shown for name, shown in _RULES.items() if getattr(row, name) is None],
         "effective": _effective(row, groups.get(row.effective_group)),
+    }
+
+
+def quota_object(money: Mapping[str, ScopeMoney]) -> dict[str, dict[str, int | None]]:
+    """What is granted, used and held in each scope of a token, in nano-dollars."""
+    return {
+        scope: {
+            "granted_nusd": of.granted,
+            "used_nusd": of.used,
+            "pending_nusd": of.pending,
+            "held_nusd": of.held,
+            "available_nusd": of.available,
+        }
+        for scope, of in money.items()
+    }
+
+
+def reservation_object(reservation: Reservation, units: Units, now: float) -> dict[str, Any]:
+    """A running call as it is shown; `now` is Unix seconds."""
+    started_at = reservation.started_ms / 1000
+    return {
+        "request_id": str(UUID(reservation.request_id)),
+        "model": model_of(reservation.detail),
+        "started_at": started_at,
+        "age_s": round(max(0.0, now - started_at), 3),
+        "held_quota": units.used(reservation.amount),
+        "held_nusd": reservation.amount,
+        "tokens": reservation.tokens,
     }
 
 

@@ -1,6 +1,6 @@
 """Handlers of the token API. What the fields mean is `admin_api/token_edits.py`'s."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -9,10 +9,12 @@ from admin_api.bodies import CreateBody, UpdateBody, read_body
 from admin_api.context import CALLER, SERVICES, Permission, Services, actor_of
 from admin_api.envelope import Code, Declined, accept
 from admin_api.token_edits import change_of, draft_of, status_change_of
-from admin_api.token_object import token_object
+from admin_api.token_object import quota_object, reservation_object, token_object
 from admin_api.token_queries import page_of, query_of
 from gateway.domain.edit import TokenChange, TokenRow
+from gateway.domain.errors import StoreUnavailable
 from gateway.domain.rejection import Problem, Rejected, invalid
+from gateway.store.token_money import read_held, read_money, read_reservations
 from gateway.store.token_rows import get_token, list_tokens
 from gateway.store.tokens import Edited, create_token, delete_token, update_token
 
@@ -24,14 +26,32 @@ async def list_page(request: web.Request) -> web.Response:
     if query.user_id != caller.user.id and not caller.may(Permission.TOKEN_READ_ANY):
         raise Declined(Code.FORBIDDEN, "user_id: only administrators list the tokens of others.")
     total, rows = await list_tokens(services.pool, query, services.now())
-    return accept(page_of(page, query, total, [_object(services, row) for row in rows]))
+    return accept(page_of(page, query, total, await _objects(services, rows)))
 
 
 async def show(request: web.Request) -> web.Response:
-    """GET /api/token/{id}."""
+    """GET /api/token/{id}: with the money of all its scopes."""
     services = request.app[SERVICES]
-    actor = actor_of(request, writes=False)
-    return accept(_object(services, await get_token(services.pool, actor, _path_id(request))))
+    row = await get_token(services.pool, actor_of(request, writes=False), _path_id(request))
+    money = await read_money(services.pool, services.quota, row)
+    shown = _object(services, row, money["token"].held)
+    return accept(shown | {"quota": quota_object(money)})
+
+
+async def list_reservations(request: web.Request) -> web.Response:
+    """GET /api/token/{id}/reservations: the running calls, and what each holds."""
+    services = request.app[SERVICES]
+    row = await get_token(services.pool, actor_of(request, writes=False), _path_id(request))
+    try:
+        live = await read_reservations(services.quota, row)
+    except StoreUnavailable as error:
+        raise Declined(
+            Code.STORE_UNAVAILABLE,
+            "The quota store does not answer, and nothing else knows what is held. Try again.",
+            {"Retry-After": "1"},
+        ) from error
+    now = services.clock()
+    return accept([reservation_object(each, services.units, now) for each in live])
 
 
 async def create(request: web.Request) -> web.Response:
@@ -48,7 +68,8 @@ async def create(request: web.Request) -> web.Response:
         max_tokens=services.config.admin.max_tokens_per_user,
     )
     told = await _publish(services, created)
-    answer = _object(services, created.row) | {"key": created.key, "warnings": warnings}
+    (shown,) = await _objects(services, [created.row])
+    answer = shown | {"key": created.key, "warnings": warnings}
     return accept(answer, told=told)
 
 
@@ -90,7 +111,9 @@ async def _update(request: web.Request, token_id: int, body: UpdateBody) -> web.
         _decision(request, body),
         if_version=body.version if (match := _if_match(request)) is None else match,
     )
-    return accept(_object(services, edited.row), told=await _publish(services, edited))
+    told = await _publish(services, edited)
+    (shown,) = await _objects(services, [edited.row])
+    return accept(shown, told=told)
 
 
 def _decision(request: web.Request, body: UpdateBody) -> Callable[[TokenRow], TokenChange]:
@@ -107,8 +130,13 @@ async def _publish(services: Services, edited: Edited) -> bool:
     return await services.notifier.token_changed(row.account_id, row.id, edited.books)
 
 
-def _object(services: Services, row: TokenRow) -> dict[str, Any]:
-    return token_object(row, services.units, services.config.groups, services.clock())
+async def _objects(services: Services, rows: Sequence[TokenRow]) -> list[dict[str, Any]]:
+    held = await read_held(services.quota, rows)
+    return [_object(services, *each) for each in zip(rows, held, strict=True)]
+
+
+def _object(services: Services, row: TokenRow, held_nusd: int | None) -> dict[str, Any]:
+    return token_object(row, services.units, services.config.groups, services.clock(), held_nusd)
 
 
 def _path_id(request: web.Request) -> int:

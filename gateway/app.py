@@ -13,7 +13,9 @@ from gateway.config import Loaded
 from gateway.domain.catalog import Catalog
 from gateway.domain.network import Blocks
 from gateway.listen import url_of
+from gateway.metrics import Figure
 from gateway.relay.announcing import Announcer
+from gateway.relay.audit_watch import AuditWatch
 from gateway.relay.chain import (
     Link,
     accept_body,
@@ -116,6 +118,13 @@ class Gateway:
             interval_s=config.quota.post_interval_s,
             buffer_bytes=config.quota.post_buffer_bytes,
         )
+        self.audit = AuditWatch(
+            config.postgres.dsn.get_secret_value(),
+            config.redis.url.get_secret_value(),
+            interval_s=config.quota.audit_interval_s,
+            sweep_s=config.quota.sweep_s,
+            strict=config.quota.on_store_loss == "deny",
+        )
         self.unheard = Unheard(quota, self.poster, lease_s=config.quota.lease_s)
         self.waiting = waiting = Waiting()
         self.settlements = Settlements(quota, self.poster, log, self.unheard, waiting)
@@ -167,6 +176,15 @@ class Gateway:
         """Build the catalog of the present generation. Raises `StoreUnavailable`."""
         self.catalog = await read_catalog(self._pool, self._loaded)
         self.tokens.clear()
+
+    def figures(self) -> list[Figure]:
+        """What `/metrics` tells of this worker now."""
+        unposted = Figure(
+            "tollhouse_unposted_charges",
+            "Charges of this worker that Postgres does not have yet.",
+            {"": self.poster.waiting},
+        )
+        return [unposted, *self.audit.figures()]
 
     def _health(self) -> tuple[int, dict[str, object]]:
         """The process is alive."""
@@ -265,6 +283,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
             group.create_task(gateway.forwarder.watch(), name="deadlines"),
             group.create_task(gateway.refusals.run(), name="refusal counts"),
             group.create_task(_flush_log(gateway.log), name="access log"),
+            group.create_task(gateway.audit.run(), name="audit"),
         ]
         try:
             yield

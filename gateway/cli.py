@@ -5,21 +5,21 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-import orjson
-
 from gateway import __version__
-from gateway.config import ConfigError, Loaded, load
+from gateway.audit_command import add_arguments, audit
+from gateway.config import ConfigError, load
 from gateway.domain.errors import StoreUnavailable
 from gateway.embedded.errors import EmbeddedError, StateError
-from gateway.embedded.state import StateDirectory, default_path
+from gateway.embedded.state import StateDirectory
 from gateway.store.bootstrap import UnknownUser, new_one_time_password
 from gateway.store.ledger import LedgerStore
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import SchemaError, apply_schema, open_pool
 from gateway.store.quota import QuotaStore
+from gateway.stores_in_use import database_in_use, quota_store_in_use, state_path
 
 _REPLAY_TIMEOUT_S = 30
 
@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
             help="post the outbox again, after Postgres came back without its last commits",
         )
     )
+    books = commands.add_parser("audit", help="prove that the books add up, or name what does not")
+    add_arguments(books)
+    _add_config(books)
     user = commands.add_parser("user", help="people")
     of_user = user.add_subparsers(dest="action", required=True, metavar="ACTION")
     password = of_user.add_parser("password", help="make a new one-time password")
@@ -109,7 +112,7 @@ def _check_config(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _migrate(given: argparse.Namespace, _: list[str]) -> int:
-    asyncio.run(apply_schema(_dsn(load(os.environ, given.config))))
+    asyncio.run(apply_schema(database_in_use(load(os.environ, given.config))))
     print("The database has the tables of this version.")
     return 0
 
@@ -119,7 +122,7 @@ def _replay_outbox(given: argparse.Namespace, _: list[str]) -> int:
     from gateway.relay.replay import replay_outbox  # noqa: PLC0415
 
     loaded = load(os.environ, given.config)
-    dsn, url = _dsn(loaded), _redis_url(loaded)
+    dsn, url = database_in_use(loaded), quota_store_in_use(loaded)
 
     async def replay() -> int:
         ledger = LedgerStore(dsn, statement_timeout_s=_REPLAY_TIMEOUT_S)
@@ -135,7 +138,7 @@ def _replay_outbox(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _user_password(given: argparse.Namespace, _: list[str]) -> int:
-    dsn = _dsn(load(os.environ, given.config))
+    dsn = database_in_use(load(os.environ, given.config))
 
     async def make() -> str:
         pool = await open_pool(dsn, size=1, statement_timeout_s=10)
@@ -149,7 +152,7 @@ def _user_password(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _reset(given: argparse.Namespace, _: list[str]) -> int:
-    path = _state_path(os.environ)
+    path = state_path()
     if not path.exists():
         print(f"{path} does not exist: nothing to delete.")
         return 0
@@ -175,30 +178,6 @@ def _asked(path: Path) -> bool:
         return False
 
 
-def _state_path(environment: Mapping[str, str]) -> Path:
-    given = environment.get("TOLLHOUSE_STATE")
-    return Path(given).resolve() if given else default_path()
-
-
-def _dsn(loaded: Loaded) -> str:
-    """The configured database, else the one of the `tollhouse run` that is up."""
-    return loaded.config.postgres.dsn.get_secret_value() or _of_run("database_url", "postgres.dsn")
-
-
-def _redis_url(loaded: Loaded) -> str:
-    return loaded.config.redis.url.get_secret_value() or _of_run("redis_url", "redis.url")
-
-
-def _of_run(member: str, setting: str) -> str:
-    ready = _state_path(os.environ) / "ready.json"
-    try:
-        return str(orjson.loads(ready.read_bytes())[member])
-    except (OSError, ValueError, LookupError, TypeError):
-        raise ConfigError(
-            [f"{setting} is not set and no `tollhouse run` is up ({ready} cannot be read)"]
-        ) from None
-
-
 _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "run": _run,
     "gateway": _gateway,
@@ -206,6 +185,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "check-config": _check_config,
     "migrate": _migrate,
     "replay-outbox": _replay_outbox,
+    "audit": audit,
     "user": _user_password,
     "reset": _reset,
 }

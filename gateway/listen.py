@@ -23,19 +23,29 @@ def url_of(listen: str) -> str:
     return f"http://{name}:{port}"
 
 
+def nth_listen(listen: str, number: int, setting: str) -> str:
+    """The address of the worker `number`, from 0: ports are counted up; 0 stays 0. Raises `PortTaken`."""
+    _, port = parse_listen(listen)
+    if not port:
+        return listen
+    if port + number > _LAST_PORT:
+        raise PortTaken(f"{setting} is {listen}: there are not that many ports above {port}")
+    return f"{listen.rpartition(':')[0]}:{port + number}"
+
+
 def probe_port(listen: str, setting: str) -> str:
     """Make sure that nobody listens there, and choose a port for 0. Raises `PortTaken`.
 
     A plain bind: SO_REUSEPORT would share another process's port silently.
     """
     with _bound(listen, setting, shared=False) as probe:
-        return _text(listen, probe)
+        return as_bound(listen, probe)
 
 
 def hold_port(listen: str) -> tuple[socket.socket, str]:
     """Keep a port for workers that share it. The socket does not listen, so no connection comes to it."""
     held = _bound(listen, "gateway.listen", shared=True)
-    return held, _text(listen, held)
+    return held, as_bound(listen, held)
 
 
 def listening_socket(listen: str, setting: str, *, shared: bool, backlog: int) -> socket.socket:
@@ -46,7 +56,8 @@ def listening_socket(listen: str, setting: str, *, shared: bool, backlog: int) -
     return bound
 
 
-def _text(listen: str, bound: socket.socket) -> str:
+def as_bound(listen: str, bound: socket.socket) -> str:
+    """A listening address with the port that it came to."""
     return f"{listen.rpartition(':')[0]}:{bound.getsockname()[1]}"
 
 

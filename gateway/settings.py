@@ -117,6 +117,7 @@ class QuotaSettings(_Section):
     post_interval_s: Seconds = 0.1
     post_buffer_bytes: Annotated[int, Field(ge=65_536)] = 67_108_864
     outbox_hours: Annotated[float, Field(ge=0)] = 0
+    audit_interval_s: Annotated[float, Field(ge=0)] = 60
 
     @field_validator("units_per_usd")
     @classmethod
@@ -139,6 +140,17 @@ class LogSettings(_Section):
     """[log]: where lines go. `-` is standard output."""
 
     access: str = "-"
+
+
+class MetricsSettings(_Section):
+    """[metrics]: figures for a monitoring system; empty = none are served."""
+
+    listen: str = ""
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str) -> str:
+        return _listen(value) if value else value
 
 
 class LimitSettings(_Section):
@@ -261,6 +273,7 @@ class Config(_Section):
     keys: KeySettings = KeySettings()
     quota: QuotaSettings = QuotaSettings()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
     groups: dict[str, GroupSettings] = {}
     models: tuple[ModelSettings, ...] = ()
     upstreams: tuple[UpstreamSettings, ...] = ()

@@ -30,7 +30,7 @@ from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
 from gateway.embedded.valkey import EmbeddedValkey
 from gateway.given_stores import require_given_stores
-from gateway.listen import PortTaken, hold_port, parse_listen, probe_port, url_of
+from gateway.listen import PortTaken, hold_port, nth_listen, parse_listen, probe_port, url_of
 from gateway.state_files import ReadyFile, keep_credentials, provide_secrets
 from gateway.store.bootstrap import bootstrap
 from gateway.store.pipeline import Pipeline
@@ -138,7 +138,13 @@ class Supervisor:
         command = [sys.executable, "-m", "gateway"]
         drain_s = config.gateway.lame_duck_s + config.gateway.drain_s
         running.workers = [
-            Child(f"gateway-{number}", command, environment, logs / "gateway.log", drain_s=drain_s)
+            Child(
+                f"gateway-{number}",
+                command,
+                _of_worker(environment, config.metrics.listen, number),
+                logs / "gateway.log",
+                drain_s=drain_s,
+            )
             for number in range(count)
         ]
         running.admin = Child(
@@ -258,6 +264,14 @@ class Supervisor:
                 server.stop()
         if running.held_port is not None:
             running.held_port.close()
+
+
+def _of_worker(environment: Mapping[str, str], metrics: str, number: int) -> Mapping[str, str]:
+    """A worker's environment: its figures are its own, so they have a port of their own."""
+    if not metrics:
+        return environment
+    listen = nth_listen(metrics, number, "metrics.listen")
+    return {**environment, "TOLLHOUSE_METRICS__LISTEN": listen}
 
 
 def _publish(running: Running, ready: ReadyFile) -> None:

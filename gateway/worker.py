@@ -21,6 +21,7 @@ from gateway.child import tell_ready
 from gateway.config import ConfigError, Loaded, load, read_secret
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.listen import PortTaken, listening_socket, probe_port
+from gateway.metrics import serve_metrics
 
 _log = logging.getLogger("gateway")
 _BACKLOG = 4096
@@ -65,7 +66,10 @@ async def _serve(loaded: Loaded, pepper: bytes) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     # Bound first: whoever cannot have the port is told so before anything is opened.
     listener = listening_socket(config.listen, "gateway.listen", shared=shared, backlog=_BACKLOG)
-    async with open_gateway(loaded, pepper=pepper) as gateway:
+    async with (
+        open_gateway(loaded, pepper=pepper) as gateway,
+        serve_metrics(loaded.config.metrics.listen, gateway.figures),
+    ):
         server = build_server(gateway)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()

@@ -10,7 +10,9 @@ from gateway.settings import Config
 from gateway.store.bootstrap import Credentials, bootstrap
 from gateway.store.passwords import Passwords
 from gateway.store.people import write_access_token, write_user
+from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import Pool, open_pool, transaction
+from gateway.store.quota import QuotaStore
 
 PEPPER = bytes(range(32))
 UNIT = 2000  # nano-dollars of a quota unit at 500,000 units per dollar
@@ -110,12 +112,23 @@ class Admin:
 
 
 @contextlib.asynccontextmanager
-async def running_admin(aiohttp_client, dsn, settings=None):
-    """The app on a database with the schema, after the first start. `clock[0]` is its time."""
+async def running_admin(aiohttp_client, dsn, settings=None, quota=None):
+    """The app on a database with the schema, after the first start. `clock[0]` is its time.
+
+    Without `quota` its quota store cannot be asked.
+    """
     config = Config.model_validate(settings or {})
     async with await open_pool(dsn, size=5, statement_timeout_s=10) as pool:
         credentials = await bootstrap(pool, PEPPER, config)
         told, clock, lines = Told(), [1_800_000_000.0], []
-        app = build_app(config, pool, told, PEPPER, write_line=lines.append, clock=lambda: clock[0])
+        app = build_app(
+            config,
+            pool,
+            told,
+            quota or QuotaStore(Pipeline("redis://127.0.0.1:1")),
+            PEPPER,
+            write_line=lines.append,
+            clock=lambda: clock[0],
+        )
         client = await aiohttp_client(app)
         yield Admin(client, pool, told, credentials, clock, lines)

@@ -13,6 +13,8 @@ ENABLED, DISABLED, EXPIRED, EXHAUSTED = 1, 2, 3, 4
 """Effective states, numbered as New-API's `status`. Only the first two are stored."""
 
 SCOPES = ("token", "member", "subscription", "account")
+SCOPE_LETTERS = dict(zip("tmga", SCOPES, strict=True))
+"""A scope's kind by the first letter of its name in the stores."""
 SHARDS = 256
 
 

@@ -5,6 +5,7 @@ A row is written once, as a line of COPY's text format: the same bytes stand in 
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from gateway.store.postgres import connect, store_errors
 _log = logging.getLogger(__name__)
 _SILENCE_S = 5
 # What is wrong with a line, and not with Postgres.
+_ESCAPED = re.compile(r"\\(.)")
+_ESCAPES = {"t": "\t", "n": "\n", "r": "\r"}
 _UNFIT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 COLUMNS = (
@@ -216,6 +219,12 @@ def _scope_ids(account: bytes, token: bytes, user: bytes, group: bytes) -> tuple
         f"g{of_account}.{group.decode()}",
         f"a{of_account}",
     )
+
+
+def model_of(constant: bytes) -> str:
+    """The model in what is constant of a token's and model's lines (`COLUMNS` from account_id on); more may follow."""
+    text = constant.split(b"\t")[COLUMNS.index("model") - COLUMNS.index("account_id")]
+    return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), text.decode())
 
 
 def copy_text(value: str) -> bytes:

@@ -126,9 +126,14 @@ async def apply_schema(dsn: str) -> None:
 async def check_schema(pool: asyncpg.Pool) -> None:
     """Raises `SchemaError` unless the tables are of this version, and `StoreUnavailable`."""
     async with reading(pool) as connection:
-        if not await _schema_exists(connection):
-            raise SchemaError("The database has no tables of Tollhouse: run `tollhouse migrate`.")
-        await _check_version(connection)
+        await check_tables(connection)
+
+
+async def check_tables(connection: Connection) -> None:
+    """As `check_schema`, over the caller's connection."""
+    if not await _schema_exists(connection):
+        raise SchemaError("The database has no tables of Tollhouse: run `tollhouse migrate`.")
+    await _check_version(connection)
 
 
 async def _schema_exists(connection: Connection) -> bool:

@@ -408,6 +408,18 @@ class QuotaStore:
         data = await self._pipeline.call(shard, "GET", key(shard, "b", scope_id))
         return unpack_book(scope_id, data) if isinstance(data, bytes) else None
 
+    async def books(self, account_id: int, scope_ids: Sequence[str]) -> list[StoredBook | None]:
+        """The same of several scopes of an account, in one command. Raises `StoreUnavailable`."""
+        if not scope_ids:
+            return []
+        shard = account_id % SHARDS
+        keys = [key(shard, "b", scope_id) for scope_id in scope_ids]
+        found = _list(await self._pipeline.call(shard, "MGET", *keys))
+        return [
+            unpack_book(scope_id, data) if isinstance(data, bytes) else None
+            for scope_id, data in zip(scope_ids, found, strict=True)
+        ]
+
     async def live(self, account_id: int) -> list[Reservation]:
         """The live reservations of an account. Raises `StoreUnavailable`."""
         shard = account_id % SHARDS

@@ -1,0 +1,164 @@
+"""The audit that a worker makes by itself: one of all, told in figures and in the log."""
+
+import asyncio
+import logging
+import re
+from contextlib import asynccontextmanager
+from typing import Any
+
+from gateway.metrics import serve_metrics
+from gateway.store.conservation import open_auditor
+from tests.integration.rig import USD, Rig, chat, running, until
+from tests.upstream import Echo, Gate, ScriptedUpstream
+
+
+@asynccontextmanager
+async def auditing(postgres_dsn: str, valkey_url: str, upstream: ScriptedUpstream):
+    """A gateway that audits all the time."""
+
+    def configure(members: dict[str, Any]) -> None:
+        members["quota"]["audit_interval_s"] = 0.01
+
+    async with running(postgres_dsn, valkey_url, upstream, configure) as rig:
+        yield rig
+
+
+async def audited(*rigs: Rig) -> Rig:
+    """The one whose worker has the turn, once it has found something."""
+    async with asyncio.timeout(20):
+        await until(lambda: any(rig.gateway.audit.report for rig in rigs))
+    return next(rig for rig in rigs if rig.gateway.audit.report)
+
+
+async def found(rig: Rig, text: str) -> dict[str, float]:
+    """The figures of the worker's /metrics, once `text` is among them."""
+    async with (
+        asyncio.timeout(20),
+        serve_metrics("127.0.0.1:0", rig.gateway.figures) as url,
+    ):
+        while True:
+            async with rig.session.get(url) as answer:
+                assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+                body = await answer.text()
+            if text in body.splitlines():
+                return {
+                    name: float(value)
+                    for name, value in re.findall(r"^(tollhouse\S+) (\S+)$", body, re.MULTILINE)
+                }
+
+
+async def test_figures_tell_what_is_held_and_that_everything_adds_up(postgres_dsn, valkey_url):
+    async with (
+        ScriptedUpstream() as upstream,
+        auditing(postgres_dsn, valkey_url, upstream) as rig,
+    ):
+        gate = Gate()
+        upstream.answer("m", Echo().first(gate))
+        made = await rig.token(USD)
+        call = asyncio.create_task(_called(rig, made.key))
+        await gate.waiting()
+        (held,) = await rig.gateway.quota.live(made.row.account_id)
+        figures = await found(rig, f"tollhouse_held_nusd {held.amount}")
+        assert figures["tollhouse_live_reservations"] == 1
+        assert figures["tollhouse_unposted_charges"] == 0
+        assert figures["tollhouse_overspend_nusd"] == figures["tollhouse_unmetered_nusd"] == 0
+        assert figures["tollhouse_audit_duration_seconds"] > 0
+        assert figures["tollhouse_audit_last_run_timestamp_seconds"] > 1_700_000_000
+        differences = {n: v for n, v in figures.items() if n.startswith("tollhouse_audit_diff")}
+        assert len(differences) > 10
+        assert not any(differences.values())
+        gate.release()
+        await call
+
+
+async def _called(rig: Rig, secret: str) -> None:
+    async with rig.post(secret, chat()) as answer:
+        assert answer.status == 200
+        await answer.read()
+
+
+async def test_what_does_not_add_up_is_counted_by_kind_and_told_in_the_log(
+    postgres_dsn, valkey_url, caplog
+):
+    async with (
+        ScriptedUpstream() as upstream,
+        auditing(postgres_dsn, valkey_url, upstream) as rig,
+    ):
+        made = await rig.token(USD)
+        await rig.database.execute("UPDATE token SET used = 7 WHERE id = $1", made.row.id)
+        await found(rig, 'tollhouse_audit_differences{kind="ledger_sum"} 1')
+    told = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert f"ledger_sum t{made.row.id} (account 1): used_nusd 7, ledger_nusd 0" in (
+        told[0].getMessage()
+    )
+
+
+async def test_one_process_at_a_time_has_the_turn(postgres_dsn, valkey_url):
+    def turn():
+        return open_auditor(postgres_dsn, valkey_url, sweep_s=10, strict=True, in_turn=True)
+
+    async with turn() as first:
+        assert first is not None
+        async with turn() as second:
+            assert second is None
+        async with open_auditor(postgres_dsn, valkey_url, sweep_s=10, strict=True) as asked_for:
+            assert asked_for is not None  # as the command is: it takes nobody's turn
+    await until_free(turn)
+
+
+async def until_free(turn) -> None:
+    """Postgres lets go of a connection's locks when it has noticed its end."""
+    async with asyncio.timeout(20):
+        while True:
+            async with turn() as auditor:
+                if auditor is not None:
+                    return
+
+
+async def test_a_turn_that_was_cut_off_is_taken_again(postgres_dsn, valkey_url):
+    async with (
+        ScriptedUpstream() as upstream,
+        auditing(postgres_dsn, valkey_url, upstream) as one,
+        auditing(postgres_dsn, valkey_url, upstream) as two,
+    ):
+        holder = await audited(one, two)
+        before = holder.gateway.audit.report
+        assert before is not None
+        other = two if holder is one else one
+        assert [figure.name for figure in other.gateway.figures()] == ["tollhouse_unposted_charges"]
+        await one.database.execute(CUT)
+
+        def found_anew() -> bool:
+            reports = [rig.gateway.audit.report for rig in (one, two)]
+            return any(report is not None and report is not before for report in reports)
+
+        async with asyncio.timeout(20):
+            await until(found_anew)
+
+
+CUT = """
+SELECT pg_terminate_backend(pid) FROM pg_locks
+ WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+async def test_an_audit_that_fails_costs_no_call(postgres_dsn, valkey_url, caplog):
+    async with (
+        ScriptedUpstream() as upstream,
+        auditing(postgres_dsn, valkey_url, upstream) as rig,
+    ):
+        await audited(rig)
+        await rig.gateway.quota._pipeline.call(0, "SET", "q:{s001}:b:t999", "no book")
+        async with asyncio.timeout(20):
+            await until(lambda: "shard 1 of the quota store holds what" in caplog.text)
+        await rig.gateway.quota._pipeline.call(0, "DEL", "q:{s001}:b:t999")
+        await rig.database.execute("ALTER TABLE grant_entry RENAME TO elsewhere")
+        async with asyncio.timeout(20):
+            await until(lambda: "the audit failed" in caplog.text)
+        await rig.database.execute("ALTER TABLE elsewhere RENAME TO grant_entry")
+        await _called(rig, (await rig.token(USD)).key)
+
+
+async def test_without_an_address_nothing_is_served():
+    async with serve_metrics("", list) as url:
+        assert url == ""
