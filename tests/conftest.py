@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 import redis
 import uvloop
+from hypothesis import HealthCheck, settings
 
 from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
@@ -24,6 +25,10 @@ from gateway.embedded.valkey import EmbeddedValkey
 from gateway.store.postgres import apply_schema
 from tests.integration.rig import Rig, running
 from tests.upstream import ScriptedUpstream
+
+# How long a test takes is the machine's business: examples are slow to make where others work, too.
+settings.register_profile("tollhouse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tollhouse")
 
 TEMPLATE = "tollhouse_template"
 _KEY = pytest.StashKey["Servers"]()
