@@ -88,7 +88,7 @@ class Housekeeping:
                     known = opening.name
                     renew_at = time.monotonic() + self._lease_s / 3
                 self._poster.confirm_again()
-                await self._unheard.void()
+                self._unheard.void()
             except StoreUnavailable as error:
                 _log.warning("leases wait: %s", error)
 
@@ -96,6 +96,7 @@ class Housekeeping:
         while True:
             try:
                 await self.sweep()
+                await self._unheard.correct()
             except StoreUnavailable as error:
                 _log.warning("the sweeper waits: %s", error)
             await asyncio.sleep(self._sweep_s)

@@ -48,10 +48,13 @@ class Unheard:
         """Remember a call; `charge` is its line, of nothing."""
         self._calls[charge.request_id] = _Unheard(prepared, charge, self._clock())
 
-    async def void(self) -> None:
-        """Ask for each to be given back, and correct what a reaper found first. Raises `StoreUnavailable`."""
-        for request_id, call in list(self._calls.items()):
+    def void(self) -> None:
+        """Ask for each to be given back. Never awaits: whoever holds leases may call it."""
+        for request_id, call in self._calls.items():
             self._quota.void(call.prepared, request_id, call.charge.line, self._answer(call))
+
+    async def correct(self) -> None:
+        """Give back what a reaper charged before the store could be asked. Raises `StoreUnavailable`."""
         if self._reaped:
             reaped = self._reaped[:]
             await self._poster.correct(reaped)

@@ -167,9 +167,9 @@ async def test_what_the_reaper_charged_for_a_call_that_was_never_made_is_granted
         await reaper.poster.post([lost_worker(token, ids[0], AMOUNT)])
         for request_id in ids:  # the second was never taken
             one.unheard.add(prepared, charge_of(token, request_id, 0))
-        await one.unheard.void()
+        one.unheard.void()
         await until(lambda: not len(one.unheard))
-        await one.unheard.void()
+        await one.unheard.correct()
         rows = await rig.ledger()
         assert [row["amount"] for row in rows] == [AMOUNT]
         assert await left(rig, token) == USD
