@@ -290,6 +290,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
         finally:
             # Detached calls may still settle while the last charges are posted.
             gateway.forwarder.settle_detached()
+            gateway.unheard.void()
             gateway.poster.close()
             await asyncio.wait({posting})
             for task in endless:

@@ -101,6 +101,7 @@ class Housekeeping:
             try:
                 await self._unheard.correct()
                 await self.sweep()
+                await self._unheard.correct()
             except StoreUnavailable as error:
                 _log.warning("the sweeper waits: %s", error)
             await asyncio.sleep(self._sweep_s)

@@ -49,12 +49,12 @@ class Unheard:
         self._calls[charge.request_id] = _Unheard(prepared, charge, self._clock())
 
     def void(self) -> None:
-        """Ask the quota store to give each back."""
-        for request_id, call in list(self._calls.items()):
+        """Ask for each to be given back. Never awaits: whoever holds leases may call it."""
+        for request_id, call in self._calls.items():
             self._quota.void(call.prepared, request_id, call.charge.line, self._answer(call))
 
     async def correct(self) -> None:
-        """Correct, in Postgres, what a reaper found first. Raises `StoreUnavailable`."""
+        """Give back what a reaper charged before the store could be asked. Raises `StoreUnavailable`."""
         if self._reaped:
             reaped = self._reaped[:]
             await self._poster.correct(reaped)

@@ -193,7 +193,7 @@ class Connection(asyncio.Protocol):
         self._failures += due - first
         dones = self._dones
         late = [dones.popleft() for _ in range(due - answered)]
-        dones.extendleft([_late] * len(late))
+        dones.extendleft(None if done is None else _late for done in reversed(late))
         error = StoreUnavailable("the quota store gave no reply in time")
         for done in late[first - answered :]:
             if done is not None:

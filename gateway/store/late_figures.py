@@ -6,7 +6,6 @@ whatever is repeated: by the row's key, and by the grant's `idem_key`.
 
 from collections.abc import Sequence
 
-# LATERAL: the staging table has no statistics, and the ledger must never be read whole.
 LATE_TABLE = """
 CREATE TEMPORARY TABLE late ON COMMIT DELETE ROWS AS SELECT *, 0::bigint AS difference FROM staging LIMIT 0
 """

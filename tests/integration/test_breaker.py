@@ -12,7 +12,7 @@ from gateway.store.pipeline import Pipeline
 from tests.integration.test_pipeline import until
 from tests.severable import Wire, before_valkey
 
-TIMEOUT_S = 0.3
+TIMEOUT_S = 0.5
 ECHO = encode("ECHO", "late")
 
 
@@ -117,7 +117,7 @@ async def test_it_does_not_flap_while_every_answer_is_late(wire: Wire, pipeline:
 
 async def test_a_store_that_pauses_is_left_alone_until_it_answers(valkey_url: str):
     async with Pipeline(valkey_url, operation_timeout_s=TIMEOUT_S) as pipeline:
-        await pipeline.call(0, "CLIENT", "PAUSE", 1500, "ALL")
+        await pipeline.call(0, "CLIENT", "PAUSE", 2500, "ALL")
         with pytest.raises(StoreUnavailable):
             await pipeline.call(0, "PING")
         await until(lambda: not pipeline.connected)
