@@ -131,6 +131,7 @@ class LimitSettings(_Section):
     metric: Literal["requests", "tokens", "usd"]
     window: Literal["1m", "5h", "1d", "7d", "30d", "month"]
     limit: Usd
+    burst: Usd | None = None
     mode: Literal["sliding", "calendar"] = "sliding"
     models: tuple[str, ...] | None = None
     time_zone: str = "UTC"
@@ -152,6 +153,18 @@ class LimitSettings(_Section):
             raise ValueError('mode = "calendar" knows the windows "1d" and "month"')
         if self.metric != "usd" and self.limit != int(self.limit):
             raise ValueError(f"a limit of {self.metric} is a whole number")
+        return self
+
+    @model_validator(mode="after")
+    def _check_burst(self) -> Self:
+        if self.burst is None:
+            return self
+        if self.window != "1m" or self.mode != "sliding":
+            raise ValueError('burst needs window = "1m" and mode = "sliding"')
+        if self.burst <= 0 or self.limit <= 0:
+            raise ValueError("burst, and the limit that refills it, must be above 0")
+        if self.metric != "usd" and self.burst != int(self.burst):
+            raise ValueError(f"a burst of {self.metric} is a whole number")
         return self
 
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.limits import Metric
 from gateway.relay.call import Call, Terms
-from gateway.store.keys import KeyStore
+from gateway.store.loads import Loads
 from gateway.store.quota import QuotaStore
 from gateway.store.replies import Again, Obstacle, Refused, Reply, Reserved, Rule, read_reply
 
@@ -31,7 +31,7 @@ class Reservations:
     def __init__(
         self,
         quota: QuotaStore,
-        keys: KeyStore,
+        loads: Loads,
         *,
         renew_terms: Callable[[Call, int | None], Terms],
         renew_catalog: Callable[[], Awaitable[None]],
@@ -39,7 +39,7 @@ class Reservations:
         allow_on_loss: bool,
     ) -> None:
         self._quota = quota
-        self._keys = keys
+        self._loads = loads
         self._renew_terms = renew_terms
         self._renew_catalog = renew_catalog
         self._release = release
@@ -97,11 +97,9 @@ class Reservations:
 
     async def _clear(self, call: Call, reply: Again) -> None:
         """Remove what kept the store from deciding."""
-        token = call.entry.token
         match reply.obstacle:
             case Obstacle.LOAD:
-                books = await self._keys.books(token)
-                if not await self._quota.load(token.account_id, books):
+                if not await self._loads.load(call.terms.prepared, call.entry.token):
                     await self._quota.reopen(generation=call.catalog.generation)
             case Obstacle.EPOCH:
                 await self._quota.reopen(generation=call.catalog.generation)
@@ -154,7 +152,7 @@ def _refusal(refused: Refused, call: Call) -> Refusal:
             return Refusal(
                 Reason.INVALID_REQUEST,
                 f"This call alone may need {_amount(refused.metric, refused.used)}, and the {scope} is limited to "
-                f"{_amount(refused.metric, refused.limit)} per {refused.window}: it can never pass. "
+                f"{_amount(refused.metric, refused.limit)} {refused.span}: it can never pass. "
                 "Ask for less output.",
                 scope=scope,
                 details=details,
@@ -163,7 +161,7 @@ def _refusal(refused: Refused, call: Call) -> Refusal:
             wait_s = (refused.retry_ms or 0) / 1000
             return Refusal(
                 Reason.RATE_LIMIT_EXCEEDED,
-                f"The {scope} is limited to {_amount(refused.metric, refused.limit)} per {refused.window}, and "
+                f"The {scope} is limited to {_amount(refused.metric, refused.limit)} {refused.span}, and "
                 f"{_amount(refused.metric, refused.used)} are used. Try again in {math.ceil(wait_s)} s.",
                 scope=scope,
                 retry_after_s=wait_s,

@@ -18,6 +18,9 @@ _SILENCE_S = 5
 # What is wrong with a line, and not with Postgres.
 _UNFIT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
+LOST_WORKER = "lost_worker"
+"""The anomaly of a call that nobody ended: charged in full, and an upstream may have had it."""
+
 COLUMNS = (
     "request_id",
     "kind",

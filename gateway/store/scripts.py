@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-NAMES: Final = ("reserve", "settle", "confirm", "load", "epoch", "announce", "overdue")
+NAMES: Final = (
+    "reserve",
+    "settle",
+    "confirm",
+    "survey",
+    "load",
+    "epoch",
+    "announce",
+    "overdue",
+)
 _INCLUDE: Final = "--include "
 
 

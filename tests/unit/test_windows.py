@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.limits import RINGS, Limit, Metric
-from gateway.store.windows import period, read_window_id, window_id, windows_of
+from gateway.store.windows import Kind, period, read_window_id, window_id, windows_of
 from tests.quota_rig import token
 
 
@@ -83,7 +83,7 @@ def test_a_counters_name_tells_metric_and_window() -> None:
             for models in (None, frozenset({"a", "b"})):
                 for zone in ("UTC", "Asia/Tokyo"):
                     limit = Limit(metric, window, 1, "calendar", models, zone)
-                    assert read_window_id(window_id(limit)) == (metric, window)
+                    assert read_window_id(window_id(limit)) == (metric, window, False)
 
 
 def test_limits_that_count_differently_have_counters_of_their_own() -> None:
@@ -126,7 +126,7 @@ def test_only_limits_of_the_model_apply() -> None:
 def test_a_month_is_a_calendar_window_whatever_its_mode() -> None:
     now = int(datetime(2026, 5, 9, tzinfo=UTC).timestamp()) * 1000
     (window,) = windows_of(token(limits=((0, Limit(Metric.USD, "month", 5)),)), "m", now)
-    assert window.calendar
+    assert window.kind is Kind.CALENDAR
     assert window.first <= now < window.second
 
 
