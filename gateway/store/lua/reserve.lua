@@ -82,7 +82,7 @@ for i = 1, 4 do
   out[2 * i] = write(BOOK, granted, gver, used, pending, reserved, live, version, run_id)
 end
 
-local tag, counted, plan, position, retry_ms = nil, '', nil, static[POSITION], -1
+local tag, counted, plan, guard, position, retry_ms = nil, '', nil, nil, static[POSITION], -1
 if window_count > 0 then tag = tag_of(run_id) end
 local request_limit, request_left, request_reset = '', '', ''
 local token_limit, token_left, token_reset = '', '', ''
@@ -136,6 +136,11 @@ for i = 1, window_count do
     part = select(6, read(BURST, bytes))
     total, part = level_at(total, part, current, now_ms, limit, second)
     room = second
+    if now_ms < current then
+      guard = guard or {}
+      guard[#guard + 1] = KEYS[i + 7]
+      guard[#guard + 1] = write(BURST, total, oldest, now_ms, sum, tag, part)
+    end
   end
 
   local counts = total + cost
@@ -187,7 +192,11 @@ if ARGV[5] ~= '1' then
   -- A repeated call must not be refused because of its own first arrival.
   local member = static[ACCOUNT] .. '|' .. request_id
   if refusal then
-    if not call('ZSCORE', KEYS[2], member) then return refusal end
+    if not call('ZSCORE', KEYS[2], member) then
+      -- Else a burst that the clock went back over would be full anew with each refusal.
+      if guard then call('MSET', unpack(guard)) end
+      return refusal
+    end
     return { call('HEXISTS', KEYS[1], request_id) == 1 and 'DUP' or 'DONE' }
   end
   if call('ZADD', KEYS[2], 'NX', now_ms + static[LEASE_MS], member) == 0 then
