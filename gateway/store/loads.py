@@ -189,8 +189,7 @@ def _counts(window: Window, model: bytes | None) -> bool:
 
 def _add(held: Counter[int], window: Window, use: _Use, now_ms: int) -> None:
     if use.started_ms >= window.since_ms(now_ms):
-        bucket = 0 if window.bucket_ms is None else use.started_ms // window.bucket_ms
-        held[bucket] += use.units[window.metric]
+        held[window.bucket_of(use.started_ms)] += use.units[window.metric]
 
 
 def _clamped(window: Window, bucket: int, now_ms: int) -> int:

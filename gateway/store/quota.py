@@ -59,7 +59,7 @@ class Survey(NamedTuple):
 
 
 class WindowSums(NamedTuple):
-    """What windows of `scope_ids` hold: of each, units by number of bucket (0 where it is one bucket)."""
+    """What windows of `scope_ids` hold: of each, units by `Window.bucket_of`, or by 0 where it is one bucket."""
 
     scope_ids: Sequence[str]
     windows: Sequence[Window]

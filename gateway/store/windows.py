@@ -66,6 +66,12 @@ class Window:
         refill_ms = -(-self.second * self.first // self.limit)
         return now_ms - refill_ms
 
+    def bucket_of(self, started_ms: int) -> int:
+        """Where a call that began then counts, as LOAD is told of it: its instant where there is a burst."""
+        if self.kind is Kind.RING:
+            return started_ms // self.first
+        return 0 if self.kind is Kind.CALENDAR else started_ms
+
     @property
     def bucket_ms(self) -> int | None:
         """The length of a bucket; None where the window is one bucket."""

@@ -4,8 +4,8 @@
 --       have one
 -- ARGV  1 the rows in the order of the keys, packed one behind the other (ROW of include/merge.lua)
 --       2 number of windows, then a WINDOW of each, packed; '' without windows
---       3.. per window what it holds, packed: bucket and sum, any number of times; only the sums
---         matter where the window is one bucket
+--       3.. per window what it holds, packed: bucket and sum, any number of times; where there is
+--         a burst, the start (ms) of a call that runs and its units, and 0 and the units of others
 --
 -- Replies  EPOCH (the shard is not open: nothing done) · the number of books made new or taken over
 --          from an earlier run of the store
@@ -87,12 +87,15 @@ for i = 1, count do
       forget(KEYS[ring], id)
       head = ring_head(KEYS[ring], id, first, second, holds, now_ms, tag)
     else
-      local sum = 0
-      for at = 1, #holds, PAIR_BYTES do sum = sum + select(2, read(PAIR, holds, at)) end
+      local sum, latest = 0, now_ms
+      for at = 1, #holds, PAIR_BYTES do
+        local start, units = read(PAIR, holds, at)
+        sum, latest = sum + units, math.max(latest, start)
+      end
       if kind == 1 then
         head = write(HEAD, sum, first, first, sum, tag)
-      else
-        head = write(BURST, math.min(second, sum), now_ms, now_ms, 0, tag, 0)
+      else -- made after every call in it, so that SETTLE knows them
+        head = write(BURST, math.min(second, sum), latest + 1, now_ms, 0, tag, 0)
       end
     end
     out[#out + 1], out[#out + 2] = key, head
