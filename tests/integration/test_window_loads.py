@@ -274,6 +274,18 @@ async def test_a_burst_is_full_again_only_as_its_refill_allows(worker: Worker) -
     assert await worker.holds(t, window) == {0: 50}, "the 40 are older than a whole refill"
 
 
+async def test_a_workers_clock_puts_no_running_call_into_the_future(worker: Worker) -> None:
+    t = token(limits=((0, Limit(Metric.TOKENS, "1m", 99)),))
+    call = await made(worker, t, tokens=33)
+    call.at += 3_600_000
+    await worker.lose_everything()
+    (window,) = worker.prepare(t).windows
+    await left(worker, t)
+    assert await worker.holds(t, window) == {START // 1_000: 33}
+    await worker.settle(call, tokens=3)
+    assert await worker.holds(t, window) == {START // 1_000: 3}
+
+
 async def test_a_lost_workers_call_counts_in_full(worker: Worker) -> None:
     t = token(limits=((0, Limit(Metric.REQUESTS, "1d", 9)), (0, Limit(Metric.TOKENS, "1d", 99))))
     lost = await made(worker, t, tokens=33)

@@ -85,7 +85,7 @@ def assert_within_limits(worker: Worker, of: Made) -> None:
 
 @given(steps=st.lists(step, min_size=10, max_size=60))
 @settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -8,13 +8,17 @@
 -- Replies  renewed, re-created, already settled
 --
 -- Works in any state of the store and without Postgres: where a book is missing, LOAD will add the
--- records up. A record that is re-created counts in no window: those are rebuilt by whoever
--- rebuilds windows.
+-- records up. A record that is re-created names no bucket: LOAD counts it where its start lies, and
+-- SETTLE finds it there. A worker's clock may not put that into the future: its window
+-- would stand still until then.
 --include clock
 --include formats
 local call = redis.call
 
-local account, lease_end = ARGV[1], clock() + tonumber(ARGV[2])
+local START, START_END = 17, 24 -- its bytes in a RECORD
+
+local account, now_ms = ARGV[1], clock()
+local lease_end = now_ms + tonumber(ARGV[2])
 local members = {}
 for i = 3, #ARGV, 2 do members[#members + 1] = account .. '|' .. ARGV[i] end
 if #members == 0 then return { 0, 0, 0 } end
@@ -31,8 +35,13 @@ for i = 1, #members do
       renewed = renewed + 1
     else
       created = created + 1
+      local amount, _, start, scopes = read(RECORD, record)
+      if start > now_ms then
+        record = string.sub(record, 1, START - 1)
+          .. write('<d', now_ms)
+          .. string.sub(record, START_END + 1)
+      end
       call('HSET', KEYS[1], request_id, record)
-      local amount, _, _, scopes = read(RECORD, record)
       for scope in string.gmatch(scopes, '%S+') do
         local sum = more[scope] or { 0, 0 }
         sum[1], sum[2] = sum[1] + amount, sum[2] + 1
