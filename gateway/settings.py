@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from gateway.domain.limits import RINGS
 from gateway.domain.network import BlockError, parse_blocks
 
+_REFILL_MINUTES = 24 * 60
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(\d{1,5})")
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -163,6 +164,8 @@ class LimitSettings(_Section):
             raise ValueError('burst needs window = "1m" and mode = "sliding"')
         if self.burst <= 0 or self.limit <= 0:
             raise ValueError("burst, and the limit that refills it, must be above 0")
+        if self.burst > self.limit * _REFILL_MINUTES:
+            raise ValueError("burst must be refilled within a day: at most 1440 times the limit")
         if self.metric != "usd" and self.burst != int(self.burst):
             raise ValueError(f"a burst of {self.metric} is a whole number")
         return self

@@ -217,6 +217,10 @@ BAD_FIELDS = [
         "number 1 is too large",
     ),
     (
+        {"limits": [{"metric": "usd", "window": "1m", "limit": 0.000000001, "burst": 1000}]},
+        "refilled within a day",
+    ),
+    (
         {"limits": [{"metric": "usd", "window": "1d", "limit": n} for n in (1, 2)]},
         "number 2 counts the same",
     ),

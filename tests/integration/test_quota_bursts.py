@@ -205,3 +205,27 @@ async def test_no_minute_holds_more_than_limit_and_burst(rig: Rig, seed: int) ->
                 assert counted(since) <= allowed
         assert counted(now - 60_000) <= limit.bound
     assert seen["refused"] > 5, seen
+
+
+@pytest.mark.parametrize(
+    ("limit", "burst"), [(1, 1_440), (7, 10_000), (2**41, 2**51), (3 * 10**12 + 1, 4 * 10**15)]
+)
+async def test_the_smallest_and_the_largest_bursts_are_exact(
+    rig: Rig, limit: int, burst: int
+) -> None:
+    t = token(limits=((0, Limit(Metric.USD, "1m", limit, burst=burst)),))
+    await rig.load(t, token=None, member=None, subscription=None, account=None)
+    prepared = rig.store.prepare(t, "m", 0)
+    assert isinstance(await rig.reserve(prepared, rig.new_id(), burst), Reserved)
+    too_big = await rig.reserve(prepared, rig.new_id(), 2**52 - 1)
+    assert isinstance(too_big, Refused)
+    assert too_big.rule is Rule.TOO_BIG
+    refused = await rig.reserve(prepared, rig.new_id(), burst)
+    assert isinstance(refused, Refused)
+    assert refused.retry_ms == -(-burst * 60_000 // limit)
+    await rig.set_time(START + refused.retry_ms - 1)
+    early = await rig.reserve(prepared, rig.new_id(), burst)
+    assert isinstance(early, Refused)
+    assert (early.used, early.retry_ms) == (burst - limit * (refused.retry_ms - 1) // 60_000, 1)
+    await rig.set_time(START + refused.retry_ms)
+    assert isinstance(await rig.reserve(prepared, rig.new_id(), burst), Reserved)

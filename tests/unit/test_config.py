@@ -128,6 +128,10 @@ def test_all_problems_are_told_at_once(write):
             "[groups.a]\nlimits = [{metric = 'tokens', window = '1m', limit = 1, burst = 1.5}]",
             "a burst of tokens is a whole number",
         ),
+        (
+            "[groups.a]\nlimits = [{metric = 'tokens', window = '1m', limit = 1, burst = 1441}]",
+            "refilled within a day",
+        ),
         ("[gateway", "is not TOML"),
     ],
 )

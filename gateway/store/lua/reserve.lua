@@ -144,7 +144,6 @@ for i = 1, window_count do
   end
 
   local counts = total + cost
-  if kind == 2 then past = now_ms + refill_ms(limit, counts, part) end
   if cost > room then
     if TOOBIG < rank then rank, refusal = TOOBIG, { 'TOOBIG', scope, id, room, cost } end
   elseif counts > room and rank >= WAIT then
@@ -174,6 +173,7 @@ for i = 1, window_count do
 
   out[7 + 2 * i] = KEYS[i + 7]
   if kind == 2 then -- oldest, sum: when the head was made, what was given back
+    if not refusal then past = now_ms + refill_ms(limit, counts, part) end
     out[8 + 2 * i] = write(BURST, counts, oldest, now_ms, sum, tag, part)
     counted = counted .. write(BUCKET, counts + sum)
   else

@@ -2,7 +2,7 @@
 -- `part` is what there is of the next one, in 1/60000 of it.
 
 -- The units that are refilled in `ms`, and the new part. The limit is split so that no product
--- passes 2^53 while the sum is below every burst.
+-- passes 2^53: a burst is refilled within a day (gateway/settings.py).
 local function refill(limit, ms, part)
   local rest = limit % 60000
   local parts = rest * ms + part
@@ -10,12 +10,12 @@ local function refill(limit, ms, part)
   return (limit - rest) / 60000 * ms + (parts - left) / 60000, left
 end
 
--- The first whole ms after which `units` are refilled. The division may be a rounding off; refill
+-- The first whole ms after which `units` are refilled. The division may be a rounding off, refill
 -- is not.
 local function refill_ms(limit, units, part)
   local ms = math.max(0, math.ceil((units * 60000 - part) / limit))
-  while (refill(limit, ms, part)) < units do ms = ms + 1 end
-  while ms > 0 and (refill(limit, ms - 1, part)) >= units do ms = ms - 1 end
+  if (refill(limit, ms, part)) < units then return ms + 1 end
+  if ms > 0 and (refill(limit, ms - 1, part)) >= units then return ms - 1 end
   return ms
 end
 
