@@ -59,9 +59,11 @@ Lines = Annotated[str | list[str], BeforeValidator(_text_or_list)]
 
 
 class LimitBody(LimitSettings):
-    """One limit of a token; `limit` in dollars for `usd`."""
+    """One limit of a token; `limit` and `burst` in dollars for `usd`. `bound` is shown, and ignored."""
 
     limit: Annotated[Amount, Field(gt=0, lt=MAX_EXACT)]
+    burst: Annotated[Amount, Field(lt=MAX_EXACT)] | None = None
+    bound: Amount | None = None
     models: Annotated[tuple[StrictStr, ...], Field(min_length=1, max_length=MAX_LIST)] | None = None
 
 

@@ -102,7 +102,7 @@ def parse_limits(values: Iterable[LimitSettings] | None) -> tuple[Limit, ...] | 
     if len(limits) > _MAX_LIMITS:
         raise invalid("limits", f"may be {_MAX_LIMITS} at most, they are {len(limits)}.")
     for number, limit in enumerate(limits, start=1):
-        if limit.limit >= MAX_EXACT:
+        if limit.bound >= MAX_EXACT:
             raise invalid(
                 "limits", f"number {number} is too large; nano-dollars or counts stay below 2^52."
             )
@@ -118,13 +118,15 @@ def parse_limits(values: Iterable[LimitSettings] | None) -> tuple[Limit, ...] | 
 def limit_of(settings: LimitSettings) -> Limit:
     """A limit as decisions need it: dollars become nano-dollars."""
     metric = Metric(settings.metric)
+    units = nusd if metric is Metric.USD else int
     return Limit(
         metric=metric,
         window=settings.window,
-        limit=nusd(settings.limit) if metric is Metric.USD else int(settings.limit),
+        limit=units(settings.limit),
         mode=settings.mode,
         models=None if settings.models is None else frozenset(settings.models),
         time_zone=settings.time_zone,
+        burst=None if settings.burst is None else units(settings.burst),
     )
 
 

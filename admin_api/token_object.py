@@ -122,10 +122,13 @@ def _effective(row: TokenRow, group: GroupSettings | None) -> dict[str, Any]:
 
 
 def _limit_object(limit: Limit) -> dict[str, Any]:
+    units = usd if limit.metric is Metric.USD else int
     return {
         "metric": str(limit.metric),
         "window": limit.window,
-        "limit": usd(limit.limit) if limit.metric is Metric.USD else limit.limit,
+        "limit": units(limit.limit),
+        "burst": None if limit.burst is None else units(limit.burst),
+        "bound": units(limit.bound),
         "mode": limit.mode,
         "models": None if limit.models is None else sorted(limit.models),
         "time_zone": limit.time_zone,

@@ -47,6 +47,7 @@ from gateway.store.bootstrap import register_groups
 from gateway.store.catalog import read_generation, read_group_ids
 from gateway.store.keys import KeyStore
 from gateway.store.ledger import LedgerStore
+from gateway.store.loads import Loads
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import open_pool
 from gateway.store.quota import QuotaStore
@@ -130,7 +131,7 @@ class Gateway:
         self.settlements = Settlements(quota, self.poster, log, self.unheard, waiting)
         reservations = Reservations(
             quota,
-            self.keys,
+            Loads(pool, self.keys, quota),
             renew_terms=terms.make,
             renew_catalog=self.renew_catalog,
             release=self.settlements.release,

@@ -249,14 +249,17 @@ def _names(names: tuple[str, ...]) -> frozenset[str] | None:
 
 
 def _limits(limits: tuple[LimitSettings, ...]) -> tuple[Limit, ...]:
-    return tuple(
-        Limit(
-            metric=Metric(settings.metric),
-            window=settings.window,
-            limit=nusd(settings.limit) if settings.metric == "usd" else int(settings.limit),
-            mode=settings.mode,
-            models=None if settings.models is None else _names(settings.models),
-            time_zone=settings.time_zone,
-        )
-        for settings in limits
+    return tuple(_limit(settings) for settings in limits)
+
+
+def _limit(settings: LimitSettings) -> Limit:
+    units = nusd if settings.metric == "usd" else int
+    return Limit(
+        metric=Metric(settings.metric),
+        window=settings.window,
+        limit=units(settings.limit),
+        mode=settings.mode,
+        models=None if settings.models is None else _names(settings.models),
+        time_zone=settings.time_zone,
+        burst=None if settings.burst is None else units(settings.burst),
     )

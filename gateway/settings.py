@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from gateway.domain.limits import RINGS
 from gateway.domain.network import BlockError, parse_blocks
 
+_REFILL_MINUTES = 24 * 60
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(\d{1,5})")
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -159,6 +160,7 @@ class LimitSettings(_Section):
     metric: Literal["requests", "tokens", "usd"]
     window: Literal["1m", "5h", "1d", "7d", "30d", "month"]
     limit: Usd
+    burst: Usd | None = None
     mode: Literal["sliding", "calendar"] = "sliding"
     models: tuple[str, ...] | None = None
     time_zone: str = "UTC"
@@ -180,6 +182,20 @@ class LimitSettings(_Section):
             raise ValueError('mode = "calendar" knows the windows "1d" and "month"')
         if self.metric != "usd" and self.limit != int(self.limit):
             raise ValueError(f"a limit of {self.metric} is a whole number")
+        return self
+
+    @model_validator(mode="after")
+    def _check_burst(self) -> Self:
+        if self.burst is None:
+            return self
+        if self.window != "1m" or self.mode != "sliding":
+            raise ValueError('burst needs window = "1m" and mode = "sliding"')
+        if self.burst <= 0 or self.limit <= 0:
+            raise ValueError("burst, and the limit that refills it, must be above 0")
+        if self.burst > self.limit * _REFILL_MINUTES:
+            raise ValueError("burst must be refilled within a day: at most 1440 times the limit")
+        if self.metric != "usd" and self.burst != int(self.burst):
+            raise ValueError(f"a burst of {self.metric} is a whole number")
         return self
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,9 +14,10 @@ from gateway.domain.token import SCOPES, Token
 from gateway.store.books import Book, StoredBook, unpack_settlement
 from gateway.store.pipeline import Pipeline
 from gateway.store.prepared import Prepared, key
-from gateway.store.quota import QuotaStore
+from gateway.store.quota import QuotaStore, WindowSums
 from gateway.store.replies import Reply, read_reply
 from gateway.store.scripts import load_scripts
+from gateway.store.windows import windows_of
 
 # In the place of include/clock.lua: the time that the test has set, the store's where it set none.
 CLOCK = """
@@ -85,7 +87,15 @@ class Rig:
             Book(scope_id, scopes.get(scope, 10**12), 1, 0, version)
             for scope, scope_id, version in zip(SCOPES, of.scope_ids, of.versions, strict=True)
         ]
-        assert await self.store.load(of.account_id, rows)
+        assert await self.store.load(of.account_id, rows, await self._empty_windows(of))
+
+    async def _empty_windows(self, of: Token) -> WindowSums | None:
+        """The windows of all models that the token's limits name, and of others, as yet unused."""
+        names = {"m"}.union(*(limit.models or () for _, limit in of.limits))
+        held = await self.command("GET", "test:now")
+        now_ms = time.time() * 1000 if held is None else int(held)
+        found = {w: None for name in sorted(names) for w in windows_of(of, name, int(now_ms))}
+        return WindowSums(of.scope_ids, list(found), [{}] * len(found)) if found else None
 
     async def reserve(
         self,

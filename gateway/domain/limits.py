@@ -1,7 +1,8 @@
 """Limits are values: how many requests, tokens or nano-dollars in which window.
 
 Rings count the oldest bucket that still overlaps the window whole, so that no real window ever holds more than
-the limit; the price is a refusal that comes at most one bucket early.
+the limit; the price is a refusal that comes at most one bucket early. A limit with a burst is the generic cell rate
+algorithm: at most `burst` at once, let in again at the limit's rate, so no real minute holds more than both together.
 """
 
 from dataclasses import dataclass
@@ -36,13 +37,16 @@ RINGS: dict[str, Ring] = {
 }
 """Sliding windows. `month` is calendar only."""
 
+BURST = "b"
+"""In a counter's name, in the place of the mode."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `limit` of `metric` in `window`. `usd` limits are nano-dollars.
+    """At most `limit` of `metric` in `window`. `usd` limits and bursts are nano-dollars.
 
     `models` restricts what is counted and refused to those models. `time_zone` (IANA) places the edges of calendar
-    windows.
+    windows. `burst` (sliding `1m` only): as much at once, and `limit` a minute from then on.
     """
 
     metric: Metric
@@ -51,12 +55,23 @@ class Limit:
     mode: str = "sliding"  # sliding | calendar
     models: frozenset[str] | None = None
     time_zone: str = "UTC"
+    burst: int | None = None
+
+    @property
+    def counter(self) -> str:
+        """What is counted and how, whatever the models: `r1ms` is requests, a minute, sliding; `b` has a burst."""
+        return f"{self.metric[0]}{self.window}{BURST if self.burst is not None else self.mode[0]}"
 
     @property
     def id(self) -> str:
         """The name of the window's counter: limits that count the same share it."""
         scope = "" if self.models is None else "@" + ",".join(sorted(self.models))
-        return f"{self.metric[0]}{self.window}{self.mode[0]}{scope}"
+        return self.counter + scope
+
+    @property
+    def bound(self) -> int:
+        """The most that any real window holds, in the limit's own unit."""
+        return self.limit + (self.burst or 0)
 
     def counts(self, model: str) -> bool:
         """Whether calls of `model` are under this limit."""

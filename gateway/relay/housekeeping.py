@@ -18,7 +18,7 @@ from gateway.relay.posting import Poster
 from gateway.relay.record import instant_text
 from gateway.relay.unheard import Unheard
 from gateway.store.books import Overdue, Reservation
-from gateway.store.ledger import Charge
+from gateway.store.ledger import LOST_WORKER, Charge
 from gateway.store.quota import QuotaStore
 
 _log = logging.getLogger(__name__)
@@ -126,11 +126,12 @@ def _charge(overdue: Overdue) -> Charge:
         b"\\N",
         b"0",
         b"\\N",
-        *(b"0",) * 5,
+        b"%d" % entry.tokens,  # the whole hold, as the amount is; what was output is not known
+        *(b"0",) * 4,
         b"%d" % entry.amount,
         b"0",
         b"t",
-        b"lost_worker",
+        LOST_WORKER.encode(),
         price_version,
     )
     return Charge(request_id, overdue.account_id, b"\t".join(fields) + b"\n")

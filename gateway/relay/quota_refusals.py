@@ -51,7 +51,7 @@ def refusal_of(refused: Refused, call: Call) -> Refusal:
             return Refusal(
                 Reason.INVALID_REQUEST,
                 f"This call alone may need {_amount(refused.metric, refused.used)}, and the {scope} is limited to "
-                f"{_amount(refused.metric, refused.limit)} per {refused.window}: it can never pass. "
+                f"{_amount(refused.metric, refused.limit)} {refused.span}: it can never pass. "
                 "Ask for less output.",
                 scope=scope,
                 details={**details, "metric": refused.metric, "window": refused.window},
@@ -60,7 +60,7 @@ def refusal_of(refused: Refused, call: Call) -> Refusal:
             wait_s = (refused.retry_ms or 0) / 1000
             return Refusal(
                 Reason.RATE_LIMIT_EXCEEDED,
-                f"The {scope} is limited to {_amount(refused.metric, refused.limit)} per {refused.window}, and "
+                f"The {scope} is limited to {_amount(refused.metric, refused.limit)} {refused.span}, and "
                 f"{_amount(refused.metric, refused.used)} are used. Try again in {math.ceil(wait_s)} s.",
                 scope=scope,
                 retry_after_s=wait_s,

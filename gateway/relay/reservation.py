@@ -13,7 +13,7 @@ from gateway.domain.quota import Limits, grown, shrunk
 from gateway.relay.call import LET_THROUGH, Call, Terms
 from gateway.relay.quota_refusals import refusal_of, room_of
 from gateway.relay.waiting import Waiting
-from gateway.store.keys import KeyStore
+from gateway.store.loads import Loads
 from gateway.store.quota import QuotaStore
 from gateway.store.replies import Again, Obstacle, Refused, Reply, Reserved, Rule, read_reply
 
@@ -31,7 +31,7 @@ class Reservations:
     def __init__(
         self,
         quota: QuotaStore,
-        keys: KeyStore,
+        loads: Loads,
         *,
         renew_terms: Callable[[Call, int | None], Terms],
         renew_catalog: Callable[[], Awaitable[None]],
@@ -42,7 +42,7 @@ class Reservations:
         allow_bounded_nusd: int,
     ) -> None:
         self._quota = quota
-        self._keys = keys
+        self._loads = loads
         self._renew_terms = renew_terms
         self._renew_catalog = renew_catalog
         self._release = release
@@ -131,11 +131,9 @@ class Reservations:
 
     async def clear(self, call: Call, reply: Again) -> None:
         """Remove what kept the store from deciding."""
-        token = call.entry.token
         match reply.obstacle:
             case Obstacle.LOAD:
-                books = await self._keys.books(token)
-                if not await self._quota.load(token.account_id, books):
+                if not await self._loads.load(call.terms.prepared, call.entry.token):
                     await self._quota.reopen(generation=call.catalog.generation)
             case Obstacle.EPOCH:
                 await self._quota.reopen(generation=call.catalog.generation)

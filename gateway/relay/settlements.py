@@ -103,7 +103,7 @@ def _ledger_line(
         % (
             call.request_id,
             call.terms.ledger_constant,
-            copy_text(call.upstream_name),
+            copy_text(call.upstream_name) if outcome.reached_upstream else b"",
             call.dialect.encode(),
             call.route.name.encode(),
             outcome.status,

@@ -9,11 +9,12 @@ from typing import Any
 import asyncpg
 
 from gateway.domain.catalog import Catalog, Group
-from gateway.domain.limits import Limit, Metric
+from gateway.domain.limits import Limit
 from gateway.domain.network import Blocks
 from gateway.domain.token import Token
 from gateway.store.books import Book
 from gateway.store.postgres import store_errors
+from gateway.store.token_rows import read_limit
 
 _FIND = """
 SELECT t.id, t.account_id, t.user_id, t.name, t.status, t.models, t.models_enabled, t.allow_ips, t.deny_ips,
@@ -124,15 +125,4 @@ def _token(row: asyncpg.Record, catalog: Catalog, reserve: str) -> Token:
 
 
 def _limits(stored: list[dict[str, Any]]) -> tuple[Limit, ...]:
-    """Limits as the database keeps them: `limit` in nano-dollars for usd."""
-    return tuple(
-        Limit(
-            metric=Metric(limit["metric"]),
-            window=limit["window"],
-            limit=int(limit["limit"]),
-            mode=limit.get("mode", "sliding"),
-            models=None if limit.get("models") is None else frozenset(limit["models"]),
-            time_zone=limit.get("time_zone", "UTC"),
-        )
-        for limit in stored
-    )
+    return tuple(read_limit(document) for document in stored)

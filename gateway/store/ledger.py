@@ -23,6 +23,9 @@ _ESCAPED = re.compile(r"\\(.)")
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r"}
 _UNFIT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
+LOST_WORKER = "lost_worker"
+"""The anomaly of a call that nobody ended: charged in full, and an upstream may have had it."""
+
 COLUMNS = (
     "request_id",
     "kind",

@@ -5,13 +5,14 @@ quota store's keys.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.domain.limits import MAX_EXACT
 from gateway.domain.token import Token
 from gateway.store.scripts import Script, Scripts
-from gateway.store.windows import windows_of
+from gateway.store.windows import Window, windows_of
 
 _RESERVE_HEAD: Final = struct.Struct("<40sdBd")
 _RESERVE_SCOPES: Final = struct.Struct("<8d")
@@ -40,6 +41,7 @@ class Prepared:
     account_id: int
     shard: int
     run_id: bytes
+    windows: tuple[Window, ...]
     reserve_head: bytes
     extend_head: bytes
     settle_head: bytes
@@ -105,31 +107,26 @@ def prepare(
     scope_ids = token.scope_ids
     records, deadlines = key(shard, "r", account), key(shard, "x")
     books = [key(shard, "b", scope_id) for scope_id in scope_ids]
-    heads = [key(shard, "h", f"{scope_ids[w.scope]}:{w.id}") for w in windows]
-    limited = sorted({w.scope for w in windows})
-    rings = [key(shard, "w", scope_ids[scope]) for scope in limited]
-    # Both scripts have three keys, the books and the heads in front of the rings; Lua counts from
-    # 1.
-    ring_keys = {scope: 8 + len(heads) + n for n, scope in enumerate(limited)}
+    # Both scripts have three keys and the books in front of the heads.
+    heads, rings, packed = window_keys(shard, scope_ids, windows, 3 + len(books))
 
     outbox = [key(shard, "o")] if outbox_s else []
     names = _text(account) + _text(" ".join(scope_ids))
     scopes = [n for pair in zip(token.versions, token.concurrency, strict=True) for n in pair]
-    count = bytes((len(windows),))
     taking_keys = [records, deadlines, key(shard, "e"), *books, *heads, *rings]
     taking = b"".join(
         (
             _RESERVE_HEAD.pack(run_id, generation, token.capped, lease_s * 1000),
             names,
             _RESERVE_SCOPES.pack(*scopes),
-            count,
-            *(w.pack_reserve(ring_keys[w.scope]) for w in windows),
+            packed,
         )
     )
     return Prepared(
         token.account_id,
         shard,
         run_id,
+        windows,
         _head(scripts["reserve"], taking_keys, taking, _TAIL_ARGS),
         _head(scripts["extend"], taking_keys, taking, _EXTEND_TAIL_ARGS),
         _head(
@@ -139,13 +136,28 @@ def prepare(
                 (
                     names,
                     _SETTLE_TIMES.pack(sweep_s * 1000, outbox_s * 1000),
-                    count,
-                    *(w.pack_settle(ring_keys[w.scope]) for w in windows),
+                    packed,
                 )
             ),
             _TAIL_ARGS,
         ),
     )
+
+
+def window_keys(
+    shard: int, scope_ids: Sequence[str], windows: Sequence[Window], before: int
+) -> tuple[list[bytes], list[bytes], bytes]:
+    """The heads of windows, the w of their scopes, and how many they are with a WINDOW of each.
+
+    `before` is how many keys of the script stand in front of the heads.
+    """
+    heads = [key(shard, "h", f"{scope_ids[w.scope]}:{w.id}") for w in windows]
+    limited = sorted({w.scope for w in windows})
+    rings = [key(shard, "w", scope_ids[scope]) for scope in limited]
+    # Lua counts from 1.
+    numbers = {scope: before + len(heads) + n for n, scope in enumerate(limited, start=1)}
+    packed = bytes((len(windows),)) + b"".join(w.pack(numbers[w.scope]) for w in windows)
+    return heads, rings, packed
 
 
 def key(shard: int, kind: str, name: str | None = None) -> bytes:

@@ -7,7 +7,7 @@ for the caller to decide: nothing here retries, waits or asks Postgres.
 import asyncio
 import struct
 import time
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.domain.errors import StoreUnavailable
@@ -28,8 +28,9 @@ from gateway.store.books import (
 from gateway.store.breaker import Breaker
 from gateway.store.connection import Done, accept, encode
 from gateway.store.pipeline import Pipeline
-from gateway.store.prepared import Prepared, key, prepare
+from gateway.store.prepared import Prepared, key, prepare, window_keys
 from gateway.store.replies import EPOCH_REPLY
+from gateway.store.windows import Window, pack_sums
 
 MAX_IDS = 1_000
 """Ids of one CONFIRM, ANNOUNCE or RESTATE: Lua unpacks them onto its stack, and all others wait."""
@@ -67,6 +68,26 @@ class Opening(NamedTuple):
 
     name: bytes
     pause_left_s: float
+
+
+class Survey(NamedTuple):
+    """The windows that have to be made anew at `now_ms` (the store's clock), and what is under way.
+
+    `live` and `settled` are the account's, and empty where no window is `missing`.
+    """
+
+    now_ms: int
+    missing: tuple[Window, ...]
+    live: list[Reservation]
+    settled: list[Settlement]
+
+
+class WindowSums(NamedTuple):
+    """What windows of `scope_ids` hold: of each, units by `Window.bucket_of`, or by 0 where it is one bucket."""
+
+    scope_ids: Sequence[str]
+    windows: Sequence[Window]
+    sums: Sequence[Mapping[int, int]]
 
 
 class QuotaStore:
@@ -295,10 +316,30 @@ class QuotaStore:
         command = encode("EVALSHA", script, len(keys), *keys, account, pack_rows(books), *ids)
         self._pipeline.send(shard, command, done)
 
-    async def load(self, account_id: int, books: Sequence[Book]) -> bool:
+    async def survey(
+        self, account_id: int, scope_ids: Sequence[str], windows: Sequence[Window]
+    ) -> Survey:
+        """Which of an account's windows have to be made anew, and what for. Raises `StoreUnavailable`."""
+        shard, account = account_id % SHARDS, str(account_id)
+        heads, _, _ = window_keys(shard, scope_ids, windows, 0)
+        keys = [key(shard, "r", account), key(shard, "p", account), *heads]
+        script = self._scripts["survey"].sha
+        reply = await self._pipeline.call(shard, "EVALSHA", script, len(keys), *keys, self.run_id)
+        now_ms, missing, live, settled = _list(reply)
+        return Survey(
+            now_ms,
+            tuple(windows[number] for number in missing),
+            [unpack_reservation(i.decode(), record) for i, record in _pairs(live)],
+            [unpack_settlement(i.decode(), record) for i, record in _pairs(settled)],
+        )
+
+    async def load(
+        self, account_id: int, books: Sequence[Book], windows: WindowSums | None = None
+    ) -> bool:
         """Create or merge books from rows of Postgres; False when the shard is not open.
 
-        Also to be called after each edit, with the new version. Raises `StoreUnavailable`.
+        Also to be called after each edit, with the new version. Of `windows`, those that have no
+        head of this run of the store are made anew. Raises `StoreUnavailable`.
         """
         shard, account = account_id % SHARDS, str(account_id)
         keys = [
@@ -307,10 +348,13 @@ class QuotaStore:
             key(shard, "p", account),
             *(key(shard, "b", book.scope_id) for book in books),
         ]
+        args = [pack_rows(books)]
+        if windows is not None:
+            heads, rings, packed = window_keys(shard, *windows[:2], len(keys))
+            keys += [*heads, *rings]
+            args += [packed, *map(pack_sums, windows.sums)]
         script = self._scripts["load"].sha
-        reply = await self._pipeline.call(
-            shard, "EVALSHA", script, len(keys), *keys, pack_rows(books)
-        )
+        reply = await self._pipeline.call(shard, "EVALSHA", script, len(keys), *keys, *args)
         return reply != b"EPOCH"
 
     async def announce(
@@ -424,8 +468,7 @@ class QuotaStore:
         """The live reservations of an account. Raises `StoreUnavailable`."""
         shard = account_id % SHARDS
         flat = _list(await self._pipeline.call(shard, "HGETALL", key(shard, "r", str(account_id))))
-        pairs = zip(*[iter(flat)] * 2, strict=True)
-        return [unpack_reservation(request_id.decode(), data) for request_id, data in pairs]
+        return [unpack_reservation(request_id.decode(), data) for request_id, data in _pairs(flat)]
 
 
 def _record_keys(shard: int, account: str) -> list[bytes]:
@@ -442,6 +485,10 @@ async def _count(reply: Awaitable[object]) -> int:
     if not isinstance(found, int):
         raise StoreUnavailable(f"unexpected reply {found!r}")
     return found
+
+
+def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)
 
 
 def _list(reply: object) -> list[Any]:

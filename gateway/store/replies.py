@@ -80,7 +80,7 @@ class Refused(NamedTuple):
     QUOTA, HELD: nano-dollars used, held, limit; `free` is what the tightest grant would have left
     with this call's amount taken (below zero). CONCURRENCY: used = live calls. WINDOW, TOO_BIG:
     metric and window, used = what is counted, or what the call alone would count; `retry_ms`
-    (WINDOW only) is exact if nothing else happens.
+    (WINDOW only) is exact if nothing else happens. Where `has_burst`, `limit` is the burst.
     """
 
     rule: Rule
@@ -92,6 +92,12 @@ class Refused(NamedTuple):
     window: str | None = None
     retry_ms: int | None = None
     free: int = 0
+    has_burst: bool = False
+
+    @property
+    def span(self) -> str:
+        """Over which time `limit` is meant, for a sentence."""
+        return "at once" if self.has_burst else f"per {self.window}"
 
 
 class Again(NamedTuple):
@@ -169,16 +175,14 @@ def _concurrency(reply: list[Any]) -> Refused:
 
 def _window(reply: list[Any]) -> Refused:
     _, scope, name, used, limit, retry_ms = reply
-    metric, window = read_window_id(name.decode())
-    return Refused(
-        Rule.WINDOW, SCOPES[scope], used, limit, metric=metric, window=window, retry_ms=retry_ms
-    )
+    metric, window, has_burst = read_window_id(name.decode())
+    return Refused(Rule.WINDOW, SCOPES[scope], used, limit, 0, metric, window, retry_ms, has_burst)
 
 
 def _too_big(reply: list[Any]) -> Refused:
     _, scope, name, limit, cost = reply
-    metric, window = read_window_id(name.decode())
-    return Refused(Rule.TOO_BIG, SCOPES[scope], cost, limit, metric=metric, window=window)
+    metric, window, has_burst = read_window_id(name.decode())
+    return Refused(Rule.TOO_BIG, SCOPES[scope], cost, limit, 0, metric, window, None, has_burst)
 
 
 _READERS: Final[dict[bytes, Callable[[list[Any]], Refused | Again]]] = {

@@ -14,6 +14,7 @@ NAMES: Final = (
     "extend",
     "settle",
     "confirm",
+    "survey",
     "load",
     "epoch",
     "announce",

@@ -111,26 +111,29 @@ def no_such_token(token_id: int) -> Rejected:
 
 
 def limit_document(limit: Limit) -> dict[str, Any]:
-    """A limit as the column keeps it: `limit` in nano-dollars for usd."""
+    """A limit as the column keeps it: `limit` and `burst` in nano-dollars for usd."""
     return {
         "metric": str(limit.metric),
         "window": limit.window,
         "limit": limit.limit,
+        "burst": limit.burst,
         "mode": limit.mode,
         "models": None if limit.models is None else sorted(limit.models),
         "time_zone": limit.time_zone,
     }
 
 
-def _limit(document: Mapping[str, Any]) -> Limit:
-    models = document["models"]
+def read_limit(document: Mapping[str, Any]) -> Limit:
+    """The limit of a document as `limit_document` writes it; members that are absent have their default."""
+    models = document.get("models")
     return Limit(
         metric=Metric(document["metric"]),
         window=document["window"],
-        limit=document["limit"],
-        mode=document["mode"],
+        limit=int(document["limit"]),
+        mode=document.get("mode", "sliding"),
         models=None if models is None else frozenset(models),
-        time_zone=document["time_zone"],
+        time_zone=document.get("time_zone", "UTC"),
+        burst=document.get("burst"),
     )
 
 
@@ -140,7 +143,7 @@ def _row(row: asyncpg.Record) -> TokenRow:
         if values[name] is not None:
             values[name] = tuple(values[name])
     if values["limits"] is not None:
-        values["limits"] = tuple(_limit(document) for document in values["limits"])
+        values["limits"] = tuple(read_limit(document) for document in values["limits"])
     return TokenRow(**values)
 
 

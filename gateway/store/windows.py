@@ -5,20 +5,31 @@ Pure: the time is an argument. Knows nothing of keys and commands.
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Final
+from enum import IntEnum
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from gateway.domain.limits import RINGS, Limit, Metric
+from gateway.domain.limits import BURST, RINGS, Limit, Metric
 from gateway.domain.token import Token
 
 METRICS: Final = (Metric.REQUESTS, Metric.TOKENS, Metric.USD)
 """In the order of their numbers in the scripts, which begin at 1."""
 
-_RING, _CALENDAR = 0, 1
+_MINUTE_MS: Final = 60_000
 _NUMBERS: Final = struct.Struct("<ddd")
+_PAIR: Final = struct.Struct("<dd")
 _DIGEST_BYTES: Final = 8
+
+
+class Kind(IntEnum):
+    """How a window counts, as the scripts number it."""
+
+    RING = 0
+    CALENDAR = 1
+    BURST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,41 +37,51 @@ class Window:
     """One counter of one scope (0..3) and its limit.
 
     `first`, `second` are bucket (ms) and number of buckets of a ring, start and end (ms) of a
-    calendar period.
+    calendar period, the minute (ms) and the burst of a limit with one. `models` are those that are
+    counted, None for all.
     """
 
     scope: int
     id: str
     metric: Metric
-    calendar: bool
+    kind: Kind
     first: int
     second: int
     limit: int
+    models: frozenset[str] | None = None
 
-    def pack_reserve(self, ring_key: int) -> bytes:
-        """As `reserve.lua` reads it; `ring_key` is the number of the scope's w among KEYS."""
-        kind = _CALENDAR if self.calendar else _RING
-        head = bytes((self.scope, self._metric, kind, ring_key))
-        return b"".join((head, self._name, _NUMBERS.pack(self.first, self.second, self.limit)))
-
-    def pack_settle(self, ring_key: int) -> bytes:
-        """As `settle.lua` reads it."""
-        return bytes((self._metric, ring_key)) + self._name
-
-    @property
-    def _metric(self) -> int:
-        return METRICS.index(self.metric) + 1
-
-    @property
-    def _name(self) -> bytes:
+    def pack(self, ring_key: int) -> bytes:
+        """WINDOW of `lua/include/formats.lua`; `ring_key` is the number of the scope's w among KEYS."""
         name = self.id.encode("ascii")
-        return bytes((len(name),)) + name
+        metric = METRICS.index(self.metric) + 1
+        head = bytes((self.scope, metric, self.kind, ring_key, len(name)))
+        return b"".join((head, name, _NUMBERS.pack(self.first, self.second, self.limit)))
+
+    def since_ms(self, now_ms: int) -> int:
+        """From when on (ms since 1970) what was used still counts at `now_ms`."""
+        if self.kind is Kind.RING:
+            return (now_ms // self.first - self.second) * self.first
+        if self.kind is Kind.CALENDAR:
+            return self.first
+        refill_ms = -(-self.second * self.first // self.limit)
+        return now_ms - refill_ms
+
+    def bucket_of(self, started_ms: int) -> int:
+        """Where a call that began then counts, as LOAD is told of it: its instant where there is a burst."""
+        if self.kind is Kind.RING:
+            return started_ms // self.first
+        return 0 if self.kind is Kind.CALENDAR else started_ms
+
+    @property
+    def bucket_ms(self) -> int | None:
+        """The length of a bucket; None where the window is one bucket."""
+        return self.first if self.kind is Kind.RING else None
 
 
 def windows_of(token: Token, model: str, now_ms: int) -> tuple[Window, ...]:
     """The windows that a call of `model` is under.
 
-    Of limits that share a counter, the lowest is the one that binds.
+    Of limits that share a counter, the lowest is the one that binds, and the lowest burst.
 
     Raises ValueError for a window that no limit may have.
     """
@@ -70,14 +91,16 @@ def windows_of(token: Token, model: str, now_ms: int) -> tuple[Window, ...]:
             continue
         window = _window(scope, limit, now_ms)
         known = found.get((scope, window.id))
-        if known is None or window.limit < known.limit:
-            found[scope, window.id] = window
+        if known is not None:
+            lowest = min(window.limit, known.limit)
+            window = replace(window, second=min(window.second, known.second), limit=lowest)
+        found[scope, window.id] = window
     return tuple(found.values())
 
 
 def window_id(limit: Limit) -> str:
     """The counter's name: metric letter, window, mode letter; behind '@' what sets it apart."""
-    plain = f"{limit.metric[0]}{limit.window}{limit.mode[0]}"
+    plain = limit.counter
     apart = limit.id.removeprefix(plain)
     if limit.time_zone != "UTC" and (limit.mode == "calendar" or limit.window not in RINGS):
         apart += f"#{limit.time_zone}"
@@ -87,11 +110,24 @@ def window_id(limit: Limit) -> str:
     return f"{plain}@{digest}"
 
 
-def read_window_id(name: str) -> tuple[Metric, str]:
-    """Metric and window ("5h") of a counter's name."""
+def pack_sums(sums: Mapping[int, int]) -> bytes:
+    """What a window holds, as LOAD reads it."""
+    return b"".join(_PAIR.pack(bucket, units) for bucket, units in sums.items())
+
+
+class WindowName(NamedTuple):
+    """What a counter's name tells: metric, window ("5h"), and whether it has a burst."""
+
+    metric: Metric
+    window: str
+    has_burst: bool
+
+
+def read_window_id(name: str) -> WindowName:
+    """The parts of a counter's name."""
     plain = name.partition("@")[0]
     metric = next(m for m in METRICS if m[0] == plain[0])
-    return metric, plain[1:-1]
+    return WindowName(metric, plain[1:-1], plain[-1] == BURST)
 
 
 def period(window: str, time_zone: str, now_ms: int) -> tuple[int, int]:
@@ -127,8 +163,12 @@ def _instant_ms(local: datetime, zone: tzinfo) -> int:
 
 def _window(scope: int, limit: Limit, now_ms: int) -> Window:
     ring = None if limit.mode == "calendar" else RINGS.get(limit.window)
-    if ring is not None:
-        first, second = ring.bucket_ms, ring.count
+    if limit.burst is not None:
+        kind, first, second = Kind.BURST, _MINUTE_MS, limit.burst
+    elif ring is not None:
+        kind, first, second = Kind.RING, ring.bucket_ms, ring.count
     else:
-        first, second = period(limit.window, limit.time_zone, now_ms)
-    return Window(scope, window_id(limit), limit.metric, ring is None, first, second, limit.limit)
+        kind, (first, second) = Kind.CALENDAR, period(limit.window, limit.time_zone, now_ms)
+    return Window(
+        scope, window_id(limit), limit.metric, kind, first, second, limit.limit, limit.models
+    )

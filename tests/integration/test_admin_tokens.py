@@ -204,6 +204,24 @@ BAD_FIELDS = [
     ({"limits": [{"metric": "usd", "window": "month", "limit": 1}]}, 'needs mode = "calendar"'),
     ({"limits": [{"metric": "usd", "window": "1d", "limit": 1, "x": 1}]}, "limits.0.x"),
     (
+        {"limits": [{"metric": "usd", "window": "1d", "limit": 1, "burst": 1}]},
+        'needs window = "1m"',
+    ),
+    (
+        {"limits": [{"metric": "usd", "window": "1d", "limit": 1, "burst": 1, "mode": "calendar"}]},
+        'and mode = "sliding"',
+    ),
+    ({"limits": [{"metric": "tokens", "window": "1m", "limit": 1, "burst": 0}]}, "above 0"),
+    ({"limits": [{"metric": "tokens", "window": "1m", "limit": 1, "burst": 1.5}]}, "whole number"),
+    (
+        {"limits": [{"metric": "usd", "window": "1m", "limit": 4_000_000, "burst": 4_000_000}]},
+        "number 1 is too large",
+    ),
+    (
+        {"limits": [{"metric": "usd", "window": "1m", "limit": 0.000000001, "burst": 1000}]},
+        "refilled within a day",
+    ),
+    (
         {"limits": [{"metric": "usd", "window": "1d", "limit": n} for n in (1, 2)]},
         "number 2 counts the same",
     ),
@@ -308,6 +326,23 @@ async def test_addresses_are_normalised_and_answered_by_line(admin):
     assert created["deny_ips"] == "203.0.113.11"
 
 
+async def test_a_burst_is_kept_and_shown_with_its_bound(admin):
+    sent = [
+        {"metric": "requests", "window": "1m", "limit": 60, "burst": 10},
+        {"metric": "usd", "window": "1m", "limit": 1.5, "burst": 0.25},
+        {"metric": "requests", "window": "1m", "limit": 90},
+    ]
+    created = await admin.create(limits=sent)
+    bursts = [(limit["limit"], limit["burst"], limit["bound"]) for limit in created["limits"]]
+    assert bursts == [(60, 10, 70), (1.5, 0.25, 1.75), (90, None, 90)]
+    assert created["effective"]["limits"] == created["limits"]
+    stored = await admin.pool.fetchval("SELECT limits FROM token WHERE id = $1", created["id"])
+    assert [limit["burst"] for limit in stored] == [10, 250_000_000, None]
+    shown = await admin.call("GET", f"/api/token/{created['id']}")
+    back = await admin.call("PUT", "/api/token/", shown.data)
+    assert back.data["limits"] == created["limits"]
+
+
 async def test_every_answer_shows_own_and_effective_rules(admin):
     inheriting = await admin.create()
     assert inheriting["limits"] is None
@@ -328,6 +363,8 @@ async def test_every_answer_shows_own_and_effective_rules(admin):
                 "metric": "requests",
                 "window": "1m",
                 "limit": 60,
+                "burst": None,
+                "bound": 60,
                 "mode": "sliding",
                 "models": None,
                 "time_zone": "UTC",
@@ -352,7 +389,14 @@ async def test_limits_are_kept_in_nano_dollars_and_shown_in_dollars(admin):
     limit = {"metric": "usd", "window": "1d", "limit": 0.1, "models": ["b", "a"]}
     created = await admin.create(limits=[limit])
     assert created["limits"] == [
-        {**limit, "models": ["a", "b"], "mode": "sliding", "time_zone": "UTC"}
+        {
+            **limit,
+            "burst": None,
+            "bound": 0.1,
+            "models": ["a", "b"],
+            "mode": "sliding",
+            "time_zone": "UTC",
+        }
     ]
     stored = await admin.pool.fetchval("SELECT limits FROM token WHERE id = $1", created["id"])
     assert stored[0]["limit"] == 100_000_000

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.domain.key import create_key
 from gateway.domain.limits import Limit, Metric
+from gateway.store.quota import QuotaStore
 from tests.integration.rig import USD, Rig, chat, instant, running
 from tests.upstream import Answer, Echo, Gate, ScriptedUpstream, refuse
 
@@ -394,6 +395,31 @@ async def test_limits_are_kept_and_say_when_to_come_back(rig: Rig):
             assert answer.headers["x-ratelimit-reset-requests"]
     error = await refused(rig.post(token.key, chat()), 429, "rate_limit_exceeded")
     assert 0 < int(error["headers"]["retry-after"]) <= 61
+
+
+async def test_a_burst_says_what_passes_at_once_and_when_the_next_does(rig: Rig):
+    token = await rig.token(limits=(Limit(Metric.REQUESTS, "1m", 1, burst=2),))
+    for remaining in ("1", "0"):
+        async with rig.post(token.key, chat()) as answer:
+            assert answer.status == 200
+            assert answer.headers["x-ratelimit-limit-requests"] == "2"
+            assert answer.headers["x-ratelimit-remaining-requests"] == remaining
+    error = await refused(rig.post(token.key, chat()), 429, "rate_limit_exceeded")
+    assert "limited to 2 requests at once, and 2 are used" in error["message"]
+    assert 0 < int(error["headers"]["retry-after"]) <= 60
+
+
+async def test_windows_outlive_the_loss_of_the_quota_store(rig: Rig):
+    token = await rig.token(limits=(Limit(Metric.REQUESTS, "1d", 3),))
+    for _ in range(2):
+        async with rig.post(token.key, chat()) as answer:
+            assert answer.status == 200
+    await rig.quiet()
+    await rig.gateway.quota._pipeline.call(0, "FLUSHDB")
+    await QuotaStore(rig.gateway.quota._pipeline).start(pause_s=0)
+    async with rig.post(token.key, chat()) as answer:
+        assert (answer.status, answer.headers["x-ratelimit-remaining-requests"]) == (200, "0")
+    await refused(rig.post(token.key, chat()), 429, "rate_limit_exceeded")
 
 
 async def test_concurrency_is_limited_and_given_back(rig: Rig):

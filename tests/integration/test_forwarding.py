@@ -221,6 +221,7 @@ async def test_where_no_upstream_can_be_reached_the_caller_is_told_and_pays_noth
                 )
             (row,) = await rig.ledger()
             assert (row["status"], row["amount"], row["estimated"]) == (502, 0, False)
+            assert row["upstream"] == "", "none was reached"
             book = await rig.gateway.quota.book(token.row.account_id, f"t{token.row.id}")
             assert book is not None
             assert (book.reserved, book.live) == (0, 0)

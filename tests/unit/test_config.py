@@ -117,6 +117,22 @@ def test_all_problems_are_told_at_once(write):
             ),
             "no IANA time zone",
         ),
+        (
+            "[groups.a]\nlimits = [{metric = 'usd', window = '5h', limit = 1, burst = 1}]",
+            'burst needs window = "1m" and mode = "sliding"',
+        ),
+        (
+            "[groups.a]\nlimits = [{metric = 'usd', window = '1m', limit = 0, burst = 1}]",
+            "must be above 0",
+        ),
+        (
+            "[groups.a]\nlimits = [{metric = 'tokens', window = '1m', limit = 1, burst = 1.5}]",
+            "a burst of tokens is a whole number",
+        ),
+        (
+            "[groups.a]\nlimits = [{metric = 'tokens', window = '1m', limit = 1, burst = 1441}]",
+            "refilled within a day",
+        ),
         ("[gateway", "is not TOML"),
     ],
 )

@@ -68,7 +68,7 @@ def test_as_it_stands_it_says_nothing_but_defaults() -> None:
 def test_with_every_comment_switched_on_it_is_a_valid_configuration() -> None:
     config = Config.model_validate(everything())
     assert config.upstreams[0].name == "openai"
-    assert config.groups["default"].limits[0].limit == Decimal(100)
+    assert config.groups["default"].limits[0].limit == Decimal(1_000_000)
 
 
 @pytest.mark.parametrize("settings", SECTIONS, ids=lambda settings: settings.__name__)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.limits import RINGS, Limit, Metric
-from gateway.store.windows import period, read_window_id, window_id, windows_of
+from gateway.store.windows import Kind, period, read_window_id, window_id, windows_of
 from tests.quota_rig import token
 
 
@@ -81,9 +81,16 @@ def test_a_counters_name_tells_metric_and_window() -> None:
     for metric in Metric:
         for window in [*RINGS, "month"]:
             for models in (None, frozenset({"a", "b"})):
+                assert read_window_id(
+                    window_id(Limit(metric, "1m", 1, models=models, burst=1))
+                ) == (
+                    metric,
+                    "1m",
+                    True,
+                )
                 for zone in ("UTC", "Asia/Tokyo"):
                     limit = Limit(metric, window, 1, "calendar", models, zone)
-                    assert read_window_id(window_id(limit)) == (metric, window)
+                    assert read_window_id(window_id(limit)) == (metric, window, False)
 
 
 def test_limits_that_count_differently_have_counters_of_their_own() -> None:
@@ -98,6 +105,9 @@ def test_limits_that_count_differently_have_counters_of_their_own() -> None:
             Limit(Metric.TOKENS, "1d", 1, "calendar"),
             Limit(Metric.TOKENS, "1d", 1, "calendar", time_zone="Asia/Tokyo"),
             Limit(Metric.TOKENS, "1d", 1, "calendar", frozenset({"a"}), "Asia/Tokyo"),
+            Limit(Metric.TOKENS, "1m", 1),
+            Limit(Metric.TOKENS, "1m", 1, burst=1),
+            Limit(Metric.TOKENS, "1m", 1, burst=1, models=frozenset({"a"})),
         )
     ]
     assert len(set(names)) == len(names)
@@ -117,6 +127,19 @@ def test_of_limits_that_share_a_counter_the_lowest_binds() -> None:
     assert [(w.scope, w.limit) for w in windows] == [(0, 3), (1, 7)]
 
 
+def test_of_bursts_that_share_a_counter_the_lowest_binds() -> None:
+    pairs = ((60, 10), (90, 5), (30, 20))
+    limits = tuple((0, Limit(Metric.REQUESTS, "1m", n, burst=burst)) for n, burst in pairs)
+    (window,) = windows_of(token(limits=limits), "m", 0)
+    assert (window.limit, window.second) == (30, 5)
+
+
+def test_what_counts_in_a_burst_is_as_old_as_its_whole_refill() -> None:
+    limit = Limit(Metric.REQUESTS, "1m", 7, burst=10)
+    (window,) = windows_of(token(limits=((0, limit),)), "m", 0)
+    assert window.since_ms(1_000_000) == 1_000_000 - 85_715, "10 / 7 minutes, rounded up"
+
+
 def test_only_limits_of_the_model_apply() -> None:
     limit = Limit(Metric.REQUESTS, "1m", 5, models=frozenset({"big"}))
     t = token(limits=((0, limit),))
@@ -126,7 +149,7 @@ def test_only_limits_of_the_model_apply() -> None:
 def test_a_month_is_a_calendar_window_whatever_its_mode() -> None:
     now = int(datetime(2026, 5, 9, tzinfo=UTC).timestamp()) * 1000
     (window,) = windows_of(token(limits=((0, Limit(Metric.USD, "month", 5)),)), "m", now)
-    assert window.calendar
+    assert window.kind is Kind.CALENDAR
     assert window.first <= now < window.second
 
 

@@ -13,13 +13,17 @@
 -- it has it. Else it is gone: in an opening that had it, only the reaper can have taken it over.
 --
 -- Works in any state of the store and without Postgres: where a book is missing, LOAD will add the
--- records up. A record that is re-created counts in no window: those are rebuilt by whoever
--- rebuilds windows.
+-- records up. A record that is re-created names no bucket: LOAD counts it where its start lies, and
+-- SETTLE finds it there. A worker's clock may not put that into the future: its window
+-- would stand still until then.
 --include clock
 --include formats
 local call = redis.call
 
-local account, lease_end = ARGV[1], clock() + tonumber(ARGV[2])
+local START, START_END = 17, 24 -- its bytes in a RECORD
+
+local account, now_ms = ARGV[1], clock()
+local lease_end = now_ms + tonumber(ARGV[2])
 local epoch, ids = call('GET', KEYS[4]), {}
 local is_same = epoch and string.sub(epoch, 1, 40) .. string.sub(epoch, 57, 64) == ARGV[3]
 for i = 4, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
@@ -39,8 +43,13 @@ for i = 1, #ids do
   else
     local record = ARGV[3 * i + 3]
     is_held, created = true, created + 1
+    local amount, _, start, scopes = read(RECORD, record)
+    if start > now_ms then
+      record = string.sub(record, 1, START - 1)
+        .. write('<d', now_ms)
+        .. string.sub(record, START_END + 1)
+    end
     call('HSET', KEYS[1], request_id, record)
-    local amount, _, _, scopes = read(RECORD, record)
     for scope in string.gmatch(scopes, '%S+') do
       local sum = more[scope] or { 0, 0 }
       sum[1], sum[2] = sum[1] + amount, sum[2] + 1

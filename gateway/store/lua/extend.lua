@@ -12,17 +12,18 @@
 --   OK amount                        what it holds now; its lease is renewed, too
 --   EPOCH · PAUSE ms · LOAD scope    as RESERVE's
 --   GONE                             no such reservation: another worker has taken it over
--- and the refusals QUOTA, HELD and WINDOW as RESERVE's; WINDOW's retry is when the call's own bucket
--- leaves the window.
+-- and the refusals QUOTA, HELD and WINDOW as RESERVE's; WINDOW's retry is when the call itself leaves
+-- the window.
 --
 -- Asks for neither versions nor the catalog's generation: the call began under the caller's, and an
 -- edit binds the next one. Windows count a call whole where it began, as SETTLE corrects it there.
 --include formats
 --include clock
+--include burst
+--include correct
 local call = redis.call
 local STATIC = '<c40dBdBc0Bc0ddddddddB'
 local RUN_ID, LEASE_MS, ACCOUNT, WINDOW_COUNT, POSITION = 1, 4, 5, 15, 16
-local WINDOW = '<BBBBBc0ddd'
 
 local now_ms = clock()
 local static = { read(STATIC, ARGV[1]) }
@@ -62,42 +63,59 @@ for i = 1, 4 do
 end
 if refusal then return refusal end
 
-local heads, closed, position = {}, {}, static[POSITION]
-for i = 1, window_count do
-  local scope, metric, kind, ring, id, first, second, limit
-  scope, metric, kind, ring, id, first, second, limit, position = read(WINDOW, ARGV[1], position)
-  local bucket = kind == 0 and (started - started % first) / first or first
-  if i <= counted then bucket, bucket_at = read(BUCKET, record, bucket_at) end
-  local cost = metric == 2 and more_tokens or metric == 3 and more or 0
-  local head = state[i + 5]
-  if cost > 0 and head then
-    local total, oldest, current, sum = read(HEAD, head)
-    if bucket >= oldest then
-      if in_full and total + cost > limit then
-        -- RESERVE moves rings on; this call may be the first to come for a while.
-        local fields = {}
-        if kind == 0 then
-          local still = (now_ms - now_ms % first) / first - second
-          for b = oldest, math.min(still, current) - 1 do
-            fields[#fields + 1] = string.format('%s|%d', id, b)
-          end
-        end
-        local past = #fields > 0 and call('HMGET', KEYS[ring], unpack(fields)) or {}
-        local counts = total
-        for j = 1, #past do counts = counts - (past[j] or 0) end
-        if counts + cost > limit then
-          local leaves = kind == 0 and (bucket + second + 1) * first or second
-          return { 'WINDOW', scope, id, counts, limit, math.max(0, leaves - now_ms) }
-        end
-      end
-      if bucket == current then
-        sum = sum + cost
-      else
-        closed[#closed + 1] = { KEYS[ring], string.format('%s|%d', id, bucket), cost }
-      end
-      heads[#heads + 1] = KEYS[i + 7]
-      heads[#heads + 1] = write(HEAD, total + cost, oldest, current, sum)
+-- What a window holds now: RESERVE moves rings on, and this call may be the first to come for a while.
+local function level_of(head, kind, first, second, limit, ring, id)
+  local total, oldest, current, _, _, part = read(kind == 2 and BURST or HEAD, head)
+  if kind == 2 then return (level_at(total, part, current, now_ms, limit, second)) end
+  local fields = {}
+  if kind == 0 then
+    local still = (now_ms - now_ms % first) / first - second
+    for b = oldest, math.min(still, current) - 1 do
+      fields[#fields + 1] = string.format('%s|%d', id, b)
     end
+  end
+  local past = #fields > 0 and call('HMGET', KEYS[ring], unpack(fields)) or {}
+  for i = 1, #past do total = total - (past[i] or 0) end
+  return total
+end
+
+local out, closed, position, tag = {}, {}, static[POSITION], nil
+if window_count > 0 then tag = tag_of(run_id) end
+for i = 1, window_count do
+  local scope, metric, kind, ring, id, first, second, limit, bucket
+  scope, metric, kind, ring, id, first, second, limit, position = read(WINDOW, ARGV[1], position)
+  if i <= counted then bucket, bucket_at = read(BUCKET, record, bucket_at) end
+  local cost, of_call = 0, 0
+  if metric == 2 then
+    cost, of_call = more_tokens, tokens_held
+  elseif metric == 3 then
+    cost, of_call = more, held
+  end
+  local head = state[i + 5]
+  if not head or select(5, read(HEAD, head)) ~= tag then return { 'LOAD', scope } end
+  local grown, in_closed
+  if cost > 0 then
+    grown, in_closed =
+      corrected(head, kind, first, second, limit, cost, of_call, started, bucket, now_ms)
+  end
+  if grown then
+    local room = kind == 2 and second or limit
+    if in_full then
+      local counts = level_of(head, kind, first, second, limit, ring, id)
+      if counts + cost > room then
+        local leaves = second
+        if kind == 0 then
+          leaves = ((bucket or (started - started % first) / first) + second + 1) * first
+        elseif kind == 2 then
+          leaves = now_ms + refill_ms(limit, counts + cost - room, 0)
+        end
+        return { 'WINDOW', scope, id, counts, room, math.max(0, leaves - now_ms) }
+      end
+    end
+    if in_closed then
+      closed[#closed + 1] = { KEYS[ring], string.format('%s|%d', id, in_closed), cost }
+    end
+    out[#out + 1], out[#out + 2] = KEYS[i + 7], grown
   end
 end
 
@@ -107,11 +125,11 @@ if more > 0 or more_tokens > 0 then
   call('HSET', KEYS[1], ARGV[2], grown .. string.sub(record, #grown + 1))
   for i = 1, 4 do
     local granted, gver, used, pending, reserved, live, version, loaded = unpack(books[i])
-    heads[#heads + 1] = KEYS[i + 3]
-    heads[#heads + 1] =
+    out[#out + 1] = KEYS[i + 3]
+    out[#out + 1] =
       write(BOOK, granted, gver, used, pending, reserved + more, live, version, loaded)
   end
   for i = 1, #closed do call('HINCRBY', unpack(closed[i])) end
-  call('MSET', unpack(heads))
+  call('MSET', unpack(out))
 end
 return { 'OK', held + more }

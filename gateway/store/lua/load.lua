@@ -1,23 +1,30 @@
--- LOAD: create or merge books of one account from rows of Postgres.
+-- LOAD: create or merge books of one account from rows of Postgres, and make windows anew.
 --
--- KEYS  1 e · 2 r · 3 p · 4.. b of the scopes
+-- KEYS  1 e · 2 r · 3 p · 4.. b of the scopes, then h of each window, then w of the scopes that
+--       have one
 -- ARGV  1 the rows in the order of the keys, packed one behind the other (ROW of include/merge.lua)
+--       2 number of windows, then a WINDOW of each, packed; '' without windows
+--       3.. per window what it holds, packed: bucket and sum, any number of times; where there is
+--         a burst, the start (ms) of a call that runs and its units, and 0 and the units of others
 --
 -- Replies  EPOCH (the shard is not open: nothing done) · the number of books made new or taken over
 --          from an earlier run of the store
 --
 -- Also called after every edit, with the new version: a LOAD of an older row can then never bring
--- the old one back.
+-- the old one back. Heads of this run of the store are left alone: what they count is newer.
 --include formats
+--include clock
 --include merge
 local call = redis.call
+local PAIR, PAIR_BYTES = '<dd', 16
 
 local epoch = call('GET', KEYS[1])
 if not epoch then return 'EPOCH' end
 local run_id = read(EPOCH, epoch)
 
 local sums, fresh, out = nil, 0, {}
-for i = 4, #KEYS do
+local last_book = 3 + #ARGV[1] / ROW_BYTES
+for i = 4, last_book do
   local used, granted, gver, version = read(ROW, ARGV[1], (i - 4) * ROW_BYTES + 1)
   local bytes = call('GET', KEYS[i])
   local book = bytes and { read(BOOK, bytes) }
@@ -36,5 +43,64 @@ for i = 4, #KEYS do
   out[#out + 1] = KEYS[i]
   out[#out + 1] = book_bytes(book)
 end
+
+-- The fields of a window in its scope's w, from an earlier run of the store.
+local function forget(ring_key, id)
+  local prefix, old = id .. '|', {}
+  for _, field in ipairs(call('HKEYS', ring_key)) do
+    if string.sub(field, 1, #prefix) == prefix then old[#old + 1] = field end
+  end
+  if #old > 0 then call('HDEL', ring_key, unpack(old)) end
+end
+
+-- A ring's head, its closed buckets written. A call that began after `now` (the clock went back)
+-- stays in its bucket, as RESERVE had it: SETTLE finds it there.
+local function ring_head(ring_key, id, first, count, pairs_bytes, now_ms, tag)
+  local current, total, sum, closed = (now_ms - now_ms % first) / first, 0, 0, { 'HSET', ring_key }
+  for at = 1, #pairs_bytes, PAIR_BYTES do
+    current = math.max(current, (read(PAIR, pairs_bytes, at)))
+  end
+  for at = 1, #pairs_bytes, PAIR_BYTES do
+    local bucket, units = read(PAIR, pairs_bytes, at)
+    if bucket == current then
+      sum, total = sum + units, total + units
+    elseif bucket >= current - count then
+      closed[#closed + 1], closed[#closed + 2] = string.format('%s|%d', id, bucket), units
+      total = total + units
+    end
+  end
+  if #closed > 2 then call(unpack(closed)) end
+  return write(HEAD, total, current - count, current, sum, tag)
+end
+
+local now_ms, tag, count, position = clock(), tag_of(run_id), 0, 1
+if #ARGV > 1 then count, position = read('<B', ARGV[2]) end
+for i = 1, count do
+  local _, kind, ring, id, first, second
+  _, _, kind, ring, id, first, second, _, position = read(WINDOW, ARGV[2], position)
+  local key, holds = KEYS[last_book + i], ARGV[2 + i]
+  local bytes = call('GET', key)
+  local is_over = kind == 1 and (now_ms < first or now_ms >= second) -- RESERVE will say PERIOD
+  if not is_over and not (bytes and select(5, read(HEAD, bytes)) == tag) then
+    local head
+    if kind == 0 then
+      forget(KEYS[ring], id)
+      head = ring_head(KEYS[ring], id, first, second, holds, now_ms, tag)
+    else
+      local sum, latest = 0, now_ms
+      for at = 1, #holds, PAIR_BYTES do
+        local start, units = read(PAIR, holds, at)
+        sum, latest = sum + units, math.max(latest, start)
+      end
+      if kind == 1 then
+        head = write(HEAD, sum, first, first, sum, tag)
+      else -- made after every call in it, so that SETTLE knows them
+        head = write(BURST, math.min(second, sum), latest + 1, now_ms, 0, tag, 0)
+      end
+    end
+    out[#out + 1], out[#out + 2] = key, head
+  end
+end
+
 call('MSET', unpack(out))
 return fresh

@@ -4,10 +4,7 @@
 --       8.. h of each window that the call is under, then w of the scopes that have one
 -- ARGV  1 what is constant for token and model, packed:
 --           run id, catalog generation, capped (0|1), lease (ms), account, scopes,
---           4 × (version, concurrency limit; 0 = none), number of windows, then per window
---           scope (0..3), metric (1 requests, 2 tokens, 3 usd), kind (0 ring, 1 calendar),
---           number of its w among KEYS, id,
---           ring: bucket (ms), buckets · calendar: start (ms), end (ms); limit
+--           4 × (version, concurrency limit; 0 = none), number of windows, then a WINDOW of each
 --       2 request id · 3 amount (nano-dollars) · 4 tokens · 5 dry (0|1)
 --       6 detail (opaque, for the reaper)
 --
@@ -18,7 +15,8 @@
 --   EPOCH                  the shard is not open for this run of the store
 --   PAUSE ms               the store was lost; capped calls wait
 --   GEN generation         the caller's catalog is older
---   LOAD scope             no book, or one older than the caller's row: LOAD, then again
+--   LOAD scope             no book, or one older than the caller's row; or a window without a head
+--                          of this run: LOAD, then again
 --   STALE scope            the caller's row is older: read it again
 --   PERIOD now             a calendar window's period is not the one that `now` lies in
 --   DUP · DONE             this id is reserved · settled
@@ -29,7 +27,7 @@
 --   HELD scope used held limit free  what is held makes it too little
 --             free: of the tightest grant, as in OK, with this call's amount taken: below zero
 --   CONC scope live limit
---   WINDOW scope window used limit retry
+--   WINDOW scope window used limit retry    limit: the burst where there is one, TOOBIG likewise
 -- `dry` answers the same and takes nothing (DUP and DONE aside: a dry call's id means nothing).
 --
 -- A redis.call costs about as much as all arithmetic of a scope, so there are five on the way to
@@ -37,11 +35,11 @@
 -- cost an allocation each, so the way to OK has few: values stand in locals, rare work in place.
 --include formats
 --include clock
+--include burst
 local call = redis.call
 local STATIC = '<c40dBdBc0Bc0ddddddddB'
 local RUN_ID, GENERATION, CAPPED, LEASE_MS, ACCOUNT, SCOPES = 1, 2, 3, 4, 5, 6
 local VERSIONS, WINDOW_COUNT, POSITION = 5, 15, 16 -- of scope i: at VERSIONS + 2i, then places
-local WINDOW = '<BBBBBc0ddd'
 local QUOTA, TOOBIG, HELD, CONC, WAIT = 1, 2, 3, 4, 5 -- ranks: the lowest is told
 
 local now_ms = clock()
@@ -87,22 +85,28 @@ end
 
 if rank == QUOTA or rank == HELD then refusal[6] = free end
 
-local counted, plan, position, retry_ms = '', nil, static[POSITION], -1
+local tag, counted, plan, guard, position, retry_ms = nil, '', nil, nil, static[POSITION], -1
+if window_count > 0 then tag = tag_of(run_id) end
 local request_limit, request_left, request_reset = '', '', ''
 local token_limit, token_left, token_reset = '', '', ''
 for i = 1, window_count do
   local scope, metric, kind, ring, id, first, second, limit
   scope, metric, kind, ring, id, first, second, limit, position = read(WINDOW, ARGV[1], position)
   local cost = metric == 1 and 1 or metric == 2 and tokens or amount
-  local bytes, bucket, past = state[i + 5], first, second
-  local total, oldest, current, sum, closing, closed = 0, nil, nil, 0, nil, nil
-  if bytes then total, oldest, current, sum = read(HEAD, bytes) end
+  local bytes, bucket, past, room = state[i + 5], first, second, limit
+  local total, oldest, current, sum, made, part, closing, closed
+  if bytes then total, oldest, current, sum, made = read(HEAD, bytes) end
+  if kind == 1 then -- before LOAD, which would make a period that is over
+    local at = made == tag and current > now_ms and current or now_ms
+    if at < first or at >= second then return { 'PERIOD', at } end
+  end
+  if made ~= tag then return { 'LOAD', scope } end
 
   if kind == 0 then
     bucket = (now_ms - now_ms % first) / first
-    if current and current > bucket then bucket = current end
+    if current > bucket then bucket = current end
     past = (bucket + second + 1) * first
-    if current and current < bucket then
+    if current < bucket then
       -- Move the ring on: close the current bucket, let go of those that no longer overlap.
       plan = plan or {}
       local still = bucket - second
@@ -129,18 +133,27 @@ for i = 1, window_count do
       if #gone > 2 then plan[#plan + 1] = gone end
       oldest = math.max(oldest, still)
     end
-  else
-    local at = current and current > now_ms and current or now_ms
-    if at < first or at >= second then return { 'PERIOD', at } end
+  elseif kind == 1 then
     if current ~= bucket then total, oldest, sum = 0, bucket, 0 end
+  else
+    part = select(6, read(BURST, bytes))
+    total, part = level_at(total, part, current, now_ms, limit, second)
+    room = second
+    if now_ms < current then
+      guard = guard or {}
+      guard[#guard + 1] = KEYS[i + 7]
+      guard[#guard + 1] = write(BURST, total, oldest, now_ms, sum, tag, part)
+    end
   end
 
   local counts = total + cost
-  if cost > limit then
-    if TOOBIG < rank then rank, refusal = TOOBIG, { 'TOOBIG', scope, id, limit, cost } end
-  elseif counts > limit and rank >= WAIT then
+  if cost > room then
+    if TOOBIG < rank then rank, refusal = TOOBIG, { 'TOOBIG', scope, id, room, cost } end
+  elseif counts > room and rank >= WAIT then
     local open_at = past
-    if kind == 0 and oldest < bucket then
+    if kind == 2 then
+      open_at = now_ms + refill_ms(limit, counts - room, part)
+    elseif kind == 0 and oldest < bucket then
       -- Which bucket has to leave for this call to fit? `closing` is not in the hash yet.
       local excess, fields = counts - limit, {}
       local last = closing or math.min(current, bucket - 1)
@@ -157,18 +170,24 @@ for i = 1, window_count do
     end
     if open_at - now_ms > retry_ms then
       retry_ms = open_at - now_ms
-      rank, refusal = WAIT, { 'WINDOW', scope, id, total, limit, retry_ms }
+      rank, refusal = WAIT, { 'WINDOW', scope, id, total, room, retry_ms }
     end
   end
 
   out[7 + 2 * i] = KEYS[i + 7]
-  out[8 + 2 * i] = write(HEAD, counts, oldest or bucket, bucket, sum + cost)
-  counted = counted .. write(BUCKET, bucket)
-  local left = limit - counts
+  if kind == 2 then -- oldest, sum: when the head was made, what was given back
+    if not refusal then past = now_ms + refill_ms(limit, counts, part) end
+    out[8 + 2 * i] = write(BURST, counts, oldest, now_ms, sum, tag, part)
+    counted = counted .. write(BUCKET, counts + sum)
+  else
+    out[8 + 2 * i] = write(HEAD, counts, oldest, bucket, sum + cost, tag)
+    counted = counted .. write(BUCKET, bucket)
+  end
+  local left = room - counts
   if metric == 1 and (request_left == '' or left < request_left) then
-    request_limit, request_left, request_reset = limit, left, past - now_ms
+    request_limit, request_left, request_reset = room, left, past - now_ms
   elseif metric == 2 and (token_left == '' or left < token_left) then
-    token_limit, token_left, token_reset = limit, left, counts > 0 and past - now_ms or 0
+    token_limit, token_left, token_reset = room, left, counts > 0 and past - now_ms or 0
   end
 end
 
@@ -176,7 +195,11 @@ if ARGV[5] ~= '1' then
   -- A repeated call must not be refused because of its own first arrival.
   local member = static[ACCOUNT] .. '|' .. request_id
   if refusal then
-    if not call('ZSCORE', KEYS[2], member) then return refusal end
+    if not call('ZSCORE', KEYS[2], member) then
+      -- Else a burst that the clock went back over would be full anew with each refusal.
+      if guard then call('MSET', unpack(guard)) end
+      return refusal
+    end
     return { call('HEXISTS', KEYS[1], request_id) == 1 and 'DUP' or 'DONE' }
   end
   if call('ZADD', KEYS[2], 'NX', now_ms + static[LEASE_MS], member) == 0 then

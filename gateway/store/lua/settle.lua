@@ -4,8 +4,8 @@
 --       8.. h of each window that the call is under, then w of the scopes that have one, then the
 --       outbox o where one is kept
 -- ARGV  1 what is constant, packed: account, scopes, how long until the sweeper may take it (ms),
---         how long the outbox keeps it (ms; 0 = there is none), number of windows, then per window
---         metric (1 requests, 2 tokens, 3 usd), number of its w among KEYS, id
+--         how long the outbox keeps it (ms; 0 = there is none), number of windows, then a WINDOW of
+--         each
 --       2 request id · 3 amount (nano-dollars) · 4 tokens
 --       5 the request is given back (0) · stays counted (1) · VOID: given back, but only if it is
 --         reserved (2)
@@ -21,6 +21,8 @@
 -- they are corrected in the bucket in which the call was counted.
 --include formats
 --include clock
+--include burst
+--include correct
 local call = redis.call
 
 local account, scopes, sweep_ms, outbox_ms, window_count, position = read('<Bc0Bc0ddB', ARGV[1])
@@ -42,10 +44,10 @@ if outbox_ms > 0 then
 end
 
 local state = call('MGET', unpack(KEYS, 4, 7 + window_count))
-local held, tokens, live, counted, bucket_at = 0, 0, 0, 0, nil
+local held, tokens, start, live, counted, bucket_at = 0, 0, 0, 0, 0, nil
 if record then
   local _
-  held, tokens, _, _, counted, bucket_at = read(RECORD, record)
+  held, tokens, start, _, counted, bucket_at = read(RECORD, record)
   live = 1
   call('HDEL', KEYS[1], request_id)
 end
@@ -62,11 +64,11 @@ for i = 1, 4 do
   end
 end
 
-for i = 1, math.min(counted, window_count) do -- a record that was re-created counts in none
-  local metric, ring, id, bucket
-  metric, ring, id, position = read('<BBBc0', ARGV[1], position)
-  bucket, bucket_at = read(BUCKET, record, bucket_at)
-  local by
+for i = 1, record and window_count or 0 do
+  local metric, kind, ring, id, first, second, limit, bucket, by, _
+  _, metric, kind, ring, id, first, second, limit, position = read(WINDOW, ARGV[1], position)
+  if i <= counted then bucket, bucket_at = read(BUCKET, record, bucket_at) end
+  local of_call = metric == 1 and 1 or metric == 2 and tokens or held
   if metric == 1 then
     by = ARGV[5] == '1' and 0 or -1
   elseif metric == 2 then
@@ -74,16 +76,14 @@ for i = 1, math.min(counted, window_count) do -- a record that was re-created co
   else
     by = amount - held
   end
-  if by ~= 0 and state[i + 4] then
-    local total, oldest, current, sum = read(HEAD, state[i + 4])
-    if bucket >= oldest then
-      if bucket == current then
-        sum = sum + by
-      else
-        call('HINCRBY', KEYS[ring], string.format('%s|%d', id, bucket), by)
-      end
-      out[n + 1], out[n + 2] = KEYS[i + 7], write(HEAD, total + by, oldest, current, sum)
+  local bytes = state[i + 4]
+  if by ~= 0 and bytes then
+    local head, closed =
+      corrected(bytes, kind, first, second, limit, by, of_call, start, bucket, now_ms)
+    if head then
+      out[n + 1], out[n + 2] = KEYS[i + 7], head
       n = n + 2
+      if closed then call('HINCRBY', KEYS[ring], string.format('%s|%d', id, closed), by) end
     end
   end
 end
