@@ -63,9 +63,10 @@ def test_a_status_beside_a_code_is_that_codes(document: Path):
 def test_every_anomaly_that_is_explained_is_written_somewhere():
     explained = section(OPERATIONS, "## Watching it").partition("`anomaly` is empty, or:")[2]
     told = set(re.findall(r"`([a-z_]+)` \(", explained))
-    relay = "\n".join(path.read_text() for path in sorted((ROOT / "gateway/relay").glob("*.py")))
+    files = [path for part in ("relay", "store") for path in (ROOT / "gateway" / part).glob("*.py")]
+    written = "\n".join(path.read_text() for path in sorted(files))
     assert told
-    assert not {name for name in told if f'"{name}"' not in relay}
+    assert not {name for name in told if f'"{name}"' not in written}
 
 
 # The admin API
