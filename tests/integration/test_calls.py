@@ -405,7 +405,7 @@ async def test_a_burst_says_what_passes_at_once_and_when_the_next_does(rig: Rig)
             assert answer.headers["x-ratelimit-limit-requests"] == "2"
             assert answer.headers["x-ratelimit-remaining-requests"] == remaining
     error = await refused(rig.post(token.key, chat()), 429, "rate_limit_exceeded")
-    assert "limited to 2 requests at once, and 2 are used" in error["message"]
+    assert "limited to 2 requests at once, and 2 requests are used" in error["message"]
     assert 0 < int(error["headers"]["retry-after"]) <= 60
 
 
