@@ -167,12 +167,8 @@ def agree_terms(terms_of: Callable[[Call], Terms]) -> Link:
             if refusal is not None:
                 return refusal
             terms = terms_of(call)
-        if call.ask.background and terms.capped:
-            return Refusal(
-                Reason.UNSUPPORTED_PARAMETER,
-                "'background' work cannot be bounded in cost; leave it out, or use an uncapped key.",
-                param="background",
-            )
+        if terms.capped and (refusal := checks.require_known_price(call.ask)) is not None:
+            return refusal
         route = call.route
         bound = hold(
             call.ask,
@@ -180,6 +176,7 @@ def agree_terms(terms_of: Callable[[Call], Terms]) -> Link:
             terms.ratio_ppm,
             has_output=route.has_output,
             default_output_tokens=route.default_max_output,
+            capped=terms.capped,
         )
         if isinstance(bound, Refusal):
             return bound

@@ -112,7 +112,7 @@ def _charge(overdue: Overdue) -> Charge:
         b"\\N",
         b"0",
         b"\\N",
-        *(b"0",) * 5,
+        *(b"0",) * 10,
         b"%d" % entry.amount,
         b"0",
         b"t",

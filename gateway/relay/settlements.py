@@ -42,7 +42,13 @@ class Settlements:
         terms = call.terms
         price = terms.model.price or _FREE
         usage = outcome.usage
-        cost = cost_nusd(usage, price, terms.ratio_ppm)
+        cost = cost_nusd(
+            usage,
+            price,
+            terms.ratio_ppm,
+            has_audio=call.ask.has_audio,
+            has_images=call.ask.has_images,
+        )
         amount, unbilled, anomaly = cost, 0, outcome.anomaly
         if terms.capped and cost > call.hold.amount_nusd:
             # Never more than was held: the rest is on record, and the upstream's to explain.
@@ -81,7 +87,7 @@ def _ledger_line(
 ) -> bytes:
     """The ledger's row in COPY's text format, in the order of `store.ledger.COLUMNS`."""
     return (
-        b"%b\tc\t%b\t%b\t%b\t%b\t%d\t%b\t%b\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%d\n"
+        b"%b\tc\t%b\t%b\t%b\t%b\t%d\t%b\t%b\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%d\n"
         % (
             call.request_id,
             call.terms.ledger_constant,
@@ -96,8 +102,13 @@ def _ledger_line(
             usage.input_tokens,
             usage.cached_input_tokens,
             usage.cache_write_tokens,
+            usage.audio_input_tokens,
+            usage.image_input_tokens,
             usage.output_tokens,
             usage.reasoning_tokens,
+            usage.audio_output_tokens or 0,
+            usage.image_output_tokens or 0,
+            usage.rejected_prediction_tokens,
             amount,
             unbilled,
             b"t" if outcome.estimated else b"f",
