@@ -29,8 +29,8 @@ class Tier(NamedTuple):
 class Price:
     """Nano-dollars per million tokens, and per request. `version` names the price on each ledger row.
 
-    None: such tokens cost what other tokens of the same direction do. `tiers` are whole prices, the lowest threshold
-    first, and have no tiers themselves.
+    None: such tokens cost what other tokens of the same direction do; `has_kinds` says whether some do not. `tiers`
+    are whole prices, the lowest threshold first, and have no tiers themselves.
     """
 
     input_nusd: int
@@ -45,6 +45,18 @@ class Price:
     image_input_nusd: int | None = None
     image_output_nusd: int | None = None
     tiers: tuple[Tier, ...] = ()
+    has_kinds: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Note whether any kind of token is priced apart: asked at each call."""
+        apart = (
+            self.reasoning_nusd,
+            self.audio_input_nusd,
+            self.audio_output_nusd,
+            self.image_input_nusd,
+            self.image_output_nusd,
+        )
+        object.__setattr__(self, "has_kinds", any(figure is not None for figure in apart))
 
     def at(self, input_tokens: int) -> "Price":
         """The price of a call with so much input."""

@@ -53,7 +53,7 @@ class _Part(msgspec.Struct, forbid_unknown_fields=True):
     input_audio: _Audio | None = None
 
 
-class _Entry(msgspec.Struct):
+class Entry(msgspec.Struct):
     """A message of a chat, or an item of a response's input. Members that are not here are text."""
 
     type: (
@@ -85,15 +85,15 @@ class _Entry(msgspec.Struct):
     attachments: None = None
 
 
-class _Tool(msgspec.Struct):
+class Tool(msgspec.Struct):
     """A tool that the caller runs. One that the provider runs brings in what it finds."""
 
     type: Literal["function", "custom"]
 
 
-_decode_entries = msgspec.json.Decoder(list[_Entry] | None).decode
+_decode_entries = msgspec.json.Decoder(list[Entry] | None).decode
 _decode_plain = msgspec.json.Decoder(str | list[str | int | list[int]] | None).decode
-_decode_tools = msgspec.json.Decoder(list[_Tool] | None).decode
+_decode_tools = msgspec.json.Decoder(list[Tool] | None).decode
 
 OPAQUE = frozenset(
     {
@@ -140,17 +140,33 @@ _TEXT = Content()
 
 
 def content_of(
-    members: dict[str, msgspec.Raw], entries: str | None, plain: tuple[str, ...]
+    members: dict[str, msgspec.Raw],
+    entries: str | None,
+    plain: tuple[str, ...],
+    known: list[Entry] | None = None,
 ) -> Content:
     """The content of a body with these members.
 
-    `entries` is the one that holds messages or items; `plain` are those that hold texts or numbers of tokens.
+    `entries` is the one that holds messages or items; `plain` are those that hold texts or numbers of tokens. `known`
+    are the entries of a body in which these and the tools were found to be of known types already.
     """
     if not OPAQUE.isdisjoint(members):
         for name in members.keys() & OPAQUE:
             if bytes(members[name]) not in _NOTHING:
                 return Content(name)
-    found = _TEXT
+    if known is None:
+        found = _decode_all(members, entries, plain)
+        if isinstance(found, Content):
+            return found
+        known = found
+    content = _look_at(known)
+    return content if content.opaque is None else Content(f"{entries}{content.opaque}")
+
+
+def _decode_all(
+    members: dict[str, msgspec.Raw], entries: str | None, plain: tuple[str, ...]
+) -> list[Entry] | Content:
+    """The entries, or where something of an unknown type stands."""
     name = "tools"
     try:
         if name in members:
@@ -160,15 +176,13 @@ def content_of(
                 _decode_plain(members[name])
         if entries in members and not _is_string(members[entries]):
             name = entries
-            found = _look_at(_decode_entries(members[entries]) or [])
+            return _decode_entries(members[entries]) or []
     except msgspec.ValidationError as error:
         return Content(_place(name, str(error)))
-    if found.opaque is not None:
-        return Content(f"{entries}{found.opaque}")
-    return found
+    return []
 
 
-def _look_at(entries: list[_Entry]) -> Content:
+def _look_at(entries: list[Entry]) -> Content:
     found = _TEXT
     for index, entry in enumerate(entries):
         if entry.type is None:
@@ -176,9 +190,10 @@ def _look_at(entries: list[_Entry]) -> Content:
                 return Content(f"[{index}]")  # an item's id alone stands for the item
         elif entry.type == "reasoning" and entry.encrypted_content is None:
             return Content(f"[{index}].encrypted_content")  # likewise
-        for parts in (entry.content, entry.output):
-            if parts.__class__ is list:
-                found = _with_parts(found, parts)
+        if entry.content.__class__ is list:
+            found = _with_parts(found, entry.content)
+        if entry.output.__class__ is list:
+            found = _with_parts(found, entry.output)
     return found
 
 

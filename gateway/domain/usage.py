@@ -52,8 +52,12 @@ def cost_nusd(
     others, all count as the dearest that they can be.
     """
     price = price.at(usage.input_tokens)
-    tokens = _input(usage, price, has_audio=has_audio, has_images=has_images)
-    return _charge(tokens + _output(usage, price), price, ratio_ppm)
+    if price.has_kinds:
+        tokens = _input(usage, price, has_audio=has_audio, has_images=has_images)
+        tokens += _output(usage, price)
+    else:
+        tokens = _text_input(usage, price) + usage.output_tokens * price.output_nusd
+    return _charge(tokens, price, ratio_ppm)
 
 
 def most_nusd(
@@ -66,20 +70,27 @@ def most_nusd(
     has_images: bool = False,
 ) -> int:
     """The most that a call can cost which uses no more than these tokens, of whatever kind and in whatever tier."""
-    return max(
-        _charge(
-            input_tokens * _dearest_input(reached, has_audio=has_audio, has_images=has_images)
-            + output_tokens * _dearest_output(reached),
-            reached,
-            ratio_ppm,
-        )
-        for reached in price.up_to(input_tokens)
-    )
+    most = 0
+    for reached in price.up_to(input_tokens):
+        tokens = input_tokens * _dearest_input(reached, has_audio=has_audio, has_images=has_images)
+        tokens += output_tokens * _dearest_output(reached)
+        most = max(most, _charge(tokens, reached, ratio_ppm))
+    return most
 
 
 def _charge(tokens: int, price: Price, ratio_ppm: int) -> int:
     exact = (tokens + price.request_nusd * _TOKENS_PER_PRICE) * ratio_ppm
     return -(-exact // (_TOKENS_PER_PRICE * PPM))
+
+
+def _text_input(usage: Usage, price: Price) -> int:
+    """The input where all of it costs what text does: nearly always, and quick."""
+    cached, written = usage.cached_input_tokens, usage.cache_write_tokens
+    return (
+        (usage.input_tokens - cached - written) * price.input_nusd
+        + cached * price.cached_input_nusd
+        + written * price.cache_write_nusd
+    )
 
 
 def _input(usage: Usage, price: Price, *, has_audio: bool, has_images: bool) -> int:
@@ -127,13 +138,15 @@ def _output(usage: Usage, price: Price) -> int:
 
 def _dearest_input(price: Price, *, has_audio: bool, has_images: bool) -> int:
     figure = max(price.input_nusd, price.cached_input_nusd, price.cache_write_nusd)
-    if has_audio and price.audio_input_nusd is not None:
-        figure = max(figure, price.audio_input_nusd)
-    if has_images and price.image_input_nusd is not None:
-        figure = max(figure, price.image_input_nusd)
+    if has_audio:
+        figure = max(figure, price.audio_input_nusd or 0)
+    if has_images:
+        figure = max(figure, price.image_input_nusd or 0)
     return figure
 
 
 def _dearest_output(price: Price) -> int:
+    if not price.has_kinds:
+        return price.output_nusd
     others = (price.reasoning_nusd, price.audio_output_nusd, price.image_output_nusd)
     return max(price.output_nusd, *(figure or 0 for figure in others))

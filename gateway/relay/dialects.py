@@ -87,16 +87,16 @@ def _usage(answer: _Answer) -> Usage | None:
     into = found.prompt_tokens_details or found.input_tokens_details or _NONE
     out = found.completion_tokens_details or found.output_tokens_details or _NONE
     usage = Usage(
-        input_tokens=inputs,
-        output_tokens=outputs,
-        cached_input_tokens=into.cached_tokens or 0,
-        cache_write_tokens=into.cache_write_tokens or 0,
-        reasoning_tokens=out.reasoning_tokens or 0,
-        audio_input_tokens=into.audio_tokens or 0,
-        image_input_tokens=into.image_tokens or 0,
-        audio_output_tokens=out.audio_tokens,
-        image_output_tokens=out.image_tokens,
-        rejected_prediction_tokens=out.rejected_prediction_tokens or 0,
+        inputs,
+        outputs,
+        into.cached_tokens or 0,
+        into.cache_write_tokens or 0,
+        out.reasoning_tokens or 0,
+        into.audio_tokens or 0,
+        into.image_tokens or 0,
+        out.audio_tokens,
+        out.image_tokens,
+        out.rejected_prediction_tokens or 0,
     )
     _believe(usage, total or 0, out.accepted_prediction_tokens or 0)
     return usage
@@ -108,19 +108,15 @@ def _first(one: int | None, other: int | None) -> int | None:
 
 def _believe(usage: Usage, total: int, accepted: int) -> None:
     """Raise `BadUsage` where a count is out of range or parts are more than their whole."""
-    counts = [count or 0 for count in usage] + [total, accepted]
-    if min(counts) < 0 or max(counts) >= _LARGEST_COUNT:
+    inputs, outputs, cached, written, reasoning, audio, images, spoken, drawn, rejected = usage
+    spoken, drawn = spoken or 0, drawn or 0
+    parts = (cached, written, reasoning, audio, images, spoken, drawn, rejected, accepted)
+    if min(parts) < 0 or min(inputs, outputs) < 0 or max(inputs, outputs, total) >= _LARGEST_COUNT:
         raise BadUsage(f"counts out of range: {usage}")
-    for whole, *kinds in (
-        (usage.input_tokens, usage.cached_input_tokens, usage.cache_write_tokens),
-        (usage.input_tokens, usage.audio_input_tokens, usage.image_input_tokens),
-        (
-            usage.output_tokens,
-            usage.reasoning_tokens,
-            usage.audio_output_tokens or 0,
-            usage.image_output_tokens or 0,
-        ),
-        (usage.output_tokens, usage.rejected_prediction_tokens, accepted),
+    if (
+        cached + written > inputs
+        or audio + images > inputs
+        or reasoning + spoken + drawn > outputs
+        or rejected + accepted > outputs
     ):
-        if sum(kinds) > whole:
-            raise BadUsage(f"parts are more than their whole: {usage}")
+        raise BadUsage(f"parts are more than their whole: {usage}")
