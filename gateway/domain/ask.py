@@ -185,7 +185,8 @@ def _ask(members: _Members, top: dict[str, msgspec.Raw], form: Form, size_bytes:
             (name for name in _PRICES if name in top and bytes(top[name]) not in _PRICES[name]),
             None,
         )
-        ask.predicted_bytes = len(bytes(top.get("prediction", _ABSENT)))
+        prediction = bytes(top.get("prediction", _ABSENT))
+        ask.predicted_bytes = 0 if prediction == b"null" else len(prediction)
     return ask
 
 
