@@ -52,8 +52,8 @@ class Form:
     plain: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Ask:
+# A struct of msgspec is made in a third of the time of a dataclass.
+class Ask(msgspec.Struct):
     """What a body asks for. `max_output_tokens` is the caller's own bound for one choice, if any.
 
     `opaque` is where input comes in that cannot be measured, `dearer` the member that asks for another price than the
@@ -209,6 +209,8 @@ def _maximum(members: _Members, form: Form) -> tuple[str | None, int | None]:
 
 def _choices(members: _Members) -> int:
     choices = 1
+    if members.n is None and members.best_of is None:
+        return choices
     for name, value in (("n", members.n), ("best_of", members.best_of)):
         if value is not None:
             if not 0 < value <= _MOST_CHOICES:

@@ -190,9 +190,9 @@ def _look_at(entries: list[Entry]) -> Content:
                 return Content(f"[{index}]")  # an item's id alone stands for the item
         elif entry.type == "reasoning" and entry.encrypted_content is None:
             return Content(f"[{index}].encrypted_content")  # likewise
-        if entry.content.__class__ is list:
+        if isinstance(entry.content, list):
             found = _with_parts(found, entry.content)
-        if entry.output.__class__ is list:
+        if isinstance(entry.output, list):
             found = _with_parts(found, entry.output)
     return found
 
