@@ -12,8 +12,8 @@ import msgspec
 
 _ABSENT = msgspec.Raw(b"")
 _QUOTE = ord('"')
-# What a member says that asks for nothing.
-_NOTHING = frozenset({b"null", b"[]", b"{}", b"false"})
+# What a member says that asks for nothing. An empty object asks for the defaults.
+_NOTHING = frozenset({b"null", b"[]", b"false"})
 
 # An address of anything else may be a document or a film of any length.
 _ImageAddress = Annotated[str, msgspec.Meta(pattern=r"^(?i:data:image/|https?://)")]
@@ -151,8 +151,8 @@ def content_of(
     are the entries of a body in which these and the tools were found to be of known types already.
     """
     if not OPAQUE.isdisjoint(members):
-        for name in members.keys() & OPAQUE:
-            if bytes(members[name]) not in _NOTHING:
+        for name, value in members.items():
+            if name in OPAQUE and bytes(value) not in _NOTHING:
                 return Content(name)
     if known is None:
         found = _decode_all(members, entries, plain)

@@ -114,7 +114,7 @@ async def test_an_image_is_held_by_the_models_bound_and_not_by_its_bytes(rig: Ri
     ("members", "param"),
     [
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
-        ({"web_search_options": {}, "previous_response_id": "r"}, "previous_response_id"),
+        ({"web_search_options": {}}, "web_search_options"),
         ({"messages": [{"role": "user", "content": [{"type": "file"}]}]}, "messages[0]"),
         ({"input": [{"type": "item_reference", "id": "m"}]}, "input[0].type"),
         ({"service_tier": "priority"}, "service_tier"),

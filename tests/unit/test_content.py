@@ -115,6 +115,7 @@ def test_inline_audio_is_bounded_by_its_bytes():
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"conversation": {"id": "c"}}, "conversation"),
         ({"web_search_options": {"search_context_size": "low"}}, "web_search_options"),
+        ({"web_search_options": {}}, "web_search_options"),
         ({"search_parameters": {"mode": "on"}}, "search_parameters"),
         ({"plugins": [{"id": "web"}]}, "plugins"),
         ({"extra_body": {"google": {"cached_content": "x"}}}, "extra_body"),
