@@ -185,8 +185,13 @@ CREATE TABLE ledger (
   input_tokens        bigint      NOT NULL DEFAULT 0,
   cached_input_tokens bigint      NOT NULL DEFAULT 0,         -- part of input_tokens
   cache_write_tokens  bigint      NOT NULL DEFAULT 0,         -- part of input_tokens
+  audio_input_tokens  bigint      NOT NULL DEFAULT 0,         -- part of input_tokens
+  image_input_tokens  bigint      NOT NULL DEFAULT 0,         -- part of input_tokens
   output_tokens       bigint      NOT NULL DEFAULT 0,
   reasoning_tokens    bigint      NOT NULL DEFAULT 0,         -- part of output_tokens
+  audio_output_tokens bigint      NOT NULL DEFAULT 0,         -- part of output_tokens
+  image_output_tokens bigint      NOT NULL DEFAULT 0,         -- part of output_tokens
+  rejected_prediction_tokens bigint NOT NULL DEFAULT 0,       -- part of output_tokens
   amount              bigint      NOT NULL CHECK (amount >= 0),
   unbilled            bigint      NOT NULL DEFAULT 0,         -- real cost above the reservation
   estimated           boolean     NOT NULL DEFAULT false,     -- the provider's own figure is missing

@@ -12,13 +12,15 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from gateway.config import Loaded
-from gateway.domain.catalog import PPM, Catalog, Group, Model, Price, Upstream, nusd
+from gateway.domain.catalog import PPM, Catalog, Group, Model, Price, Tier, Upstream, dearest, nusd
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.network import Blocks
+from gateway.model_traits import hides_output, image_max_tokens
 from gateway.settings import (
     GroupSettings,
     LimitSettings,
     ModelSettings,
+    PriceSettings,
     UpstreamSettings,
 )
 
@@ -106,7 +108,7 @@ class _WithBook(Mapping[str, Model]):
 def _models(
     settings: Iterable[ModelSettings], upstreams: tuple[Upstream, ...], on: date
 ) -> Mapping[str, Model]:
-    listed = {model.name: _model(model) for model in settings}
+    listed = {model.name: _model(model, upstreams) for model in settings}
     if any(upstream.name == DEMO_UPSTREAM for upstream in upstreams):
         listed = {**_DEMO_MODELS, **listed}
     served = [name for upstream in upstreams for name in upstream.models]
@@ -132,7 +134,9 @@ def _with_book(
             if (theirs := upstream.model_name(name)) is not None
         ]
         known = [model for model in found if model is not None]
-        return _dearest(name, known) if known and len(known) == len(found) else None
+        if not known or len(known) < len(found):
+            return None
+        return _as_served(_dearest(name, known), upstreams)
 
     offered = {
         name
@@ -149,16 +153,20 @@ def _with_book(
 def _dearest(name: str, models: list[Model]) -> Model:
     prices = [model.price for model in models if model.price is not None]
     windows = [model.max_input_tokens for model in models if model.max_input_tokens is not None]
-    price = Price(
-        input_nusd=max(price.input_nusd for price in prices),
-        output_nusd=max(price.output_nusd for price in prices),
-        cached_input_nusd=max(price.cached_input_nusd for price in prices),
-        cache_write_nusd=max(price.cache_write_nusd for price in prices),
-        request_nusd=max(price.request_nusd for price in prices),
-        version=prices[0].version,
-    )
     return Model(
-        name, price, max_input_tokens=max(windows) if len(windows) == len(models) else None
+        name,
+        dearest(prices),
+        max_input_tokens=max(windows) if len(windows) == len(models) else None,
+    )
+
+
+def _as_served(model: Model, upstreams: tuple[Upstream, ...]) -> Model:
+    """The model with what is documented of it under the names that its upstreams have for it."""
+    names = [upstream.model_name(model.name) or "" for upstream in upstreams]
+    return dataclasses.replace(
+        model,
+        image_max_tokens=max(image_max_tokens(name) for name in [*names, ""]),
+        hides_output=any(hides_output(name) for name in names),
     )
 
 
@@ -173,7 +181,8 @@ def _completed(configured: Model | None, model: Model) -> Model:
     )
 
 
-def _model(settings: ModelSettings) -> Model:
+def _model(settings: ModelSettings, upstreams: tuple[Upstream, ...]) -> Model:
+    served = _as_served(Model(settings.name), upstreams)
     return Model(
         name=settings.name,
         price=_price(settings),
@@ -182,22 +191,42 @@ def _model(settings: ModelSettings) -> Model:
         max_input_tokens=settings.max_input_tokens,
         max_output_field=settings.max_output_field,
         bytes_per_token=settings.bytes_per_token,
-        hides_output=settings.hides_output,
+        image_max_tokens=settings.image_max_tokens or served.image_max_tokens,
+        hides_output=(
+            served.hides_output if settings.hides_output is None else settings.hides_output
+        ),
     )
 
 
 def _price(settings: ModelSettings) -> Price | None:
-    input_usd, output_usd = settings.input_usd_per_mtok, settings.output_usd_per_mtok
-    if input_usd is None or output_usd is None:
+    if settings.input_usd_per_mtok is None or settings.output_usd_per_mtok is None:
         return None
+    per_request = nusd(settings.request_usd)
+    tiers = (Tier(tier.above_input_tokens, _per_mtok(tier, per_request)) for tier in settings.tiers)
+    return dataclasses.replace(
+        _per_mtok(settings, per_request), tiers=tuple(sorted(tiers, key=lambda tier: tier[0]))
+    )
+
+
+def _per_mtok(settings: PriceSettings, request_nusd: int) -> Price:
+    input_usd = settings.input_usd_per_mtok or Decimal(0)
     return Price(
         input_nusd=nusd(input_usd),
-        output_nusd=nusd(output_usd),
+        output_nusd=nusd(settings.output_usd_per_mtok or Decimal(0)),
         cached_input_nusd=nusd(_or(settings.cached_input_usd_per_mtok, input_usd)),
         cache_write_nusd=nusd(_or(settings.cache_write_usd_per_mtok, input_usd)),
-        request_nusd=nusd(settings.request_usd),
+        request_nusd=request_nusd,
         version=_CONFIGURED_PRICE,
+        reasoning_nusd=_nusd(settings.reasoning_usd_per_mtok),
+        audio_input_nusd=_nusd(settings.audio_input_usd_per_mtok),
+        audio_output_nusd=_nusd(settings.audio_output_usd_per_mtok),
+        image_input_nusd=_nusd(settings.image_input_usd_per_mtok),
+        image_output_nusd=_nusd(settings.image_output_usd_per_mtok),
     )
+
+
+def _nusd(usd: Decimal | None) -> int | None:
+    return None if usd is None else nusd(usd)
 
 
 def _or(value: Decimal | None, default: Decimal) -> Decimal:

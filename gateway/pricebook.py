@@ -1,14 +1,16 @@
 """The price book: what providers publish, as github.com/pydantic/genai-prices collects it.
 
-Mapped here once to our own prices; nothing else imports that package, and nothing is fetched. Where
-a provider has several prices for one kind of token (long-context tiers, text and audio, lifetimes
-of cached input, hours of the day), the dearest counts: a cap must hold whatever the call turns out
-to be. Left out is what is no price per token or per request: server tools such as web search, and
-service tiers above the standard one. Must not know configuration, upstreams or catalogs.
+Mapped here once to our own prices; nothing else imports that package, and nothing is fetched. Prices
+by the length of the input are tiers; as the package has it, the tier that the whole input reaches is
+the price of all tokens. Where the moment decides (hours of the day), or what no usage tells
+(lifetimes of cached input, video, citations), the dearest counts: a cap must hold whatever the call
+turns out to be. Left out is what is no price per token or per request: server tools such as web
+search, and service tiers above the standard one. Must not know configuration, upstreams or catalogs.
 
 Importing this module takes 0.3 s and 15 MB: import it where a price is missing, nowhere else.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterable
 from datetime import date
@@ -19,17 +21,24 @@ from typing import Self
 from genai_prices.data import providers as _published
 from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstraint, TieredPrices
 
-from gateway.domain.catalog import Model, Price, nusd
+from gateway.domain.catalog import Model, Price, Tier, dearest, nusd
 
-_INPUT = re.compile(r"input_(\w+_)?mtok")
-_OUTPUT = re.compile(r"output_(\w+_)?mtok")
-_CACHE_READ = re.compile(r"cache_(\w+_)?read_mtok")
-_CACHE_WRITE = re.compile(r"cache_(\w+_)?write_(\w+_)?mtok")
-_REQUESTS = re.compile(r"requests_kcount")
-_SERVER_TOOLS = re.compile(r"(web|storage)_searches_kcount")
-_CHARGEABLE = (_INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REQUESTS, _SERVER_TOOLS)
-
-_Sold = list[tuple[str, Decimal | TieredPrices]]
+# Units by the kind of token that a usage tells apart; of several in one kind the dearest counts.
+_KINDS = {
+    "input_nusd": re.compile(r"input_(video_)?mtok"),
+    "output_nusd": re.compile(r"output_(video_|citation_)?mtok"),
+    "cached_input_nusd": re.compile(r"cache_read_mtok"),
+    "cache_write_nusd": re.compile(r"cache_(\w+_)?write_(\w+_)?mtok"),
+    "request_nusd": re.compile(r"requests_kcount"),
+    "reasoning_nusd": re.compile(r"output_reasoning_mtok"),
+    "audio_input_nusd": re.compile(r"input_audio_mtok"),
+    "audio_output_nusd": re.compile(r"output_audio_mtok"),
+    "image_input_nusd": re.compile(r"input_image_mtok"),
+    "image_output_nusd": re.compile(r"output_image_mtok"),
+}
+# A usage does not tell which tokens were cached: those of audio and images count as if none was.
+_LEFT_OUT = re.compile(r"cache_\w+_read_mtok|(web|storage)_searches_kcount")
+_REQUESTS_PER_PRICE = 1000
 
 
 class PriceBook:
@@ -76,8 +85,11 @@ _BOOK_VERSION = book_version()
 
 
 def _priced(name: str, model: ModelInfo, on: date) -> Model | None:
-    price = _price(_in_force(model, on))
-    return None if price is None else Model(name, price, max_input_tokens=model.context_window)
+    prices = [_price(each) for each in _in_force(model, on)]
+    known = [price for price in prices if price is not None]
+    if len(known) < len(prices):
+        return None
+    return Model(name, dearest(known), max_input_tokens=model.context_window)
 
 
 def _in_force(model: ModelInfo, on: date) -> list[ModelPrice]:
@@ -96,35 +108,56 @@ def _in_force(model: ModelInfo, on: date) -> list[ModelPrice]:
     return [*found, *(conditional.prices for conditional in model.prices[:1])]
 
 
-def _price(prices: list[ModelPrice]) -> Price | None:
-    """The dearest of each kind of token; None where something is sold by another measure."""
-    sold: _Sold = [
-        (unit, value)
-        for price in prices
-        for unit, value in vars(price).items()
-        if value is not None
-    ]
-    if not all(any(kind.fullmatch(unit) for kind in _CHARGEABLE) for unit, _ in sold):
+def _price(published: ModelPrice) -> Price | None:
+    """None where something is sold by another measure, or input has no price."""
+    sold = {unit: value for unit, value in vars(published).items() if value is not None}
+    kinds = {unit: _kind_of(unit) for unit in sold if not _LEFT_OUT.fullmatch(unit)}
+    if None in kinds.values() or "input_nusd" not in kinds.values():
         return None
-    if not any(_INPUT.fullmatch(unit) for unit, _ in sold):
-        return None
-    per_input_mtok = _dearest(_INPUT, sold, Decimal(0))
+    starts = {
+        tier.start
+        for value in sold.values()
+        if isinstance(value, TieredPrices)
+        for tier in value.tiers
+    }
+
+    def at(input_tokens: int) -> Price:
+        figures: dict[str, Decimal] = {}
+        for unit, kind in kinds.items():
+            if kind is not None:
+                figure = _figure(sold[unit], input_tokens)
+                figures[kind] = max(figure, figures.get(kind, figure))
+        return _price_of(figures)
+
+    tiers = tuple(Tier(start, at(start + 1)) for start in sorted(starts))
+    return dataclasses.replace(at(0), tiers=tiers)
+
+
+def _kind_of(unit: str) -> str | None:
+    return next((kind for kind, units in _KINDS.items() if units.fullmatch(unit)), None)
+
+
+def _figure(value: Decimal | TieredPrices, input_tokens: int) -> Decimal:
+    """The price of all tokens of a call with so much input: `genai_prices.types.calc_unit_price`."""
+    if not isinstance(value, TieredPrices):
+        return value
+    reached = [tier.price for tier in value.tiers if input_tokens > tier.start]
+    return reached[-1] if reached else value.base
+
+
+def _price_of(figures: dict[str, Decimal]) -> Price:
+    found = {kind: nusd(figure) for kind, figure in figures.items()}
+    per_input = found["input_nusd"]
     return Price(
-        input_nusd=nusd(per_input_mtok),
-        output_nusd=nusd(_dearest(_OUTPUT, sold, Decimal(0))),
-        cached_input_nusd=nusd(_dearest(_CACHE_READ, sold, per_input_mtok)),
-        cache_write_nusd=nusd(_dearest(_CACHE_WRITE, sold, per_input_mtok)),
-        request_nusd=nusd(_dearest(_REQUESTS, sold, Decimal(0)) / 1000),
+        input_nusd=per_input,
+        output_nusd=found.get("output_nusd", 0),
+        cached_input_nusd=found.get("cached_input_nusd", per_input),
+        cache_write_nusd=found.get("cache_write_nusd", per_input),
+        request_nusd=nusd(figures.get("request_nusd", Decimal(0)) / _REQUESTS_PER_PRICE),
         version=_BOOK_VERSION,
+        reasoning_nusd=found.get("reasoning_nusd"),
+        audio_input_nusd=found.get("audio_input_nusd"),
+        audio_output_nusd=found.get("audio_output_nusd"),
+        image_input_nusd=found.get("image_input_nusd"),
+        image_output_nusd=found.get("image_output_nusd"),
     )
-
-
-def _dearest(kind: re.Pattern[str], sold: _Sold, absent: Decimal) -> Decimal:
-    figures = (figure for unit, value in sold if kind.fullmatch(unit) for figure in _figures(value))
-    return max(figures, default=absent)
-
-
-def _figures(value: Decimal | TieredPrices) -> list[Decimal]:
-    if isinstance(value, TieredPrices):
-        return [value.base, *(tier.price for tier in value.tiers)]
-    return [value]

@@ -223,15 +223,47 @@ class GroupSettings(_Section):
     token_defaults: TokenDefaultSettings = TokenDefaultSettings()
 
 
-class ModelSettings(_Section):
-    """[[models]]: a model's price and bounds. A price is given whole (input and output) or not at all."""
+class PriceSettings(_Section):
+    """What tokens cost. A price is given whole (input and output) or not at all."""
 
-    name: Annotated[str, Field(min_length=1)]
     input_usd_per_mtok: Usd | None = None
     output_usd_per_mtok: Usd | None = None
     cached_input_usd_per_mtok: Usd | None = None
     cache_write_usd_per_mtok: Usd | None = None
+    reasoning_usd_per_mtok: Usd | None = None
+    audio_input_usd_per_mtok: Usd | None = None
+    audio_output_usd_per_mtok: Usd | None = None
+    image_input_usd_per_mtok: Usd | None = None
+    image_output_usd_per_mtok: Usd | None = None
+
+    @model_validator(mode="after")
+    def _check_price(self) -> Self:
+        given = {name for name in PriceSettings.model_fields if getattr(self, name) is not None}
+        if given and not {"input_usd_per_mtok", "output_usd_per_mtok"} <= given:
+            raise ValueError(
+                "input_usd_per_mtok and output_usd_per_mtok belong together, and to any other price"
+            )
+        return self
+
+
+class TierSettings(PriceSettings):
+    """[[models.tiers]]: the price of calls with more input than `above_input_tokens`."""
+
+    above_input_tokens: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> Self:
+        if self.input_usd_per_mtok is None:
+            raise ValueError("a tier needs input_usd_per_mtok and output_usd_per_mtok")
+        return self
+
+
+class ModelSettings(PriceSettings):
+    """[[models]]: a model's price and bounds."""
+
+    name: Annotated[str, Field(min_length=1)]
     request_usd: Usd = Decimal(0)
+    tiers: tuple[TierSettings, ...] = ()
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
     default_output_tokens: Annotated[int, Field(ge=1)] = 16_384
     max_input_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -239,12 +271,18 @@ class ModelSettings(_Section):
         None
     )
     bytes_per_token: Annotated[int, Field(ge=1)] = 1
-    hides_output: bool = False
+    image_max_tokens: Annotated[int, Field(ge=1)] | None = None
+    hides_output: bool | None = None
 
     @model_validator(mode="after")
-    def _check_price(self) -> Self:
-        if (self.input_usd_per_mtok is None) != (self.output_usd_per_mtok is None):
-            raise ValueError("input_usd_per_mtok and output_usd_per_mtok belong together")
+    def _check_tiers(self) -> Self:
+        starts = [tier.above_input_tokens for tier in self.tiers]
+        if len(set(starts)) < len(starts):
+            raise ValueError("tiers: two have the same above_input_tokens")
+        if self.tiers and self.input_usd_per_mtok is None:
+            raise ValueError(
+                "tiers need input_usd_per_mtok and output_usd_per_mtok below the first"
+            )
         return self
 
 

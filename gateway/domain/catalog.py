@@ -3,10 +3,11 @@
 A worker swaps it whole; a request keeps the one it began with.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import SplitResult
 
 from gateway.domain.limits import Limit
@@ -17,9 +18,20 @@ NUSD_PER_USD = 1_000_000_000
 Dialect = Literal["openai", "anthropic", "gemini"]
 
 
+class Tier(NamedTuple):
+    """From where on another price holds, for all tokens of the call."""
+
+    above_input_tokens: int
+    price: "Price"
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Nano-dollars per million tokens, and per request. `version` names the price on each ledger row."""
+    """Nano-dollars per million tokens, and per request. `version` names the price on each ledger row.
+
+    None: such tokens cost what other tokens of the same direction do; `has_kinds` says whether some do not. `tiers`
+    are whole prices, the lowest threshold first, and have no tiers themselves.
+    """
 
     input_nusd: int
     output_nusd: int
@@ -27,13 +39,82 @@ class Price:
     cache_write_nusd: int
     request_nusd: int = 0
     version: int = 1
+    reasoning_nusd: int | None = None
+    audio_input_nusd: int | None = None
+    audio_output_nusd: int | None = None
+    image_input_nusd: int | None = None
+    image_output_nusd: int | None = None
+    tiers: tuple[Tier, ...] = ()
+    has_kinds: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Note whether any kind of token is priced apart: asked at each call."""
+        apart = (
+            self.reasoning_nusd,
+            self.audio_input_nusd,
+            self.audio_output_nusd,
+            self.image_input_nusd,
+            self.image_output_nusd,
+        )
+        object.__setattr__(self, "has_kinds", any(figure is not None for figure in apart))
+
+    def at(self, input_tokens: int) -> "Price":
+        """The price of a call with so much input."""
+        for tier in reversed(self.tiers):
+            if input_tokens > tier.above_input_tokens:
+                return tier.price
+        return self
+
+    def up_to(self, input_tokens: int) -> "tuple[Price, ...]":
+        """Every price that a call with at most so much input can have."""
+        if not self.tiers:
+            return (self,)
+        reached = (tier.price for tier in self.tiers if tier.above_input_tokens < input_tokens)
+        return (self, *reached)
+
+
+def dearest(prices: Sequence[Price]) -> Price:
+    """A price below which none of `prices` is, whatever a call uses. It has the version of the first."""
+    starts = sorted({tier.above_input_tokens for price in prices for tier in price.tiers})
+    tiers = tuple(
+        Tier(start, _highest([price.at(start + 1) for price in prices])) for start in starts
+    )
+    return replace(_highest(prices), tiers=tiers)
+
+
+def _highest(prices: Sequence[Price]) -> Price:
+    """The highest figure of each kind."""
+
+    def of(kind: str, otherwise: str) -> int | None:
+        own: list[int | None] = [getattr(price, kind) for price in prices]
+        if not any(figure is not None for figure in own):
+            return None
+        others: list[int] = [getattr(price, otherwise) for price in prices]
+        return max(
+            other if figure is None else figure for figure, other in zip(own, others, strict=True)
+        )
+
+    return Price(
+        input_nusd=max(price.input_nusd for price in prices),
+        output_nusd=max(price.output_nusd for price in prices),
+        cached_input_nusd=max(price.cached_input_nusd for price in prices),
+        cache_write_nusd=max(price.cache_write_nusd for price in prices),
+        request_nusd=max(price.request_nusd for price in prices),
+        version=prices[0].version,
+        reasoning_nusd=of("reasoning_nusd", "output_nusd"),
+        audio_input_nusd=of("audio_input_nusd", "input_nusd"),
+        audio_output_nusd=of("audio_output_nusd", "output_nusd"),
+        image_input_nusd=of("image_input_nusd", "input_nusd"),
+        image_output_nusd=of("image_output_nusd", "output_nusd"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """A model as callers name it. `price` is None where nobody set one.
 
-    `hides_output`: it produces output that its streams do not show, such as thoughts.
+    `image_max_tokens` bounds what one image of the input counts. `hides_output`: it produces output that its streams
+    do not show, such as thoughts.
     """
 
     name: str
@@ -43,6 +124,7 @@ class Model:
     max_input_tokens: int | None = None
     max_output_field: str | None = None
     bytes_per_token: int = 1
+    image_max_tokens: int = 16_384
     hides_output: bool = False
 
 

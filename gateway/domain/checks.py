@@ -5,6 +5,7 @@ The relay and `explain` run these same functions, so that they cannot drift.
 
 from datetime import UTC, datetime
 
+from gateway.domain.ask import Ask
 from gateway.domain.catalog import Catalog
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.network import Address
@@ -88,6 +89,24 @@ def require_price(token: Token, model: str, catalog: Catalog) -> Refusal | None:
             f"The model {model!r} has no price here, and this key has a cap. The operator can set one in "
             "[[models]], or the key can be made uncapped.",
             param="model",
+        )
+    return None
+
+
+def require_known_price(ask: Ask) -> Refusal | None:
+    """Refuse, for a capped token, what the model's price says nothing of."""
+    if ask.background:
+        return Refusal(
+            Reason.UNSUPPORTED_PARAMETER,
+            "'background' work cannot be bounded in cost; leave it out, or use an uncapped key.",
+            param="background",
+        )
+    if ask.dearer is not None:
+        return Refusal(
+            Reason.UNSUPPORTED_PARAMETER,
+            f"{ask.dearer!r} asks for something that may cost more than the model's price here, and this key has a "
+            "cap. Leave it out, or use an uncapped key.",
+            param=ask.dearer,
         )
     return None
 

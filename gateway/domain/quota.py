@@ -1,9 +1,9 @@
 """How much a call is held for.
 
 A strict hold is an upper bound of what the call can cost, never an estimate: input is bounded by the body's bytes (a
-token of a byte-level tokenizer covers at least one byte), output by the caller's own maximum or the one that we write
-into the body. A stream is held for in steps, each taken before what it is for is passed on. An estimated hold, for
-tokens without a cap or whose owner is trusted, bounds nothing.
+token of a byte-level tokenizer covers at least one byte) and its images, or by what the model takes at most; output by
+the caller's own maximum or the one that we write into the body. A stream is held for in steps, each taken before what
+it is for is passed on. An estimated hold, for tokens without a cap or whose owner is trusted, bounds nothing.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gateway.domain.ask import Ask
 from gateway.domain.catalog import PPM, Model
 from gateway.domain.errors import Reason, Refusal
-from gateway.domain.usage import Usage, cost_nusd
+from gateway.domain.usage import most_nusd
 
 SMALLEST_OUTPUT = 256
 """Tokens: a hold shrinks to no less. Below it, an answer is rarely worth having."""
@@ -39,6 +39,13 @@ class Hold(NamedTuple):
         return self.output_tokens < self.most_output_tokens
 
 
+class Limits(NamedTuple):
+    """What a hold may be at most."""
+
+    amount_nusd: int | None = None
+    tokens: int | None = None
+
+
 def hold(
     ask: Ask,
     model: Model,
@@ -53,41 +60,37 @@ def hold(
     `default_output_tokens` is the route's own default for callers who name no maximum, before the model's.
     With `step_tokens`, no more output than that is held for at first.
     """
-    input_tokens = _input_bound(ask, model)
+    input_tokens = input_bound(ask, model)
     if isinstance(input_tokens, Refusal):
         return input_tokens
+    predicted = predicted_bound(ask, model)
     if not has_output:
-        return _held(model, ratio_ppm, input_tokens, 0, 0, None)
+        return _held(ask, model, ratio_ppm, Hold(0, 0, input_tokens, predicted, predicted))
     longest = ask.max_output_tokens or default_output_tokens or model.default_output_tokens
     if model.max_output_tokens is not None:
         longest = min(longest, model.max_output_tokens)
     named = ask.max_output_tokens is not None
     write = None if named or longest == model.max_output_tokens else longest
-    first = longest if step_tokens is None else min(longest, step_tokens)
-    return _held(model, ratio_ppm, input_tokens, first * ask.choices, longest * ask.choices, write)
+    most = longest * ask.choices + predicted
+    first = most if step_tokens is None else min(most, step_tokens * ask.choices)
+    return _held(ask, model, ratio_ppm, Hold(0, 0, input_tokens, first, most, write))
 
 
 def estimated_hold(ask: Ask, model: Model, ratio_ppm: int, output_tokens: int) -> Hold:
     """What an ordinary call of this size may cost, with `output_tokens` of answer or the caller's smaller maximum."""
     input_tokens = -(-ask.size_bytes // _ESTIMATED_BYTES_PER_TOKEN)
+    input_tokens += ask.images * model.image_max_tokens
     output = min(output_tokens, ask.max_output_tokens or output_tokens) * ask.choices
-    return _held(model, ratio_ppm, input_tokens, output, output, None)
+    return _held(ask, model, ratio_ppm, Hold(0, 0, input_tokens, output, output))
 
 
-def grown(held: Hold, model: Model, ratio_ppm: int, output_tokens: int) -> Hold:
+def grown(held: Hold, ask: Ask, model: Model, ratio_ppm: int, output_tokens: int) -> Hold:
     """The hold with `output_tokens` covered, as far as it can grow."""
     output = min(output_tokens, held.most_output_tokens)
-    return _held(
-        model,
-        ratio_ppm,
-        held.input_tokens,
-        output,
-        held.most_output_tokens,
-        held.write_max_output,
-    )
+    return _held(ask, model, ratio_ppm, held._replace(output_tokens=output))
 
 
-def shrunk(held: Hold, ask: Ask, model: Model, ratio_ppm: int, limits: "Limits") -> Hold | None:
+def shrunk(held: Hold, ask: Ask, model: Model, ratio_ppm: int, limits: Limits) -> Hold | None:
     """The hold with the largest maximum that keeps to `limits`; None where that is too small to be of use.
 
     Only for callers who named no maximum: nobody's own word is changed.
@@ -97,65 +100,73 @@ def shrunk(held: Hold, ask: Ask, model: Model, ratio_ppm: int, limits: "Limits")
     fits = largest_output(held, ask, model, ratio_ppm, limits)
     if fits < SMALLEST_OUTPUT:
         return None
-    most = fits * ask.choices
+    most = fits * ask.choices + predicted_bound(ask, model)
     first = min(held.output_tokens, most)
-    return _held(model, ratio_ppm, held.input_tokens, first, most, fits)
-
-
-class Limits(NamedTuple):
-    """What a hold may be at most."""
-
-    amount_nusd: int | None = None
-    tokens: int | None = None
+    smaller = held._replace(output_tokens=first, most_output_tokens=most, write_max_output=fits)
+    return _held(ask, model, ratio_ppm, smaller)
 
 
 def largest_output(held: Hold, ask: Ask, model: Model, ratio_ppm: int, limits: Limits) -> int:
     """The largest maximum of a choice, up to the present one, with which the call keeps to `limits`; 0 where none."""
-    low, high = 0, held.most_output_tokens // ask.choices
+    predicted = predicted_bound(ask, model)
+    low, high = 0, (held.most_output_tokens - predicted) // ask.choices
     if limits.tokens is not None:
-        high = min(high, max(0, limits.tokens - held.input_tokens) // ask.choices)
+        high = min(high, max(0, limits.tokens - held.input_tokens - predicted) // ask.choices)
     if limits.amount_nusd is None:
         return high
     while low < high:
         middle = (low + high + 1) // 2
-        usage = Usage(held.input_tokens, middle * ask.choices)
-        if _amount(model, ratio_ppm, usage) <= limits.amount_nusd:
+        output = middle * ask.choices + predicted
+        if _amount(ask, model, ratio_ppm, held.input_tokens, output) <= limits.amount_nusd:
             low = middle
         else:
             high = middle - 1
     return low
 
 
-def _held(
-    model: Model,
-    ratio_ppm: int,
-    input_tokens: int,
-    output_tokens: int,
-    most_output_tokens: int,
-    write_max_output: int | None,
-) -> Hold:
-    usage = Usage(input_tokens, output_tokens)
-    return Hold(
-        _amount(model, ratio_ppm, usage),
-        usage.total_tokens,
-        input_tokens,
-        output_tokens,
-        most_output_tokens,
-        write_max_output,
-    )
-
-
-def _amount(model: Model, ratio_ppm: int, usage: Usage) -> int:
-    return 0 if model.price is None else cost_nusd(usage, model.price, ratio_ppm)
-
-
-def _input_bound(ask: Ask, model: Model) -> int | Refusal:
-    if not ask.opaque:
-        return -(-ask.size_bytes // model.bytes_per_token)
-    if model.max_input_tokens is None:
+def input_bound(ask: Ask, model: Model) -> int | Refusal:
+    """The most tokens of input that `ask` can be; a refusal where only the model could bound it, and does not."""
+    if ask.opaque is not None:
+        if model.max_input_tokens is not None:
+            return model.max_input_tokens
         return Refusal(
             Reason.UNSUPPORTED_PARAMETER,
-            f"The body refers to input that is stored upstream, and {model.name!r} has no max_input_tokens here "
-            "to bound it. Send the input itself, or use an uncapped key.",
+            f"{ask.opaque!r} brings in input whose size cannot be seen in the body, and {model.name!r} has no "
+            "max_input_tokens here to bound it. Send text, images or inline audio instead, use an uncapped key, "
+            "or ask the operator to set max_input_tokens in [[models]].",
+            param=ask.opaque,
         )
-    return model.max_input_tokens
+    return _tokens(ask.size_bytes, model) + ask.images * model.image_max_tokens
+
+
+def predicted_bound(ask: Ask, model: Model) -> int:
+    """The most tokens of a `prediction` that can be billed as output beside the answer itself.
+
+    What the model rejects of it is billed as output, and the maximum of the answer is not documented to include it:
+    https://platform.openai.com/docs/guides/predicted-outputs
+    """
+    return _tokens(ask.predicted_bytes, model) * ask.choices
+
+
+def _tokens(size_bytes: int, model: Model) -> int:
+    return -(-size_bytes // model.bytes_per_token)
+
+
+def _held(ask: Ask, model: Model, ratio_ppm: int, covers: Hold) -> Hold:
+    """The hold of what `covers` says that it covers."""
+    amount = _amount(ask, model, ratio_ppm, covers.input_tokens, covers.output_tokens)
+    tokens = covers.input_tokens + covers.output_tokens
+    return covers._replace(amount_nusd=amount, tokens=tokens)
+
+
+def _amount(ask: Ask, model: Model, ratio_ppm: int, input_tokens: int, output_tokens: int) -> int:
+    if model.price is None:
+        return 0
+    return most_nusd(
+        input_tokens,
+        output_tokens,
+        model.price,
+        ratio_ppm,
+        has_audio=ask.has_audio,
+        has_images=ask.has_images,
+    )

@@ -12,13 +12,22 @@ _TOKENS_PER_PRICE = 1_000_000
 
 # Values of the hot path are named tuples: a frozen dataclass takes four times as long to make.
 class Usage(NamedTuple):
-    """Counts of tokens. Cached and cache-write tokens are part of `input_tokens`, reasoning of `output_tokens`."""
+    """Counts of tokens; all but the first two are parts of these, as OpenAI counts them.
+
+    Cached, written, audio and image tokens of the input are part of `input_tokens`, the others of `output_tokens`.
+    None: the provider does not say how many.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    audio_input_tokens: int = 0
+    image_input_tokens: int = 0
+    audio_output_tokens: int | None = None
+    image_output_tokens: int | None = None
+    rejected_prediction_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -29,14 +38,115 @@ class Usage(NamedTuple):
 NOTHING = Usage()
 
 
-def cost_nusd(usage: Usage, price: Price, ratio_ppm: int = PPM) -> int:
-    """The charge of `usage` at `price` and a group's ratio, in nano-dollars, rounded up once."""
-    plain = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
-    tokens = (
-        plain * price.input_nusd
-        + usage.cached_input_tokens * price.cached_input_nusd
-        + usage.cache_write_tokens * price.cache_write_nusd
-        + usage.output_tokens * price.output_nusd
-    )
+def cost_nusd(
+    usage: Usage,
+    price: Price,
+    ratio_ppm: int = PPM,
+    *,
+    has_audio: bool = False,
+    has_images: bool = False,
+) -> int:
+    """The charge of `usage` at `price` and a group's ratio, in nano-dollars, rounded up once.
+
+    `has_audio` and `has_images` say what the input may hold. Where the usage does not tell such tokens from the
+    others, all count as the dearest that they can be.
+    """
+    price = price.at(usage.input_tokens)
+    if price.has_kinds:
+        tokens = _input(usage, price, has_audio=has_audio, has_images=has_images)
+        tokens += _output(usage, price)
+    else:
+        tokens = _text_input(usage, price) + usage.output_tokens * price.output_nusd
+    return _charge(tokens, price, ratio_ppm)
+
+
+def most_nusd(
+    input_tokens: int,
+    output_tokens: int,
+    price: Price,
+    ratio_ppm: int = PPM,
+    *,
+    has_audio: bool = False,
+    has_images: bool = False,
+) -> int:
+    """The most that a call can cost which uses no more than these tokens, of whatever kind and in whatever tier."""
+    most = 0
+    for reached in price.up_to(input_tokens):
+        tokens = input_tokens * _dearest_input(reached, has_audio=has_audio, has_images=has_images)
+        tokens += output_tokens * _dearest_output(reached)
+        most = max(most, _charge(tokens, reached, ratio_ppm))
+    return most
+
+
+def _charge(tokens: int, price: Price, ratio_ppm: int) -> int:
     exact = (tokens + price.request_nusd * _TOKENS_PER_PRICE) * ratio_ppm
     return -(-exact // (_TOKENS_PER_PRICE * PPM))
+
+
+def _text_input(usage: Usage, price: Price) -> int:
+    """The input where all of it costs what text does: nearly always, and quick."""
+    cached, written = usage.cached_input_tokens, usage.cache_write_tokens
+    return (
+        (usage.input_tokens - cached - written) * price.input_nusd
+        + cached * price.cached_input_nusd
+        + written * price.cache_write_nusd
+    )
+
+
+def _input(usage: Usage, price: Price, *, has_audio: bool, has_images: bool) -> int:
+    base, unclear, cost = price.input_nusd, 0, 0
+    rest = usage.input_tokens
+    for count, figure, expected in (
+        (usage.audio_input_tokens, price.audio_input_nusd, has_audio),
+        (usage.image_input_tokens, price.image_input_nusd, has_images),
+    ):
+        if figure is None:
+            continue
+        cost += count * figure
+        rest -= count
+        unclear += count
+        if expected and not count:
+            base = max(base, figure)
+            unclear = usage.input_tokens
+    cost += rest * base
+    for count, figure in (
+        (usage.cached_input_tokens, price.cached_input_nusd),
+        (usage.cache_write_tokens, price.cache_write_nusd),
+    ):
+        # Whether text was cached is not said, and other tokens' discount is not known: text comes last.
+        cost += (figure - base) * (count if figure > base else max(0, count - unclear))
+    return cost
+
+
+def _output(usage: Usage, price: Price) -> int:
+    base, cost = price.output_nusd, 0
+    rest = usage.output_tokens
+    for count, figure in (
+        (usage.reasoning_tokens, price.reasoning_nusd),
+        (usage.audio_output_tokens, price.audio_output_nusd),
+        (usage.image_output_tokens, price.image_output_nusd),
+    ):
+        if figure is None:
+            continue
+        if count is None:
+            base = max(base, figure)
+        else:
+            cost += count * figure
+            rest -= count
+    return cost + rest * base
+
+
+def _dearest_input(price: Price, *, has_audio: bool, has_images: bool) -> int:
+    figure = max(price.input_nusd, price.cached_input_nusd, price.cache_write_nusd)
+    if has_audio:
+        figure = max(figure, price.audio_input_nusd or 0)
+    if has_images:
+        figure = max(figure, price.image_input_nusd or 0)
+    return figure
+
+
+def _dearest_output(price: Price) -> int:
+    if not price.has_kinds:
+        return price.output_nusd
+    others = (price.reasoning_nusd, price.audio_output_nusd, price.image_output_nusd)
+    return max(price.output_nusd, *(figure or 0 for figure in others))

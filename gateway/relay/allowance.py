@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from gateway.domain.quota import Hold, grown
-from gateway.domain.usage import cost_nusd
 from gateway.relay.call import Call
 from gateway.relay.lease import Lease
 from gateway.relay.sse import EventObserver
@@ -54,7 +53,7 @@ class Allowance:
             if held.grows:
                 need = max(observer.output_tokens, held.output_tokens + self._step)
                 terms = self._call.terms
-                return grown(held, terms.model, terms.ratio_ppm, need)
+                return grown(held, self._call.ask, terms.model, terms.ratio_ppm, need)
             if observer.events > self._most_events:
                 raise Overrun
         return None
@@ -68,13 +67,13 @@ class Allowance:
         """The exact cost, where the steps so far do not cover it: output that was not to be seen costs, too."""
         held, terms, usage = self._call.hold, self._call.terms, observer.usage
         assert usage is not None
-        if self._settled_up or not held.grows or terms.model.price is None:
+        if self._settled_up or not held.grows:
             return None
-        cost = cost_nusd(usage, terms.model.price, terms.ratio_ppm)
+        cost = self._call.cost_nusd(usage)
         if cost <= held.amount_nusd:
             return None
         self._settled_up = True
-        whole = grown(held, terms.model, terms.ratio_ppm, held.most_output_tokens)
+        whole = grown(held, self._call.ask, terms.model, terms.ratio_ppm, held.most_output_tokens)
         return whole._replace(amount_nusd=min(cost, whole.amount_nusd))
 
     def _renewal(self) -> Hold | None:

@@ -11,7 +11,7 @@ from gateway.domain.ask import Ask
 from gateway.domain.catalog import Catalog, Dialect, Model, Upstream
 from gateway.domain.network import Address
 from gateway.domain.quota import Hold
-from gateway.domain.usage import NOTHING, Usage
+from gateway.domain.usage import NOTHING, Usage, cost_nusd
 from gateway.relay.routes import Route
 from gateway.relay.upstream import UpstreamPool
 from gateway.store.prepared import Prepared
@@ -126,13 +126,31 @@ class Call:
         self.finished = False
         self.reservation = None
 
+    def cost_nusd(self, usage: Usage) -> int:
+        """What that much use costs this call; nothing, where its model has no price."""
+        terms, ask = self.terms, self.ask
+        if terms.model.price is None:
+            return 0
+        return cost_nusd(
+            usage,
+            terms.model.price,
+            terms.ratio_ppm,
+            has_audio=ask.has_audio,
+            has_images=ask.has_images,
+        )
+
     @property
     def detail(self) -> bytes:
         """What whoever finds the reservation needs to write the ledger's line, should this worker be lost."""
-        price = self.terms.model.price
         return b"%b\t%b\t%b\t%d" % (
             self.terms.ledger_constant,
             self.dialect.encode(),
             self.route.name.encode(),
-            0 if price is None else price.version,
+            self.price_version,
         )
+
+    @property
+    def price_version(self) -> int:
+        """What the ledger calls the price; 0 where there is none."""
+        price = self.terms.model.price
+        return 0 if price is None else price.version

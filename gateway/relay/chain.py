@@ -169,12 +169,8 @@ def agree_terms(terms_of: Callable[[Call], Terms], settings: QuotaSettings) -> L
             if refusal is not None:
                 return refusal
             terms = terms_of(call)
-        if call.ask.background and terms.capped:
-            return Refusal(
-                Reason.UNSUPPORTED_PARAMETER,
-                "'background' work cannot be bounded in cost; leave it out, or use an uncapped key.",
-                param="background",
-            )
+        if terms.capped and (refusal := checks.require_known_price(call.ask)) is not None:
+            return refusal
         bound = hold_of(call, terms)
         if isinstance(bound, Refusal):
             return bound

@@ -23,6 +23,9 @@ WHOLE_BYTES = 1_048_576
 # Of a larger one the end is kept: that is where usage stands.
 _TAIL_BYTES = 4096
 _BYTES_PER_TOKEN = 4  # of an estimate: English text has about as many
+_TOKENS_PER_IMAGE = (
+    1024  # likewise: https://platform.openai.com/docs/guides/images-vision#calculating-costs
+)
 _CUT = "upstream_cut"
 _ERROR = 400
 
@@ -50,7 +53,8 @@ class Delivery(Protocol):
 
 def estimate(call: Call, status: int, output_tokens: int, anomaly: str) -> Outcome:
     """What a call is charged where the provider's own figure is missing."""
-    usage = Usage(_tokens(len(call.body)), output_tokens)
+    inputs = _tokens(call.ask.size_bytes) + call.ask.images * _TOKENS_PER_IMAGE
+    usage = Usage(inputs, output_tokens)
     return Outcome(status, usage, estimated=True, anomaly=anomaly)
 
 

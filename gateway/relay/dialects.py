@@ -1,4 +1,4 @@
-"""Wire families: where each says what was used, and how its streams end. Pure.
+"""Wire families: where each says what was used, what of it is believed, and how streams end. Pure.
 
 OpenAI counts cached tokens inside the input and reasoning inside the output, as `Usage` does:
 https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage
@@ -14,12 +14,18 @@ _LARGEST_COUNT = 2**31
 
 class _Details(msgspec.Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
     reasoning_tokens: int | None = None
+    accepted_prediction_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
 
 
 class _OpenAIUsage(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    total_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
     input_tokens: int | None = None
@@ -42,6 +48,7 @@ class BadUsage(Exception):
     """The upstream's usage is no usage: wrong types, negative, or absurdly large."""
 
 
+_NONE = _Details()
 _decode = msgspec.json.Decoder(_Answer).decode
 
 
@@ -70,31 +77,50 @@ def _usage(answer: _Answer) -> Usage | None:
     found = answer.usage or (answer.response.usage if answer.response is not None else None)
     if found is None:
         return None
-    inputs = found.prompt_tokens if found.prompt_tokens is not None else found.input_tokens
-    outputs = (
-        found.completion_tokens if found.completion_tokens is not None else found.output_tokens
-    )
-    into = found.prompt_tokens_details or found.input_tokens_details
-    out = found.completion_tokens_details or found.output_tokens_details
+    inputs = _first(found.prompt_tokens, found.input_tokens)
+    outputs = _first(found.completion_tokens, found.output_tokens)
+    total = found.total_tokens
+    if inputs is None or (outputs is None and total is None):
+        raise BadUsage("usage lacks a count of input or output")
+    # Some leave reasoning out of the completion and have it in the total, Gemini's thoughts and Grok's among them:
+    # https://github.com/router-for-me/CLIProxyAPI/issues/5733
+    outputs = max(outputs or 0, (total or 0) - inputs)
+    into = found.prompt_tokens_details or found.input_tokens_details or _NONE
+    out = found.completion_tokens_details or found.output_tokens_details or _NONE
     usage = Usage(
-        input_tokens=inputs or 0,
-        output_tokens=outputs or 0,
-        cached_input_tokens=(into.cached_tokens or 0) if into is not None else 0,
-        reasoning_tokens=(out.reasoning_tokens or 0) if out is not None else 0,
+        inputs,
+        outputs,
+        into.cached_tokens or 0,
+        into.cache_write_tokens or 0,
+        out.reasoning_tokens or 0,
+        into.audio_tokens or 0,
+        into.image_tokens or 0,
+        out.audio_tokens,
+        out.image_tokens,
+        out.rejected_prediction_tokens or 0,
     )
-    if inputs is None and outputs is None:
-        raise BadUsage("usage names no counts")
-    counts = (
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cached_input_tokens,
-        usage.reasoning_tokens,
-    )
-    if min(counts) < 0 or max(counts) >= _LARGEST_COUNT:
-        raise BadUsage(f"counts out of range: {counts}")
-    if usage.cached_input_tokens > usage.input_tokens:
-        raise BadUsage(f"more cached than input tokens: {counts}")
+    _believe(usage, total or 0, out.accepted_prediction_tokens or 0)
     return usage
+
+
+def _first(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one
+
+
+def _believe(usage: Usage, total: int, accepted: int) -> None:
+    """Raise `BadUsage` where a count is out of range or parts are more than their whole."""
+    inputs, outputs, cached, written, reasoning, audio, images, spoken, drawn, rejected = usage
+    spoken, drawn = spoken or 0, drawn or 0
+    parts = (cached, written, reasoning, audio, images, spoken, drawn, rejected, accepted)
+    if min(parts) < 0 or min(inputs, outputs) < 0 or max(inputs, outputs, total) >= _LARGEST_COUNT:
+        raise BadUsage(f"counts out of range: {usage}")
+    if (
+        cached + written > inputs
+        or audio + images > inputs
+        or reasoning + spoken + drawn > outputs
+        or rejected + accepted > outputs
+    ):
+        raise BadUsage(f"parts are more than their whole: {usage}")
 
 
 def early_end(kind: str, first: bytes, *, choices: int, usage: Usage | None) -> bytes:

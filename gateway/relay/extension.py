@@ -62,9 +62,7 @@ class Extensions:
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
         def done(reply: object) -> None:
-            if (
-                not future.done()
-            ):  # a caller who left is settled for what the store holds, in any case
+            if not future.done():  # else the caller has left, and is settled for whatever is held
                 future.set_result(reply)
 
         self._quota.extend(
@@ -100,7 +98,11 @@ def _part(call: Call, refused: Refused) -> Hold | None:
     else:
         room = Limits(amount_nusd=held.amount_nusd + refused.free)
     fits = largest_output(held, call.ask, terms.model, terms.ratio_ppm, room) * call.ask.choices
-    return grown(held, terms.model, terms.ratio_ppm, fits) if fits > held.output_tokens else None
+    return (
+        grown(held, call.ask, terms.model, terms.ratio_ppm, fits)
+        if fits > held.output_tokens
+        else None
+    )
 
 
 _TAKEN_OVER = Refusal(

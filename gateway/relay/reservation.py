@@ -164,7 +164,8 @@ class Reservations:
     def _may_pass(self, call: Call) -> bool:
         """Whether the call fits, whole, into what its token may spend unasked; if so, it is counted."""
         terms, token_id = call.terms, call.entry.token.id
-        call.hold = grown(call.hold, terms.model, terms.ratio_ppm, call.hold.most_output_tokens)
+        most = call.hold.most_output_tokens
+        call.hold = grown(call.hold, call.ask, terms.model, terms.ratio_ppm, most)
         passed_nusd = self._let_through_nusd.get(token_id, 0) + call.hold.amount_nusd
         if not self._allow_bounded_nusd or passed_nusd > self._allow_bounded_nusd:
             return False

@@ -47,7 +47,7 @@ _ROUTES = {
         "openai",
         "POST",
         "/chat/completions",
-        form=Form(("max_completion_tokens", "max_tokens"), usage_option=True),
+        form=Form(("max_completion_tokens", "max_tokens"), usage_option=True, entries="messages"),
         text_members=(b'content":', b'arguments":', b'reasoning":'),
         stream_object="chat.completion.chunk",
     ),
@@ -57,20 +57,25 @@ _ROUTES = {
         "openai",
         "POST",
         "/completions",
-        form=Form(("max_tokens",), usage_option=True),
+        form=Form(("max_tokens",), usage_option=True, plain=("prompt",)),
         default_max_output=16,
         text_members=(b'text":',),
         stream_object="text_completion",
     ),
-    "/v1/embeddings": Route("embeddings", "openai", "POST", "/embeddings", has_output=False),
+    "/v1/embeddings": Route(
+        "embeddings",
+        "openai",
+        "POST",
+        "/embeddings",
+        form=Form(plain=("input",)),
+        has_output=False,
+    ),
     "/v1/responses": Route(
         "responses",
         "openai",
         "POST",
         "/responses",
-        form=Form(
-            ("max_output_tokens",), opaque=("previous_response_id", "conversation", "prompt")
-        ),
+        form=Form(("max_output_tokens",), entries="input", plain=("prompt",)),  # stored: an object
         terminators=(
             b"event: response.completed",
             b"event: response.incomplete",

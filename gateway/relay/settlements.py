@@ -6,8 +6,7 @@
 import time
 from collections.abc import Callable
 
-from gateway.domain.catalog import Price
-from gateway.domain.usage import NOTHING, Usage, cost_nusd
+from gateway.domain.usage import NOTHING, Usage
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
 from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog, instant_text
@@ -17,7 +16,6 @@ from gateway.store.ledger import Charge, copy_text
 from gateway.store.quota import QuotaStore
 from gateway.store.replies import Reserved
 
-_FREE = Price(0, 0, 0, 0, version=0)
 _HEARD = Reserved(None)
 _UNAVAILABLE = 503
 
@@ -47,9 +45,8 @@ class Settlements:
             return
         call.finished = True
         terms = call.terms
-        price = terms.model.price or _FREE
         usage = outcome.usage
-        cost = cost_nusd(usage, price, terms.ratio_ppm)
+        cost = call.cost_nusd(usage)
         amount, unbilled, anomaly = cost, 0, outcome.anomaly
         if terms.strict and cost > call.hold.amount_nusd:
             # Never more than was held: the rest is on record, and the upstream's to explain.
@@ -57,7 +54,7 @@ class Settlements:
             unbilled = cost - amount
             anomaly = anomaly or "over_hold"
         duration_ms = int((self._clock() - call.started) * 1000)
-        line = _ledger_line(call, outcome, usage, duration_ms, amount, unbilled, anomaly, price)
+        line = _ledger_line(call, outcome, usage, duration_ms, amount, unbilled, anomaly)
         self._quota.settle(
             terms.prepared,
             call.request_id,
@@ -79,9 +76,7 @@ class Settlements:
         """End a call that did not go on because nobody knows whether it was reserved."""
         call.finished = True
         outcome = Outcome(_UNAVAILABLE, anomaly="void", reached_upstream=False)
-        line = _ledger_line(
-            call, outcome, NOTHING, 0, 0, 0, outcome.anomaly, call.terms.model.price or _FREE
-        )
+        line = _ledger_line(call, outcome, NOTHING, 0, 0, 0, outcome.anomaly)
         self._unheard.add(
             call.terms.prepared, Charge(call.request_id, call.entry.token.account_id, line)
         )
@@ -95,11 +90,10 @@ def _ledger_line(
     amount: int,
     unbilled: int,
     anomaly: str | None,
-    price: Price,
 ) -> bytes:
     """The ledger's row in COPY's text format, in the order of `store.ledger.COLUMNS`."""
     return (
-        b"%b\tc\t%b\t%b\t%b\t%b\t%d\t%b\t%b\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%d\n"
+        b"%b\tc\t%b\t%b\t%b\t%b\t%d\t%b\t%b\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%d\n"
         % (
             call.request_id,
             call.terms.ledger_constant,
@@ -114,13 +108,18 @@ def _ledger_line(
             usage.input_tokens,
             usage.cached_input_tokens,
             usage.cache_write_tokens,
+            usage.audio_input_tokens,
+            usage.image_input_tokens,
             usage.output_tokens,
             usage.reasoning_tokens,
+            usage.audio_output_tokens or 0,
+            usage.image_output_tokens or 0,
+            usage.rejected_prediction_tokens,
             amount,
             unbilled,
             b"t" if outcome.estimated else b"f",
             b"\\N" if anomaly is None else anomaly.encode(),
-            price.version,
+            call.price_version,
         )
     )
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from gateway.domain.ask import Ask, Form, read_ask, rewrite, with_usage_asked
 from gateway.domain.errors import Reason, Refusal
 
-CHAT = Form(("max_completion_tokens", "max_tokens"), usage_option=True)
-RESPONSES = Form(("max_output_tokens",), opaque=("previous_response_id", "conversation", "prompt"))
+CHAT = Form(("max_completion_tokens", "max_tokens"), usage_option=True, entries="messages")
 
 
 @pytest.mark.parametrize(
@@ -32,10 +31,18 @@ RESPONSES = Form(("max_output_tokens",), opaque=("previous_response_id", "conver
         (b'{"model":"a","max_tokens":0}', "max_tokens", "whole number"),
         (b'{"model":"a","max_tokens":-1}', "max_tokens", "whole number"),
         (b'{"model":"a","max_tokens":4294967296}', "max_tokens", "whole number"),
+        (b'{"model":"a","max_tokens":9223372036854775808}', "max_tokens", "whole number"),
+        (b'{"model":"a","max_tokens":1e3}', "max_tokens", "Expected `int"),
         (b'{"model":"a","max_tokens":1e99}', "max_tokens", "Expected `int"),
         (b'{"model":"a","max_tokens":"5"}', "max_tokens", "Expected `int"),
         (b'{"model":"a","n":0}', "n", "1 to 128"),
         (b'{"model":"a","n":100000}', "n", "1 to 128"),
+        (b'{"model":"a","n":-1}', "n", "1 to 128"),
+        (b'{"model":"a","n":1.5}', "n", "Expected `int"),
+        (b'{"model":"a","best_of":9223372036854775808}', "best_of", "1 to 128"),
+        (b'{"model":"a","tools":[],"tools":[{"type":"mcp"}]}', "tools", "occurs twice"),
+        (b'{"model":"a", "speed":null, "\\u0073peed":"fast"}', "speed", "occurs twice"),
+        (b'{"model":"a","messages":' + b'[{"content":' * 50_000, None, ""),
         (b'{"model":"a","stream":"yes"}', "stream", "Expected `bool"),
         (b'{"model":"a","stream_options":3}', "stream_options", "must be an object"),
         (b'{"model":"a","x":' + b"[" * 100_000, None, ""),
@@ -59,23 +66,6 @@ def test_the_larger_of_two_maxima_bounds_the_cost():
     ask = read_ask(b'{"model":"a","max_tokens":5,"max_completion_tokens":9}', CHAT)
     assert isinstance(ask, Ask)
     assert (ask.max_output_tokens, ask.max_field) == (9, "max_completion_tokens")
-
-
-@pytest.mark.parametrize(
-    ("body", "opaque"),
-    [
-        (b'{"model":"a","input":"x"}', False),
-        (b'{"model":"a","previous_response_id":"resp_1"}', True),
-        (b'{"model":"a","previous_response_id":null}', False),
-        (b'{"model":"a","conversation":{"id":"c"}}', True),
-        (b'{"model":"a","prompt":{"id":"p"}}', True),
-        (b'{"model":"a","prompt":"text"}', False),
-    ],
-)
-def test_input_that_is_not_in_the_body_is_seen(body, opaque):
-    ask = read_ask(body, RESPONSES)
-    assert isinstance(ask, Ask)
-    assert ask.opaque is opaque
 
 
 values = st.recursive(

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from gateway.catalog_source import build_catalog
 from gateway.config import Loaded, load
-from gateway.domain.catalog import Catalog, Group, Price
+from gateway.domain.catalog import Catalog, Group, Price, Tier
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.network import parse_address
+from gateway.domain.usage import Usage, cost_nusd
 from gateway.settings import Config
 
 ROOT = Path(__file__).parents[2]
@@ -63,14 +65,34 @@ input_usd_per_mtok = 0.1
 output_usd_per_mtok = 0.3
 cached_input_usd_per_mtok = 0.01
 cache_write_usd_per_mtok = 0.125
+reasoning_usd_per_mtok = 0.4
+audio_input_usd_per_mtok = 0.5
+audio_output_usd_per_mtok = 0.6
+image_input_usd_per_mtok = 0.7
+image_output_usd_per_mtok = 0
 request_usd = 0.002
 max_output_tokens = 4000
 default_output_tokens = 2000
 max_input_tokens = 9000
 max_output_field = "max_completion_tokens"
 bytes_per_token = 2
+image_max_tokens = 77
+hides_output = true
 """).model("m")
-    assert model.price == Price(100_000_000, 300_000_000, 10_000_000, 125_000_000, 2_000_000, 1)
+    assert model.price == Price(
+        100_000_000,
+        300_000_000,
+        10_000_000,
+        125_000_000,
+        2_000_000,
+        1,
+        reasoning_nusd=400_000_000,
+        audio_input_nusd=500_000_000,
+        audio_output_nusd=600_000_000,
+        image_input_nusd=700_000_000,
+        image_output_nusd=0,
+    )
+    assert (model.image_max_tokens, model.hides_output) == (77, True)
     assert (model.max_output_tokens, model.default_output_tokens) == (4000, 2000)
     assert (model.max_input_tokens, model.bytes_per_token) == (9000, 2)
     assert model.max_output_field == "max_completion_tokens"
@@ -91,6 +113,58 @@ def test_cached_input_costs_what_input_does_unless_said(catalog: Any) -> None:
     assert catalog(toml).model("m").price == Price(2 * USD, 8 * USD, 2 * USD, 2 * USD)
     free = catalog(toml + "cached_input_usd_per_mtok = 0\n").model("m").price
     assert free.cached_input_nusd == 0
+
+
+def test_configured_tiers_are_whole_prices_in_order(catalog: Any) -> None:
+    model = catalog("""
+[[models]]
+name = "m"
+input_usd_per_mtok = 1
+output_usd_per_mtok = 4
+cached_input_usd_per_mtok = 0.1
+request_usd = 0.002
+tiers = [
+  { above_input_tokens = 500, input_usd_per_mtok = 3, output_usd_per_mtok = 9, cached_input_usd_per_mtok = 1 },
+  { above_input_tokens = 200, input_usd_per_mtok = 2, output_usd_per_mtok = 6, reasoning_usd_per_mtok = 7 },
+]
+""").model("m")
+    assert model.price == Price(
+        USD,
+        4 * USD,
+        USD // 10,
+        USD,
+        2_000_000,
+        tiers=(
+            Tier(200, Price(2 * USD, 6 * USD, 2 * USD, 2 * USD, 2_000_000, reasoning_nusd=7 * USD)),
+            Tier(500, Price(3 * USD, 9 * USD, USD, 3 * USD, 2_000_000)),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("reasoning_usd_per_mtok = 1", "belong together"),
+        ("input_usd_per_mtok = 1", "belong together"),
+        ("tiers = [{ above_input_tokens = 1 }]", "a tier needs"),
+        (
+            "tiers = [{ above_input_tokens = 1, input_usd_per_mtok = 1, output_usd_per_mtok = 1 }]",
+            "tiers need",
+        ),
+        (
+            (
+                "input_usd_per_mtok = 1\noutput_usd_per_mtok = 1\ntiers = ["
+                "{ above_input_tokens = 1, input_usd_per_mtok = 1, output_usd_per_mtok = 1 },"
+                "{ above_input_tokens = 1, input_usd_per_mtok = 2, output_usd_per_mtok = 1 }]"
+            ),
+            "the same above_input_tokens",
+        ),
+    ],
+)
+def test_half_a_price_is_refused(toml: str, words: str) -> None:
+    members = tomllib.loads(f"[[models]]\nname = 'm'\n{toml}\n", parse_float=Decimal)
+    with pytest.raises(ValidationError, match=words):
+        Config.model_validate(members)
 
 
 def test_the_price_book_prices_what_the_configuration_does_not(catalog: Any) -> None:
@@ -154,6 +228,52 @@ def test_at_two_providers_the_dearer_price_counts(catalog: Any) -> None:
     assert here != there
     assert both.input_nusd == max(here.input_nusd, there.input_nusd)
     assert both.output_nusd == max(here.output_nusd, there.output_nusd)
+
+
+def test_at_two_providers_the_dearer_price_counts_in_every_tier(catalog: Any) -> None:
+    google = "[[upstreams]]\nname='g'\nbase_url='https://generativelanguage.googleapis.com/v1beta/openai'\n"
+    tables = (OPENAI_TABLE + "models={m='gpt-5.4'}\n", google + "models={m='gemini-2.5-pro'}\n")
+    both = catalog("".join(tables)).model("m").price
+    starts = {tier.above_input_tokens for tier in both.tiers}
+    assert starts == {200_000, 272_000}
+    for table in tables:
+        alone = catalog(table).model("m").price
+        for tokens in (1, 200_000, 200_001, 272_001):
+            usage = Usage(tokens, 100, cached_input_tokens=tokens // 2, reasoning_tokens=50)
+            assert cost_nusd(usage, alone) <= cost_nusd(usage, both)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "hides"),
+    [
+        ("o3", True),
+        ("o4-mini-2025-04-16", True),
+        ("gpt-5.4-mini", True),
+        ("openai/gpt-6", True),
+        ("gemini-2.5-flash", True),
+        ("gemini-3-pro-preview", True),
+        ("gpt-4o", False),
+        ("gemini-2.0-flash", False),
+        ("olmo-3", False),
+    ],
+)
+def test_what_thinks_unseen_is_known_by_the_upstreams_name_unless_said(
+    catalog: Any, theirs: str, hides: bool
+) -> None:
+    table = LOCAL_TABLE + f"models = {{ fast = '{theirs}' }}\n"
+    listed = "[[models]]\nname = 'fast'\n"
+    assert catalog(table + listed).model("fast").hides_output is hides
+    for said in (True, False):
+        toml = table + listed + f"hides_output = {str(said).lower()}\n"
+        assert catalog(toml).model("fast").hides_output is said
+
+
+def test_what_is_documented_of_the_books_models_is_known_of_them(loaded: Any) -> None:
+    built = build_catalog(loaded("", OPENAI), IDS, on=TODAY)
+    assert built.model("gpt-5.4").hides_output
+    assert not built.model("gpt-4o").hides_output
+    assert built.model("gpt-4o").image_max_tokens == 16_384
+    assert built.model("gpt-4o-mini").image_max_tokens == 48_169
 
 
 def test_a_model_that_one_upstream_has_no_price_for_has_none(catalog: Any) -> None:

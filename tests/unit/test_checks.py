@@ -1,5 +1,6 @@
 """Each check refuses one thing, by the facts alone."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from types import MappingProxyType
@@ -8,8 +9,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gateway.domain.ask import Ask, Form, read_ask
 from gateway.domain.catalog import Catalog, Group, Model, Price, Upstream
-from gateway.domain.checks import require_live, require_model, require_network, require_price
+from gateway.domain.checks import (
+    require_known_price,
+    require_live,
+    require_model,
+    require_network,
+    require_price,
+)
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.network import Blocks, parse_address
@@ -156,3 +164,21 @@ def test_a_capped_key_cannot_call_what_has_no_price(cap):
     assert require_price(of, "m", catalog("m")) is None
     uncapped = replace(of, granted=(False,) * 4, limits=(), concurrency=(0, 0, 0, 0))
     assert require_price(uncapped, "free", catalog("free")) is None
+
+
+@pytest.mark.parametrize(
+    ("members", "param"),
+    [
+        ({}, None),
+        ({"background": False, "service_tier": "flex"}, None),
+        ({"background": True}, "background"),
+        ({"service_tier": "priority"}, "service_tier"),
+    ],
+)
+def test_what_the_models_price_says_nothing_of_is_refused_with_a_remedy(members, param):
+    asked = read_ask(json.dumps({"model": "m", **members}).encode(), Form())
+    assert isinstance(asked, Ask)
+    refusal = require_known_price(asked)
+    assert (refusal and refusal.param) == param
+    assert refusal is None or refusal.reason is Reason.UNSUPPORTED_PARAMETER
+    assert refusal is None or "eave it out" in refusal.message

@@ -24,6 +24,7 @@ from gateway.settings import (
     PostgresSettings,
     QuotaSettings,
     RedisSettings,
+    TierSettings,
     TokenDefaultSettings,
     UpstreamSettings,
 )
@@ -42,6 +43,7 @@ SECTIONS: dict[type[BaseModel], tuple[str | int, ...]] = {
     LimitSettings: ("groups", "default", "limits", 0),
     TokenDefaultSettings: ("groups", "default", "token_defaults"),
     ModelSettings: ("models", 0),
+    TierSettings: ("models", 0, "tiers", 0),
     UpstreamSettings: ("upstreams", 0),
 }
 

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
-from datetime import date, time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from genai_prices.data import providers as published
 from genai_prices.types import (
     ClauseEquals,
     ClauseOr,
@@ -19,11 +21,14 @@ from genai_prices.types import (
     Tier,
     TieredPrices,
     TimeOfDateConstraint,
+    Usage,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.catalog import Price
+from gateway.domain.usage import Usage as Ours
+from gateway.domain.usage import cost_nusd
 from gateway.pricebook import PriceBook, book_version
 
 ROOT = Path(__file__).parents[2]
@@ -83,21 +88,55 @@ def test_a_free_cache_is_free() -> None:
 @given(
     base=st.decimals("0.01", "100", places=2),
     tiers=st.lists(st.decimals("0.01", "100", places=2), min_size=1, max_size=4),
+    input_tokens=st.integers(0, 5000),
 )
-def test_of_tiers_the_dearest_counts(base: Decimal, tiers: list[Decimal]) -> None:
+def test_the_tier_that_the_input_reaches_prices_every_token(
+    base: Decimal, tiers: list[Decimal], input_tokens: int
+) -> None:
     steps = [Tier(start=1000 * step, price=price) for step, price in enumerate(tiers, 1)]
-    price = price_of(ModelPrice(input_mtok=TieredPrices(base=base, tiers=steps)))
+    published = ModelPrice(
+        input_mtok=TieredPrices(base=base, tiers=steps), output_mtok=Decimal("1.5")
+    )
+    price = price_of(published)
     assert price is not None
-    assert price.input_nusd == max(base, *tiers) * USD
+    theirs = published.calc_price(Usage(input_tokens=input_tokens, output_tokens=7))
+    assert cost_nusd(Ours(input_tokens, 7), price) == -(-theirs["total_price"] * USD // 1)
 
 
-def test_of_modalities_and_lifetimes_the_dearest_counts() -> None:
+def test_what_a_usage_tells_apart_is_priced_apart() -> None:
     price = price_of(
         usd(
             input_mtok="0.3",
             input_audio_mtok="1",
+            input_image_mtok="2",
             output_mtok="2.5",
+            output_audio_mtok="8",
             output_image_mtok="30",
+            output_reasoning_mtok="3",
+        )
+    )
+    assert price == Price(
+        300_000_000,
+        2_500_000_000,
+        300_000_000,
+        300_000_000,
+        version=book_version(),
+        reasoning_nusd=3 * USD,
+        audio_input_nusd=USD,
+        audio_output_nusd=8 * USD,
+        image_input_nusd=2 * USD,
+        image_output_nusd=30 * USD,
+    )
+
+
+def test_of_what_no_usage_tells_apart_the_dearest_counts() -> None:
+    price = price_of(
+        usd(
+            input_mtok="0.3",
+            input_video_mtok="1",
+            output_mtok="2",
+            output_video_mtok="17",
+            output_citation_mtok="3",
             cache_read_mtok="0.03",
             cache_audio_read_mtok="0.1",
             cache_write_mtok="3.75",
@@ -105,8 +144,8 @@ def test_of_modalities_and_lifetimes_the_dearest_counts() -> None:
         )
     )
     assert price is not None
-    assert (price.input_nusd, price.output_nusd) == (USD, 30 * USD)
-    assert (price.cached_input_nusd, price.cache_write_nusd) == (USD // 10, 6 * USD)
+    assert (price.input_nusd, price.output_nusd) == (USD, 17 * USD)
+    assert (price.cached_input_nusd, price.cache_write_nusd) == (30_000_000, 6 * USD)
 
 
 @pytest.mark.parametrize("unit", ["audio_hours", "input_mchars", "input_document_kpages"])
@@ -161,6 +200,20 @@ def test_of_hours_of_the_day_the_dearest_counts(by_night: str, expected: int) ->
     assert price.input_nusd == expected * USD
 
 
+def test_of_hours_with_different_tiers_the_dearest_counts_at_every_length() -> None:
+    night = TimeOfDateConstraint(time(16, 30), time(0, 30))
+    tiered = TieredPrices(base=Decimal(1), tiers=[Tier(start=100, price=Decimal(5))])
+    price = price_of(
+        [
+            ConditionalPrice(prices=usd(input_mtok="2", cache_read_mtok="0.5")),
+            ConditionalPrice(night, prices=ModelPrice(input_mtok=tiered)),
+        ]
+    )
+    assert price is not None
+    assert (price.at(100).input_nusd, price.at(101).input_nusd) == (2 * USD, 5 * USD)
+    assert (price.at(100).cached_input_nusd, price.at(101).cached_input_nusd) == (USD, 5 * USD)
+
+
 def test_dated_spellings_are_found_under_the_name_that_was_asked() -> None:
     match = ClauseOr([ClauseEquals("m"), ClauseRegex(r"^m-\d{8}$")])
     models = book(
@@ -196,6 +249,77 @@ def test_the_book_knows_the_providers_of_the_environment(base_url: str, model: s
     assert found is not None
     assert found.price is not None
     assert found.price.input_nusd > 0
+
+
+# Kinds that our usage does not tell apart.
+UNCLEAR = {"input_video_mtok", "output_video_mtok", "output_citation_mtok", "cache_write_1h_mtok"}
+
+
+def usages_of(prices: list[ModelPrice]) -> Iterator[dict[str, int]]:
+    """Usages on both sides of every threshold, with all that the prices tell apart."""
+    figures = [figure for price in prices for figure in vars(price).items()]
+    starts = {
+        tier.start
+        for _, figure in figures
+        if isinstance(figure, TieredPrices)
+        for tier in figure.tiers
+    }
+    for count in {1_000, *starts, *(start + 1 for start in starts)}:
+        whole = {"input_tokens": count, "output_tokens": 777}
+        yield whole
+        for unit, parts in (
+            ("cache_read_mtok", {"cache_read_tokens": count // 3}),
+            ("cache_write_mtok", {"cache_read_tokens": 9, "cache_write_tokens": count // 4}),
+            ("output_reasoning_mtok", {"output_reasoning_tokens": 300}),
+            ("input_audio_mtok", {"input_audio_tokens": count // 2}),
+            ("input_image_mtok", {"input_image_tokens": count // 2}),
+            ("output_audio_mtok", {"output_audio_tokens": 111}),
+            ("output_image_mtok", {"output_image_tokens": 111}),
+        ):
+            if unit in dict(figures):
+                yield whole | parts
+
+
+def ours_of(usage: dict[str, int]) -> Ours:
+    return Ours(
+        usage["input_tokens"],
+        usage["output_tokens"],
+        usage.get("cache_read_tokens", 0),
+        usage.get("cache_write_tokens", 0),
+        usage.get("output_reasoning_tokens", 0),
+        usage.get("input_audio_tokens", 0),
+        usage.get("input_image_tokens", 0),
+        usage.get("output_audio_tokens", 0),
+        usage.get("output_image_tokens", 0),
+    )
+
+
+def test_no_model_of_the_book_costs_less_here_than_by_the_books_own_sum() -> None:
+    moments = [datetime.combine(TODAY, time(hour), UTC) for hour in (3, 12, 17, 23)]
+    compared = equal = 0
+    for provider, model in ((each, model) for each in published for model in each.models):
+        found = PriceBook([provider], TODAY).find(model.id)
+        if found is None or found.price is None or provider.find_model(model.id) is not model:
+            continue
+        in_force: list[ModelPrice] = []
+        for price in map(model.get_prices, moments):
+            if price not in in_force:
+                in_force.append(price)
+        units = {unit for price in in_force for unit in vars(price)}
+        for usage in usages_of(in_force):
+            theirs = USD * max(
+                price.calc_price(Usage(**usage))["total_price"] for price in in_force
+            )
+            cost = cost_nusd(ours_of(usage), found.price)
+            assert cost >= theirs, (provider.id, model.id, usage)
+            compared += 1
+            if len(in_force) == 1 and not units & UNCLEAR:
+                # A price finer than a nano-dollar was rounded up before.
+                finer = sum(usage.values()) / 1_000_000
+                assert cost <= theirs + 1 + Decimal(finer), (provider.id, model.id, usage)
+                equal += 1
+    assert compared > 2_000
+    assert equal > compared * 0.8
 
 
 def test_an_unknown_address_has_an_empty_book() -> None:

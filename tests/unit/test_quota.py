@@ -1,11 +1,14 @@
 """A hold is an upper bound of what a call can cost."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.ask import Ask
-from gateway.domain.catalog import PPM, Model, Price
+from gateway.domain.catalog import PPM, Model, Price, Tier
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.quota import (
     SMALLEST_OUTPUT,
@@ -24,7 +27,12 @@ INPUT, OUTPUT = 1_000, 10_000
 
 
 def ask(
-    maximum: int | None = None, *, choices: int = 1, size: int = 100, opaque: bool = False
+    maximum: int | None = None,
+    *,
+    choices: int = 1,
+    size: int = 100,
+    opaque: str | None = None,
+    **content: Any,
 ) -> Ask:
     return Ask(
         model="m",
@@ -36,6 +44,7 @@ def ask(
         opaque=opaque,
         background=False,
         size_bytes=size,
+        **content,
     )
 
 
@@ -82,11 +91,45 @@ def test_a_ratio_scales_the_hold():
 
 
 def test_input_that_is_not_in_the_body_is_bounded_by_the_model_or_refused():
-    bounded = hold(ask(1, opaque=True), model(max_input_tokens=1000))
+    opaque = ask(1, opaque="tools[0].type")
+    bounded = hold(opaque, model(max_input_tokens=1000))
     assert bounded == Hold(1000 * INPUT + OUTPUT, 1001, 1000, 1, 1)
-    refusal = hold(ask(1, opaque=True), model())
+    refusal = hold(opaque, model())
     assert isinstance(refusal, Refusal)
     assert refusal.reason is Reason.UNSUPPORTED_PARAMETER
+    assert refusal.param == "tools[0].type"
+    assert estimated_hold(opaque, model(), PPM, 1) == Hold(25 * INPUT + OUTPUT, 26, 25, 1, 1)
+
+
+def test_images_are_bounded_by_the_model():
+    held = hold(ask(1, images=2), model(image_max_tokens=500))
+    assert held == Hold(1100 * INPUT + OUTPUT, 1101, 1100, 1, 1)
+
+
+def test_what_is_rejected_of_a_prediction_is_output_beside_the_answer():
+    held = hold(ask(7, predicted_bytes=10), model(bytes_per_token=2))
+    assert held == Hold(50 * INPUT + 12 * OUTPUT, 62, 50, 12, 12)
+
+
+def test_audio_and_images_are_held_at_their_own_price_only_where_there_may_be_any():
+    spoken = replace(PRICE, audio_input_nusd=30_000_000_000, image_input_nusd=20_000_000_000)
+    heard = Model("m", spoken, max_input_tokens=100)
+    assert hold(ask(1), heard) == Hold(100 * INPUT + OUTPUT, 101, 100, 1, 1)
+    assert hold(ask(1, has_audio=True), heard) == Hold(100 * 30 * INPUT + OUTPUT, 101, 100, 1, 1)
+    seen = ask(1, opaque="files", has_audio=False)
+    assert hold(seen, heard) == Hold(100 * 20 * INPUT + OUTPUT, 101, 100, 1, 1)
+
+
+def test_output_is_held_at_the_dearest_kind():
+    drawn = replace(PRICE, reasoning_nusd=1, image_output_nusd=120_000_000_000)
+    assert hold(ask(1), Model("m", drawn)) == Hold(100 * INPUT + 12 * OUTPUT, 101, 100, 1, 1)
+
+
+@pytest.mark.parametrize(("size", "dear"), [(100, 1), (101, 2)])
+def test_a_tier_is_held_as_soon_as_the_input_can_reach_it(size, dear):
+    tier = Tier(100, replace(PRICE, input_nusd=2 * PRICE.input_nusd, cache_write_nusd=0))
+    held = hold(ask(1, size=size), Model("m", replace(PRICE, tiers=(tier,))))
+    assert held == Hold(dear * size * INPUT + OUTPUT, size + 1, size, 1, 1)
 
 
 def test_without_a_price_tokens_are_held_and_no_money():
@@ -126,9 +169,9 @@ def test_a_stream_is_held_for_one_step_and_grows_to_the_whole_and_no_further():
     assert isinstance(first, Hold)
     assert (first.output_tokens, first.most_output_tokens, first.grows) == (300, 1000, True)
     assert first.amount_nusd == 100 * INPUT + 300 * OUTPUT
-    further = grown(first, model(), PPM, 700)
+    further = grown(first, ask(1000), model(), PPM, 700)
     assert (further.output_tokens, further.tokens, further.grows) == (700, 800, True)
-    assert grown(further, model(), PPM, 5_000) == whole
+    assert grown(further, ask(1000), model(), PPM, 5_000) == whole
 
 
 def test_a_short_answer_is_held_for_whole():
@@ -175,4 +218,4 @@ def test_a_callers_own_maximum_is_never_made_smaller():
 def test_an_estimate_counts_four_bytes_as_a_token_and_keeps_to_a_smaller_maximum():
     assert estimated_hold(ask(), model(), PPM, 50) == Hold(25 * INPUT + 50 * OUTPUT, 75, 25, 50, 50)
     assert estimated_hold(ask(7, choices=2), model(), PPM, 50).output_tokens == 14
-    assert estimated_hold(ask(opaque=True), model(), PPM, 50).amount_nusd > 0
+    assert estimated_hold(ask(opaque="files"), model(), PPM, 50).amount_nusd > 0
