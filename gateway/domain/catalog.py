@@ -85,14 +85,18 @@ def dearest(prices: Sequence[Price]) -> Price:
 def _highest(prices: Sequence[Price]) -> Price:
     """The highest figure of each kind."""
 
-    def of(kind: str, otherwise: str) -> int | None:
+    def of(kind: str, *otherwise: str) -> int | None:
+        """Of a price that has none of its own for a kind, the dearest that such tokens can cost there."""
         own: list[int | None] = [getattr(price, kind) for price in prices]
         if not any(figure is not None for figure in own):
             return None
-        others: list[int] = [getattr(price, otherwise) for price in prices]
+        others = [max(getattr(price, name) or 0 for name in otherwise) for price in prices]
         return max(
             other if figure is None else figure for figure, other in zip(own, others, strict=True)
         )
+
+    text = ("input_nusd", "cached_input_nusd", "cache_write_nusd")
+    produced = ("output_nusd", "audio_output_nusd", "image_output_nusd")
 
     return Price(
         input_nusd=max(price.input_nusd for price in prices),
@@ -101,11 +105,11 @@ def _highest(prices: Sequence[Price]) -> Price:
         cache_write_nusd=max(price.cache_write_nusd for price in prices),
         request_nusd=max(price.request_nusd for price in prices),
         version=prices[0].version,
-        reasoning_nusd=of("reasoning_nusd", "output_nusd"),
-        audio_input_nusd=of("audio_input_nusd", "input_nusd"),
-        audio_output_nusd=of("audio_output_nusd", "output_nusd"),
-        image_input_nusd=of("image_input_nusd", "input_nusd"),
-        image_output_nusd=of("image_output_nusd", "output_nusd"),
+        reasoning_nusd=of("reasoning_nusd", *produced),
+        audio_input_nusd=of("audio_input_nusd", *text),
+        audio_output_nusd=of("audio_output_nusd", *produced),
+        image_input_nusd=of("image_input_nusd", *text),
+        image_output_nusd=of("image_output_nusd", *produced),
     )
 
 

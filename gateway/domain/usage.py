@@ -109,12 +109,19 @@ def _input(usage: Usage, price: Price, *, has_audio: bool, has_images: bool) -> 
             base = max(base, figure)
             unclear = usage.input_tokens
     cost += rest * base
-    for count, figure in (
-        (usage.cached_input_tokens, price.cached_input_nusd),
-        (usage.cache_write_tokens, price.cache_write_nusd),
-    ):
-        # Whether text was cached is not said, and other tokens' discount is not known: text comes last.
-        cost += (figure - base) * (count if figure > base else max(0, count - unclear))
+    dearest_first = sorted(
+        (
+            (price.cached_input_nusd, usage.cached_input_tokens),
+            (price.cache_write_nusd, usage.cache_write_tokens),
+        ),
+        reverse=True,
+    )
+    for figure, count in dearest_first:
+        # Whether text was cached is not said, and other tokens' discount is not known: text comes last
+        # where that is a discount, and first where it is none.
+        text = min(count, rest) if figure > base else max(0, count - unclear)
+        cost += (figure - base) * text
+        rest -= text
     return cost
 
 
