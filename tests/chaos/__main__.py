@@ -30,7 +30,7 @@ from tests.chaos.records import now_us, read_answers, read_arrivals
 from tests.chaos.report import Report
 
 _LONG = Times(lease_s=6, pause_s=1, sweep_s=1)
-_SHORT = Times(lease_s=3, pause_s=0.9, sweep_s=0.5)
+_SHORT = Times(lease_s=2.4, pause_s=0.6, sweep_s=0.4)
 _SLOWEST_CALLS_PER_S = 200
 _LEAST_MINUTES = 15
 
@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of load and schedule (default: by the clock)")
     parser.add_argument("--minutes", type=float, help="at most so long (default: by the calls)")
     parser.add_argument("--callers", type=int, default=96, help="at once (default 96)")
+    parser.add_argument("--rate", type=float, default=0, help="calls a second at most (default 0: any)")
     parser.add_argument("--faults", default="all", help=f"all, none, or some of {','.join(KINDS)}")
     parser.add_argument("--haste", action="store_true", help="short faults, short leases")
     parser.add_argument("--report", metavar="FILE", help="write the report there, too")
@@ -111,7 +112,8 @@ def _under_load(
     Answers the processor time that each part has used.
     """
     settings = Load(
-        str(made.directory), options.calls, options.seed, options.callers, made.ports, made.made.keys, 0
+        str(made.directory), options.calls, options.seed, options.callers, made.ports, made.made.keys,
+        options.rate,
     )
     file = made.directory / "load.json"
     file.write_text(json.dumps(asdict(settings)))

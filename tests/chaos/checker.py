@@ -82,6 +82,7 @@ class _TokenCheck:
         for arrival in arrivals:
             self._arrivals.setdefault(arrival.number, []).append(arrival)
         self._rows: dict[int, Row] = {}
+        self._guessed: set[int] = set()
         self._found = Findings()
 
     def run(self, rows: Iterable[Row], instants_us: Sequence[int]) -> Findings:
@@ -126,14 +127,13 @@ class _TokenCheck:
 
     def _join_unknown(self, rows: list[Row]) -> None:
         """Join by time: those calls first that have reached the upstream, and so must have a row."""
-        open_calls = [
-            answer
-            for number, answer in self._answers.items()
-            if number not in self._rows and not answer.request_id
-        ]
-        for arrived in (True, False):
-            some = [a for a in open_calls if (a.number in self._arrivals) is arrived]
-            rows = self._match(rows, some)
+        ranks: dict[tuple[bool, bool], list[Answer]] = {}
+        for number, answer in self._answers.items():
+            if number not in self._rows and not answer.request_id:
+                rank = (number in self._arrivals, self._strikes.excuses(answer))
+                ranks.setdefault(rank, []).append(answer)
+        for rank in sorted(ranks, reverse=True):
+            rows = self._match(rows, ranks[rank])
         for row in rows:
             self._wrong("wrong", 0, f"a row of no call, {row.amount} charged", row.request_id)
 
@@ -149,14 +149,19 @@ class _TokenCheck:
             while heap and heap[0][0] < row.started_us:
                 heapq.heappop(heap)
             if heap:
-                self._rows[heapq.heappop(heap)[1]] = row
+                number = heapq.heappop(heap)[1]
+                self._rows[number] = row
+                self._guessed.add(number)
             else:
                 left.append(row)
         return left
 
     def _reserved_by(self, answer: Answer) -> int:
+        """When a call had its id at the latest; one whose caller has left may be read late."""
         arrivals = self._arrivals.get(answer.number)
-        return (arrivals[0].arrived_us if arrivals else answer.ended_us) + _CLOCK_US
+        if arrivals:
+            return arrivals[0].arrived_us + _CLOCK_US
+        return self._strikes.read_by(answer)
 
     # One call
 
@@ -204,14 +209,16 @@ class _TokenCheck:
     ) -> str:
         """What is wrong with a row; empty where nothing is."""
         excused = self._strikes.excuses(answer)
-        if self._capped and row.amount > bound:
+        if self._capped and row.amount > bound and answer.number not in self._guessed:
             return f"charged above the most that could be held, {bound}"
         if row.anomaly == "lost_worker" and not excused:
             return "counted as a lost worker's, and its replica lived"
-        if arrival is None:
-            return "charged, and nothing reached the upstream" if row.amount and not excused else ""
-        if arrival.how in _SENT_AGAIN:
-            return "charged for a declined call" if row.amount and not excused else ""
+        if arrival is None or arrival.how in _SENT_AGAIN:
+            # Of a call that its caller left, nobody waits to hear that it is declined.
+            excused = excused or (row.estimated and answer.outcome == "left")
+            if not row.amount or excused:
+                return ""
+            return "charged for a declined call" if arrival else "charged, and nothing arrived upstream"
         if row.estimated:
             known = arrival.usage and answer.outcome == "whole" and not excused
             return "estimated, though the caller has the whole answer" if known else ""
@@ -228,7 +235,11 @@ class _TokenCheck:
         """No minute holds more than the limit: what was sent and had arrived within it was reserved in it."""
         token = self._token
         firsts = [(self._answers.get(n), a[0], a[-1]) for n, a in self._arrivals.items()]
-        spans = [(answer, first, last) for answer, first, last in firsts if answer is not None]
+        spans = [
+            (answer, first, last)
+            for answer, first, last in firsts
+            if answer is not None and not self._strikes.lost_with_store(answer)
+        ]
         if token.requests_per_minute:
             weighed = [(a.sent_us, first.arrived_us, 1) for a, first, _ in spans]
             self._check_minute(weighed, token.requests_per_minute, "requests")

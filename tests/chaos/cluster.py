@@ -148,7 +148,7 @@ class Cluster:
             return
         # 2 is what it ends with where a store is not there when it starts.
         if (status := replica.child.returncode) not in {2, -signal.SIGKILL}:
-            self.fallen.append(f"{replica.name} ended by itself with {status}")
+            self.fallen.append(f"{replica.name} ended by itself with {status}: {replica.last_error}")
         replica.start()
 
     def turn(self, mode: str, delay_ms: int = 0, only: int | None = None) -> None:

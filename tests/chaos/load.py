@@ -31,7 +31,7 @@ _END = b"0\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`keys` by the tokens' numbers; `ports` of the replicas. `first_number` is that of the first call."""
+    """`keys` by the tokens' numbers; `ports` of the replicas. `rate`: calls a second at most, 0 as many as there can be."""
 
     directory: str
     calls: int
@@ -39,7 +39,7 @@ class Load:
     callers: int
     ports: list[int]
     keys: list[str]
-    first_number: int
+    rate: float = 0.0
 
 
 class Callers:
@@ -52,7 +52,8 @@ class Callers:
         self.stopping = False
         self.counts: Counter[str] = Counter()
         self._draw = Draw(make_plan(load.calls), load.seed)
-        self._number = load.first_number
+        self._number = 0
+        self._due = self.loop.time()
         self._lines: dict[int, list[bytes]] = {}
         self._directory = Path(load.directory)
         self._all = [Caller(self, place) for place in range(load.callers)]
@@ -78,6 +79,14 @@ class Callers:
         """A further call."""
         self._number += 1
         return self._draw.call(self._number)
+
+    def wait_s(self) -> float:
+        """How long the next call has to wait for its turn."""
+        if not self.load.rate:
+            return 0.0
+        now = self.loop.time()
+        self._due = max(now - 0.1, self._due + 1 / self.load.rate)
+        return self._due - now
 
     def note(self, call: Call, answer: Answer) -> None:
         """Log what a caller saw."""
@@ -140,7 +149,7 @@ class Caller(asyncio.Protocol):
 
     def connection_made(self, transport) -> None:
         self._transport = transport
-        self._send()
+        self._go_on()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._call is not None:
@@ -203,11 +212,18 @@ class Caller(asyncio.Protocol):
         if b"connection: close" in held[: self._head_bytes]:
             self._transport.close()
         elif status == 503:
-            self._callers.loop.call_later(0.05 + call.number % 50 / 1000, self._again)
+            self._callers.loop.call_later(0.05 + call.number % 50 / 1000, self._send_if_idle)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        wait_s = self._callers.wait_s()
+        if wait_s > 0:
+            self._callers.loop.call_later(wait_s, self._send_if_idle)
         else:
             self._send()
 
-    def _again(self) -> None:
+    def _send_if_idle(self) -> None:
         if self._transport is not None and self._call is None:
             self._send()
 

@@ -88,7 +88,7 @@ class Nemesis:
                 self.troubles.append(f"after {kind}: {trouble}")
         strike.recovered_s = time.monotonic() - healed
         times = self._cluster.times
-        rest_s = self._random.uniform(0.4, 0.8) if self._haste else self._random.uniform(1, 4)
+        rest_s = self._random.uniform(0.1, 0.3) if self._haste else self._random.uniform(1, 4)
         if kind in _KILLING:
             rest_s += times.lease_s + 2 * times.sweep_s
         elif kind == "pause_long":
@@ -98,7 +98,7 @@ class Nemesis:
 
     def lull_s(self) -> float:
         """How long nothing happens before the next fault."""
-        return self._random.uniform(0.1, 0.4) if self._haste else self._random.uniform(0.5, 3)
+        return self._random.uniform(0.05, 0.2) if self._haste else self._random.uniform(0.5, 3)
 
     def _recover(self, number: int) -> None:
         """Until a replica answers a capped call; one that ended is started again."""
@@ -284,7 +284,7 @@ class Nemesis:
         """Grants up and down while calls take from them; the cap is the most that was granted."""
         ours = [n for n, granted in enumerate(self._granted) if granted and n != self._plan.probe]
         statuses = []
-        for number in self._random.sample(ours, 4):
+        for number in self._random.sample(ours, 2 if self._haste else 4):
             base = self._granted[number]
             for factor in (0.3, 1.0, self._random.uniform(1.05, 1.6)):
                 granted = int(base * factor)

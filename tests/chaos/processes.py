@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _POLL_S = 0.02
+_ERROR = re.compile(r"[ |]*[\w.]+(Error|Exception)\b(?!Group)")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PORTS = range(20_000, 29_000)  # below those that the system gives to clients, so that a port stays free
 _next_port = iter(_PORTS)
@@ -77,6 +79,12 @@ class Process:
     def runs(self) -> bool:
         """Whether it was started and has not ended."""
         return self._child is not None and self._child.poll() is None
+
+    @property
+    def last_error(self) -> str:
+        """The last line of its log that names an exception."""
+        lines = self._log.read_text(errors="replace").splitlines()
+        return next((line.strip(" |") for line in reversed(lines) if _ERROR.match(line)), "no error told")
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it runs."""

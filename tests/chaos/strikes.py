@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.chaos.records import Answer
 
-_SETTLING_US = 200_000  # from the answer until everything about it is with a store
+_SETTLING_US = 1_000_000  # from the answer until everything about it is with a store
 _POSTING_US = 2_000_000  # from the answer until the ledger has it
 
 
@@ -39,7 +39,7 @@ class Strikes:
             and answer.sent_us <= strike.ended_us
             and answer.ended_us >= strike.begun_us - _SETTLING_US
             for strike in self.all
-            if strike.kind in _KILLS or strike.kind == "pause_long"
+            if strike.kind in _ESTIMATING
         )
 
     def lost_with_store(self, answer: Answer) -> bool:
@@ -52,10 +52,23 @@ class Strikes:
             if strike.kind == "double"
         )
 
+    def read_by(self, answer: Answer) -> int:
+        """When a replica has read a call at the latest: one that was stopped reads it when it goes on."""
+        ends = [
+            strike.ended_us
+            for strike in self.all
+            if strike.replica == answer.replica
+            and strike.kind in _PAUSES
+            and strike.begun_us <= answer.ended_us
+            and answer.sent_us <= strike.ended_us
+        ]
+        return max([answer.ended_us, *ends]) + _SETTLING_US
+
     def before(self, at_us: int, within_us: int) -> str:
         """The faults in a stretch of time, in words."""
         kinds = [s.kind for s in self.all if at_us - within_us < s.begun_us <= at_us]
         return f", with {', '.join(kinds)} in it" if kinds else ""
 
 
-_KILLS = frozenset({"kill", "postgres_away_kill", "double"})
+_ESTIMATING = frozenset({"kill", "postgres_away_kill", "double", "pause_long"})
+_PAUSES = frozenset({"pause", "pause_long"})
