@@ -1,4 +1,7 @@
-"""`make chaos`: whether the cap holds while processes are killed and stores are lost. docs/proof/README.md tells of it."""
+"""`make chaos`: whether the cap holds while processes are killed and stores are lost.
+
+docs/proof/README.md tells what is run, what is checked and how to read the report.
+"""
 
 import argparse
 import contextlib
@@ -38,11 +41,15 @@ _LEAST_MINUTES = 15
 def main() -> int:
     """Run; the exit status is 1 for any violation, 2 where the run itself failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--calls", type=int, default=30_000, help="at least so many (default 30000)")
+    parser.add_argument(
+        "--calls", type=int, default=30_000, help="at least so many (default 30000)"
+    )
     parser.add_argument("--seed", type=int, help="of load and schedule (default: by the clock)")
     parser.add_argument("--minutes", type=float, help="at most so long (default: by the calls)")
     parser.add_argument("--callers", type=int, default=96, help="at once (default 96)")
-    parser.add_argument("--rate", type=float, default=0, help="calls a second at most (default 0: any)")
+    parser.add_argument(
+        "--rate", type=float, default=0, help="calls a second at most (default 0: any)"
+    )
     parser.add_argument("--faults", default="all", help=f"all, none, or some of {','.join(KINDS)}")
     parser.add_argument("--haste", action="store_true", help="short faults, short leases")
     parser.add_argument("--report", metavar="FILE", help="write the report there, too")
@@ -97,7 +104,10 @@ def _run(directory: Path, options: argparse.Namespace, kinds: tuple[str, ...]) -
         extra = wait_until_quiet(made, 2 * times.lease_s + 4 * times.sweep_s + 60)
         extra += [Violation("wrong", text) for text in (*made.fallen, *nemesis.troubles)]
         report = Report(
-            _facts(made, options, kinds, took_s, used_s), nemesis.strikes.all, began_us, violations=extra
+            _facts(made, options, kinds, took_s, used_s),
+            nemesis.strikes.all,
+            began_us,
+            violations=extra,
         )
         _check(made, plan, nemesis, report)
         report.violations += _audit(made)
@@ -112,7 +122,12 @@ def _under_load(
     Answers the processor time that each part has used.
     """
     settings = Load(
-        str(made.directory), options.calls, options.seed, options.callers, made.ports, made.made.keys,
+        str(made.directory),
+        options.calls,
+        options.seed,
+        options.callers,
+        made.ports,
+        made.made.keys,
         options.rate,
     )
     file = made.directory / "load.json"
@@ -206,7 +221,10 @@ def _audit(made: Cluster) -> list[Violation]:
 
 
 def _facts(
-    made: Cluster, options: argparse.Namespace, kinds: tuple[str, ...], took_s: float,
+    made: Cluster,
+    options: argparse.Namespace,
+    kinds: tuple[str, ...],
+    took_s: float,
     used_s: dict[str, float],
 ) -> dict[str, object]:
     commit = subprocess.run(

@@ -1,7 +1,8 @@
 """Whether a history is right: the upstream's truth, what callers saw and the ledger's rows of one token, joined. Pure.
 
-A row is joined to its call by the address that the call claimed, or by the request id that its caller was told. A call whose
-replica was killed has neither: of those, each row must fit into the time of another call, and each arrival must have a row.
+A row is joined to its call by the address that the call claimed, or by the request id that its caller was told. A call
+whose replica was killed has neither: of those, each row must fit into the time of another call, and each arrival must
+have a row.
 """
 
 import heapq
@@ -34,8 +35,8 @@ class Violation(NamedTuple):
 class Findings:
     """What came of a token's history. Amounts are nano-dollars.
 
-    `bound` is what the declared double faults may have lost, `bound_used` what they did. `spent_before`: by the instants
-    asked for, what was charged for calls that had arrived by then.
+    `bound` is what the declared double faults may have lost, `bound_used` what they did. `spent_before`: by the
+    instants asked for, what was charged for calls that had arrived by then.
     """
 
     violations: list[Violation] = field(default_factory=list)
@@ -98,9 +99,7 @@ class _TokenCheck:
     def _wrong(self, kind: str, number: int, text: str, request_id: str = "") -> None:
         answer = self._answers.get(number)
         request_id = request_id or (answer.request_id if answer else "")
-        self._found.violations.append(
-            Violation(kind, text, self._token.number, number, request_id)
-        )
+        self._found.violations.append(Violation(kind, text, self._token.number, number, request_id))
 
     # Joining
 
@@ -185,7 +184,9 @@ class _TokenCheck:
                 self._found.counts["lost in a declared double fault"] += 1
             else:
                 how = arrivals[-1].how if arrivals else "never arrived"
-                self._wrong("lost", answer.number, f"no row: upstream {how}, caller {answer.outcome}")
+                self._wrong(
+                    "lost", answer.number, f"no row: upstream {how}, caller {answer.outcome}"
+                )
 
     def _check_answer(self, answer: Answer, arrivals: Sequence[Arrival]) -> None:
         number = answer.number
@@ -195,18 +196,18 @@ class _TokenCheck:
             ways = ", ".join(arrival.how for arrival in arrivals)
             self._wrong("doubled", number, f"sent to the upstream again after it was taken: {ways}")
         if answer.outcome == "whole" and (not arrivals or arrivals[-1].how != "whole"):
-            self._wrong("wrong", number, "the caller got a whole answer that the upstream never gave")
+            self._wrong(
+                "wrong", number, "the caller got a whole answer that the upstream never gave"
+            )
 
-    def _check_row(
-        self, answer: Answer, arrival: Arrival | None, row: Row, bound: int
-    ) -> None:
+    def _check_row(self, answer: Answer, arrival: Arrival | None, row: Row, bound: int) -> None:
         problem = self._problem(answer, arrival, row, bound)
         if problem:
-            self._wrong("wrong", answer.number, f"{problem}; {_told(answer, arrival, row)}", row.request_id)
+            self._wrong(
+                "wrong", answer.number, f"{problem}; {_told(answer, arrival, row)}", row.request_id
+            )
 
-    def _problem(
-        self, answer: Answer, arrival: Arrival | None, row: Row, bound: int
-    ) -> str:
+    def _problem(self, answer: Answer, arrival: Arrival | None, row: Row, bound: int) -> str:
         """What is wrong with a row; empty where nothing is."""
         excused = self._strikes.excuses(answer)
         if self._capped and row.amount > bound and answer.number not in self._guessed:
@@ -215,19 +216,12 @@ class _TokenCheck:
             return "counted as a lost worker's, and its replica lived"
         if arrival is None or arrival.how in _SENT_AGAIN:
             # Of a call that its caller left, nobody waits to hear that it is declined.
-            excused = excused or (row.estimated and answer.outcome == "left")
-            if not row.amount or excused:
-                return ""
-            return "charged for a declined call" if arrival else "charged, and nothing arrived upstream"
+            unheard = excused or (row.estimated and answer.outcome == "left")
+            return "charged for nothing" if row.amount and not unheard else ""
         if row.estimated:
             known = arrival.usage and answer.outcome == "whole" and not excused
             return "estimated, though the caller has the whole answer" if known else ""
-        exact = MODELS[arrival.model].cost_nusd(arrival.input_tokens, arrival.output_tokens)
-        if arrival.usage and row.amount + row.unbilled == exact:
-            return ""
-        if arrival.how == "whole":
-            return f"not the truth, which is {exact}" if arrival.usage else "exact without a usage"
-        return "exact for a call that was cut" if row.amount and not row.anomaly else ""
+        return _problem_of_exact(arrival, row)
 
     # The whole token
 
@@ -244,7 +238,9 @@ class _TokenCheck:
             weighed = [(a.sent_us, first.arrived_us, 1) for a, first, _ in spans]
             self._check_minute(weighed, token.requests_per_minute, "requests")
         if token.tokens_per_minute:
-            weighed = [(a.sent_us, first.arrived_us, self._tokens(a.number)) for a, first, _ in spans]
+            weighed = [
+                (a.sent_us, first.arrived_us, self._tokens(a.number)) for a, first, _ in spans
+            ]
             self._check_minute(weighed, token.tokens_per_minute, "tokens")
         if token.max_concurrency:
             most, number = most_at_once(
@@ -253,7 +249,9 @@ class _TokenCheck:
                 if last.how == "whole" and not self._strikes.excuses(a)
             )
             if most > token.max_concurrency:
-                self._wrong("limit", number, f"{most} calls at once, {token.max_concurrency} allowed")
+                self._wrong(
+                    "limit", number, f"{most} calls at once, {token.max_concurrency} allowed"
+                )
 
     def _check_minute(self, weighed: list[tuple[int, int, int]], limit: int, metric: str) -> None:
         most, at_us = most_within(weighed, _MINUTE_US)
@@ -274,6 +272,17 @@ class _TokenCheck:
                 for instant_us in instants_us:
                     if arrivals[0].arrived_us <= instant_us:
                         self._found.spent_before[instant_us] += row.amount
+
+
+def _problem_of_exact(arrival: Arrival, row: Row) -> str:
+    """What is wrong with a row that is no estimate."""
+    exact = MODELS[arrival.model].cost_nusd(arrival.input_tokens, arrival.output_tokens)
+    if arrival.usage:
+        told = row.amount + row.unbilled
+        return "" if told == exact else f"not the truth, which is {exact}"
+    if arrival.how == "whole":
+        return "exact without a usage"
+    return "exact for a call that was cut" if row.amount and not row.anomaly else ""
 
 
 def _cost(arrival: Arrival) -> int:
@@ -307,7 +316,10 @@ class Scope:
 
 
 def check_scope(scope: Scope, spent_before: Mapping[int, int]) -> list[Violation]:
-    """The cap and the sums of one scope. `spent_before`: what calls cost that had arrived by the instants of its entries."""
+    """The cap and the sums of one scope.
+
+    `spent_before`: what calls cost that had arrived by the instants of its entries.
+    """
     found = []
 
     def wrong(kind: str, text: str) -> None:
@@ -319,7 +331,10 @@ def check_scope(scope: Scope, spent_before: Mapping[int, int]) -> list[Violation
     if scope.granted is not None and granted != scope.granted:
         wrong("unconserved", f"granted {scope.granted}, the entries sum up to {granted}")
     if scope.book is not None and scope.book != (scope.granted, scope.used, 0, 0, 0):
-        wrong("unconserved", f"granted {scope.granted} and used {scope.used}, Valkey says {scope.book}")
+        wrong(
+            "unconserved",
+            f"granted {scope.granted} and used {scope.used}, Valkey says {scope.book}",
+        )
     if scope.granted is not None:
         cap = most = 0
         for at_us, delta in scope.entries:

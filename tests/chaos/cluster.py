@@ -148,7 +148,9 @@ class Cluster:
             return
         # 2 is what it ends with where a store is not there when it starts.
         if (status := replica.child.returncode) not in {2, -signal.SIGKILL}:
-            self.fallen.append(f"{replica.name} ended by itself with {status}: {replica.last_error}")
+            self.fallen.append(
+                f"{replica.name} ended by itself with {status}: {replica.last_error}"
+            )
         replica.start()
 
     def turn(self, mode: str, delay_ms: int = 0, only: int | None = None) -> None:
@@ -287,4 +289,3 @@ def _configuration(upstream_port: int, times: Times) -> str:
 
 def _usd(nusd: int) -> str:
     return f"{nusd // _NUSD_PER_USD}.{nusd % _NUSD_PER_USD:09d}"
-

@@ -73,7 +73,10 @@ def wait_until_quiet(cluster: Cluster, within_s: float) -> list[Violation]:
         elif time.monotonic() - since > 1.5:
             return []
         if time.monotonic() > deadline:
-            return [Violation("unconserved", f"still in Valkey when all is quiet: {key}") for key in left]
+            return [
+                Violation("unconserved", f"still in Valkey when all is quiet: {key}")
+                for key in left
+            ]
         time.sleep(_POLL_S)
 
 

@@ -1,8 +1,8 @@
 """The callers: `python -m tests.chaos.load FILE`, with the settings of `Load` in FILE.
 
-Each caller makes one call after the other on a connection that is kept, and goes to the next replica when it is lost: as a new
-call. What each saw stands in `client-<token>.log`, and how far all of them are in `progress.json`. SIGTERM: no further
-call is begun, those which run are waited for.
+Each caller makes one call after the other on a connection that is kept, and goes to the next replica when it is lost:
+as a new call. What each saw stands in `client-<token>.log`, and how far all of them are in `progress.json`. SIGTERM: no
+further call is begun, those which run are waited for.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _END = b"0\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`keys` by the tokens' numbers; `ports` of the replicas. `rate`: calls a second at most, 0 as many as there can be."""
+    """`keys` by the tokens' numbers; `ports` of the replicas. `rate`: calls a second at most, 0 is any number."""
 
     directory: str
     calls: int
@@ -151,7 +151,7 @@ class Caller(asyncio.Protocol):
         self._transport = transport
         self._go_on()
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         if self._call is not None:
             self._note("broken")
         self._transport = None
@@ -266,10 +266,10 @@ def judge(call: Call, status: int, held: bytearray, head_bytes: int, *, chunked:
     return "whole"
 
 
-async def main(file: Path) -> None:
-    """Run the callers that a file describes."""
-    await Callers(Load(**json.loads(file.read_text()))).run()
+async def main(load: Load) -> None:
+    """Run the callers."""
+    await Callers(load).run()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(Path(sys.argv[1])))
+    uvloop.run(main(Load(**json.loads(Path(sys.argv[1]).read_text()))))

@@ -1,7 +1,7 @@
 """The faults: a seeded schedule of them, and how each is done to a cluster under load.
 
-After each one the nemesis calls every replica until it answers, notes how long that took, and waits until what a killed replica
-left behind may be taken over: so no fault meets the last one's leavings, but where the schedule says so.
+After each one the nemesis calls every replica until it answers, notes how long that took, and waits until what a killed
+replica left behind may be taken over: so no fault meets the last one's leavings, but where the schedule says so.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ KINDS = (
     "grants",
     "double",
 )
-"""Each fault; those of two parts whose second is worth nothing without the first count as one. `double` is the declared one."""
+"""Every fault. `postgres_away_…` do a second one while Postgres is down; `double` is the declared double fault."""
 
 FIRST_PROBE = 16_000_000
 _RECOVERY_S = 30.0
@@ -87,14 +87,19 @@ class Nemesis:
             except Trouble as trouble:
                 self.troubles.append(f"after {kind}: {trouble}")
         strike.recovered_s = time.monotonic() - healed
+        self._rest(strike)
+        return strike
+
+    def _rest(self, strike: Strike) -> None:
+        """Until what the fault has left behind is taken over, and a little longer."""
         times = self._cluster.times
         rest_s = self._random.uniform(0.1, 0.3) if self._haste else self._random.uniform(1, 4)
-        if kind in _KILLING:
-            rest_s += times.lease_s + 2 * times.sweep_s
-        elif kind == "pause_long":
-            rest_s += 2 * times.sweep_s
-        time.sleep(rest_s)
-        return strike
+        over_us = strike.ended_us
+        if strike.kind in _KILLING:
+            over_us = strike.begun_us + int((times.lease_s + 2 * times.sweep_s) * 1e6)
+        elif strike.kind == "pause_long":
+            over_us += int(2 * times.sweep_s * 1e6)
+        time.sleep(rest_s + max(0, over_us - now_us()) / 1e6)
 
     def lull_s(self) -> float:
         """How long nothing happens before the next fault."""

@@ -1,8 +1,8 @@
 """What a run consists of: models and prices, accounts and tokens, and what each call asks for. Pure.
 
-A call carries its marker in the body's `user`: number, token, behaviour, tokens of output and pace. So the upstream knows what
-to do from the body alone, and truth log and client log are joined by the number. Its X-Forwarded-For holds the number,
-too, so that it stands in the ledger's row as the address.
+A call carries its marker in the body's `user`: number, token, behaviour, tokens of output and pace. So the upstream
+knows what to do from the body alone, and truth log and client log are joined by the number. Its X-Forwarded-For holds
+the number, too, so that it stands in the ledger's row as the address.
 """
 
 import random
@@ -142,7 +142,7 @@ def make_plan(calls: int) -> Plan:
     accounts[6] = AccountPlan(members=(int(share * 0.5), int(share * 1.2)))
     tokens: list[TokenPlan] = []
 
-    def add(account: int, user: int = 0, **fields: int | float | None) -> None:
+    def add(account: int, user: int = 0, **fields: float | None) -> None:
         tokens.append(TokenPlan(len(tokens), account, user, **fields))
 
     for account in range(4):
@@ -192,7 +192,7 @@ class Draw:
             output += 150
         pace_ms = int(chance.uniform(20, 400)) if behaviour in {"slow", "paced"} else 0
         if behaviour == "paced" and chance.random() < 0.1:
-            pace_ms = 2500
+            pace_ms = 1300
         maximum = chance.choice((0, 0, 16, 64, 200))
         leave = ""
         if chance.random() < 0.04:
@@ -252,7 +252,7 @@ def address_of(number: int) -> str:
 
 def number_of(address: str) -> int | None:
     """The call behind an address of a ledger row; None where it is none of ours."""
-    parts = address.split("/")[0].split(".")
+    parts = address.split(".")
     if len(parts) != 4 or parts[0] != "10":
         return None
     return int(parts[1]) << 16 | int(parts[2]) << 8 | int(parts[3])

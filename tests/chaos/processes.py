@@ -1,4 +1,4 @@
-"""Processes of a run: started in sessions of their own, ended with the run whatever happens to it, signalled by number."""
+"""Processes of a run: started in sessions of their own, ended with the run whatever happens, signalled by number."""
 
 import contextlib
 import ctypes
@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 _POLL_S = 0.02
 _ERROR = re.compile(r"[ |]*[\w.]+(Error|Exception)\b(?!Group)")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_PORTS = range(20_000, 29_000)  # below those that the system gives to clients, so that a port stays free
+_PORTS = range(
+    20_000, 29_000
+)  # below those that the system gives to clients, so that a port stays free
 _next_port = iter(_PORTS)
 
 
@@ -59,7 +61,7 @@ class Process:
                 stdout=pipe or log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with(os.getpid()),
+                preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509 -- this process has no threads
             )
 
     def ask(self, line: str) -> str:
@@ -84,7 +86,9 @@ class Process:
     def last_error(self) -> str:
         """The last line of its log that names an exception."""
         lines = self._log.read_text(errors="replace").splitlines()
-        return next((line.strip(" |") for line in reversed(lines) if _ERROR.match(line)), "no error told")
+        return next(
+            (line.strip(" |") for line in reversed(lines) if _ERROR.match(line)), "no error told"
+        )
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it runs."""

@@ -1,7 +1,8 @@
 """The way to Valkey, which can go wrong: `python -m tests.chaos.proxy TARGET SOCKET SOCKET …`.
 
-Each replica has a socket. A line on standard input, "<number> <mode> <milliseconds>", says what becomes of its bytes; it is
-answered with a line. What was swallowed is never followed by more on the same connection, for TCP does not do that.
+Each replica has a socket. A line on standard input, "<number> <mode> <milliseconds>", says what becomes of its bytes;
+it is answered with a line. What was swallowed is never followed by more on the same connection, for TCP does not do
+that.
 """
 
 import asyncio
@@ -87,7 +88,7 @@ class Side(asyncio.Protocol):
         else:
             self.peer.transport.write(data)
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         self._way.links.discard(self)
         if self.peer is not None:
             self.peer.abort()

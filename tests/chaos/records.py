@@ -1,4 +1,4 @@
-"""What is logged of calls, and the lines in which it is: the truth of the upstream, what callers saw, rows of the ledger.
+"""What is logged of calls, and in which lines: the truth of the upstream, what callers saw, rows of the ledger.
 
 Times are microseconds since 1970, by the clock of the one machine that everything runs on.
 """
@@ -12,9 +12,9 @@ from typing import NamedTuple
 class Arrival(NamedTuple):
     """A request that reached the upstream.
 
-    `how` it ended: "whole", "declined", "unanswered" (closed without a byte), "reset", "aborted" (the gateway closed), or
-    "open". `usage`: whether a believable one was sent, of `input_tokens` and `output_tokens`. `produced` are the tokens
-    of output that were sent.
+    `how` it ended: "whole", "declined", "unanswered" (closed without a byte), "reset", "aborted" (the gateway closed),
+    or "open". `usage`: whether a believable one was sent, of `input_tokens` and `output_tokens`. `produced` are the
+    tokens of output that were sent.
     """
 
     number: int
@@ -32,8 +32,9 @@ class Arrival(NamedTuple):
 class Answer(NamedTuple):
     """What the caller saw of a call.
 
-    `outcome`: "whole", "cut" (a stream without its terminator), "refused" (an error, whoever told it), "left" (the caller
-    went away), "broken" (the connection ended), "silent" (given up after a long time), "foreign" (another call's answer).
+    `outcome`: "whole", "cut" (a stream without its terminator), "refused" (an error, whoever told it), "left" (the
+    caller went away), "broken" (the connection ended), "silent" (given up after a long time), "foreign" (another
+    call's answer).
     """
 
     number: int

@@ -1,8 +1,8 @@
 """What the faults of a run excuse, and what they do not. Pure.
 
-Valkey and Postgres may be hit as the schedule likes: that excuses nothing. A replica that was killed, or stopped for longer than
-its leases last, cannot tell what its calls came to, so those may be estimates. Only the declared double fault, a
-replica killed as Valkey loses its data, may lose a row.
+Valkey and Postgres may be hit as the schedule likes: that excuses nothing. A replica that was killed, or stopped for
+longer than its leases last, cannot tell what its calls came to, so those may be estimates. Only the declared double
+fault, a replica killed as Valkey loses its data, may lose a row.
 """
 
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """The provider that tells the truth: `python -m tests.chaos.upstream PORT DIRECTORY`.
 
-It does what a call's marker says, and writes to `truth-<token>.log` what it is about to report, or how far it came, before
-the bytes are sent.
+It does what a call's marker says, and writes to `truth-<token>.log` what it is about to report, or how far it came,
+before the bytes are sent.
 """
 
 import asyncio
@@ -24,6 +24,15 @@ _STALL_S = 8.0
 _DECLINES = {"declined_429": 429, "declined_500": 500, "declined_503": 503, "always_503": 503}
 _BEYOND = 1100  # tokens: more than any maximum
 _PIECES = 5
+_USAGE = ',"usage":{"prompt_tokens":%(into)d,"completion_tokens":%(out)d}'
+_USAGES = {
+    "no_usage": "",
+    "negative": ',"usage":{"prompt_tokens":-5,"completion_tokens":%(out)d}',
+    "huge": ',"usage":{"prompt_tokens":%(into)d,"completion_tokens":2000000000000}',
+    "float": ',"usage":{"prompt_tokens":%(into)d.5,"completion_tokens":1.25}',
+    "string": ',"usage":{"prompt_tokens":"%(into)d","completion_tokens":"many"}',
+    "null": ',"usage":null',
+}
 
 
 class Truth:
@@ -70,7 +79,7 @@ class Connection(asyncio.Protocol):
         self._held = rest[wanted:]
         self._begin(rest[:wanted])
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if self._open is not None:
@@ -93,8 +102,8 @@ class Connection(asyncio.Protocol):
             behaviour,
             input_tokens(number),
             tokens,
-            0,
-            False,
+            produced=0,
+            usage=False,
         )
         status = _DECLINES.get(behaviour)
         if status is not None and (behaviour == "always_503" or number not in self._truth.declined):
@@ -130,7 +139,9 @@ class Connection(asyncio.Protocol):
             pieces = [(b"", 0), (b"".join(p for p, _ in pieces), arrival.output_tokens)]
         self._send(pieces, pace_s, ending, usage=usage)
 
-    def _send(self, pieces: list[tuple[bytes, int]], pace_s: float, ending: str, *, usage: bool) -> None:
+    def _send(
+        self, pieces: list[tuple[bytes, int]], pace_s: float, ending: str, *, usage: bool
+    ) -> None:
         (piece, produced), *rest = pieces or [(b"", 0)]
         assert self._open is not None
         self._open = self._open._replace(produced=self._open.produced + produced)
@@ -162,22 +173,9 @@ class Connection(asyncio.Protocol):
 
 def _usage(arrival: Arrival) -> bytes:
     """The member `usage` as the behaviour has it, with a comma before it; empty where there is none."""
-    right = b',"usage":{"prompt_tokens":%d,"completion_tokens":%d}'
-    counts = (arrival.input_tokens, arrival.output_tokens)
-    match arrival.behaviour:
-        case "no_usage":
-            return b""
-        case "negative":
-            return right % (-5, arrival.output_tokens)
-        case "huge":
-            return right % (arrival.input_tokens, 2_000_000_000_000)
-        case "float":
-            return b',"usage":{"prompt_tokens":%d.5,"completion_tokens":1.25}' % counts[:1]
-        case "string":
-            return b',"usage":{"prompt_tokens":"%d","completion_tokens":"many"}' % counts[:1]
-        case "null":
-            return b',"usage":null'
-    return right % counts
+    counts = {"into": arrival.input_tokens, "out": arrival.output_tokens}
+    text = _USAGES.get(arrival.behaviour, _USAGE)
+    return (text % counts).encode()
 
 
 def _answer_of(arrival: Arrival) -> bytes:
@@ -194,9 +192,10 @@ def _answer_of(arrival: Arrival) -> bytes:
 
 
 def _whole(status: int, body: bytes) -> bytes:
-    return (
-        b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
-        % (status, len(body), body)
+    return b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+        status,
+        len(body),
+        body,
     )
 
 
