@@ -18,6 +18,7 @@ from tests.chaos.windows import most_at_once, most_within
 
 _CLOCK_US = 2_000  # a row's time is known to the millisecond
 _MINUTE_US = 60_000_000
+_BEYOND = "beyond_maximum"  # a gateway may cut such an answer off, or take it whole and charge what was held
 _SENT_AGAIN = frozenset({"declined", "unanswered"})
 
 
@@ -195,7 +196,10 @@ class _TokenCheck:
         if any(arrival.how not in _SENT_AGAIN for arrival in arrivals[:-1]):
             ways = ", ".join(arrival.how for arrival in arrivals)
             self._wrong("doubled", number, f"sent to the upstream again after it was taken: {ways}")
-        if answer.outcome == "whole" and (not arrivals or arrivals[-1].how != "whole"):
+        cut_short = arrivals and arrivals[-1].behaviour == _BEYOND  # where it had asked for the cut
+        if answer.outcome == "whole" and not (
+            cut_short or (arrivals and arrivals[-1].how == "whole")
+        ):
             self._wrong(
                 "wrong", number, "the caller got a whole answer that the upstream never gave"
             )
@@ -218,8 +222,9 @@ class _TokenCheck:
             # Of a call that its caller left, nobody waits to hear that it is declined.
             unheard = excused or (row.estimated and answer.outcome == "left")
             return "charged for nothing" if row.amount and not unheard else ""
-        if row.estimated:
-            known = arrival.usage and answer.outcome == "whole" and not excused
+        beyond = arrival.behaviour == _BEYOND
+        if row.estimated or (beyond and row.anomaly not in {"", "over_hold"}):
+            known = arrival.usage and answer.outcome == "whole" and not (beyond or excused)
             return "estimated, though the caller has the whole answer" if known else ""
         return _problem_of_exact(arrival, row)
 

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import redis
@@ -47,19 +47,29 @@ class Times:
     sweep_s: float
 
 
-class Cluster:
-    """Everything that a run starts, in `directory`; made by `cluster`."""
+class Stores(NamedTuple):
+    """The embedded servers, and where they are."""
 
-    def __init__(self, directory: Path, plan: Plan, times: Times) -> None:
+    postgres: EmbeddedPostgres
+    dsn: str
+    valkey: EmbeddedValkey
+    valkey_url: str
+
+
+class Cluster:
+    """Everything that a run starts, in `directory`; made by `cluster`, its stores started already.
+
+    `fallen` tells of replicas that ended and that nobody killed.
+    """
+
+    def __init__(
+        self, directory: Path, state: StateDirectory, stores: Stores, plan: Plan, times: Times
+    ) -> None:
         self.directory = directory
         self.times = times
         self.fallen: list[str] = []
-        state = StateDirectory.open(directory / "state")
         self._state = state
-        self.postgres = EmbeddedPostgres(state, max_connections=100)
-        self.valkey = EmbeddedValkey(state, max_memory="1gb")
-        self.dsn = self.postgres.start()
-        self.valkey_url = self.valkey.start()
+        self.postgres, self.dsn, self.valkey, self.valkey_url = stores
         ports = {name: free_port() for name in ("upstream", "admin")}
         self.ports = [free_port() for _ in range(REPLICAS)]
         self.admin_port = ports["admin"]
@@ -123,14 +133,11 @@ class Cluster:
         wait_until(lambda: answers(self.admin_port, "/readyz"), _UP_S, "the admin app")
 
     def stop(self) -> None:
-        """End everything, whatever state it is in."""
+        """End what is not a store, and let the stores go on if they were stopped."""
         for process in (*self.replicas, self.admin, self.upstream, self.ways):
             process.kill()
         self.signal_valkey(signal.SIGCONT)
         self.signal_postgres(signal.SIGCONT)
-        self.valkey.stop()
-        self.postgres.stop()
-        self._state.close()
 
     def wait_for(self, number: int) -> None:
         """Until a replica is ready; one that has ended is started again."""
@@ -216,12 +223,17 @@ class Cluster:
 @contextlib.contextmanager
 def cluster(directory: Path, plan: Plan, times: Times) -> Iterator[Cluster]:
     """A started cluster, which is ended however the block ends."""
-    made = Cluster(directory, plan, times)
-    try:
+    with contextlib.ExitStack() as stack:
+        state = stack.enter_context(StateDirectory.open(directory / "state"))
+        postgres = EmbeddedPostgres(state, max_connections=100)
+        stack.callback(postgres.stop)
+        valkey = EmbeddedValkey(state, max_memory="1gb")
+        stack.callback(valkey.stop)
+        stores = Stores(postgres, postgres.start(), valkey, valkey.start())
+        made = Cluster(directory, state, stores, plan, times)
+        stack.callback(made.stop)
         made.start()
         yield made
-    finally:
-        made.stop()
 
 
 def answers(port: int, path: str) -> bool:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import asyncpg
 import redis
 
+from gateway.domain.token import SHARDS
 from gateway.store.books import unpack_book
+from gateway.store.prepared import key
 from tests.chaos.checker import Scope, Violation
 from tests.chaos.cluster import Cluster
 from tests.chaos.plan import number_of
@@ -17,7 +19,7 @@ _POLL_S = 0.25
 _ROWS = """
 SELECT replace(request_id::text, '-', '') AS request_id, host(max(address)) AS address,
        max(status) AS status, sum(amount)::bigint AS amount, sum(unbilled)::bigint AS unbilled,
-       bool_and(estimated) AS estimated, coalesce(max(anomaly), '') AS anomaly,
+       bool_or(estimated) AS estimated, coalesce(max(anomaly), '') AS anomaly,
        max(input_tokens) AS input_tokens, max(output_tokens) AS output_tokens, max(upstream) AS upstream
   FROM ledger WHERE token_id = $1 GROUP BY request_id
 """
@@ -103,10 +105,11 @@ def rows_of(cluster: Cluster, token_id: int) -> list[Row]:
 
 
 def scopes(cluster: Cluster) -> list[Scope]:
-    """Every scope there is."""
+    """Every scope of the run's tokens."""
     entries: dict[str, list[tuple[int, int]]] = {}
     for entry in fetch(cluster, _ENTRIES):
         entries.setdefault(entry["scope"], []).append((entry["at_us"], entry["delta"]))
+    accounts = {name: int(scopes[3][1:]) for scopes in cluster.made.scopes for name in scopes}
     with cluster.store() as store:
         return [
             Scope(
@@ -115,22 +118,18 @@ def scopes(cluster: Cluster) -> list[Scope]:
                 row["used"],
                 row["ledger"],
                 tuple(entries.get(row["scope"], ())),
-                _book(store, row["scope"]),
+                _book(store, accounts[row["scope"]], row["scope"]),
             )
             for row in fetch(cluster, _SCOPES)
+            if row["scope"] in accounts
         ]
 
 
-def _book(store: redis.Redis, scope: str) -> tuple[int | None, int, int, int, int] | None:
-    account = int(scope[1:].partition(".")[0]) if scope[0] != "t" else None
-    keys = (
-        [f"q:{{s{account % 256:03d}}}:b:{scope}"]
-        if account is not None
-        else list(store.scan_iter(f"q:*:b:{scope}", count=1000))
-    )
-    for key in keys:
-        data = store.get(key)
-        if data is not None:
-            book = unpack_book(scope, data)
-            return book.granted, book.used, book.pending, book.reserved, book.live
-    return None
+def _book(
+    store: redis.Redis, account: int, scope: str
+) -> tuple[int | None, int, int, int, int] | None:
+    data = store.get(key(account % SHARDS, "b", scope))
+    if data is None:
+        return None
+    book = unpack_book(scope, data)
+    return book.granted, book.used, book.pending, book.reserved, book.live

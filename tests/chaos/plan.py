@@ -45,7 +45,7 @@ MODELS = {
     model.name: model
     for model in (
         Model("small", 1_000_000_000, 10_000_000_000, 0, 100, ("first", "second")),
-        Model("large", 3_330_000_000, 17_770_000_000, 0, 64, ("first", "second")),
+        Model("large", 3_330_000_000, 17_770_000_000, 100_000, 64, ("first", "second")),
         Model("drained", 250_000_000, 2_000_000_000, 0, 100, ("drained",)),
     )
 }

@@ -1,5 +1,6 @@
 """The report of a run, in Markdown: what was done, what came of it, and each violation by name. Pure."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from tests.chaos.checker import Findings, Violation
 from tests.chaos.strikes import Strike
 
-_SHOWN = 60
+_SHOWN = 8
 _NUSD_PER_USD = 1_000_000_000
 
 
@@ -92,20 +93,28 @@ class Report:
             )
 
     def _named(self) -> list[str]:
+        """How many there are of each sort, and some of each by name."""
         if not self.violations:
             return ["None."]
+        sorts: dict[tuple[str, str], list[Violation]] = {}
+        for violation in self.violations:
+            sort = re.sub(r"\d+", "n", violation.text.partition(";")[0])
+            sorts.setdefault((violation.kind, sort), []).append(violation)
         lines = []
-        for violation in self.violations[:_SHOWN]:
-            names = (
-                f"token {violation.token}" if violation.token >= 0 else "",
-                f"call {violation.number}" if violation.number else "",
-                f"id {violation.request_id}" if violation.request_id else "",
-            )
-            told = " ".join(filter(None, names))
-            lines.append(f"* **{violation.kind}** {told}: {violation.text}")
-        if len(self.violations) > _SHOWN:
-            lines.append(f"* and {len(self.violations) - _SHOWN} more")
+        for (kind, sort), some in sorts.items():
+            lines.append(f"* {len(some):,} **{kind}**: {sort}")
+            lines += [f"  * {_name(violation)}" for violation in some[:_SHOWN]]
         return lines
+
+
+def _name(violation: Violation) -> str:
+    names = (
+        f"token {violation.token}" if violation.token >= 0 else "",
+        f"call {violation.number}" if violation.number else "",
+        f"id {violation.request_id}" if violation.request_id else "",
+        violation.text,
+    )
+    return " ".join(filter(None, names))
 
 
 _OUTCOMES = ("whole", "refused", "left", "cut", "broken", "silent", "foreign")
