@@ -32,8 +32,8 @@ from tests.chaos.processes import ROOT, Process, Trouble, module, plain_environm
 from tests.chaos.records import now_us, read_answers, read_arrivals
 from tests.chaos.report import Report
 
-_LONG = Times(lease_s=6, pause_s=1.5, sweep_s=1)
-_SHORT = Times(lease_s=3.6, pause_s=1.2, sweep_s=0.4)
+_LONG = Times(lease_s=9, pause_s=1.5, sweep_s=1)
+_SHORT = Times(lease_s=4.5, pause_s=1.2, sweep_s=0.4)
 _SLOWEST_CALLS_PER_S = 200
 _LEAST_MINUTES = 15
 
@@ -98,6 +98,7 @@ def _run(directory: Path, options: argparse.Namespace, kinds: tuple[str, ...]) -
         nemesis = Nemesis(made, plan, options.seed, haste=options.haste)
         used_s = _under_load(made, nemesis, options, kinds)
         took_s = (now_us() - began_us) / 1e6
+        _require_sound(made)
         times = made.times
         for number in range(REPLICAS):
             made.revive(number)
@@ -153,14 +154,24 @@ def _under_load(
             if kind is None:
                 time.sleep(0.5)
                 continue
-            time.sleep(nemesis.lull_s())
+            nemesis.rest()
             nemesis.strike(kind)
             round_left -= 1
         used_s = {**made.cpu_s(), "load": cpu_s([load.pid])}
         load.stop(within_s=60)
+        if sys.stdout.isatty():
+            print()
     finally:
         load.kill()
     return used_s
+
+
+def _require_sound(made: Cluster) -> None:
+    """Nothing of ours failed: a history with holes proves nothing."""
+    for name in ("load", "upstream", "ways"):
+        log = made.directory / f"{name}.log"
+        if "Traceback" in (told := log.read_text(errors="replace")):
+            raise Trouble(f"the run's own {name} failed:\n{told[:4000]}")
 
 
 def _progress(made: Cluster, nemesis: Nemesis) -> int:

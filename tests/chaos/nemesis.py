@@ -1,7 +1,8 @@
 """The faults: a seeded schedule of them, and how each is done to a cluster under load.
 
 After each one the nemesis calls every replica until it answers, notes how long that took, and waits until what a killed
-replica left behind may be taken over: so no fault meets the last one's leavings, but where the schedule says so.
+replica left behind may be taken over: so no fault meets the last one's leavings, but where the schedule says so. No
+store is away for so long that leases end: a replica that cannot renew them is one that was stopped.
 """
 
 import contextlib
@@ -87,23 +88,21 @@ class Nemesis:
             except Trouble as trouble:
                 self.troubles.append(f"after {kind}: {trouble}")
         strike.recovered_s = time.monotonic() - healed
-        self._rest(strike)
         return strike
 
-    def _rest(self, strike: Strike) -> None:
-        """Until what the fault has left behind is taken over, and a little longer."""
+    def rest(self) -> None:
+        """Until what the last fault has left behind is taken over, and a while longer."""
         times = self._cluster.times
-        rest_s = self._random.uniform(0.1, 0.3) if self._haste else self._random.uniform(1, 4)
-        over_us = strike.ended_us
-        if strike.kind in _KILLING:
-            over_us = strike.begun_us + int((times.lease_s + 2 * times.sweep_s) * 1e6)
-        elif strike.kind == "pause_long":
-            over_us += int(2 * times.sweep_s * 1e6)
+        over_us = 0
+        if self.strikes.all:
+            last = self.strikes.all[-1]
+            over_us = last.ended_us
+            if last.kind in _KILLING:
+                over_us = last.begun_us + int((times.lease_s + 2 * times.sweep_s) * 1e6)
+            elif last.kind == "pause_long":
+                over_us += int(2 * times.sweep_s * 1e6)
+        rest_s = self._random.uniform(0.2, 0.5) if self._haste else self._random.uniform(1.5, 6)
         time.sleep(rest_s + max(0, over_us - now_us()) / 1e6)
-
-    def lull_s(self) -> float:
-        """How long nothing happens before the next fault."""
-        return self._random.uniform(0.05, 0.2) if self._haste else self._random.uniform(0.5, 3)
 
     def _recover(self, number: int) -> None:
         """Until a replica answers a capped call; one that ended is started again."""
@@ -206,7 +205,7 @@ class Nemesis:
 
     def _valkey_freeze(self, _strike: Strike) -> None:
         self._cluster.signal_valkey(signal.SIGSTOP)
-        self._last(1.5, 3)
+        self._last(1.2, 2.5)
         self._cluster.signal_valkey(signal.SIGCONT)
 
     def _valkey_slow(self, strike: Strike) -> None:
@@ -218,7 +217,7 @@ class Nemesis:
 
     def _valkey_sever(self, _strike: Strike) -> None:
         """Cut connections again and again, here and there."""
-        for _ in range(4 if self._haste else 12):
+        for _ in range(4 if self._haste else 8):
             self._cluster.turn("sever", only=self._random.randrange(REPLICAS))
             time.sleep(self._random.uniform(0.05, 0.3))
 
@@ -230,10 +229,10 @@ class Nemesis:
         self._cluster.turn("sever", only=number)
 
     def _valkey_refuse(self, strike: Strike) -> None:
-        """One replica alone cannot reach it, for less than its leases last."""
+        """One replica alone cannot reach it, for much less than its leases last."""
         number = self._any_replica(strike)
         self._cluster.turn("refuse", only=number)
-        self._last(0.5, self._cluster.times.lease_s / 2)
+        self._last(0.5, self._cluster.times.lease_s / 3)
         self._cluster.turn("pass", only=number)
 
     # Postgres
