@@ -192,7 +192,7 @@ class Draw:
             output += 150
         pace_ms = int(chance.uniform(20, 400)) if behaviour in {"slow", "paced"} else 0
         if behaviour == "paced" and chance.random() < 0.1:
-            pace_ms = 1300
+            pace_ms = 800
         maximum = chance.choice((0, 0, 16, 64, 200))
         leave = ""
         if chance.random() < 0.04:
