@@ -1,8 +1,9 @@
 # Every command of the project. `make` alone lists them.
 #
 #   PYTHON=python3.12   the interpreter that .venv is made from (default python3; 3.11 or newer)
-#   ARGS="…"            passed on to the command behind run, test, bench, llm and lock
+#   ARGS="…"            passed on to the command behind run, test, chaos, bench, llm and lock
 #   T=path              what `make test` runs (default: all of tests/)
+#   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -19,7 +20,7 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test check fmt bench llm lock build clean always
+.PHONY: help setup run test chaos check fmt bench llm lock build clean always
 always:
 
 help:  ## list these commands
@@ -32,6 +33,9 @@ run: .venv/ok  ## start Tollhouse with everything it needs; Ctrl-C stops it
 
 test: .venv/dev-ok  ## run the tests: T=path for some, ARGS="-k word" for pytest
 	@exec $(BIN)/pytest -n 2 $(ARGS) $(T)
+
+chaos: .venv/dev-ok  ## kill processes and lose stores under load, and see that the cap holds: N=calls SEED=…
+	@exec $(BIN)/python -m tests.chaos $(N:%=--calls %) $(SEED:%=--seed %) $(MINUTES:%=--minutes %) $(ARGS)
 
 check: .venv/dev-ok  ## all that CI asks for: format, lint, spelling, imports, types, tests
 	$(call step,format,$(BIN)/ruff format --check --quiet .)

@@ -46,7 +46,8 @@ class Settlements:
         call.finished = True
         terms = call.terms
         usage = outcome.usage
-        cost = call.cost_nusd(usage)
+        # What produced nothing costs nothing, whatever a request costs.
+        cost = 0 if usage is NOTHING else call.cost_nusd(usage)
         amount, unbilled, anomaly = cost, 0, outcome.anomaly
         if terms.strict and cost > call.hold.amount_nusd:
             # Never more than was held: the rest is on record, and the upstream's to explain.

@@ -47,9 +47,10 @@ def store_errors() -> Iterator[None]:
         yield
     except _UNAVAILABLE as error:
         raise StoreUnavailable(_reason(error)) from error
-    except asyncpg.InterfaceError as error:
-        # asyncpg has one class for "connection is closed", "pool is closing" and wrong use.
-        if "clos" not in str(error):
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        # What asyncpg says of a connection that broke in the middle of something, and of wrong use. Only a value that
+        # does not fit its column is told apart.
+        if isinstance(error, ValueError):
             raise
         raise StoreUnavailable(_reason(error)) from error
 
