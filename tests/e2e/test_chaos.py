@@ -20,11 +20,6 @@ def chaos(report: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.xfail(
-    reason="found so far: workers that end with asyncpg's InternalClientError when Postgres goes, lost replies charged "
-    "in full, windows forgotten with Valkey's data, the price of a request charged for calls that were declined",
-    strict=True,
-)
 def test_the_cap_holds_through_every_kind_of_fault(tmp_path: Path):
     report = tmp_path / "report.md"
     done = chaos(report, "--haste", "--calls=4000", "--rate=150", "--callers=32", "--seed=7")
