@@ -102,12 +102,16 @@ class Record(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """One shard of the quota store at an instant of its clock. `watched`: (account, request id)."""
+    """One shard of the quota store at an instant of its clock.
+
+    `watched`: when (account, request id) is due. One that is neither held nor settled was voided before its reservation
+    came, and waits for it until then.
+    """
 
     now_ms: int
     stored: dict[str, Stored]
     records: list[Record]
-    watched: frozenset[tuple[int, str]]
+    watched: Mapping[tuple[int, str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,9 @@ def compare_shard(shard: Shard, late_ms: int) -> list[Difference]:
         found += _compare_records(account_id, records, shard.now_ms - late_ms)
     known = {(record.account_id, record.request_id) for record in shard.records}
     strays: dict[int, list[str]] = {}
-    for account_id, request_id in shard.watched - known:
+    for account_id, request_id in shard.watched.keys() - known:
+        if shard.watched[account_id, request_id] >= shard.now_ms - late_ms:
+            continue
         strays.setdefault(account_id, []).append(request_id)
     return found + [of_calls(Kind.INDEX, a, ids, watched=len(ids)) for a, ids in strays.items()]
 

@@ -314,6 +314,12 @@ class Attempt:
         )
 
     def _conclude(self, verdict: Verdict) -> None:
+        if self.detached and verdict in {Verdict.RESEND, Verdict.NEXT}:
+            # Nobody is there to try again for, and nothing was produced.
+            self._settle(
+                Outcome(CLIENT_CLOSED_REQUEST, reached_upstream=verdict is not Verdict.RESEND)
+            )
+            verdict = Verdict.ANSWERED
         self.verdict = verdict
         self._wake()
 

@@ -104,7 +104,7 @@ async def _read_shard(pipeline: Pipeline, number: int, names: _Names) -> Shard:
             stored[scope] = _stored(scope, data, run_id, pipeline.run_id)
             await _breathe(len(stored))
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
-    return Shard(now_ms, stored, records, frozenset(due))
+    return Shard(now_ms, stored, records, due)
 
 
 async def _transaction(

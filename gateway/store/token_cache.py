@@ -108,9 +108,14 @@ class TokenCache:
             return await asyncio.shield(flight)
         flight = asyncio.ensure_future(self._look_up(name, digest))
         self._flights[name] = flight
-        flight.add_done_callback(lambda _: self._flights.pop(name, None))
+        flight.add_done_callback(lambda done: self._landed(name, done))
         # Shielded: the caller who started a look-up may leave while others wait for it.
         return await asyncio.shield(flight)
+
+    def _landed(self, name: bytes, flight: asyncio.Future[Entry | None]) -> None:
+        self._flights.pop(name, None)
+        if not flight.cancelled():
+            flight.exception()  # whoever asked may have left; then nobody else looks at it
 
     async def _look_up(self, name: bytes, digest: bytes) -> Entry | None:
         try:

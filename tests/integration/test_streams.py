@@ -167,6 +167,30 @@ async def test_drain_reads_on_for_the_exact_usage(postgres_dsn, valkey_url, leav
         assert rig.upstream.accepted == 1, "the connection was whole, and serves again"
 
 
+async def test_drain_of_a_call_that_was_never_taken_holds_nothing_and_costs_nothing(
+    postgres_dsn, valkey_url
+):
+    """The connection was kept alive and closes without a byte: with its caller, it would be sent again."""
+    async with custom(postgres_dsn, valkey_url, on_disconnect="drain") as rig:
+        token = await rig.token(USD)
+        async with rig.post(token.key, chat()) as answer:
+            assert answer.status == 200
+        gate = Gate()
+        rig.upstream.answer("m", Answer(framing="raw", steps_before=(gate, CUT)))
+        async with wire(rig.url) as caller:
+            caller.write(request(token.key, chat()))
+            await gate.waiting(1)
+        await rig.quiet()
+        gate.release()
+        async with asyncio.timeout(10):
+            await until(lambda: not rig.gateway.forwarder.live_calls())
+        first, second = await rig.ledger()
+        assert first["amount"] > 0
+        assert (second["status"], second["amount"], second["upstream"]) == (499, 0, "")
+        book = await the_book(rig, token.row.id)
+        assert (book.reserved, book.live) == (0, 0)
+
+
 async def test_drain_of_an_upstream_that_never_ends_is_estimated(postgres_dsn, valkey_url):
     settings = {"on_disconnect": "drain", "idle_timeout_s": 0.3}
     async with custom(postgres_dsn, valkey_url, **settings) as rig:

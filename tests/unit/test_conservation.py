@@ -28,11 +28,11 @@ SETTLED = Record(1, "b" * 32, SCOPES, 20, settled=True, due_ms=NOW_MS - LATE_MS)
 
 
 def shard(
-    stored: Stored = STORED, *records: Record, watched: tuple[str, ...] | None = None
+    stored: Stored = STORED, *records: Record, watched: dict[str, int] | None = None
 ) -> Shard:
     held = records or (HELD, SETTLED)
-    ids = [r.request_id for r in held if r.due_ms is not None] if watched is None else watched
-    return Shard(NOW_MS, {"t5": stored}, [*held], frozenset((1, each) for each in ids))
+    due = {r.request_id: r.due_ms for r in held if r.due_ms is not None} | (watched or {})
+    return Shard(NOW_MS, {"t5": stored}, [*held], {(1, each): at for each, at in due.items()})
 
 
 def kinds(found: list[Difference]) -> list[Kind]:
@@ -85,8 +85,12 @@ def test_a_record_below_zero_is_a_difference():
 
 def test_what_is_watched_and_not_there_is_a_difference():
     stray = "c" * 32
-    (found,) = compare_shard(shard(watched=(HELD.request_id, SETTLED.request_id, stray)), LATE_MS)
+    (found,) = compare_shard(shard(watched={stray: NOW_MS - LATE_MS - 1}), LATE_MS)
     assert (found.kind, found.ids) == (Kind.INDEX, (stray,))
+
+
+def test_what_was_voided_before_it_came_is_watched_for_a_while():
+    assert compare_shard(shard(watched={"c" * 32: NOW_MS + 1}), LATE_MS) == []
 
 
 def test_a_scope_that_has_no_book_yet_is_no_difference():
