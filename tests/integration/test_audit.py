@@ -179,7 +179,6 @@ async def test_a_reservation_that_was_taken_away_is_missed_in_the_books_of_all_i
     assert scopes["t"].figures["live"] == 1
     assert scopes["t"].figures["reservations"] == 0
     assert scopes["t"].account_id == books.account
-    assert only(report, Kind.INDEX).ids == (books.held,)
 
 
 async def test_pending_that_no_charge_explains_is_named(books: Books):
@@ -372,7 +371,7 @@ async def test_the_command_answers_1_and_names_what_does_not(command, books: Boo
 
 
 async def test_the_command_tells_the_same_in_json(command, books: Books):
-    await books.valkey("ZADD", books.key("x"), 10**14, f"{books.account}|{'0' * 32}")
+    await books.valkey("ZADD", books.key("x"), 1, f"{books.account}|{'0' * 32}")
     status, output = await command("--json")
     report = json.loads(output)
     assert (status, report["adds_up"]) == (1, False)
