@@ -82,6 +82,7 @@ def _bench(directory: Path, options: argparse.Namespace) -> None:
             results = _measure(targets, body, options)
             _require_booked(gateway, results["tollhouse"])
             report.show(results, pinned=core is not None)
+            print(f"\nledger lag: p50 <= {gateway.lag_s(0.5)} s, p99 <= {gateway.lag_s(0.99)} s")
             print(f"\nwritten: {report.write(results, pinned=core is not None)}")
 
 

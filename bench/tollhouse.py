@@ -6,6 +6,7 @@ Knows nothing of load or of processor time.
 import contextlib
 import json
 import os
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -28,6 +29,8 @@ listen = "127.0.0.1:%(gateway)d"
 workers = 1
 [admin]
 listen = "127.0.0.1:%(admin)d"
+[metrics]
+listen = "127.0.0.1:%(metrics)d"
 [[models]]
 name = "%(model)s"
 input_usd_per_mtok = 50
@@ -51,17 +54,28 @@ class Tollhouse:
     pids: dict[str, Any]
     admin: AdminCall
     token_id: int
+    metrics_url: str
 
     def used_units(self) -> int:
         """What the ledger has booked on the key."""
         return int(self.admin("GET", f"/api/token/{self.token_id}", None)["used_quota"])
+
+    def lag_s(self, share: float) -> str:
+        """Within how many seconds of its end this share of all calls had its row: a bucket's bound."""
+        with urllib.request.urlopen(self.metrics_url, timeout=10) as answer:
+            text = answer.read().decode()
+        buckets = re.findall(
+            r'^tollhouse_ledger_lag_seconds_bucket{le="(.+)"} (\d+)', text, re.MULTILINE
+        )
+        everything = int(buckets[-1][1])
+        return next(bound for bound, count in buckets if int(count) >= share * everything)
 
 
 @contextlib.contextmanager
 def tollhouse(directory: Path, mock: Server) -> Iterator[Tollhouse]:
     """`tollhouse run` on a new state directory, with one worker and the mock as its upstream."""
     state = directory / "state"
-    ports = {"gateway": free_port(), "admin": free_port(), "mock": mock.port}
+    ports = {name: free_port() for name in ("gateway", "admin", "metrics")} | {"mock": mock.port}
     config = directory / "config.toml"
     config.write_text(_CONFIG % (ports | {"model": MODEL}))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TOLLHOUSE_")}
@@ -90,7 +104,8 @@ def tollhouse(directory: Path, mock: Server) -> Iterator[Tollhouse]:
             },
         )
         server = Server(ready["gateway_url"], child.pid)
-        yield Tollhouse(server, token["key"], ready["pids"], admin, token["id"])
+        metrics_url = f"http://127.0.0.1:{ports['metrics']}/metrics"
+        yield Tollhouse(server, token["key"], ready["pids"], admin, token["id"], metrics_url)
 
 
 def _admin_calls(ready: dict[str, Any]) -> AdminCall:

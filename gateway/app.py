@@ -29,6 +29,7 @@ from gateway.relay.chain import (
     require_network,
 )
 from gateway.relay.extension import Extensions
+from gateway.relay.figures import accounting_figures
 from gateway.relay.forward import Forwarder
 from gateway.relay.handler import Handler
 from gateway.relay.housekeeping import Housekeeping
@@ -180,12 +181,8 @@ class Gateway:
 
     def figures(self) -> list[Figure]:
         """What `/metrics` tells of this worker now."""
-        unposted = Figure(
-            "tollhouse_unposted_charges",
-            "Charges of this worker that Postgres does not have yet.",
-            {"": self.poster.waiting},
-        )
-        return [unposted, *self.audit.figures()]
+        accounting = accounting_figures(self.poster, self.quota, self.unheard)
+        return [*accounting, *self.audit.figures()]
 
     def _health(self) -> tuple[int, dict[str, object]]:
         """The process is alive."""

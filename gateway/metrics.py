@@ -19,20 +19,30 @@ _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Figure(NamedTuple):
-    """A gauge. `values` by label, written as `kind="x"`; empty where there is one value only."""
+    """A gauge. `values` by label, written as `kind="x"`; empty where there is one value only.
+
+    With a `total` it is a histogram: `values` are its buckets, by `le`, the last of them all that was observed.
+    """
 
     name: str
     means: str
     values: Mapping[str, int | float]
+    total: float | None = None
 
 
 def render(figures: Iterable[Figure]) -> bytes:
     """The text that a monitoring system reads."""
     lines = []
     for figure in figures:
-        lines += [f"# HELP {figure.name} {figure.means}", f"# TYPE {figure.name} gauge"]
+        is_gauge = figure.total is None
+        kind, suffix = ("gauge", "") if is_gauge else ("histogram", "_bucket")
+        lines += [f"# HELP {figure.name} {figure.means}", f"# TYPE {figure.name} {kind}"]
         for label, value in figure.values.items():
-            lines.append(f"{figure.name}{{{label}}} {value}" if label else f"{figure.name} {value}")
+            name = figure.name + suffix
+            lines.append(f"{name}{{{label}}} {value}" if label else f"{name} {value}")
+        if not is_gauge:
+            observed = [*figure.values.values()][-1]
+            lines += [f"{figure.name}_sum {figure.total}", f"{figure.name}_count {observed}"]
     return "\n".join([*lines, ""]).encode()
 
 

@@ -6,6 +6,7 @@ import time
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Final
 
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
@@ -33,14 +34,21 @@ class Lag:
 
     def __init__(self) -> None:
         self.counts = [0] * len(self.BOUNDS_S)
+        self.total_s = 0.0
 
     def count(self, added_at: Sequence[float], now: float) -> None:
         """Count charges by when they were added, in order."""
         left = len(added_at)
+        self.total_s += left * now - sum(added_at)
         for n, bound_s in enumerate(self.BOUNDS_S):
             older = bisect_left(added_at, now - bound_s, 0, left)
             self.counts[n] += left - older
             left = older
+
+    def cumulative(self) -> dict[str, int]:
+        """How many took no longer than each bound, by the label of a histogram's bucket."""
+        labels = [f'le="{bound_s:g}"' for bound_s in self.BOUNDS_S[:-1]] + ['le="+Inf"']
+        return dict(zip(labels, accumulate(self.counts), strict=True))
 
     def quantile_s(self, share: float) -> float:
         """The bound that this share of all charges did not exceed; 0 where there were none."""

@@ -23,6 +23,18 @@ def test_figures_are_written_in_prometheus_text_format():
     assert render(figures).endswith(b"\n")
 
 
+def test_a_histogram_has_buckets_a_sum_and_a_count():
+    figures = [Figure("c_seconds", "What c is.", {'le="0.1"': 3, 'le="+Inf"': 4}, total=1.5)]
+    assert render(figures).decode().splitlines() == [
+        "# HELP c_seconds What c is.",
+        "# TYPE c_seconds histogram",
+        'c_seconds_bucket{le="0.1"} 3',
+        'c_seconds_bucket{le="+Inf"} 4',
+        "c_seconds_sum 1.5",
+        "c_seconds_count 4",
+    ]
+
+
 @pytest.mark.parametrize(
     ("listen", "number", "expected"),
     [
