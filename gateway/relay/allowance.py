@@ -1,5 +1,6 @@
 """How much of a stream may be passed on: what is held for it, and for as long as it is held."""
 
+import math
 from collections.abc import Callable
 
 from gateway.domain.quota import Hold, grown
@@ -33,7 +34,9 @@ class Allowance:
         self._lease = lease
         self._clock = clock
         self._step = step
-        self._most_events = call.hold.most_output_tokens + _SPARE_EVENTS * call.ask.choices
+        # Where we cannot write the last event, the answer is not ours to end.
+        spare = _SPARE_EVENTS * call.ask.choices if call.route.stream_object else math.inf
+        self._most_events = call.hold.most_output_tokens + spare
         self._renewed_until = 0.0
         self._settled_up = False
 

@@ -371,3 +371,21 @@ async def test_a_stream_that_was_taken_over_is_cut_and_nothing_more_is_passed_on
     assert answer.body.count(b'"content"') == 5
     assert b"[DONE]" not in answer.body
     assert answer.events()[-1]["error"]["code"] == "quota_unavailable"
+
+
+async def test_a_stream_that_we_cannot_end_in_its_own_form_is_not_ended(rig: Rig):
+    """The Responses API has many events beside those of its text."""
+    token = await rig.token(USD)
+    event = b'event: response.output_item.added\ndata: {"type":"response.output_item.added"}\n\n'
+    usage = b'{"usage":{"input_tokens":1,"output_tokens":5}}'
+    last = (
+        b'event: response.completed\ndata: {"type":"response.completed","response":%b}\n\n' % usage
+    )
+    rig.upstream.answer(
+        "big", Answer((event * 200, last), framing="chunked", content_type="text/event-stream")
+    )
+    ask = {"model": "big", "input": "Hello", "stream": True, "max_output_tokens": 10}
+    async with rig.post(token.key, ask, "/v1/responses") as answer:
+        assert (await answer.read()) == event * 200 + last
+    (row,) = await rig.ledger()
+    assert (row["amount"], row["anomaly"]) == (5 * OUTPUT, None)
