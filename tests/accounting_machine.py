@@ -1,0 +1,443 @@
+"""Everything that can happen to the accounting, in any order, as a state machine for Hypothesis.
+
+The rules are what calls, workers, stores and administrators do, and what befalls them; after each, every law of
+`tests/accounting_laws.py` is required. Excluded by preconditions are the double faults that the design declares: a worker
+that is lost, or cannot be reached, while Valkey loses what only that worker could tell again.
+"""
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from gateway.store.replies import Again, read_reply
+from tests.accounting_laws import Broken, Laws, Truth
+from tests.accounting_rig import BEAT_S, LEASE_S, SWEEP_S, Fate, Stores, Worker
+
+EXAMPLES = int(os.environ.get("TOLLHOUSE_TEST_EXAMPLES", "0"))
+"""How many runs; 0 = as many as fit into an ordinary run of the tests."""
+STEPS = 40
+
+workers = st.integers(0, 2)
+tokens = st.sampled_from([1, 2, 1, 3])
+picks = st.integers(0, 1000)
+amounts = st.integers(1, 160)
+ONCE_IN_AN_OPENING = {"announce", "restate"}
+"""Scripts whose failing twice could keep a worker silent for the whole of a pause: that is a double fault."""
+
+
+class AccountingMachine(RuleBasedStateMachine):
+    """Three workers over both stores. `run` runs a coroutine to its end."""
+
+    def __init__(self, stores: Stores, runner: asyncio.Runner) -> None:
+        super().__init__()
+        self.stores = stores
+        self.run = runner.run
+        self.laws = Laws(stores)
+        self.wrote = True
+        self.has_saved = False
+        self.is_broken = False
+        self.run(stores.reset())
+
+    # What there is to choose from.
+
+    def worker(self, number: int) -> Worker | None:
+        """A worker, unless it is stopped."""
+        worker = self.stores.workers[number]
+        return None if worker.is_stopped else worker
+
+    def live(self) -> list[Truth]:
+        """Calls that workers which are not stopped carry."""
+        return [
+            truth
+            for truth in self.laws.truths.values()
+            if truth.state == "live" and not truth.worker.is_stopped
+        ]
+
+    def has_told(self, worker: Worker) -> bool:
+        """Whether Valkey, in its present opening, knows all that this worker does."""
+        known = worker.announcer.known == self.laws.state.opening != b""
+        return known or not worker.remembers
+
+    def may_lose(self) -> bool:
+        """Whether everything that Valkey could lose is known to Postgres, or to a worker that will tell it again."""
+        if any(w.is_stopped or w.wire.is_away for w in self.stores.workers):
+            return False
+        state = self.laws.state
+        return not any(
+            truth.state == "lost" and truth.request_id not in state.ledger
+            for truth in self.laws.truths.values()
+            if truth.request_id in state.held or truth.request_id in state.pending
+        ) and not any(late.script == "reserve" for late in self.late())
+
+    def late(self) -> list[Any]:
+        return [late for worker in self.stores.workers for late in worker.wire.late]
+
+    # Calls.
+
+    @initialize(some=st.lists(st.tuples(workers, tokens, amounts), max_size=4))
+    def begin(self, some: list[tuple[int, int, int]]) -> None:
+        for number, token, amount in some:
+            self.run(self._reserve(self.stores.workers[number], token, amount, amount))
+
+    @rule(number=workers, token=tokens, first=amounts, more=st.sampled_from([0, 0, 40, 200]))
+    def reserve(self, number: int, token: int, first: int, more: int) -> None:
+        if worker := self.worker(number):
+            self.run(self._reserve(worker, token, first, first + more))
+
+    @rule(number=workers, token=tokens)
+    def reserve_much(self, number: int, token: int) -> None:
+        """A hold that leaves little room beside it."""
+        if worker := self.worker(number):
+            self.run(self._reserve(worker, token, 150, 240))
+
+    async def _reserve(self, worker: Worker, token: int, first: int, most: int) -> None:
+        call = await worker.begin(self.stores.new_id(), token, first, most)
+        if call is None:
+            return
+        request_id = call.request_id.decode()
+        fate = worker.wire.fates.get("reserve")
+        truth = Truth(request_id, token, call, worker, most=first)
+        refusal = await worker.reserve(call, token)
+        used_fate = fate is not None and "reserve" not in worker.wire.fates
+        if refusal is None:
+            worker.calls.append(call)
+        elif used_fate:
+            truth.state = "unheard"
+            truth.reached_store = fate is not Fate.LOST
+        else:
+            return
+        self.laws.truths[request_id] = truth
+
+    @precondition(lambda self: self.live())
+    @rule(pick=picks)
+    def repeat(self, pick: int) -> None:
+        """A reservation that arrives twice takes nothing twice."""
+        truth = _pick(self.live(), pick)
+        if truth.worker.wire.is_away or truth.request_id not in self.laws.state.held:
+            return
+
+        async def ask() -> object:
+            reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            call = truth.call
+            truth.worker.quota.reserve(
+                call.terms.prepared, call.request_id, truth.most, 1, b"", reply.set_result
+            )
+            return await reply
+
+        reply = read_reply(self.run(ask()))
+        if not isinstance(reply, Again):
+            raise self._broken(Broken("twice", reply=reply))
+
+    @precondition(lambda self: self.live())
+    @rule(pick=picks, tokens=st.integers(1, 90))
+    def produce(self, pick: int, tokens: int) -> None:
+        """The upstream sends some output, and what is held for is passed on."""
+        truth = _pick(self.live(), pick)
+        self.run(self._produce(truth, tokens))
+
+    async def _produce(self, truth: Truth, tokens: int) -> None:
+        call, worker = truth.call, truth.worker
+        if call.fenced or worker.lease.is_over(self.stores.clock()):
+            # As the stream does after its worker was stopped: nothing more without the store's word.
+            still_held = await worker.extend(call, call.hold.output_tokens, any_part=False)
+            if call.fenced or not still_held:
+                return self._finish(truth)
+        truth.cost = min(truth.cost + tokens, call.hold.amount_nusd)
+        return None
+
+    @precondition(lambda self: self.live())
+    @rule(pick=picks, more=amounts, any_part=st.booleans())
+    def extend(self, pick: int, more: int, any_part: bool) -> None:  # noqa: FBT001
+        truth = _pick(self.live(), pick)
+        if truth.call.fenced:
+            return
+        truth.most = max(truth.most, min(truth.call.hold.amount_nusd + more, _most(truth)))
+        wanted = truth.call.hold.output_tokens + more
+        self.run(truth.worker.extend(truth.call, wanted, any_part=any_part))
+
+    @precondition(lambda self: self.live())
+    @rule(pick=picks)
+    def finish(self, pick: int) -> None:
+        self._finish(_pick(self.live(), pick))
+
+    @precondition(lambda self: self.live())
+    @rule(pick=picks)
+    def finish_whose_settlement_is_lost(self, pick: int) -> None:
+        truth = _pick(self.live(), pick)
+        truth.worker.wire.fates["settle"] = Fate.LOST
+        self._finish(truth)
+
+    def _finish(self, truth: Truth) -> None:
+        async def finish() -> None:
+            truth.charge = truth.worker.finish(truth.call, truth.cost)
+
+        self.run(finish())
+        truth.state = "ended"
+
+    @precondition(lambda self: any(t.charge for t in self.laws.truths.values()))
+    @rule(pick=picks)
+    def settle_again(self, pick: int) -> None:
+        truth = _pick([t for t in self.laws.truths.values() if t.charge is not None], pick)
+        if truth.state != "ended" or truth.worker.is_stopped:
+            return
+
+        async def settle() -> None:
+            assert truth.charge is not None
+            call, line = truth.call, truth.charge.line
+            prepared = call.terms.prepared
+            truth.worker.quota.settle(prepared, call.request_id, truth.cost, truth.cost, line)
+
+        self.run(settle())
+
+    # What workers do beside their calls.
+
+    @rule(number=workers)
+    def post(self, number: int) -> None:
+        if worker := self.worker(number):
+            self.run(worker.post())
+            self.wrote = True
+
+    @rule(number=workers)
+    def post_without_answer(self, number: int) -> None:
+        if worker := self.worker(number):
+            self.run(worker.write_unheard())
+            self.wrote = True
+
+    @rule(number=workers)
+    def beat(self, number: int) -> None:
+        if worker := self.worker(number):
+            self.run(worker.beat())
+
+    @rule(number=workers)
+    def sweep(self, number: int) -> None:
+        if worker := self.worker(number):
+            self.run(worker.sweep())
+            self.wrote = True
+
+    # Time.
+
+    @rule(seconds=st.sampled_from([0.2, 1.0, LEASE_S / 3, SWEEP_S + 1.5, LEASE_S + 1]))
+    def advance(self, seconds: float) -> None:
+        self.run(self._advance(seconds))
+
+    async def _advance(self, seconds: float) -> None:
+        """Time passes: what is late arrives, and workers beat once a second, each in its own moment."""
+        now, step = self.stores.clock.now_ms, round(BEAT_S * 1000)
+        end = now + round(seconds * 1000)
+        moments = [
+            (at, number)
+            for number in range(3)
+            for at in range(now - now % step + 333 * number, end + 1, step)
+            if at > now
+        ]
+        for at, number in sorted(moments):
+            await self._deliver_until(at)
+            await self.stores.set_time(at)
+            worker = self.stores.workers[number]
+            if not worker.is_stopped:
+                await worker.beat()
+                await worker.wire.drained()
+        await self._deliver_until(end)
+        await self.stores.set_time(end)
+
+    async def _deliver_until(self, now_ms: int) -> None:
+        for worker in self.stores.workers:
+            for late in list(worker.wire.late):
+                if late.due_ms <= now_ms:
+                    await self.stores.set_time(late.due_ms)
+                    worker.wire.deliver(late)
+                    await worker.wire.drained()
+
+    # Faults.
+
+    @rule(
+        number=workers,
+        script=st.sampled_from(
+            ["reserve", "reserve", "extend", "settle", "confirm", "announce", "restate", "load"]
+        ),
+        fate=st.sampled_from(list(Fate)),
+    )
+    def doom(self, number: int, script: str, fate: Fate) -> None:
+        """What becomes of a worker's next command of a kind."""
+        worker = self.stores.workers[number]
+        if script in ONCE_IN_AN_OPENING:
+            opening = self.laws.state.opening.hex() or "none"
+            if worker.late_told == opening:
+                return
+            worker.late_told = opening
+        if fate is Fate.LATE and script in {"announce", "restate", "load"}:
+            fate = Fate.UNHEARD
+        worker.wire.fates = {script: fate}
+
+    @precondition(lambda self: self.late())
+    @rule(pick=picks)
+    def deliver(self, pick: int) -> None:
+        late = _pick(self.late(), pick)
+        (wire,) = [w.wire for w in self.stores.workers if late in w.wire.late]
+
+        async def deliver() -> None:
+            wire.deliver(late)
+
+        self.run(deliver())
+
+    @rule(number=workers)
+    def crash(self, number: int) -> None:
+        """A worker is lost, with all that it remembers."""
+        worker = self.stores.workers[number]
+        if not self.has_told(worker):
+            return
+        for truth in self.laws.truths.values():
+            if truth.worker is worker and truth.state in {"live", "unheard", "ended"}:
+                posted = truth.request_id in self.laws.state.ledger
+                if truth.state != "ended" or not posted:
+                    truth.state = "lost"
+        self.stores.replace(worker)
+        worker.wire.is_away = False
+
+    @rule(number=workers, is_process=st.booleans())
+    def interrupt(self, number: int, is_process: bool) -> None:  # noqa: FBT001
+        """A worker is stopped as by a signal, or its way to Valkey is."""
+        worker = self.stores.workers[number]
+        if not self.has_told(worker):
+            return
+        if is_process:
+            worker.is_stopped = True
+        else:
+            worker.wire.is_away = True
+
+    @precondition(lambda self: any(w.is_stopped or w.wire.is_away for w in self.stores.workers))
+    @rule()
+    def resume(self) -> None:
+        for worker in self.stores.workers:
+            worker.is_stopped = worker.wire.is_away = False
+
+    @precondition(lambda self: self.may_lose())
+    @rule()
+    def forget(self) -> None:
+        self.run(self.stores.forget())
+
+    @rule()
+    def restart(self) -> None:
+        self.run(self.stores.restart(as_saved=False))
+
+    @rule()
+    def save(self) -> None:
+        self.run(self.stores.save())
+        self.has_saved = True
+
+    @precondition(lambda self: self.has_saved and self.may_lose())
+    @rule()
+    def roll_back(self) -> None:
+        self.run(self.stores.restart(as_saved=True))
+
+    @rule()
+    def forget_scripts(self) -> None:
+        self.run(self.stores.look.call(0, "SCRIPT", "FLUSH"))
+
+    @rule()
+    def postgres_leaves_or_returns(self) -> None:
+        self.run(self.stores.set_postgres(away=not self.stores.postgres_is_away))
+
+    @rule(number=workers, token=tokens, delta=st.sampled_from([-200, -40, 60, 250]))
+    def regrant(self, number: int, token: int, delta: int) -> None:
+        """An administrator changes a grant."""
+        if self.stores.postgres_is_away:
+            return
+        if worker := self.worker(number):
+            changed = self.run(self.stores.edit(worker, token, delta))
+            self.laws.regrant(f"t{token}", changed)
+            self.wrote = True
+
+    # The laws.
+
+    @invariant()
+    def laws_hold(self) -> None:
+        wrote, self.wrote = self.wrote, False
+        self._require(self.laws.check(postgres=wrote))
+
+    def _require(self, check: Coroutine[Any, Any, None]) -> None:
+        try:
+            self.run(check)
+        except Broken as broken:
+            raise self._broken(broken) from None
+        except BaseException:
+            self.is_broken = True
+            raise
+
+    def _broken(self, broken: Broken) -> Broken:
+        self.is_broken = True
+        note(f"at {self.stores.clock()}: {broken}")
+        return broken
+
+    def teardown(self) -> None:
+        """Let everything end, and require that it was all charged, once."""
+        if self.is_broken:
+            return
+        self.run(self._quiesce())
+        self._require(self.laws.check(postgres=True))
+        refunds = self.run(self._refunds())
+        self._require(self.laws.check_end(refunds))
+
+    async def _quiesce(self) -> None:
+        await self.stores.set_postgres(away=False)
+        for worker in self.stores.workers:
+            worker.is_stopped = worker.wire.is_away = False
+            worker.wire.fates = {}
+        await self._advance(2 * BEAT_S)
+        for truth in self.live():
+            truth.charge = truth.worker.finish(truth.call, truth.cost)
+            truth.state = "ended"
+        for _ in range(3):
+            for worker in self.stores.workers:
+                await worker.post()
+            await self._advance(LEASE_S + 1)
+            for worker in self.stores.workers:
+                await worker.sweep()
+                await worker.wire.drained()
+
+    async def _refunds(self) -> dict[str, int]:
+        """What was given back for each call, of its token."""
+        rows = await self.stores.pool.fetch(
+            "SELECT idem_key, delta FROM grant_entry WHERE kind = 'refund' AND scope_kind = 't'"
+        )
+        return {row["idem_key"].rpartition(":")[2].replace("-", ""): row["delta"] for row in rows}
+
+
+def _pick(some: list[Any], pick: int) -> Any:
+    return some[pick % len(some)]
+
+
+def _most(truth: Truth) -> int:
+    return truth.call.hold.most_output_tokens
+
+
+def run_machine(
+    stores: Stores, runner: asyncio.Runner, *, examples: int, steps: int = STEPS, shrink: bool = True
+) -> None:
+    """Run the machine as often as asked; the same runs each time. Raises what a law or the product raised."""
+    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+    run_state_machine_as_test(
+        lambda: AccountingMachine(stores, runner),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            phases=phases,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
