@@ -32,9 +32,8 @@ STEPS = 40
 workers = st.integers(0, 2)
 tokens = st.sampled_from([1, 2, 1, 3])
 picks = st.integers(0, 1000)
-amounts = st.integers(1, 160)
-ONCE_IN_AN_OPENING = {"announce", "restate"}
-"""Scripts whose failing twice could keep a worker silent for the whole of a pause: that is a double fault."""
+amounts = st.sampled_from([100, 20, 150, 60, 1])
+fates = st.sampled_from([None] * 6 + list(Fate))
 
 
 class AccountingMachine(RuleBasedStateMachine):
@@ -46,7 +45,6 @@ class AccountingMachine(RuleBasedStateMachine):
         self.run = runner.run
         self.laws = Laws(stores)
         self.wrote = True
-        self.has_saved = False
         self.is_broken = False
         self.run(stores.reset())
 
@@ -86,39 +84,31 @@ class AccountingMachine(RuleBasedStateMachine):
 
     # Calls.
 
-    @initialize(some=st.lists(st.tuples(workers, tokens, amounts), max_size=4))
+    @initialize(some=st.lists(st.tuples(workers, tokens, amounts), min_size=2, max_size=4))
     def begin(self, some: list[tuple[int, int, int]]) -> None:
         for number, token, amount in some:
-            self.run(self._reserve(self.stores.workers[number], token, amount, amount))
+            self.run(self._reserve(self.stores.workers[number], token, amount, None))
+        self.run(self.stores.save())
 
-    @rule(number=workers, token=tokens, first=amounts, more=st.sampled_from([0, 0, 40, 200]))
-    def reserve(self, number: int, token: int, first: int, more: int) -> None:
+    @rule(number=workers, token=tokens, first=amounts, fate=fates)
+    def reserve(self, number: int, token: int, first: int, fate: Fate | None) -> None:
         if worker := self.worker(number):
-            self.run(self._reserve(worker, token, first, first + more))
+            self.run(self._reserve(worker, token, first, fate))
 
-    @rule(number=workers, token=tokens)
-    def reserve_much(self, number: int, token: int) -> None:
-        """A hold that leaves little room beside it."""
-        if worker := self.worker(number):
-            self.run(self._reserve(worker, token, 150, 240))
-
-    async def _reserve(self, worker: Worker, token: int, first: int, most: int) -> None:
-        call = await worker.begin(self.stores.new_id(), token, first, most)
+    async def _reserve(self, worker: Worker, token: int, first: int, fate: Fate | None) -> None:
+        call = await worker.begin(self.stores.new_id(), token, first, first + 200)
         if call is None:
             return
-        request_id = call.request_id.decode()
-        fate = worker.wire.fates.get("reserve")
-        truth = Truth(request_id, token, call, worker, most=first)
-        refusal = await worker.reserve(call, token)
-        used_fate = fate is not None and "reserve" not in worker.wire.fates
+        truth = Truth(call.request_id.decode(), token, call, worker, most=first)
+        with worker.wire.fated("reserve", fate) as met:
+            refusal = await worker.reserve(call, token)
         if refusal is None:
             worker.calls.append(call)
-        elif used_fate:
-            truth.state = "unheard"
-            truth.reached_store = fate is not Fate.LOST
+        elif met():
+            truth.state, truth.reached_store = "unheard", fate is not Fate.LOST
         else:
             return
-        self.laws.truths[request_id] = truth
+        self.laws.truths[truth.request_id] = truth
 
     @precondition(lambda self: self.live())
     @rule(pick=picks)
@@ -127,13 +117,12 @@ class AccountingMachine(RuleBasedStateMachine):
         truth = _pick(self.live(), pick)
         if truth.worker.wire.is_away or truth.request_id not in self.laws.state.held:
             return
+        call, worker = truth.call, truth.worker
 
         async def ask() -> object:
             reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-            call = truth.call
-            truth.worker.quota.reserve(
-                call.terms.prepared, call.request_id, truth.most, 1, b"", reply.set_result
-            )
+            prepared, done = call.terms.prepared, reply.set_result
+            worker.quota.reserve(prepared, call.request_id, truth.most, 1, b"", done)
             return await reply
 
         reply = read_reply(self.run(ask()))
@@ -141,11 +130,10 @@ class AccountingMachine(RuleBasedStateMachine):
             raise self._broken(Broken("twice", reply=reply))
 
     @precondition(lambda self: self.live())
-    @rule(pick=picks, tokens=st.integers(1, 90))
+    @rule(pick=picks, tokens=st.sampled_from([50, 5, 200]))
     def produce(self, pick: int, tokens: int) -> None:
         """The upstream sends some output, and what is held for is passed on."""
-        truth = _pick(self.live(), pick)
-        self.run(self._produce(truth, tokens))
+        self.run(self._produce(_pick(self.live(), pick), tokens))
 
     async def _produce(self, truth: Truth, tokens: int) -> None:
         call, worker = truth.call, truth.worker
@@ -153,37 +141,34 @@ class AccountingMachine(RuleBasedStateMachine):
             # As the stream does after its worker was stopped: nothing more without the store's word.
             still_held = await worker.extend(call, call.hold.output_tokens, any_part=False)
             if call.fenced or not still_held:
-                return self._finish(truth)
+                self._end(truth)
+                return
         truth.cost = min(truth.cost + tokens, call.hold.amount_nusd)
-        return None
 
     @precondition(lambda self: self.live())
-    @rule(pick=picks, more=amounts, any_part=st.booleans())
-    def extend(self, pick: int, more: int, any_part: bool) -> None:  # noqa: FBT001
+    @rule(pick=picks, more=amounts, any_part=st.booleans(), fate=fates)
+    def extend(self, pick: int, more: int, any_part: bool, fate: Fate | None) -> None:
         truth = _pick(self.live(), pick)
+        held = truth.call.hold
         if truth.call.fenced:
             return
-        truth.most = max(truth.most, min(truth.call.hold.amount_nusd + more, _most(truth)))
-        wanted = truth.call.hold.output_tokens + more
-        self.run(truth.worker.extend(truth.call, wanted, any_part=any_part))
+        truth.most = max(truth.most, min(held.amount_nusd + more, held.most_output_tokens))
+        with truth.worker.wire.fated("extend", fate):
+            self.run(truth.worker.extend(truth.call, held.output_tokens + more, any_part=any_part))
 
     @precondition(lambda self: self.live())
-    @rule(pick=picks)
-    def finish(self, pick: int) -> None:
-        self._finish(_pick(self.live(), pick))
-
-    @precondition(lambda self: self.live())
-    @rule(pick=picks)
-    def finish_whose_settlement_is_lost(self, pick: int) -> None:
+    @rule(pick=picks, fate=fates)
+    def finish(self, pick: int, fate: Fate | None) -> None:
         truth = _pick(self.live(), pick)
-        truth.worker.wire.fates["settle"] = Fate.LOST
-        self._finish(truth)
 
-    def _finish(self, truth: Truth) -> None:
         async def finish() -> None:
-            truth.charge = truth.worker.finish(truth.call, truth.cost)
+            self._end(truth)
 
-        self.run(finish())
+        with truth.worker.wire.fated("settle", fate):
+            self.run(finish())
+
+    def _end(self, truth: Truth) -> None:
+        truth.charge = truth.worker.finish(truth.call, truth.cost)
         truth.state = "ended"
 
     @precondition(lambda self: any(t.charge for t in self.laws.truths.values()))
@@ -203,16 +188,12 @@ class AccountingMachine(RuleBasedStateMachine):
 
     # What workers do beside their calls.
 
-    @rule(number=workers)
-    def post(self, number: int) -> None:
+    @rule(number=workers, fate=fates, is_answered=st.sampled_from([True, True, False]))
+    def post(self, number: int, fate: Fate | None, is_answered: bool) -> None:
+        """What waits is written; Postgres' answer may be lost, or the confirmations meet their fate."""
         if worker := self.worker(number):
-            self.run(worker.post())
-            self.wrote = True
-
-    @rule(number=workers)
-    def post_without_answer(self, number: int) -> None:
-        if worker := self.worker(number):
-            self.run(worker.write_unheard())
+            with worker.wire.fated("confirm", fate):
+                self.run(worker.post() if is_answered else worker.write_unheard())
             self.wrote = True
 
     @rule(number=workers)
@@ -244,11 +225,10 @@ class AccountingMachine(RuleBasedStateMachine):
         ]
         for at, number in sorted(moments):
             await self._deliver_until(at)
-            await self.stores.set_time(at)
+            self.stores.clock.now_ms = at
             worker = self.stores.workers[number]
             if not worker.is_stopped:
                 await worker.beat()
-                await worker.wire.drained()
         await self._deliver_until(end)
         await self.stores.set_time(end)
 
@@ -264,22 +244,18 @@ class AccountingMachine(RuleBasedStateMachine):
 
     @rule(
         number=workers,
-        script=st.sampled_from(
-            ["reserve", "reserve", "extend", "settle", "confirm", "announce", "restate", "load"]
-        ),
-        fate=st.sampled_from(list(Fate)),
+        script=st.sampled_from(["announce", "restate", "load"]),
+        fate=st.sampled_from([Fate.LOST, Fate.UNHEARD]),
     )
     def doom(self, number: int, script: str, fate: Fate) -> None:
-        """What becomes of a worker's next command of a kind."""
+        """What becomes of a worker's next command of a kind; once in an opening.
+
+        A worker that is silent for the whole of a pause is a double fault.
+        """
         worker = self.stores.workers[number]
-        if script in ONCE_IN_AN_OPENING:
-            opening = self.laws.state.opening.hex() or "none"
-            if worker.late_told == opening:
-                return
-            worker.late_told = opening
-        if fate is Fate.LATE and script in {"announce", "restate", "load"}:
-            fate = Fate.UNHEARD
-        worker.wire.fates = {script: fate}
+        if worker.doomed_in != self.laws.state.opening:
+            worker.doomed_in = self.laws.state.opening
+            worker.wire.fates[script] = fate
 
     @precondition(lambda self: self.late())
     @rule(pick=picks)
@@ -292,55 +268,45 @@ class AccountingMachine(RuleBasedStateMachine):
 
         self.run(deliver())
 
-    @rule(number=workers)
-    def crash(self, number: int) -> None:
+    @precondition(lambda self: self.crashable())
+    @rule(pick=picks)
+    def crash(self, pick: int) -> None:
         """A worker is lost, with all that it remembers."""
-        worker = self.stores.workers[number]
-        if not self.has_told(worker):
-            return
+        worker = _pick(self.crashable(), pick)
         for truth in self.laws.truths.values():
-            if truth.worker is worker and truth.state in {"live", "unheard", "ended"}:
-                posted = truth.request_id in self.laws.state.ledger
-                if truth.state != "ended" or not posted:
-                    truth.state = "lost"
+            is_posted = truth.state == "ended" and truth.request_id in self.laws.state.ledger
+            if truth.worker is worker and not is_posted:
+                truth.state = "lost"
         self.stores.replace(worker)
         worker.wire.is_away = False
 
+    def crashable(self) -> list[Worker]:
+        """Workers that carry something; what Valkey does not know would be lost with them."""
+        return [w for w in self.stores.workers if w.remembers and self.has_told(w)]
+
     @rule(number=workers, is_process=st.booleans())
-    def interrupt(self, number: int, is_process: bool) -> None:  # noqa: FBT001
-        """A worker is stopped as by a signal, or its way to Valkey is."""
+    def interrupt(self, number: int, is_process: bool) -> None:
+        """A worker is stopped as by a signal, or cut off from Valkey; or all go on."""
         worker = self.stores.workers[number]
-        if not self.has_told(worker):
-            return
-        if is_process:
-            worker.is_stopped = True
-        else:
-            worker.wire.is_away = True
+        if any(w.is_stopped or w.wire.is_away for w in self.stores.workers):
+            for each in self.stores.workers:
+                each.is_stopped = each.wire.is_away = False
+        elif self.has_told(worker):
+            worker.is_stopped, worker.wire.is_away = is_process, not is_process
 
-    @precondition(lambda self: any(w.is_stopped or w.wire.is_away for w in self.stores.workers))
-    @rule()
-    def resume(self) -> None:
-        for worker in self.stores.workers:
-            worker.is_stopped = worker.wire.is_away = False
-
-    @precondition(lambda self: self.may_lose())
-    @rule()
-    def forget(self) -> None:
-        self.run(self.stores.forget())
-
-    @rule()
-    def restart(self) -> None:
-        self.run(self.stores.restart(as_saved=False))
+    @rule(how=st.sampled_from(["forget", "roll back", "restart"]))
+    def lose(self, how: str) -> None:
+        """Valkey forgets everything, or is started anew with the data of the last snapshot, or with all of it."""
+        if how == "restart":
+            self.run(self.stores.restart(as_saved=False))
+        elif self.may_lose():
+            self.run(
+                self.stores.forget() if how == "forget" else self.stores.restart(as_saved=True)
+            )
 
     @rule()
     def save(self) -> None:
         self.run(self.stores.save())
-        self.has_saved = True
-
-    @precondition(lambda self: self.has_saved and self.may_lose())
-    @rule()
-    def roll_back(self) -> None:
-        self.run(self.stores.restart(as_saved=True))
 
     @rule()
     def forget_scripts(self) -> None:
@@ -419,12 +385,13 @@ def _pick(some: list[Any], pick: int) -> Any:
     return some[pick % len(some)]
 
 
-def _most(truth: Truth) -> int:
-    return truth.call.hold.most_output_tokens
-
-
 def run_machine(
-    stores: Stores, runner: asyncio.Runner, *, examples: int, steps: int = STEPS, shrink: bool = True
+    stores: Stores,
+    runner: asyncio.Runner,
+    *,
+    examples: int,
+    steps: int = STEPS,
+    shrink: bool = True,
 ) -> None:
     """Run the machine as often as asked; the same runs each time. Raises what a law or the product raised."""
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]

@@ -6,8 +6,8 @@ all that it remembers, Valkey forgets or comes back as it was, Postgres cannot b
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -37,6 +37,7 @@ from gateway.relay.settlements import Settlements
 from gateway.relay.terms import TermsMaker
 from gateway.relay.unheard import Unheard
 from gateway.relay.waiting import Waiting
+from gateway.store.connection import encode
 from gateway.store.conservation import Auditor, open_auditor
 from gateway.store.keys import KeyStore
 from gateway.store.ledger import Charge, LedgerStore
@@ -48,7 +49,7 @@ from gateway.store.token_cache import Entry
 from gateway.store.tokens import create_token, update_token
 
 START_S = 1_800_000_000
-LEASE_S, PAUSE_S, SWEEP_S, BEAT_S = 6.0, 3.0, 2.0, 1.0
+LEASE_S, PAUSE_S, SWEEP_S, BEAT_S = 4.0, 3.0, 2.0, 1.0
 MOST_LATE_S = 0.9
 """How late a command may come: less than a beat, which is less than any time that the design rests on."""
 SHARDS = 2
@@ -130,6 +131,18 @@ class Wire(Pipeline):
             return future
         return super().ask(shard, *args)
 
+    @contextmanager
+    def fated(self, script: str, fate: Fate | None) -> Iterator[Callable[[], bool]]:
+        """The fate of the next command of a script, if one is sent; whether it was met."""
+        if fate is not None:
+            self.fates[script] = fate
+        yield lambda: fate is not None and script not in self.fates
+        self.fates.pop(script, None)
+
+    def set_time(self) -> None:
+        """Before whatever is sent next."""
+        super().send(0, encode("SET", "test:now", self._clock.now_ms), None)
+
     def deliver(self, late: Late) -> None:
         """Let a command arrive after all."""
         self.late.remove(late)
@@ -137,6 +150,9 @@ class Wire(Pipeline):
 
     async def drained(self) -> None:
         """Until everything that was sent so far has been answered."""
+        assert self._connection is not None
+        if not self._connection._dones:
+            return
         answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         super().send(0, b"*1\r\n$4\r\nPING\r\n", answer.set_result)
         await answer
@@ -156,7 +172,9 @@ class Worker:
     def __init__(self, stores: "Stores", number: int, wire: Wire, ledger: LedgerStore) -> None:
         self.number, self.wire, self.ledger = number, wire, ledger
         self.is_stopped = False
-        self.late_told = ""
+        self.kept: Any = None
+        """The connection to Postgres, while that is away: to open one takes long."""
+        self.doomed_in = b""
         self.calls: list[Call] = []
         self._stores = stores
         clock = stores.clock
@@ -197,10 +215,6 @@ class Worker:
             self.quota, clear=reservations.clear, waiting=waiting, hold_wait_s=0
         ).extend
         self._entries: dict[int, Entry] = {}
-
-    @property
-    def can_act(self) -> bool:
-        return not self.is_stopped
 
     @property
     def remembers(self) -> bool:
@@ -248,8 +262,11 @@ class Worker:
         return self.poster._charges[-1]
 
     async def beat(self) -> None:
+        """At the present time; nothing that it sent is on its way any more."""
+        self.wire.set_time()
         with unavailable():
             await self.housekeeping.beat()
+        await self.wire.drained()
 
     async def post(self) -> None:
         await self.poster._post_waiting()
@@ -276,10 +293,8 @@ class Worker:
 @contextmanager
 def unavailable() -> Iterator[None]:
     """What the product's tasks do where a store cannot be reached: later, again."""
-    try:
+    with suppress(StoreUnavailable):
         yield
-    except StoreUnavailable:
-        pass
 
 
 class Stores:
@@ -321,9 +336,7 @@ class Stores:
             )
         for user in (1, 1, 2):
             draft = TokenDraft(name="t", granted=1)
-            made = await create_token(
-                self.pool, SYSTEM, user, draft, pepper=PEPPER, max_tokens=9
-            )
+            made = await create_token(self.pool, SYSTEM, user, draft, pepper=PEPPER, max_tokens=9)
             self.secrets[made.row.id] = made.key
 
     async def reset(self) -> None:
@@ -338,9 +351,7 @@ class Stores:
             await wire.drained()
         self._name_run()
         await self._replace_data({})
-        self.workers = [
-            Worker(self, each.number, each.wire, each.ledger) for each in self.workers
-        ]
+        self.workers = [Worker(self, each.number, each.wire, each.ledger) for each in self.workers]
         await self.workers[0].quota.start(pause_s=0)
         self.log.flush()
 
@@ -373,9 +384,9 @@ class Stores:
         self.postgres_is_away = away
         self.keys._pool = self._closed_pool if away else self.pool
         for worker in self.workers:
-            worker.ledger._dsn = NOWHERE if away else self._dsn
-            if away and worker.ledger._connection is not None:
-                worker.ledger._connection.terminate()
+            ledger = worker.ledger
+            ledger._dsn = NOWHERE if away else self._dsn
+            ledger._connection, worker.kept = worker.kept, ledger._connection
 
     async def edit(self, worker: Worker, token: int, delta: int) -> int:
         """Change a token's grant as the admin app does; by how much it became another."""
@@ -395,6 +406,7 @@ class Stores:
     def replace(self, worker: Worker) -> Worker:
         """A worker is lost, and another started in its place."""
         new = Worker(self, worker.number, worker.wire, worker.ledger)
+        new.kept = worker.kept
         self.workers[worker.number] = new
         return new
 
