@@ -23,11 +23,11 @@ from hypothesis.stateful import (
 
 from gateway.store.replies import Again, read_reply
 from tests.accounting_laws import Broken, Laws, Truth
-from tests.accounting_rig import BEAT_S, LEASE_S, SWEEP_S, Fate, Stores, Worker
+from tests.accounting_rig import BEAT_S, LEASE_S, PAUSE_S, SWEEP_S, Fate, Stores, Worker
 
 EXAMPLES = int(os.environ.get("TOLLHOUSE_TEST_EXAMPLES", "0"))
 """How many runs; 0 = as many as fit into an ordinary run of the tests."""
-STEPS = 40
+STEPS = 50
 
 workers = st.integers(0, 2)
 tokens = st.sampled_from([1, 2, 1, 3])
@@ -211,7 +211,10 @@ class AccountingMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.2, 1.0, LEASE_S / 3, SWEEP_S + 1.5, LEASE_S + 1]))
     def advance(self, seconds: float) -> None:
+        """Nothing is away for longer than a lease."""
         self.run(self._advance(seconds))
+        if seconds > LEASE_S:
+            self.run(self._recover())
 
     async def _advance(self, seconds: float) -> None:
         """Time passes: what is late arrives, and workers beat once a second, each in its own moment."""
@@ -286,23 +289,40 @@ class AccountingMachine(RuleBasedStateMachine):
 
     @rule(number=workers, is_process=st.booleans())
     def interrupt(self, number: int, is_process: bool) -> None:
-        """A worker is stopped as by a signal, or cut off from Valkey; or all go on."""
+        """A worker is stopped as by a signal, or cut off from Valkey."""
         worker = self.stores.workers[number]
-        if any(w.is_stopped or w.wire.is_away for w in self.stores.workers):
-            for each in self.stores.workers:
-                each.is_stopped = each.wire.is_away = False
-        elif self.has_told(worker):
+        if self.has_told(worker):
             worker.is_stopped, worker.wire.is_away = is_process, not is_process
 
-    @rule(how=st.sampled_from(["forget", "roll back", "restart"]))
-    def lose(self, how: str) -> None:
-        """Valkey forgets everything, or is started anew with the data of the last snapshot, or with all of it."""
-        if how == "restart":
-            self.run(self.stores.restart(as_saved=False))
-        elif self.may_lose():
-            self.run(
-                self.stores.forget() if how == "forget" else self.stores.restart(as_saved=True)
-            )
+    @rule()
+    def postgres_leaves(self) -> None:
+        self.run(self.stores.set_postgres(away=True))
+
+    @precondition(lambda self: self.is_disturbed())
+    @rule()
+    def recover(self) -> None:
+        self.run(self._recover())
+
+    def is_disturbed(self) -> bool:
+        is_interrupted = any(w.is_stopped or w.wire.is_away for w in self.stores.workers)
+        return is_interrupted or self.stores.postgres_is_away
+
+    async def _recover(self) -> None:
+        for worker in self.stores.workers:
+            worker.is_stopped = worker.wire.is_away = False
+        await self.stores.set_postgres(away=False)
+
+    @precondition(lambda self: self.may_lose())
+    @rule(is_rolled_back=st.booleans(), after=st.sampled_from([0, PAUSE_S + BEAT_S, BEAT_S / 5]))
+    def lose(self, is_rolled_back: bool, after: float) -> None:
+        """Valkey forgets everything, or is started anew as it was at the last snapshot."""
+        self.run(self.stores.restart(as_saved=True) if is_rolled_back else self.stores.forget())
+        self.run(self._advance(after))
+
+    @rule()
+    def restart(self) -> None:
+        """Valkey is started anew, and nothing is lost."""
+        self.run(self.stores.restart(as_saved=False))
 
     @rule()
     def save(self) -> None:
@@ -311,10 +331,6 @@ class AccountingMachine(RuleBasedStateMachine):
     @rule()
     def forget_scripts(self) -> None:
         self.run(self.stores.look.call(0, "SCRIPT", "FLUSH"))
-
-    @rule()
-    def postgres_leaves_or_returns(self) -> None:
-        self.run(self.stores.set_postgres(away=not self.stores.postgres_is_away))
 
     @rule(number=workers, token=tokens, delta=st.sampled_from([-200, -40, 60, 250]))
     def regrant(self, number: int, token: int, delta: int) -> None:
@@ -357,15 +373,14 @@ class AccountingMachine(RuleBasedStateMachine):
         self._require(self.laws.check_end(refunds))
 
     async def _quiesce(self) -> None:
-        await self.stores.set_postgres(away=False)
+        await self._recover()
         for worker in self.stores.workers:
-            worker.is_stopped = worker.wire.is_away = False
             worker.wire.fates = {}
         await self._advance(2 * BEAT_S)
         for truth in self.live():
             truth.charge = truth.worker.finish(truth.call, truth.cost)
             truth.state = "ended"
-        for _ in range(3):
+        for _ in range(2):
             for worker in self.stores.workers:
                 await worker.post()
             await self._advance(LEASE_S + 1)

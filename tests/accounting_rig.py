@@ -151,11 +151,10 @@ class Wire(Pipeline):
     async def drained(self) -> None:
         """Until everything that was sent so far has been answered."""
         assert self._connection is not None
-        if not self._connection._dones:
-            return
-        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        super().send(0, b"*1\r\n$4\r\nPING\r\n", answer.set_result)
-        await answer
+        while self._connection._dones:  # a command whose script was forgotten is sent again
+            answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            super().send(0, b"*1\r\n$4\r\nPING\r\n", answer.set_result)
+            await answer
 
     def _tell(self, done: Any, error: StoreUnavailable) -> None:
         if done is not None:

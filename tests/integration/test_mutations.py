@@ -99,7 +99,7 @@ MUTATIONS = (
     ),
     in_script(
         "a confirmation leaves used alone",
-        {"uncounted"},
+        {"uncounted", "behind"},
         "confirm",
         ("if used > book[USED] then book[USED] = used end", ""),
     ),
