@@ -21,7 +21,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gateway.store.replies import Again, read_reply
+from gateway.relay.call import Call
+from gateway.store.replies import Again
 from tests.accounting_laws import Broken, Laws, Truth
 from tests.accounting_rig import BEAT_S, LEASE_S, PAUSE_S, SWEEP_S, Fate, Stores, Worker
 
@@ -90,15 +91,27 @@ class AccountingMachine(RuleBasedStateMachine):
             self.run(self._reserve(self.stores.workers[number], token, amount, None))
         self.run(self.stores.save())
 
-    @rule(number=workers, token=tokens, first=amounts, fate=fates)
-    def reserve(self, number: int, token: int, first: int, fate: Fate | None) -> None:
-        if worker := self.worker(number):
-            self.run(self._reserve(worker, token, first, fate))
+    @rule(number=workers, token=tokens, first=amounts, fate=fates, is_twice=st.booleans())
+    def reserve(
+        self, number: int, token: int, first: int, fate: Fate | None, is_twice: bool
+    ) -> None:
+        """A call begins; its reservation may arrive twice, and then takes nothing twice."""
+        worker = self.worker(number)
+        if worker is None:
+            return
+        call = self.run(self._reserve(worker, token, first, fate))
+        if is_twice and call is not None:
+            reply = self.run(worker.reserve_again(call))
+            if not isinstance(reply, Again):
+                raise self._broken(Broken("twice", reply=reply))
 
-    async def _reserve(self, worker: Worker, token: int, first: int, fate: Fate | None) -> None:
+    async def _reserve(
+        self, worker: Worker, token: int, first: int, fate: Fate | None
+    ) -> Call | None:
+        """The call that was reserved, if it was."""
         call = await worker.begin(self.stores.new_id(), token, first, first + 200)
         if call is None:
-            return
+            return None
         truth = Truth(call.request_id.decode(), token, call, worker, most=first)
         with worker.wire.fated("reserve", fate) as met:
             refusal = await worker.reserve(call, token)
@@ -107,27 +120,9 @@ class AccountingMachine(RuleBasedStateMachine):
         elif met():
             truth.state, truth.reached_store = "unheard", fate is not Fate.LOST
         else:
-            return
+            return None
         self.laws.truths[truth.request_id] = truth
-
-    @precondition(lambda self: self.live())
-    @rule(pick=picks)
-    def repeat(self, pick: int) -> None:
-        """A reservation that arrives twice takes nothing twice."""
-        truth = _pick(self.live(), pick)
-        if truth.worker.wire.is_away or truth.request_id not in self.laws.state.held:
-            return
-        call, worker = truth.call, truth.worker
-
-        async def ask() -> object:
-            reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-            prepared, done = call.terms.prepared, reply.set_result
-            worker.quota.reserve(prepared, call.request_id, truth.most, 1, b"", done)
-            return await reply
-
-        reply = read_reply(self.run(ask()))
-        if not isinstance(reply, Again):
-            raise self._broken(Broken("twice", reply=reply))
+        return call if refusal is None else None
 
     @precondition(lambda self: self.live())
     @rule(pick=picks, tokens=st.sampled_from([50, 5, 200]))
@@ -157,12 +152,15 @@ class AccountingMachine(RuleBasedStateMachine):
             self.run(truth.worker.extend(truth.call, held.output_tokens + more, any_part=any_part))
 
     @precondition(lambda self: self.live())
-    @rule(pick=picks, fate=fates)
-    def finish(self, pick: int, fate: Fate | None) -> None:
+    @rule(pick=picks, fate=fates, is_twice=st.booleans())
+    def finish(self, pick: int, fate: Fate | None, is_twice: bool) -> None:
+        """A call ends; its settlement may arrive twice."""
         truth = _pick(self.live(), pick)
 
         async def finish() -> None:
             self._end(truth)
+            if is_twice:
+                truth.worker.settle_again(truth.call, truth.cost)
 
         with truth.worker.wire.fated("settle", fate):
             self.run(finish())
@@ -171,35 +169,19 @@ class AccountingMachine(RuleBasedStateMachine):
         truth.charge = truth.worker.finish(truth.call, truth.cost)
         truth.state = "ended"
 
-    @precondition(lambda self: any(t.charge for t in self.laws.truths.values()))
-    @rule(pick=picks)
-    def settle_again(self, pick: int) -> None:
-        truth = _pick([t for t in self.laws.truths.values() if t.charge is not None], pick)
-        if truth.state != "ended" or truth.worker.is_stopped:
-            return
-
-        async def settle() -> None:
-            assert truth.charge is not None
-            call, line = truth.call, truth.charge.line
-            prepared = call.terms.prepared
-            truth.worker.quota.settle(prepared, call.request_id, truth.cost, truth.cost, line)
-
-        self.run(settle())
-
     # What workers do beside their calls.
 
-    @rule(number=workers, fate=fates, is_answered=st.sampled_from([True, True, False]))
+    @rule(
+        number=workers,
+        fate=st.sampled_from([None, None, *Fate]),
+        is_answered=st.sampled_from([True, True, False]),
+    )
     def post(self, number: int, fate: Fate | None, is_answered: bool) -> None:
         """What waits is written; Postgres' answer may be lost, or the confirmations meet their fate."""
         if worker := self.worker(number):
             with worker.wire.fated("confirm", fate):
                 self.run(worker.post() if is_answered else worker.write_unheard())
             self.wrote = True
-
-    @rule(number=workers)
-    def beat(self, number: int) -> None:
-        if worker := self.worker(number):
-            self.run(worker.beat())
 
     @rule(number=workers)
     def sweep(self, number: int) -> None:
@@ -260,17 +242,6 @@ class AccountingMachine(RuleBasedStateMachine):
             worker.doomed_in = self.laws.state.opening
             worker.wire.fates[script] = fate
 
-    @precondition(lambda self: self.late())
-    @rule(pick=picks)
-    def deliver(self, pick: int) -> None:
-        late = _pick(self.late(), pick)
-        (wire,) = [w.wire for w in self.stores.workers if late in w.wire.late]
-
-        async def deliver() -> None:
-            wire.deliver(late)
-
-        self.run(deliver())
-
     @precondition(lambda self: self.crashable())
     @rule(pick=picks)
     def crash(self, pick: int) -> None:
@@ -287,16 +258,14 @@ class AccountingMachine(RuleBasedStateMachine):
         """Workers that carry something; what Valkey does not know would be lost with them."""
         return [w for w in self.stores.workers if w.remembers and self.has_told(w)]
 
-    @rule(number=workers, is_process=st.booleans())
-    def interrupt(self, number: int, is_process: bool) -> None:
-        """A worker is stopped as by a signal, or cut off from Valkey."""
+    @rule(number=workers, what=st.sampled_from(["process", "way to Valkey", "Postgres"]))
+    def interrupt(self, number: int, what: str) -> None:
+        """A worker is stopped as by a signal, or cut off from Valkey; or Postgres cannot be reached."""
         worker = self.stores.workers[number]
-        if self.has_told(worker):
-            worker.is_stopped, worker.wire.is_away = is_process, not is_process
-
-    @rule()
-    def postgres_leaves(self) -> None:
-        self.run(self.stores.set_postgres(away=True))
+        if what == "Postgres":
+            self.run(self.stores.set_postgres(away=True))
+        elif self.has_told(worker):
+            worker.is_stopped, worker.wire.is_away = what == "process", what != "process"
 
     @precondition(lambda self: self.is_disturbed())
     @rule()
@@ -313,24 +282,18 @@ class AccountingMachine(RuleBasedStateMachine):
         await self.stores.set_postgres(away=False)
 
     @precondition(lambda self: self.may_lose())
-    @rule(is_rolled_back=st.booleans(), after=st.sampled_from([0, PAUSE_S + BEAT_S, BEAT_S / 5]))
+    @rule(is_rolled_back=st.booleans(), after=st.sampled_from([PAUSE_S + BEAT_S, 0, BEAT_S / 5]))
     def lose(self, is_rolled_back: bool, after: float) -> None:
         """Valkey forgets everything, or is started anew as it was at the last snapshot."""
         self.run(self.stores.restart(as_saved=True) if is_rolled_back else self.stores.forget())
         self.run(self._advance(after))
 
-    @rule()
-    def restart(self) -> None:
-        """Valkey is started anew, and nothing is lost."""
-        self.run(self.stores.restart(as_saved=False))
-
-    @rule()
-    def save(self) -> None:
+    @rule(after=st.sampled_from([PAUSE_S + BEAT_S, 0]))
+    def restart(self, after: float) -> None:
+        """Valkey is started anew, and nothing is lost; this is the snapshot that it may be rolled back to."""
         self.run(self.stores.save())
-
-    @rule()
-    def forget_scripts(self) -> None:
-        self.run(self.stores.look.call(0, "SCRIPT", "FLUSH"))
+        self.run(self.stores.restart(as_saved=False))
+        self.run(self._advance(after))
 
     @rule(number=workers, token=tokens, delta=st.sampled_from([-200, -40, 60, 250]))
     def regrant(self, number: int, token: int, delta: int) -> None:

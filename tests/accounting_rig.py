@@ -44,6 +44,7 @@ from gateway.store.ledger import Charge, LedgerStore
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import open_pool
 from gateway.store.quota import QuotaStore
+from gateway.store.replies import Reply, read_reply
 from gateway.store.scripts import Scripts
 from gateway.store.token_cache import Entry
 from gateway.store.tokens import create_token, update_token
@@ -254,6 +255,19 @@ class Worker:
         wanted = grown(call.hold, MODEL, call.terms.ratio_ppm, output_tokens)
         return await self._extend(call, wanted, any_part) is None
 
+    async def reserve_again(self, call: Call) -> Reply:
+        """The same command once more, as it could arrive."""
+        reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        hold, prepared = call.hold, call.terms.prepared
+        self.quota.reserve(
+            prepared, call.request_id, hold.amount_nusd, hold.tokens, call.detail, reply.set_result
+        )
+        return read_reply(await reply)
+
+    def settle_again(self, call: Call, cost: int) -> None:
+        line = self.poster._charges[-1].line
+        self.quota.settle(call.terms.prepared, call.request_id, cost, cost, line)
+
     def finish(self, call: Call, cost: int) -> Charge:
         """End a call that produced `cost` tokens."""
         self.settlements.finish(call, Outcome(200, Usage(output_tokens=cost)))
@@ -373,6 +387,7 @@ class Stores:
         for worker in self.workers:
             worker.wire.late.clear()  # its connections are gone
         self._name_run()
+        await self.look.call(0, "SCRIPT", "FLUSH")
         if as_saved:
             await self._replace_data(self._saved)
 
