@@ -1,4 +1,4 @@
-"""What must hold of both stores after every step, and at the end: read from them, and held against what really happened."""
+"""What must hold of both stores after every step, and at the end, held against what really happened."""
 
 import asyncio
 import struct

@@ -1,8 +1,8 @@
 """Everything that can happen to the accounting, in any order, as a state machine for Hypothesis.
 
 The rules are what calls, workers, stores and administrators do, and what befalls them; after each, every law of
-`tests/accounting_laws.py` is required. Excluded by preconditions are the double faults that the design declares: a worker
-that is lost, or cannot be reached, while Valkey loses what only that worker could tell again.
+`tests/accounting_laws.py` is required. Excluded by preconditions are the double faults that the design declares: a
+worker that is lost, or cannot be reached, while Valkey loses what only that worker could tell again.
 """
 
 import asyncio

@@ -373,7 +373,8 @@ class Stores:
         await self.look.call(0, "SET", "test:now", now_ms)
 
     async def forget(self) -> None:
-        """Valkey loses everything, in the same run."""
+        """Valkey loses everything, in the same run. It is a moment later: openings are told apart by their ms."""
+        self.clock.now_ms += 1
         await self._replace_data({})
 
     async def save(self) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-import uvloop
 
 from gateway.store.scripts import load_scripts
 from tests.accounting_machine import EXAMPLES, run_machine
@@ -13,7 +12,7 @@ from tests.quota_rig import CLOCK
 
 @pytest.mark.timeout(0 if EXAMPLES else 300)
 def test_every_charge_is_counted_once_and_no_grant_is_overspent(postgres_dsn, valkey_url):
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner() as runner:
         opened = open_stores(postgres_dsn, valkey_url, load_scripts(clock=CLOCK))
         stores = runner.run(opened.__aenter__())
         try:

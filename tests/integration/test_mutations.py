@@ -1,7 +1,7 @@
 """A proof is worth what it can catch: bugs are seeded into the scripts and the worker, and the machine must find each.
 
-A bug is text that is replaced in a script or a statement, or a function of the product that is replaced. `laws` are those
-that it may break first; which one did is in the test's properties.
+A bug is text that is replaced in a script or a statement, or a function of the product that is replaced. `laws` are
+those that it may break first; which one did is in the test's properties.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from typing import Any
 from unittest import mock
 
 import pytest
-import uvloop
 
 from gateway.relay import housekeeping
 from gateway.relay.announcing import Announcer
@@ -198,7 +197,7 @@ MUTATIONS = (
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 @pytest.mark.timeout(300)
 def test_the_machine_finds(mutation: Mutation, postgres_dsn, valkey_url, record_property):
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, mutation.applied():
+    with asyncio.Runner() as runner, mutation.applied():
         opened = open_stores(postgres_dsn, valkey_url, mutation.scripts())
         stores = runner.run(opened.__aenter__())
         try:
