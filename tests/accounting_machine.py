@@ -173,15 +173,19 @@ class AccountingMachine(RuleBasedStateMachine):
 
     @rule(
         number=workers,
-        fate=st.sampled_from([None, None, *Fate]),
+        fate=st.sampled_from([None, *Fate]),
         is_answered=st.sampled_from([True, True, False]),
+        then=st.booleans(),
     )
-    def post(self, number: int, fate: Fate | None, is_answered: bool) -> None:
-        """What waits is written; Postgres' answer may be lost, or the confirmations meet their fate."""
+    def post(self, number: int, fate: Fate | None, is_answered: bool, then: bool) -> None:
+        """A worker posts, `then` the others: Postgres' answer may be lost, or a confirmation meets its fate."""
         if worker := self.worker(number):
             with worker.wire.fated("confirm", fate):
                 self.run(worker.post() if is_answered else worker.write_unheard())
-            self.wrote = True
+        for other in self.stores.workers if then else ():
+            if other is not worker and not other.is_stopped:
+                self.run(other.post())
+        self.wrote = True
 
     @rule(number=workers)
     def sweep(self, number: int) -> None:
@@ -193,10 +197,17 @@ class AccountingMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.2, 1.0, LEASE_S / 3, SWEEP_S + 1.5, LEASE_S + 1]))
     def advance(self, seconds: float) -> None:
-        """Nothing is away for longer than a lease."""
+        """Nothing is away for longer than a lease; in that time workers sweep, too."""
         self.run(self._advance(seconds))
         if seconds > LEASE_S:
+            self.run(self._sweep_all())
             self.run(self._recover())
+            self.wrote = True
+
+    async def _sweep_all(self) -> None:
+        for worker in self.stores.workers:
+            if not worker.is_stopped:
+                await worker.sweep()
 
     async def _advance(self, seconds: float) -> None:
         """Time passes: what is late arrives, and workers beat once a second, each in its own moment."""
@@ -286,14 +297,21 @@ class AccountingMachine(RuleBasedStateMachine):
     def lose(self, is_rolled_back: bool, after: float) -> None:
         """Valkey forgets everything, or is started anew as it was at the last snapshot."""
         self.run(self.stores.restart(as_saved=True) if is_rolled_back else self.stores.forget())
-        self.run(self._advance(after))
+        self.run(self._go_on(after))
 
     @rule(after=st.sampled_from([PAUSE_S + BEAT_S, 0]))
     def restart(self, after: float) -> None:
         """Valkey is started anew, and nothing is lost; this is the snapshot that it may be rolled back to."""
         self.run(self.stores.save())
         self.run(self.stores.restart(as_saved=False))
-        self.run(self._advance(after))
+        self.run(self._go_on(after))
+
+    async def _go_on(self, after: float) -> None:
+        """The first calls after a loss, of every token; within the pause they are refused."""
+        await self._advance(after)
+        for worker, token in zip(self.stores.workers, (1, 2, 3), strict=True):
+            if not worker.is_stopped:
+                await self._reserve(worker, token, 1, None)
 
     @rule(number=workers, token=tokens, delta=st.sampled_from([-200, -40, 60, 250]))
     def regrant(self, number: int, token: int, delta: int) -> None:
