@@ -26,7 +26,10 @@ _BEAT_S = 1.0
 
 
 class Housekeeping:
-    """`announcer` tells of this worker's own calls and charges; `generation` is the catalog's."""
+    """`announcer` tells of this worker's own calls and charges; `generation` is the catalog's.
+
+    `clock` is monotonic, in seconds.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Housekeeping:
         generation: Callable[[], int],
         lease: Lease,
         sweep_s: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._quota = quota
         self._poster = poster
@@ -46,6 +50,10 @@ class Housekeeping:
         self._generation = generation
         self._lease = lease
         self._sweep_s = sweep_s
+        self._clock = clock
+        self._known = b""
+        self._told: int | None = None
+        self._renew_at = 0.0
 
     async def run(self) -> None:
         """Keep house until cancelled."""
@@ -65,34 +73,36 @@ class Housekeeping:
                 _log.info("posting %d calls that were left behind", len(found))
                 await self._poster.post([_charge(overdue) for overdue in found])
 
+    async def beat(self) -> None:
+        """Leases in time, everything within the pause of a new opening, what was not heard.
+
+        Raises `StoreUnavailable`; the next beat does what this one could not.
+        """
+        if not self._quota.connected:
+            return
+        opening = await self._quota.opening()
+        if opening is None or self._generation() != self._told:
+            generation = self._generation()
+            await self._quota.start(generation=generation)
+            self._told = generation
+            opening = await self._quota.opening()
+        if opening is None:
+            return  # lost again just now
+        now, lease_s = self._clock(), self._lease.lease_s
+        if opening.name != self._known or now >= self._renew_at:
+            await self._announcer.tell(opening)
+            self._known = opening.name
+            self._renew_at = now + lease_s / 3
+            self._lease.until = now + lease_s
+        self._poster.confirm_again()
+        self._unheard.void()
+
     async def _hold_on(self) -> None:
-        """At each beat: leases in time, everything within the pause of a new opening, what was not heard."""
-        known = b""
-        told = None
-        renew_at = 0.0
-        lease_s = self._lease.lease_s
-        beat_s = min(_BEAT_S, lease_s / 3, self._quota.pause_s / 3)
+        beat_s = min(_BEAT_S, self._lease.lease_s / 3, self._quota.pause_s / 3)
         while True:
             await asyncio.sleep(beat_s)
-            if not self._quota.connected:
-                continue
             try:
-                opening = await self._quota.opening()
-                if opening is None or self._generation() != told:
-                    generation = self._generation()
-                    await self._quota.start(generation=generation)
-                    told = generation
-                    opening = await self._quota.opening()
-                if opening is None:
-                    continue  # lost again just now
-                now = time.monotonic()
-                if opening.name != known or now >= renew_at:
-                    await self._announcer.tell(opening)
-                    known = opening.name
-                    renew_at = now + lease_s / 3
-                    self._lease.until = now + lease_s
-                self._poster.confirm_again()
-                self._unheard.void()
+                await self.beat()
             except StoreUnavailable as error:
                 _log.warning("leases wait: %s", error)
 
