@@ -87,7 +87,7 @@ class Rig:
             Book(scope_id, scopes.get(scope, 10**12), 1, 0, version)
             for scope, scope_id, version in zip(SCOPES, of.scope_ids, of.versions, strict=True)
         ]
-        assert await self.store.load(of.account_id, rows, await self._empty_windows(of))
+        await self.load_rows(rows, await self._empty_windows(of))
 
     async def _empty_windows(self, of: Token) -> WindowSums | None:
         """The windows of all models that the token's limits name, and of others, as yet unused."""
@@ -96,6 +96,12 @@ class Rig:
         now_ms = time.time() * 1000 if held is None else int(held)
         found = {w: None for name in sorted(names) for w in windows_of(of, name, int(now_ms))}
         return WindowSums(of.scope_ids, list(found), [{}] * len(found)) if found else None
+
+    async def load_rows(self, rows: list[Book], windows: WindowSums | None = None) -> None:
+        """Rows that were read just now."""
+        opening = await self.store.opening(SHARD)
+        assert opening is not None
+        assert await self.store.load(ACCOUNT, rows, windows, opening=opening.name)
 
     async def reserve(
         self,

@@ -11,7 +11,7 @@ import asyncpg
 
 from gateway.domain.catalog import Catalog
 from gateway.domain.token import Token
-from gateway.relay.record import instant_text, ledger_constant
+from gateway.relay.record import ledger_constant
 from gateway.store.books import Reservation
 from gateway.store.keys import KeyStore
 from gateway.store.ledger import Charge, LedgerStore
@@ -20,6 +20,7 @@ from gateway.store.postgres import open_pool
 from gateway.store.prepared import Prepared, key
 from gateway.store.replies import Again, Obstacle, Refused, Reserved
 from gateway.store.windows import Kind, Window
+from tests.ledger_lines import ledger_line
 from tests.quota_rig import ACCOUNT, SHARD, START, Rig, open_rig
 
 _NOTHING = Catalog(0, MappingProxyType({}), MappingProxyType({}), ())
@@ -195,18 +196,15 @@ class Worker:
         return {bucket: units for bucket, units in found.items() if units}
 
     def _line(self, made: Made, tokens: int, amount: int, upstream: bytes) -> bytes:
-        return b"\t".join(
-            (
-                made.request_id,
-                b"c",
-                _constant(made.token, made.model),
-                upstream,
-                b"openai\tchat_completions\t200",
-                instant_text(made.at / 1000),
-                b"1\t2\t127.0.0.1",
-                b"%d\t0\t0\t%d\t0\t%d" % (tokens // 3, tokens - tokens // 3, amount),
-                b"0\tf\t\\N\t1\n",
-            )
+        return ledger_line(
+            made.token,
+            made.request_id,
+            made.at / 1000,
+            made.model,
+            upstream=upstream,
+            input_tokens=tokens // 3,
+            output_tokens=tokens - tokens // 3,
+            amount=amount,
         )
 
 

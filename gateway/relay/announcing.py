@@ -34,6 +34,7 @@ class Announcer:
         self._live = live
         self._clock = clock
         self._paused_at = 0.0
+        self._told = b""
         self.known = b""
         """The opening in which everything has been told."""
 
@@ -44,10 +45,12 @@ class Announcer:
         """
         if opening.name == self.known:
             await self._announce()
+            self._told = opening.mark
             return
         self._paused_at = self._clock()
         at_stake_nusd = await self._announce() + await self._restate()
         self.known = opening.name
+        self._told = opening.mark
         if not at_stake_nusd:
             return
         if opening.pause_left_s > 0:
@@ -91,7 +94,7 @@ class Announcer:
             for account_id, some in calls.items()
         }
         answers = await asyncio.gather(
-            *(self._quota.announce(*each, self.known) for each in of_account.items())
+            *(self._quota.announce(*each, self._told) for each in of_account.items())
         )
         made_anew_nusd = 0
         for (account_id, reservations), answer in zip(of_account.items(), answers, strict=True):

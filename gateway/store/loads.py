@@ -92,9 +92,13 @@ class Loads:
     async def _load(self, prepared: Prepared, token: Token) -> bool:
         turn = self._turns.setdefault(token.account_id, asyncio.Lock())
         async with turn:
+            # First of all: what is read afterwards is no older than this opening of the store.
+            opening = await self._quota.opening(token.shard)
+            if opening is None:
+                return False
             held = await self._held(prepared.windows, token) if prepared.windows else None
             books = await self._keys.books(token)
-            return await self._quota.load(token.account_id, books, held)
+            return await self._quota.load(token.account_id, books, held, opening=opening.name)
 
     async def _held(self, windows: Sequence[Window], token: Token) -> WindowSums | None:
         """What the missing ones of the windows hold; the store is asked first (see `survey.lua`)."""

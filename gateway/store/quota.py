@@ -64,10 +64,14 @@ class Kept(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """A shard's opening: what tells it from every other, and how long capped calls still wait."""
+    """A shard's opening: what tells it from every other, and how long capped calls still wait.
+
+    `mark` is the run of the store and its time at the look: whatever is opened later is another opening.
+    """
 
     name: bytes
     pause_left_s: float
+    mark: bytes
 
 
 class Survey(NamedTuple):
@@ -182,8 +186,12 @@ class QuotaStore:
         if run_id != self.run_id:
             return None
         seconds, microseconds = _list(now)
-        now_s = int(seconds) + int(microseconds) / 1e6
-        return Opening(run_id + epoch[_OPENED_AT:], pause_until / 1000 - now_s)
+        now_ms = int(seconds) * 1000 + int(microseconds) // 1000
+        return Opening(
+            run_id + epoch[_OPENED_AT:],
+            (pause_until - now_ms) / 1000,
+            run_id + struct.pack("<d", now_ms),
+        )
 
     async def prolong(self) -> None:
         """Let capped calls wait for a whole pause from now on. Raises `StoreUnavailable`."""
@@ -334,12 +342,19 @@ class QuotaStore:
         )
 
     async def load(
-        self, account_id: int, books: Sequence[Book], windows: WindowSums | None = None
+        self,
+        account_id: int,
+        books: Sequence[Book],
+        windows: WindowSums | None = None,
+        *,
+        opening: bytes = b"",
     ) -> bool:
         """Create or merge books from rows of Postgres; False when the shard is not open.
 
-        Also to be called after each edit, with the new version. Of `windows`, those that have no
-        head of this run of the store are made anew. Raises `StoreUnavailable`.
+        `opening` names the one since which the rows were read; without it they are merged, and the
+        store asks for the rows again before it believes a book. Also to be called after each edit,
+        with the new version. Of `windows`, those that have no head of this run of the store are made
+        anew. Raises `StoreUnavailable`.
         """
         shard, account = account_id % SHARDS, str(account_id)
         keys = [
@@ -348,7 +363,7 @@ class QuotaStore:
             key(shard, "p", account),
             *(key(shard, "b", book.scope_id) for book in books),
         ]
-        args = [pack_rows(books)]
+        args = [opening, pack_rows(books)]
         if windows is not None:
             heads, rings, packed = window_keys(shard, *windows[:2], len(keys))
             keys += [*heads, *rings]
@@ -358,12 +373,12 @@ class QuotaStore:
         return reply != b"EPOCH"
 
     async def announce(
-        self, account_id: int, reservations: Iterable[Reservation], opening: bytes = b""
+        self, account_id: int, reservations: Iterable[Reservation], since: bytes = b""
     ) -> Announced:
         """Renew the leases of an account's reservations; make anew those that the store lost.
 
-        `opening` names the one in which all were announced last: what is missing in it is not lost but
-        gone, unless the store never said that it has it (`Reservation.heard`). Raises
+        `since` is the mark of the opening in which all were announced last: what is missing in it is not
+        lost but gone, unless the store never said that it has it (`Reservation.heard`). Raises
         `StoreUnavailable`.
         """
         shard, account = account_id % SHARDS, str(account_id)
@@ -379,15 +394,15 @@ class QuotaStore:
             ]
             args = [x for r in part for x in (r.request_id, int(r.heard), pack_reservation(r))]
             calls.append(
-                self._pipeline.call(
-                    shard, "EVALSHA", script, len(keys), *keys, account, lease_ms, opening, *args
+                self._pipeline.ask(
+                    shard, "EVALSHA", script, len(keys), *keys, account, lease_ms, since, *args
                 )
             )
         renewed = created = settled = 0
         gone: list[bytes] = []
         # All are sent in this tick: what is settled after it is settled behind its announcement.
         for reply in await asyncio.gather(*calls):
-            counts = _list(reply)
+            counts = _list(accept(reply))
             renewed, created, settled = (
                 renewed + counts[0],
                 created + counts[1],

@@ -85,7 +85,7 @@ class Side(asyncio.Protocol):
     def _pass(self, data: bytes) -> None:
         if self.peer is None or self.peer.transport is None:
             self._early.append(data)
-        else:
+        elif not self.peer.transport.is_closing():
             self.peer.transport.write(data)
 
     def connection_lost(self, _error: Exception | None) -> None:

@@ -20,7 +20,7 @@ from gateway.relay.call import Call
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lease import Lease
 from gateway.relay.posting import Poster
-from gateway.relay.record import RequestIds, instant_text, ledger_constant
+from gateway.relay.record import RequestIds, ledger_constant
 from gateway.relay.unheard import Unheard
 from gateway.store.books import StoredBook
 from gateway.store.ledger import Charge, LedgerStore
@@ -31,6 +31,7 @@ from gateway.store.prepared import key as store_key
 from gateway.store.quota import QuotaStore
 from gateway.store.replies import Reserved, read_reply
 from tests.integration.rig import USD, Rig, chat, running
+from tests.ledger_lines import ledger_line
 from tests.upstream import Echo, Gate, ScriptedUpstream
 from tests.wire import Wire, request
 
@@ -85,7 +86,9 @@ async def called(rig: Rig) -> Token:
     entry = await rig.gateway.tokens.fetch(made.key)
     assert entry is not None
     books = await rig.gateway.keys.books(entry.token)
-    assert await rig.gateway.quota.load(entry.token.account_id, books)
+    opening = await rig.gateway.quota.opening(entry.token.shard)
+    assert opening is not None
+    assert await rig.gateway.quota.load(entry.token.account_id, books, opening=opening.name)
     return entry.token
 
 
@@ -97,18 +100,8 @@ def detail_of(token: Token) -> bytes:
 
 def charge_of(token: Token, request_id: bytes, amount: int = AMOUNT) -> Charge:
     """A settled call's line."""
-    constant = ledger_constant(token.account_id, token.id, token.user_id, token.group.id, "m")
-    line = b"\t".join(
-        (
-            request_id,
-            b"c",
-            constant,
-            b"scripted\topenai\tchat_completions\t200",
-            instant_text(1_800_000_000),
-            b"1\t2\t127.0.0.1\t3\t0\t0\t4\t0",
-            b"%d" % amount,
-            b"0\tf\t\\N\t1\n",
-        )
+    line = ledger_line(
+        token, request_id, 1_800_000_000, input_tokens=3, output_tokens=4, amount=amount
     )
     return Charge(request_id, token.account_id, line)
 

@@ -168,7 +168,7 @@ def test_sums_are_those_of_the_records_after_any_operations(
             elif word == "forget":  # a book is lost and made anew
                 scope_id = TOKENS[which].scope_ids[number % 4]
                 await rig.command("DEL", f"q:{{s007}}:b:{scope_id}")
-                await rig.store.load(ACCOUNT, rows(which))
+                await rig.load_rows(rows(which))
             elif word == "wait":
                 now += number
                 await rig.set_time(now)

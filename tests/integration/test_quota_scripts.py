@@ -346,7 +346,7 @@ async def test_a_load_of_an_older_row_cannot_undo_a_confirmation(rig: Rig) -> No
     known = rig.new_id()
     await rig.settle(prepared, known, 60)
     assert await rig.confirm([Book(s, 100, 1, 60, 1) for s in t.scope_ids], [known]) == 1
-    assert await rig.store.load(ACCOUNT, [Book(s, 100, 1, 0, 1) for s in t.scope_ids])
+    await rig.load_rows([Book(s, 100, 1, 0, 1) for s in t.scope_ids])
     assert await rig.reserve(prepared, rig.new_id(), 41) == Refused(
         Rule.QUOTA, "token", 60, 100, 0, free=-1
     )
@@ -381,6 +381,42 @@ async def test_an_older_row_brings_back_neither_version_nor_grant_nor_use(rig: R
     assert (book.granted, book.gver, book.used, book.version) == (500, 3, 70, 9)
 
 
+async def test_rows_from_before_a_loss_are_not_taken(rig: Rig) -> None:
+    """Between their reading and their loading, 60 was posted and the store lost everything."""
+    t = token()
+    before = await rig.store.opening(SHARD)
+    assert before is not None
+    await rig.command("FLUSHDB")
+    await rig.set_time(START)
+    await rig.store.start(0)
+    old = [Book(s, 100, 1, 0, 1) for s in t.scope_ids]
+    assert not await rig.store.load(ACCOUNT, old, opening=before.name)
+    assert await rig.store.book(ACCOUNT, "t1") is None
+
+
+@pytest.mark.parametrize("told_by", ["an edit", "a confirmation"])
+async def test_rows_of_unknown_age_make_no_book_that_is_believed(rig: Rig, told_by: str) -> None:
+    t = token()
+    prepared = rig.store.prepare(t, "m", 0)
+    old = [Book(s, 100, 1, 0, 1) for s in t.scope_ids]
+    if told_by == "an edit":
+        assert await rig.store.load(ACCOUNT, old)
+    else:
+        await rig.confirm(old, [])
+    assert await rig.reserve(prepared, rig.new_id(), 41) == Again(Obstacle.LOAD, 0)
+    await rig.load_rows([Book(s, 100, 1, 60, 1) for s in t.scope_ids])
+    refused = await rig.reserve(prepared, rig.new_id(), 41)
+    assert isinstance(refused, Refused)
+    assert (refused.rule, refused.used) == (Rule.QUOTA, 60)
+
+
+async def test_an_edits_row_does_not_put_a_book_in_doubt_that_is_believed(rig: Rig) -> None:
+    t = token()
+    await rig.load(t, token=100)
+    assert await rig.store.load(ACCOUNT, [Book("t1", 200, 2, 0, 1)])
+    assert await rig.reserve(rig.store.prepare(t, "m", 0), rig.new_id(), 150) == Reserved(50)
+
+
 async def test_a_grant_can_be_taken_away_and_set_again(rig: Rig) -> None:
     seen = []
     for gver, granted in enumerate((None, 0, None, 10), start=1):
@@ -392,6 +428,20 @@ async def test_a_grant_can_be_taken_away_and_set_again(rig: Rig) -> None:
 
 
 # ANNOUNCE, OVERDUE
+
+
+async def test_a_call_that_grew_is_raised_where_the_store_was_rolled_back(rig: Rig) -> None:
+    t = token()
+    await rig.load(t)
+    known = rig.new_id()
+    await rig.reserve(rig.store.prepare(t, "m", 0), known, 100, 10)
+    (held,) = await rig.store.live(ACCOUNT)
+    for amount, tokens in ((250, 25), (200, 20)):  # it never holds less for being announced
+        announced = await rig.store.announce(ACCOUNT, [replace(held, amount=amount, tokens=tokens)])
+        assert announced == (1, 0, 0, ())
+        (live,) = await rig.store.live(ACCOUNT)
+        assert (live.amount, live.tokens, live.detail) == (250, 25, b"detail")
+    await rig.assert_conserved(t)
 
 
 async def test_an_announced_reservation_outlives_its_lease(rig: Rig) -> None:

@@ -9,7 +9,8 @@
 --
 -- Order-free and idempotent, also without ids. An id leaves r, p and x in the same step in which
 -- `used` rises to a total that contains it, so a charge is counted at every instant. For that
--- reason a missing book is created here: a LOAD of an older row may be on its way.
+-- reason a missing book is created here: a LOAD of an older row may be on its way. RESERVE does not
+-- believe it before a LOAD: the rows may be from before a loss.
 --
 -- One account has many tokens, members and groups, so each record names the scopes that it was
 -- counted in. The books of those which are not among KEYS are the exception to "all keys are
@@ -89,7 +90,7 @@ if dropped > 0 then
   call('ZREM', KEYS[4], unpack(members))
 end
 
-local sums, opened, out = nil, nil, {}
+local sums, out = nil, {}
 for i = 1, #keys do
   local key, bytes, book = keys[i], state[i], nil
   if bytes then
@@ -101,12 +102,8 @@ for i = 1, #keys do
   if i <= given then
     local used, granted, gver, version = read(ROW, rows, (i - 1) * ROW_BYTES + 1)
     if not book then
-      if not opened then
-        local epoch = call('GET', KEYS[1])
-        opened = epoch and string.sub(epoch, 1, 40) or string.rep(' ', 40)
-        sums = sums_of_records(KEYS[2], KEYS[3])
-      end
-      book = new_book(used, granted, gver, version, sums[scope_of(key)], opened)
+      sums = sums or sums_of_records(KEYS[2], KEYS[3])
+      book = new_book(used, granted, gver, version, sums[scope_of(key)], NOT_LOADED)
     end
     merge_row(book, used, granted, gver, version)
   end

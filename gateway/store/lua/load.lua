@@ -2,16 +2,19 @@
 --
 -- KEYS  1 e · 2 r · 3 p · 4.. b of the scopes, then h of each window, then w of the scopes that
 --       have one
--- ARGV  1 the rows in the order of the keys, packed one behind the other (ROW of include/merge.lua)
---       2 number of windows, then a WINDOW of each, packed; '' without windows
---       3.. per window what it holds, packed: bucket and sum, any number of times; where there is
+-- ARGV  1 the opening (run id, opened at) in which the rows were read; '' where that is not known
+--       2 the rows in the order of the keys, packed one behind the other (ROW of include/merge.lua)
+--       3 number of windows, then a WINDOW of each, packed; '' without windows
+--       4.. per window what it holds, packed: bucket and sum, any number of times; where there is
 --         a burst, the start (ms) of a call that runs and its units, and 0 and the units of others
 --
--- Replies  EPOCH (the shard is not open: nothing done) · the number of books made new or taken over
---          from an earlier run of the store
+-- Replies  EPOCH (the shard is not open, or was opened anew since the rows were read: nothing done)
+--          · the number of books made new or taken over from an earlier run of the store
 --
--- Also called after every edit, with the new version: a LOAD of an older row can then never bring
--- the old one back. Heads of this run of the store are left alone: what they count is newer.
+-- Only rows that were read in this opening make a book current, so that RESERVE believes it: those
+-- from before a loss lack what was posted until then, and nothing else would ever tell. Others are
+-- merged. So is the row of an edit, whose version keeps a LOAD of an older one from bringing that
+-- back. Heads of this run of the store are left alone: what they count is newer.
 --include formats
 --include clock
 --include merge
@@ -20,22 +23,25 @@ local PAIR, PAIR_BYTES = '<dd', 16
 
 local epoch = call('GET', KEYS[1])
 if not epoch then return 'EPOCH' end
+local is_current = ARGV[1] ~= ''
+if is_current and ARGV[1] ~= opening_of(epoch) then return 'EPOCH' end
 local run_id = read(EPOCH, epoch)
+local loaded = is_current and run_id or NOT_LOADED
 
 local sums, fresh, out = nil, 0, {}
-local last_book = 3 + #ARGV[1] / ROW_BYTES
+local last_book = 3 + #ARGV[2] / ROW_BYTES
 for i = 4, last_book do
-  local used, granted, gver, version = read(ROW, ARGV[1], (i - 4) * ROW_BYTES + 1)
+  local used, granted, gver, version = read(ROW, ARGV[2], (i - 4) * ROW_BYTES + 1)
   local bytes = call('GET', KEYS[i])
   local book = bytes and { read(BOOK, bytes) }
-  if not book or book[LOADED] ~= run_id then
+  if not book or (is_current and book[LOADED] ~= run_id) then
     sums = sums or sums_of_records(KEYS[2], KEYS[3])
     local sum = sums[scope_of(KEYS[i])]
     if book then
       sum = sum or { 0, 0, 0 }
-      book[PENDING], book[RESERVED], book[LIVE], book[LOADED] = sum[1], sum[2], sum[3], run_id
+      book[PENDING], book[RESERVED], book[LIVE], book[LOADED] = sum[1], sum[2], sum[3], loaded
     else
-      book = new_book(used, granted, gver, version, sum, run_id)
+      book = new_book(used, granted, gver, version, sum, loaded)
     end
     fresh = fresh + 1
   end
@@ -74,11 +80,11 @@ local function ring_head(ring_key, id, first, count, pairs_bytes, now_ms, tag)
 end
 
 local now_ms, tag, count, position = clock(), tag_of(run_id), 0, 1
-if #ARGV > 1 then count, position = read('<B', ARGV[2]) end
+if #ARGV > 2 then count, position = read('<B', ARGV[3]) end
 for i = 1, count do
   local _, kind, ring, id, first, second
-  _, _, kind, ring, id, first, second, _, position = read(WINDOW, ARGV[2], position)
-  local key, holds = KEYS[last_book + i], ARGV[2 + i]
+  _, _, kind, ring, id, first, second, _, position = read(WINDOW, ARGV[3], position)
+  local key, holds = KEYS[last_book + i], ARGV[3 + i]
   local bytes = call('GET', key)
   local is_over = kind == 1 and (now_ms < first or now_ms >= second) -- RESERVE will say PERIOD
   if not is_over and not (bytes and select(5, read(HEAD, bytes)) == tag) then

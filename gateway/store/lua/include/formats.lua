@@ -55,3 +55,7 @@ local SETTLED = '<dBc0'
 local UNCAPPED = 9007199254740992 -- 2^53: no grant reaches it
 local read, write = struct.unpack, struct.pack
 local function tag_of(run_id) return tonumber(string.sub(run_id, 1, 12), 16) end
+local NOT_LOADED = string.rep(' ', 40) -- in the place of BOOK's run id: RESERVE asks for a LOAD
+
+-- What tells an opening of a shard from every other: run id and when it was opened, of an EPOCH.
+local function opening_of(epoch) return string.sub(epoch, 1, 40) .. string.sub(epoch, 57, 64) end
