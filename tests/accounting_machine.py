@@ -10,7 +10,7 @@ import os
 from collections.abc import Coroutine
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import HealthCheck, Phase, currently_in_test_context, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -341,7 +341,8 @@ class AccountingMachine(RuleBasedStateMachine):
 
     def _broken(self, broken: Broken) -> Broken:
         self.is_broken = True
-        note(f"at {self.stores.clock()}: {broken}")
+        if currently_in_test_context():
+            note(f"at {self.stores.clock()}: {broken}")
         return broken
 
     def teardown(self) -> None:

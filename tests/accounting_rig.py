@@ -41,6 +41,7 @@ from gateway.store.connection import encode
 from gateway.store.conservation import Auditor, open_auditor
 from gateway.store.keys import KeyStore
 from gateway.store.ledger import Charge, LedgerStore
+from gateway.store.loads import Loads
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import open_pool
 from gateway.store.quota import QuotaStore
@@ -201,7 +202,7 @@ class Worker:
         self._terms = TermsMaker(self.quota)
         reservations = Reservations(
             self.quota,
-            stores.keys,
+            Loads(stores.pool, stores.keys, self.quota),
             renew_terms=self._terms.make,
             renew_catalog=stores.renew_catalog,
             release=self.settlements.release,
@@ -230,7 +231,7 @@ class Worker:
         call = Call(self._stores.request, call_id, now, now)
         call.dialect, call.route, call.address = "openai", ROUTE, None
         call.catalog = self._stores.catalog
-        call.ask = Ask(MODEL.name, True, most, None, 1, False, False, False, 1)  # noqa: FBT003
+        call.ask = Ask(MODEL.name, True, most, None, 1, False, None, False, 1)  # noqa: FBT003
         call.hold = Hold(first, first, 0, first, most)
         try:
             call.entry = self._entries.get(token) or await self._find(token)
@@ -252,7 +253,7 @@ class Worker:
 
     async def extend(self, call: Call, output_tokens: int, *, any_part: bool) -> bool:
         """Whether the call holds more now; one that was taken over is ended."""
-        wanted = grown(call.hold, MODEL, call.terms.ratio_ppm, output_tokens)
+        wanted = grown(call.hold, call.ask, MODEL, call.terms.ratio_ppm, output_tokens)
         return await self._extend(call, wanted, any_part) is None
 
     async def reserve_again(self, call: Call) -> Reply:
