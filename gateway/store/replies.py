@@ -176,13 +176,17 @@ def _concurrency(reply: list[Any]) -> Refused:
 def _window(reply: list[Any]) -> Refused:
     _, scope, name, used, limit, retry_ms = reply
     metric, window, has_burst = read_window_id(name.decode())
-    return Refused(Rule.WINDOW, SCOPES[scope], used, limit, 0, metric, window, retry_ms, has_burst)
+    return Refused(
+        Rule.WINDOW, SCOPES[scope], used, limit, 0, metric, window, retry_ms, has_burst=has_burst
+    )
 
 
 def _too_big(reply: list[Any]) -> Refused:
     _, scope, name, limit, cost = reply
     metric, window, has_burst = read_window_id(name.decode())
-    return Refused(Rule.TOO_BIG, SCOPES[scope], cost, limit, 0, metric, window, None, has_burst)
+    return Refused(
+        Rule.TOO_BIG, SCOPES[scope], cost, limit, 0, metric, window, None, has_burst=has_burst
+    )
 
 
 _READERS: Final[dict[bytes, Callable[[list[Any]], Refused | Again]]] = {

@@ -125,7 +125,7 @@ async def test_a_turn_that_was_cut_off_is_taken_again(postgres_dsn, valkey_url):
         before = holder.gateway.audit.report
         assert before is not None
         other = two if holder is one else one
-        assert [figure.name for figure in other.gateway.figures()] == ["tollhouse_unposted_charges"]
+        assert not [f for f in other.gateway.figures() if f.name.startswith("tollhouse_audit")]
         await one.database.execute(CUT)
 
         def found_anew() -> bool:
