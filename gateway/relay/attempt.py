@@ -168,6 +168,11 @@ class Attempt:
         self._abort()
         self._conclude_unheard()
 
+    def put_off(self, seconds: float) -> None:
+        """Time that does not count: nobody could read what came in it."""
+        self.deadline += seconds
+        self._total_deadline += seconds
+
     def expire(self) -> None:
         """The deadline passed."""
         problem = "did not answer in time" if self._delivery is None else "stopped answering"
@@ -316,9 +321,7 @@ class Attempt:
     def _conclude(self, verdict: Verdict) -> None:
         if self.detached and verdict in {Verdict.RESEND, Verdict.NEXT}:
             # Nobody is there to try again for, and nothing was produced.
-            self._settle(
-                Outcome(CLIENT_CLOSED_REQUEST, reached_upstream=verdict is not Verdict.RESEND)
-            )
+            self._settle(Outcome(CLIENT_CLOSED_REQUEST))
             verdict = Verdict.ANSWERED
         self.verdict = verdict
         self._wake()

@@ -61,7 +61,6 @@ class Outcome:
     usage: Usage = NOTHING
     estimated: bool = False
     anomaly: str | None = None
-    reached_upstream: bool = True
 
 
 class Call:
@@ -90,6 +89,7 @@ class Call:
         "terms",
         "ttfb_ms",
         "upstream_name",
+        "was_sent",
     )
 
     request: BaseRequest
@@ -124,6 +124,7 @@ class Call:
         self.is_fresh = False
         self.fenced = False  # somebody else has ended its reservation: it must not go on
         self.finished = False
+        self.was_sent = False  # an upstream may have taken it
         self.reservation = None
 
     def cost_nusd(self, usage: Usage) -> int:

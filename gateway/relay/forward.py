@@ -24,6 +24,8 @@ from gateway.relay.upstream import UpstreamConnection
 
 _log = logging.getLogger(__name__)
 _TICK_S = 0.25
+# A look that comes later than this: it was us who were stopped. What upstreams sent meanwhile lies unread.
+_STOPPED_S = 1.0
 
 
 Extend = Callable[[Call, Hold, bool], Awaitable[Refusal | None]]
@@ -61,7 +63,7 @@ class Forwarder:
             return await self._try_targets(call)
         except (asyncio.CancelledError, ConnectionError):
             if self._live[call] is None:
-                self._finish(call, Outcome(CLIENT_CLOSED_REQUEST, reached_upstream=False))
+                self._finish(call, Outcome(CLIENT_CLOSED_REQUEST))
             raise
         finally:
             if self._live[call] is None:
@@ -85,10 +87,15 @@ class Forwarder:
 
     async def watch(self) -> None:
         """End attempts whose deadline passed, for ever: a timer per call costs more."""
+        last = self._clock()
         while True:
             await asyncio.sleep(_TICK_S)
             now = self._clock()
+            late_s = now - last - _TICK_S
+            last = now
             for attempt in self._attempts():
+                if late_s > _STOPPED_S:
+                    attempt.put_off(late_s)
                 if attempt.deadline < now:
                     attempt.expire()
             self._forget_ended()
@@ -153,6 +160,7 @@ class Forwarder:
         constant = target.pool.constant_head(call.route.upstream_path)
         head = request_head(constant, call.request.headers, len(body))
         self._live[call] = attempt
+        call.was_sent = True
         connection.send(head, body, attempt)
         return attempt
 

@@ -162,7 +162,7 @@ class Handler:
     def _settle_unfinished(self, call: Call, status: int) -> None:
         """A call that was reserved and did not come to an answer: nothing was produced, nothing is charged."""
         if call.reservation is not None and not call.finished:
-            self._settlements.finish(call, Outcome(status, reached_upstream=False))
+            self._settlements.finish(call, Outcome(status))
 
     def _refuse(self, call: Call, refusal: Refusal) -> StreamResponse:
         status = refuse(call, refusal, self._exhausted_status)

@@ -62,7 +62,7 @@ class Settlements:
             amount,
             usage.total_tokens,
             line,
-            keep_request=outcome.reached_upstream,
+            keep_request=call.was_sent,
         )
         self._waiting.wake(call.entry.token.account_id)
         self._poster.add(Charge(call.request_id, call.entry.token.account_id, line))
@@ -71,12 +71,12 @@ class Settlements:
     def release(self, call: Call) -> None:
         """End a call that was reserved after its caller had left: nothing was sent, nothing is charged."""
         call.reservation = call.reservation or _HEARD
-        self.finish(call, Outcome(CLIENT_CLOSED_REQUEST, reached_upstream=False))
+        self.finish(call, Outcome(CLIENT_CLOSED_REQUEST))
 
     def disown(self, call: Call) -> None:
         """End a call that did not go on because nobody knows whether it was reserved."""
         call.finished = True
-        outcome = Outcome(_UNAVAILABLE, anomaly="void", reached_upstream=False)
+        outcome = Outcome(_UNAVAILABLE, anomaly="void")
         line = _ledger_line(call, outcome, NOTHING, 0, 0, 0, outcome.anomaly)
         self._unheard.add(
             call.terms.prepared, Charge(call.request_id, call.entry.token.account_id, line)
@@ -98,7 +98,7 @@ def _ledger_line(
         % (
             call.request_id,
             call.terms.ledger_constant,
-            copy_text(call.upstream_name) if outcome.reached_upstream else b"",
+            copy_text(call.upstream_name) if call.was_sent else b"",
             call.dialect.encode(),
             call.route.name.encode(),
             outcome.status,
