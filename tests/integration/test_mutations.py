@@ -251,6 +251,15 @@ def swept_while_postgres_is_away(machine: AccountingMachine) -> None:
     machine.sweep(1)
 
 
+def voided_before_it_came(machine: AccountingMachine) -> None:
+    """A reservation is on its way for so long that it is given up and voided; then it arrives."""
+    one_call(machine, 0)  # books are loaded, so that the next one is decided on
+    machine.reserve(0, 1, 100, Fate.LATE, is_twice=False)
+    machine.run(machine.stores.workers[0].beat())
+    yield_to_laws(machine)
+    machine.advance(1.0)
+
+
 def stopped_beyond_its_lease(machine: AccountingMachine) -> None:
     """A worker's call is charged in full without it; then it goes on, and knows better."""
     one_call(machine, 0)
@@ -263,6 +272,46 @@ def stopped_beyond_its_lease(machine: AccountingMachine) -> None:
     machine.recover()
     machine.finish(0, None, is_twice=False)
     machine.post(0, None, is_answered=True, then=False)
+
+
+def never_arrived(machine: AccountingMachine) -> None:
+    """A reservation is lost on its way, and voided."""
+    one_call(machine, 0)
+    machine.reserve(0, 1, 100, Fate.LOST, is_twice=False)
+    machine.advance(2 * BEAT_S)
+    machine.post(0, None, is_answered=True, then=False)
+
+
+def written_and_unheard(machine: AccountingMachine) -> None:
+    """Postgres writes charges, its answer is lost, and they are posted again."""
+    machine.finish(one_call(machine, 0), None, is_twice=False)
+    for is_answered in (False, True):
+        machine.post(0, None, is_answered=is_answered, then=False)
+        yield_to_laws(machine)
+
+
+def more_than_is_left(machine: AccountingMachine) -> None:
+    for amount in (100, 150, 150):
+        machine.reserve(0, 1, amount, None, is_twice=False)
+        yield_to_laws(machine)
+
+
+def extended_beyond_what_is_left(machine: AccountingMachine) -> None:
+    one_call(machine, 0)
+    one_call(machine, 0)
+    for place in range(2):
+        machine.extend(place, 200, any_part=False, fate=None)
+        yield_to_laws(machine)
+
+
+def settled_twice(machine: AccountingMachine) -> None:
+    machine.finish(one_call(machine, 0), None, is_twice=True)
+
+
+def asked_at_once_after_a_loss(machine: AccountingMachine) -> None:
+    one_call(machine, 0)
+    yield_to_laws(machine)
+    machine.lose(is_rolled_back=False, after=0)
 
 
 def let_leases_end(machine: AccountingMachine) -> None:
@@ -284,10 +333,17 @@ def yield_to_laws(machine: AccountingMachine) -> None:
 
 
 STORIES: dict[str, Callable[[AccountingMachine], None]] = {
+    "no pause after a loss": asked_at_once_after_a_loss,
+    "a settlement counts as often as it comes": settled_twice,
+    "any call passes where something is left": more_than_is_left,
+    "an extension asks no grant": extended_beyond_what_is_left,
+    "what was never reserved is voided all the same": never_arrived,
+    "a charge that is posted again is added to used again": written_and_unheard,
     "a confirmation sets used": late_confirmation,
     "books of an earlier run of the store are taken as they are": rolled_back,
     "running calls are not announced": flushed_while_running,
     "charges are not told again after a loss": flushed_before_posting,
+    "a void does not keep out the reservation that comes after it": voided_before_it_came,
     "an exact figure that comes late corrects nothing": stopped_beyond_its_lease,
     "the sweeper confirms before Postgres has it": swept_while_postgres_is_away,
 }
