@@ -205,7 +205,7 @@ def _check(made: Cluster, plan: Plan, nemesis: Nemesis, report: Report) -> None:
         )
         report.add(findings, len(arrivals), len(rows))
         for name in names:
-            for instant in instants[name]:
+            for instant in set(instants[name]):  # entries of one transaction share theirs
                 before = spent[name].get(instant, 0)
                 spent[name][instant] = before + findings.spent_before[instant]
     for scope in all_scopes:
