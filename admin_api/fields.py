@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from gateway.catalog_source import limit_of
 from gateway.domain.catalog import nusd
-from gateway.domain.limits import MAX_EXACT, Limit, Metric
+from gateway.domain.limits import MAX_EXACT, Limit
 from gateway.domain.network import BlockError, parse_blocks
 from gateway.domain.rejection import invalid
 from gateway.settings import LimitSettings
@@ -113,21 +114,6 @@ def parse_limits(values: Iterable[LimitSettings] | None) -> tuple[Limit, ...] | 
                 "models); keep one.",
             )
     return limits
-
-
-def limit_of(settings: LimitSettings) -> Limit:
-    """A limit as decisions need it: dollars become nano-dollars."""
-    metric = Metric(settings.metric)
-    units = nusd if metric is Metric.USD else int
-    return Limit(
-        metric=metric,
-        window=settings.window,
-        limit=units(settings.limit),
-        mode=settings.mode,
-        models=None if settings.models is None else frozenset(settings.models),
-        time_zone=settings.time_zone,
-        burst=None if settings.burst is None else units(settings.burst),
-    )
 
 
 def grant_of_usd(usd: Decimal) -> int | None:

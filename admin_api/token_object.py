@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from admin_api.envelope import json_bytes
-from admin_api.fields import limit_of
+from gateway.catalog_source import limit_of
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.edit import TokenRow
 from gateway.domain.limits import Limit, Metric

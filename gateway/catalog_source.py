@@ -278,10 +278,11 @@ def _names(names: tuple[str, ...]) -> frozenset[str] | None:
 
 
 def _limits(limits: tuple[LimitSettings, ...]) -> tuple[Limit, ...]:
-    return tuple(_limit(settings) for settings in limits)
+    return tuple(limit_of(settings) for settings in limits)
 
 
-def _limit(settings: LimitSettings) -> Limit:
+def limit_of(settings: LimitSettings) -> Limit:
+    """A limit as decisions need it: dollars become nano-dollars, `*` among the models becomes all of them."""
     units = nusd if settings.metric == "usd" else int
     return Limit(
         metric=Metric(settings.metric),

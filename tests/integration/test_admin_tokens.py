@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain import key as keys
 from gateway.store.books import Book
+from gateway.store.token_rows import read_limit
 from tests.admin import PEPPER, UNIT, running_admin
 
 GROUPS = {
@@ -400,6 +401,14 @@ async def test_limits_are_kept_in_nano_dollars_and_shown_in_dollars(admin):
     ]
     stored = await admin.pool.fetchval("SELECT limits FROM token WHERE id = $1", created["id"])
     assert stored[0]["limit"] == 100_000_000
+
+
+async def test_a_limit_of_the_model_asterisk_is_one_of_all_models(admin):
+    limit = {"metric": "requests", "window": "1m", "limit": 1, "models": ["*"]}
+    created = await admin.create(limits=[limit])
+    assert [shown["models"] for shown in created["limits"]] == [None]
+    stored = await admin.pool.fetchval("SELECT limits FROM token WHERE id = $1", created["id"])
+    assert read_limit(stored[0]).counts("any-model")
 
 
 async def test_a_created_token_has_everything_its_calls_need(admin):
