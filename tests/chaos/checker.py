@@ -102,6 +102,17 @@ class _TokenCheck:
         request_id = request_id or (answer.request_id if answer else "")
         self._found.violations.append(Violation(kind, text, self._token.number, number, request_id))
 
+    def _over_us(self, answer: Answer) -> int:
+        """When a call was over: its caller may have left, and the replica have read on for the exact figure."""
+        arrivals = self._arrivals.get(answer.number, ())
+        return max([answer.ended_us, *(arrival.ended_us for arrival in arrivals)])
+
+    def _excused(self, answer: Answer) -> bool:
+        return self._strikes.excuses(answer, self._over_us(answer))
+
+    def _lost_with_store(self, answer: Answer) -> bool:
+        return self._strikes.lost_with_store(answer, self._over_us(answer))
+
     # Joining
 
     def _join_known(self, rows: Iterable[Row]) -> list[Row]:
@@ -130,7 +141,7 @@ class _TokenCheck:
         ranks: dict[tuple[bool, bool], list[Answer]] = {}
         for number, answer in self._answers.items():
             if number not in self._rows and not answer.request_id:
-                rank = (number in self._arrivals, self._strikes.excuses(answer))
+                rank = (number in self._arrivals, self._excused(answer))
                 ranks.setdefault(rank, []).append(answer)
         for rank in sorted(ranks, reverse=True):
             rows = self._match(rows, ranks[rank])
@@ -172,7 +183,7 @@ class _TokenCheck:
         cost = sum(_cost(arrival) for arrival in arrivals)
         self._found.true_cost += cost
         bound = MODELS[answer.model].bound_nusd(answer.body_bytes, answer.max_output_tokens)
-        if self._strikes.lost_with_store(answer):
+        if self._lost_with_store(answer):
             self._found.bound += bound
         self._check_answer(answer, arrivals)
         if row is not None:
@@ -180,7 +191,7 @@ class _TokenCheck:
             if row.estimated:
                 self._found.unmetered += max(0, cost - row.amount - row.unbilled)
         elif arrivals or answer.outcome == "whole":
-            if self._strikes.lost_with_store(answer):
+            if self._lost_with_store(answer):
                 self._found.bound_used += cost
                 self._found.counts["lost in a declared double fault"] += 1
             else:
@@ -213,7 +224,7 @@ class _TokenCheck:
 
     def _problem(self, answer: Answer, arrival: Arrival | None, row: Row, bound: int) -> str:
         """What is wrong with a row; empty where nothing is."""
-        excused = self._strikes.excuses(answer)
+        excused = self._excused(answer)
         if self._capped and row.amount > bound and answer.number not in self._guessed:
             return f"charged above the most that could be held, {bound}"
         if row.anomaly == "lost_worker" and not excused:
@@ -237,7 +248,7 @@ class _TokenCheck:
         spans = [
             (answer, first, last)
             for answer, first, last in firsts
-            if answer is not None and not self._strikes.lost_with_store(answer)
+            if answer is not None and not self._lost_with_store(answer)
         ]
         if token.requests_per_minute:
             weighed = [(a.sent_us, first.arrived_us, 1) for a, first, _ in spans]
@@ -251,7 +262,7 @@ class _TokenCheck:
             most, number = most_at_once(
                 (last.arrived_us, last.ended_us, a.number)
                 for a, _, last in spans
-                if last.how == "whole" and not self._strikes.excuses(a)
+                if last.how == "whole" and not self._excused(a)
             )
             if most > token.max_concurrency:
                 self._wrong(

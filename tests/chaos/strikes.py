@@ -32,22 +32,22 @@ class Strikes:
     lease_s: float
     all: list[Strike] = field(default_factory=list)
 
-    def excuses(self, answer: Answer) -> bool:
-        """Whether a call's replica was killed or stopped for too long while it was on its way."""
+    def excuses(self, answer: Answer, over_us: int) -> bool:
+        """Whether a call's replica was killed or stopped for too long while it was on its way, until `over_us`."""
         return any(
             strike.replica == answer.replica
             and answer.sent_us <= strike.ended_us
-            and answer.ended_us >= strike.begun_us - _SETTLING_US
+            and over_us >= strike.begun_us - _SETTLING_US
             for strike in self.all
             if strike.kind in _ESTIMATING
         )
 
-    def lost_with_store(self, answer: Answer) -> bool:
-        """Whether a declared double fault may have lost a call's row."""
+    def lost_with_store(self, answer: Answer, over_us: int) -> bool:
+        """Whether a declared double fault may have lost the row of a call that was on its way until `over_us`."""
         return any(
             strike.replica == answer.replica
             and answer.sent_us <= strike.ended_us
-            and answer.ended_us >= strike.begun_us - _POSTING_US
+            and over_us >= strike.begun_us - _POSTING_US
             for strike in self.all
             if strike.kind == "double"
         )

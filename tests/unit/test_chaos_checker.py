@@ -176,6 +176,14 @@ def test_a_lost_workers_charge_is_wrong_where_its_replica_lived():
     assert kinds(check(*history, stopped)) == []
 
 
+def test_a_call_that_was_read_to_its_end_after_its_caller_left_is_on_its_way_until_then():
+    drained = arrival(how="aborted", usage=False, ended_us=us(3000))
+    left = answer(outcome="left", number=1)
+    assert kinds(check([drained], [left], [row(**LOST_WORKER)], killed(ms=3000))) == []
+    aborted = drained._replace(ended_us=us(6))
+    assert kinds(check([aborted], [left], [row(**LOST_WORKER)], killed(ms=3000))) == ["wrong"]
+
+
 @pytest.mark.parametrize("kind", ["flush", "valkey_rollback", "valkey_lost_replies", "pause"])
 def test_no_other_fault_excuses_an_estimate(kind):
     findings = check([arrival()], [answer()], [row(estimated=True)], killed(kind))
