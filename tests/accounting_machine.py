@@ -1,8 +1,9 @@
 """Everything that can happen to the accounting, in any order, as a state machine for Hypothesis.
 
 The rules are what calls, workers, stores and administrators do, and what befalls them; after each, every law of
-`tests/accounting_laws.py` is required. Excluded by preconditions are the double faults that the design declares: a
-worker that is lost, or cannot be reached, while Valkey loses what only that worker could tell again.
+`tests/accounting_laws.py` is required. The double faults that the design declares (a worker that is lost, or cannot be
+reached, while Valkey loses what only that worker could tell again) are excluded by preconditions, or else let in, with
+the bound of what they may cost.
 """
 
 import asyncio
@@ -38,11 +39,14 @@ fates = st.sampled_from([None] * 6 + list(Fate))
 
 
 class AccountingMachine(RuleBasedStateMachine):
-    """Three workers over both stores. `run` runs a coroutine to its end."""
+    """Three workers over both stores. `runner` runs a coroutine to its end."""
 
-    def __init__(self, stores: Stores, runner: asyncio.Runner) -> None:
+    def __init__(
+        self, stores: Stores, runner: asyncio.Runner, *, double_faults: bool = False
+    ) -> None:
         super().__init__()
         self.stores = stores
+        self.double_faults = double_faults
         self.run = runner.run
         self.laws = Laws(stores)
         self.wrote = True
@@ -69,19 +73,40 @@ class AccountingMachine(RuleBasedStateMachine):
         known = worker.announcer.known == self.laws.state.opening != b""
         return known or not worker.remembers
 
+    def unposted(self, worker: Worker) -> list[Truth]:
+        """A worker's calls that Postgres does not have."""
+        return [
+            truth
+            for truth in self.laws.truths.values()
+            if truth.worker is worker and truth.request_id not in self.laws.state.ledger
+        ]
+
+    def held_by_nobody(self) -> list[Truth]:
+        """Calls that Valkey alone knows of: those of lost workers, and those whose reservation is still on its way."""
+        state = self.laws.state
+        is_coming = any(
+            late.script == "reserve" for w in self.stores.workers for late in w.wire.late
+        )
+        return [
+            truth
+            for truth in self.laws.truths.values()
+            if truth.request_id not in state.ledger
+            and (
+                (truth.state == "unheard" and is_coming)
+                or (
+                    truth.state == "lost"
+                    and (truth.request_id in state.held or truth.request_id in state.pending)
+                )
+            )
+        ]
+
+    def unreachable(self) -> list[Worker]:
+        """Workers that cannot tell Valkey anything."""
+        return [w for w in self.stores.workers if w.is_stopped or w.wire.is_away]
+
     def may_lose(self) -> bool:
         """Whether everything that Valkey could lose is known to Postgres, or to a worker that will tell it again."""
-        if any(w.is_stopped or w.wire.is_away for w in self.stores.workers):
-            return False
-        state = self.laws.state
-        return not any(
-            truth.state == "lost" and truth.request_id not in state.ledger
-            for truth in self.laws.truths.values()
-            if truth.request_id in state.held or truth.request_id in state.pending
-        ) and not any(late.script == "reserve" for late in self.late())
-
-    def late(self) -> list[Any]:
-        return [late for worker in self.stores.workers for late in worker.wire.late]
+        return self.double_faults or not (self.unreachable() or self.held_by_nobody())
 
     # Calls.
 
@@ -258,6 +283,8 @@ class AccountingMachine(RuleBasedStateMachine):
     def crash(self, pick: int) -> None:
         """A worker is lost, with all that it remembers."""
         worker = _pick(self.crashable(), pick)
+        if not self.has_told(worker):
+            self.laws.bound.declare(self.unposted(worker), is_forfeit=True)
         for truth in self.laws.truths.values():
             is_posted = truth.state == "ended" and truth.request_id in self.laws.state.ledger
             if truth.worker is worker and not is_posted:
@@ -267,7 +294,11 @@ class AccountingMachine(RuleBasedStateMachine):
 
     def crashable(self) -> list[Worker]:
         """Workers that carry something; what Valkey does not know would be lost with them."""
-        return [w for w in self.stores.workers if w.remembers and self.has_told(w)]
+        return [
+            w
+            for w in self.stores.workers
+            if w.remembers and (self.double_faults or self.has_told(w))
+        ]
 
     @rule(number=workers, what=st.sampled_from(["process", "way to Valkey", "Postgres"]))
     def interrupt(self, number: int, what: str) -> None:
@@ -275,7 +306,9 @@ class AccountingMachine(RuleBasedStateMachine):
         worker = self.stores.workers[number]
         if what == "Postgres":
             self.run(self.stores.set_postgres(away=True))
-        elif self.has_told(worker):
+        elif self.double_faults or self.has_told(worker):
+            if not self.has_told(worker):
+                self.laws.bound.declare(self.unposted(worker))
             worker.is_stopped, worker.wire.is_away = what == "process", what != "process"
 
     @precondition(lambda self: self.is_disturbed())
@@ -284,8 +317,7 @@ class AccountingMachine(RuleBasedStateMachine):
         self.run(self._recover())
 
     def is_disturbed(self) -> bool:
-        is_interrupted = any(w.is_stopped or w.wire.is_away for w in self.stores.workers)
-        return is_interrupted or self.stores.postgres_is_away
+        return bool(self.unreachable()) or self.stores.postgres_is_away
 
     async def _recover(self) -> None:
         for worker in self.stores.workers:
@@ -296,6 +328,9 @@ class AccountingMachine(RuleBasedStateMachine):
     @rule(is_rolled_back=st.booleans(), after=st.sampled_from([PAUSE_S + BEAT_S, 0, BEAT_S / 5]))
     def lose(self, is_rolled_back: bool, after: float) -> None:
         """Valkey forgets everything, or is started anew as it was at the last snapshot."""
+        self.laws.bound.declare(self.held_by_nobody(), is_forfeit=True)
+        for worker in self.unreachable():
+            self.laws.bound.declare(self.unposted(worker))
         self.run(self.stores.restart(as_saved=True) if is_rolled_back else self.stores.forget())
         self.run(self._go_on(after))
 
@@ -329,6 +364,9 @@ class AccountingMachine(RuleBasedStateMachine):
     def laws_hold(self) -> None:
         wrote, self.wrote = self.wrote, False
         self._require(self.laws.check(postgres=wrote))
+        for worker in self.stores.workers:
+            if worker.announcer.known == self.laws.state.opening and not worker.is_stopped:
+                self.laws.bound.told(t for t in self.laws.truths.values() if t.worker is worker)
 
     def _require(self, check: Coroutine[Any, Any, None]) -> None:
         try:
@@ -389,11 +427,12 @@ def run_machine(
     examples: int,
     steps: int = STEPS,
     shrink: bool = True,
+    double_faults: bool = False,
 ) -> None:
     """Run the machine as often as asked; the same runs each time. Raises what a law or the product raised."""
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
     run_state_machine_as_test(
-        lambda: AccountingMachine(stores, runner),
+        lambda: AccountingMachine(stores, runner, double_faults=double_faults),
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -36,6 +37,7 @@ _LONG = Times(lease_s=9, pause_s=1.5, sweep_s=1)
 _SHORT = Times(lease_s=4.5, pause_s=1.2, sweep_s=0.4)
 _SLOWEST_CALLS_PER_S = 200
 _LEAST_MINUTES = 15
+_LATE = re.compile(r"double fault: the quota store was lost, and heard of (\d+) nano-dollars")
 
 
 def main() -> int:
@@ -264,8 +266,19 @@ def _facts(
         "settings": f"lease_s {times.lease_s}, pause_s {times.pause_s}, sweep_s {times.sweep_s}",
         "faults of the first round that were not reached": ", ".join(missing) or "none",
         "under load": f"{took_s:.0f} s",
+        "double faults of living replicas": _told_late(made),
         "processor time": ", ".join(f"{name} {some_s:.1f} s" for name, some_s in used_s.items()),
     }
+
+
+def _told_late(made: Cluster) -> str:
+    """What replicas had to tell Valkey after a pause was over: a busy machine may keep them from it for so long."""
+    told = [
+        int(found)
+        for number in range(REPLICAS)
+        for found in _LATE.findall((made.directory / f"replica-{number}.log").read_text())
+    ]
+    return f"{len(told)}, with {sum(told):,} nano-dollars at stake"
 
 
 if __name__ == "__main__":
