@@ -285,8 +285,9 @@ class AccountingMachine(RuleBasedStateMachine):
         worker = _pick(self.crashable(), pick)
         if not self.has_told(worker):
             self.laws.bound.declare(self.unposted(worker), is_forfeit=True)
+        waiting = {charge.request_id.decode() for charge in worker.poster._charges}
         for truth in self.laws.truths.values():
-            is_posted = truth.state == "ended" and truth.request_id in self.laws.state.ledger
+            is_posted = truth.state == "ended" and truth.request_id not in waiting
             if truth.worker is worker and not is_posted:
                 truth.state = "lost"
         self.stores.replace(worker)

@@ -488,5 +488,6 @@ async def open_stores(dsn: str, url: str, scripts: Scripts) -> AsyncIterator[Sto
             ledger = LedgerStore(dsn, statement_timeout_s=10)
             stack.push_async_callback(ledger.close)
             stores.workers.append(Worker(stores, number, wire, ledger))
+        stack.push_async_callback(stores.set_postgres, away=False)  # so that all are closed
         await stores.make_tokens()
         yield stores

@@ -434,14 +434,15 @@ class QuotaStore:
         )
 
     async def overdue(self, shard: int, limit: int = 100) -> list[Overdue]:
-        """A shard's reservations whose lease has ended and charges unconfirmed for too long.
+        """A shard's reservations whose lease has ended and charges unconfirmed for too long, oldest first.
 
-        Oldest first.
-
-        Raises `StoreUnavailable`.
+        None in the pause after a loss. Raises `StoreUnavailable`.
         """
+        keys = key(shard, "x"), key(shard, "e")
         script = self._scripts["overdue"].sha
-        flat = _list(await self._pipeline.call(shard, "EVALSHA", script, 1, key(shard, "x"), limit))
+        flat = _list(
+            await self._pipeline.call(shard, "EVALSHA", script, 2, *keys, limit, self.run_id)
+        )
         found = []
         for account, request_id, kind, record in zip(*[iter(flat)] * 4, strict=True):
             entry = (unpack_reservation if kind == b"r" else unpack_settlement)(

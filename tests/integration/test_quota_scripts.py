@@ -459,6 +459,24 @@ async def test_an_announced_reservation_outlives_its_lease(rig: Rig) -> None:
     assert [o.entry for o in await rig.store.overdue(SHARD)] == live
 
 
+async def test_nobodys_time_is_up_in_the_pause_after_a_loss(rig: Rig) -> None:
+    """A store that was rolled back has the leases of a while ago; who lives renews them in the pause."""
+    t = token()
+    await rig.set_time(START)
+    await rig.load(t)
+    prepared = rig.store.prepare(t, "m", 0)
+    await rig.reserve(prepared, rig.new_id())
+    live = await rig.store.live(ACCOUNT)
+    await rig.set_time(START + 60_000)
+    await rig.store.start(pause_s=3, prolong=True)
+    assert await rig.store.overdue(SHARD) == []
+    await rig.command("DEL", key(SHARD, "e"))
+    assert await rig.store.overdue(SHARD) == []
+    await rig.store.start(pause_s=3)
+    await rig.set_time(START + 63_000)
+    assert [o.entry for o in await rig.store.overdue(SHARD)] == live
+
+
 async def test_what_the_store_lost_is_made_anew_before_and_after_its_books(rig: Rig) -> None:
     t = token()
     await rig.load(t)
