@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -44,21 +44,44 @@ class Loaded:
     notices: tuple[str, ...]
 
 
-# Providers' keys that become upstreams by themselves, through each provider's OpenAI-compatible endpoint:
-# https://docs.anthropic.com/en/api/openai-sdk and https://ai.google.dev/gemini-api/docs/openai
-_PROVIDERS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
-    (
+class _Provider(NamedTuple):
+    name: str
+    variable: str
+    dialect: str
+    base_url: str
+    models: tuple[str, ...]
+
+
+_CLAUDE, _GEMINI = ("claude-*",), ("gemini-*", "gemma-*")
+# Providers' keys that become upstreams by themselves: in the provider's own dialect, and in OpenAI's where it has that:
+# https://docs.claude.com/en/api/openai-sdk and https://ai.google.dev/gemini-api/docs/openai
+_PROVIDERS = (
+    _Provider(
         "openai",
         "OPENAI_API_KEY",
+        "openai",
         "https://api.openai.com/v1",
         ("gpt-*", "chatgpt-*", "codex-*", "o1*", "o3*", "o4*", "text-*", "ft:*"),
     ),
-    ("anthropic", "ANTHROPIC_API_KEY", "https://api.anthropic.com/v1", ("claude-*",)),
-    (
+    _Provider(
+        "anthropic", "ANTHROPIC_API_KEY", "anthropic", "https://api.anthropic.com/v1", _CLAUDE
+    ),
+    _Provider(
+        "anthropic-openai", "ANTHROPIC_API_KEY", "openai", "https://api.anthropic.com/v1", _CLAUDE
+    ),
+    _Provider(
         "gemini",
         "GEMINI_API_KEY",
+        "gemini",
+        "https://generativelanguage.googleapis.com/v1beta",
+        _GEMINI,
+    ),
+    _Provider(
+        "gemini-openai",
+        "GEMINI_API_KEY",
+        "openai",
         "https://generativelanguage.googleapis.com/v1beta/openai",
-        ("gemini-*", "gemma-*"),
+        _GEMINI,
     ),
 )
 
@@ -161,9 +184,15 @@ def _upstreams_of(environment: Mapping[str, str]) -> list[dict[str, Any]]:
     if demo := environment.get("TOLLHOUSE_DEMO_URL"):
         return [{"name": "demo", "base_url": demo, "models": ["demo", "demo-embedding"]}]
     return [
-        {"name": name, "base_url": url, "api_key_env": variable, "models": models}
-        for name, variable, url, models in _PROVIDERS
-        if environment.get(variable)
+        {
+            "name": provider.name,
+            "dialect": provider.dialect,
+            "base_url": provider.base_url,
+            "api_key_env": provider.variable,
+            "models": provider.models,
+        }
+        for provider in _PROVIDERS
+        if environment.get(provider.variable)
     ]
 
 

@@ -2,9 +2,12 @@
 
 import re
 
-# Reasoning is billed and not sent: https://platform.openai.com/docs/guides/reasoning (o-series, GPT-5 and later)
-# and https://ai.google.dev/gemini-api/docs/thinking (2.5 and later).
-_HIDING = re.compile(r"(.*/)?(o\d|gpt-[5-9]|gemini-(2\.5|[3-9]))")
+# Reasoning is billed and not sent: https://platform.openai.com/docs/guides/reasoning (o-series, GPT-5 and later),
+# https://ai.google.dev/gemini-api/docs/thinking (2.5 and later), and by those of Anthropic's models that think unasked:
+# https://docs.claude.com/en/docs/build-with-claude/adaptive-thinking (none up to 4; of later ones it is assumed).
+_HIDING = re.compile(
+    r"(.*/)?(o\d|gpt-[5-9]|gemini-(2\.5|[3-9])|claude-(?!instant|v?[123]|[a-z]+-[1-4]))"
+)
 
 _IMAGE_MAX_TOKENS = 16_384
 # It counts an image as 2833 tokens and 5667 for each of at most 8 tiles, the others far less than the default:

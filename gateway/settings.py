@@ -286,11 +286,18 @@ class ModelSettings(PriceSettings):
         return self
 
 
+_VERSIONED = {
+    "api.openai.com": "https://api.openai.com/v1",
+    "api.anthropic.com": "https://api.anthropic.com/v1",
+    "generativelanguage.googleapis.com": "https://generativelanguage.googleapis.com/v1beta",
+}
+
+
 class UpstreamSettings(_Section):
     """[[upstreams]]: a provider."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]  # stands in log lines as it is
-    dialect: Literal["openai"] = "openai"  # likewise: the others' routes are not relayed yet
+    dialect: Literal["openai", "anthropic", "gemini"] = "openai"
     base_url: str
     api_key_env: str = ""
     models: tuple[str, ...] | dict[str, str] = ("*",)
@@ -314,6 +321,8 @@ class UpstreamSettings(_Section):
         if parts.username or parts.query or parts.fragment:
             raise ValueError("may hold no user, query or fragment")
         _ = parts.port
+        if parts.hostname in _VERSIONED and not parts.path.strip("/"):
+            raise ValueError(f"lacks the version at its end: {_VERSIONED[parts.hostname]}")
         return value.rstrip("/")
 
 

@@ -237,7 +237,7 @@ class Worker:
             call.entry = self._entries.get(token) or await self._find(token)
         except StoreUnavailable:
             return None
-        call.terms = call.entry.terms.get(MODEL.name) or self._terms.make(call)
+        call.terms = call.entry.terms.get((ROUTE.dialect, MODEL.name)) or self._terms.make(call)
         return call
 
     async def reserve(self, call: Call, token: int) -> Refusal | None:

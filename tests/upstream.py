@@ -1,6 +1,6 @@
 """A provider that does exactly what its script says, down to the byte: the one fake of the tests.
 
-It speaks OpenAI's dialect on a real socket. Every call gets the honest echo of
+It speaks all dialects on a real socket. Every call gets the honest echo of
 `tests/upstream_echo.py`, unless `answer` gave the call's model another script
 (`tests/upstream_script.py`). Built on an asyncio protocol, since an HTTP server framework would
 refuse to split, stall, reset and lie. `python -m tests.upstream --port N` runs it alone.
@@ -17,6 +17,7 @@ from typing import Self
 
 from tests.upstream_connection import Connection, Received
 from tests.upstream_echo import read_ask, render
+from tests.upstream_native import model_of
 from tests.upstream_script import (
     CUT,
     MALFORMED_EVENT,
@@ -88,6 +89,11 @@ class ScriptedUpstream:
         return f"{'https' if self._ssl else 'http'}://127.0.0.1:{self._port}/v1"
 
     @property
+    def origin(self) -> str:
+        """The same without its version."""
+        return self.base_url.removesuffix("/v1")
+
+    @property
     def open_connections(self) -> int:
         """Connections that neither side has ended."""
         return len(self._connections)
@@ -136,7 +142,7 @@ class ScriptedUpstream:
 
     def answer_to(self, received: Received) -> Answer:
         """The answer to one call, by its model's script."""
-        model = str(read_ask(received.body).get("model", ""))
+        model = model_of(received.path) or str(read_ask(received.body).get("model", ""))
         script = self._scripts.get(model, self._default)
         if isinstance(script, Turns):
             turn = self._turns.get(model, 0)

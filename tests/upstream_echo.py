@@ -1,6 +1,7 @@
 """The honest answers of a scripted upstream: OpenAI's shapes, one small function per route.
 
-Knows no sockets: a received call and an `Echo` go in, an `Answer` comes out.
+The other dialects' are in `upstream_native`. Knows no sockets: a received call and an `Echo` go in, an `Answer`
+comes out.
 Shapes: https://platform.openai.com/docs/api-reference.
 """
 
@@ -11,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from tests.upstream_native import model_of
+from tests.upstream_native import route as native_route
 from tests.upstream_script import Answer, Echo, Headers, refuse
 
 _CREATED = 1_700_000_000  # a constant, so that an answer depends on its call and serial only
@@ -39,9 +42,12 @@ def read_ask(body: bytes) -> Json:
 
 def render(echo: Echo, path: str, body: bytes, serial: str) -> Answer:
     """The answer that `echo` gives to a call."""
+    path, _, query = path.partition("?")
     ask = read_ask(body)
-    call = Call(path.partition("?")[0], ask, hashlib.sha256(body).hexdigest(), serial)
-    route = _ROUTES.get(call.path)
+    if (model := model_of(path)) is not None:
+        ask |= {"model": model, "stream": "alt=sse" in query}
+    call = Call(path, ask, hashlib.sha256(body).hexdigest(), serial)
+    route = _ROUTES.get(path) or native_route(path)
     if route is None:
         return refuse(404, f"no route {call.path}", code="unknown_url", headers=_marks(serial))
     if call.path != _MODELS and "model" not in ask:

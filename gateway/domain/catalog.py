@@ -195,18 +195,27 @@ class Catalog:
         """The model's settings; those of an unlisted model are unpriced and unbounded."""
         return self.models.get(name) or Model(name)
 
-    def candidates(self, group: Group, model: str) -> tuple[Upstream, ...]:
-        """The group's upstreams that serve `model`, by priority (low first), then weight (high first)."""
+    def candidates(
+        self, group: Group, model: str, dialect: Dialect | None = None
+    ) -> tuple[Upstream, ...]:
+        """The group's upstreams that serve `model`, by priority (low first), then weight (high first).
+
+        Without a dialect, those of all.
+        """
         serving = (
             upstream
             for upstream in self.upstreams
-            if upstream.model_name(model) is not None
+            if (dialect is None or upstream.dialect == dialect)
+            and upstream.model_name(model) is not None
             and (group.upstreams is None or upstream.name in group.upstreams)
         )
         return tuple(sorted(serving, key=lambda upstream: (upstream.priority, -upstream.weight)))
 
-    def names(self, group: Group) -> tuple[str, ...]:
-        """The names of models that the group can call, sorted: those listed and those that upstreams name."""
+    def names(self, group: Group, dialect: Dialect | None = None) -> tuple[str, ...]:
+        """The names of models that the group can call, sorted: those listed and those that upstreams name.
+
+        With a dialect, those that can be called in it.
+        """
         listed = set(self.models)
         for upstream in self.upstreams:
             listed.update(name for name in upstream.models if not name.endswith("*"))
@@ -214,7 +223,8 @@ class Catalog:
             sorted(
                 name
                 for name in listed
-                if (group.models is None or name in group.models) and self.candidates(group, name)
+                if (group.models is None or name in group.models)
+                and self.candidates(group, name, dialect)
             )
         )
 

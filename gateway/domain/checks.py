@@ -6,7 +6,7 @@ The relay and `explain` run these same functions, so that they cannot drift.
 from datetime import UTC, datetime
 
 from gateway.domain.ask import Ask
-from gateway.domain.catalog import Catalog
+from gateway.domain.catalog import Catalog, Dialect, Model
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.network import Address
 from gateway.domain.token import DISABLED, Token
@@ -55,8 +55,13 @@ def require_network(token: Token, address: Address | None) -> Refusal | None:
     return None
 
 
-def require_model(token: Token, model: str, catalog: Catalog) -> Refusal | None:
-    """Refuse a model that the token's list, its group, or every upstream of the group leaves out."""
+def require_model(
+    token: Token, model: str, catalog: Catalog, dialect: Dialect | None = None
+) -> Refusal | None:
+    """Refuse a model that the token's list, its group, or every upstream of the group leaves out.
+
+    With a dialect, only upstreams of that one count.
+    """
     if token.models is not None and model not in token.models:
         return Refusal(
             Reason.MODEL_NOT_ALLOWED,
@@ -71,7 +76,16 @@ def require_model(token: Token, model: str, catalog: Catalog) -> Refusal | None:
             "GET /v1/models lists what it can call.",
             param="model",
         )
-    if not catalog.candidates(group, model):
+    if not catalog.candidates(group, model, dialect):
+        elsewhere = sorted({each.dialect for each in catalog.candidates(group, model)})
+        if elsewhere:
+            paths = " or ".join(_PATHS[each] for each in elsewhere)
+            return Refusal(
+                Reason.MODEL_NOT_FOUND,
+                f"The model {model!r} is not served on this path: no upstream of the group {group.name!r} serves it in "
+                f"this dialect. Call it by {paths}.",
+                param="model",
+            )
         return Refusal(
             Reason.MODEL_NOT_FOUND,
             f"The model {model!r} does not exist here: no upstream of the group {group.name!r} serves it. "
@@ -81,20 +95,29 @@ def require_model(token: Token, model: str, catalog: Catalog) -> Refusal | None:
     return None
 
 
-def require_price(token: Token, model: str, catalog: Catalog) -> Refusal | None:
+_PATHS: dict[Dialect, str] = {
+    "openai": "POST /v1/chat/completions",
+    "anthropic": "POST /v1/messages",
+    "gemini": "POST /v1beta/models/…:generateContent",
+}
+
+
+def require_price(token: Token, model: Model) -> Refusal | None:
     """Refuse an unpriced model on a capped token: it would be free."""
-    if token.capped and catalog.model(model).price is None:
+    if token.capped and model.price is None:
         return Refusal(
             Reason.MODEL_NOT_PRICED,
-            f"The model {model!r} has no price here, and this key has a cap. The operator can set one in "
+            f"The model {model.name!r} has no price here, and this key has a cap. The operator can set one in "
             "[[models]], or the key can be made uncapped.",
             param="model",
         )
     return None
 
 
-def require_known_price(ask: Ask) -> Refusal | None:
+def require_known_price(token: Token, ask: Ask) -> Refusal | None:
     """Refuse, for a capped token, what the model's price says nothing of."""
+    if not token.capped:
+        return None
     if ask.background:
         return Refusal(
             Reason.UNSUPPORTED_PARAMETER,

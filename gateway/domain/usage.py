@@ -36,6 +36,7 @@ class Usage(NamedTuple):
 
 
 NOTHING = Usage()
+"""What produced nothing costs nothing, whatever a request costs."""
 
 
 def cost_nusd(

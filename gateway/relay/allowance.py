@@ -35,7 +35,7 @@ class Allowance:
         self._clock = clock
         self._step = step
         # Where we cannot write the last event, the answer is not ours to end.
-        spare = _SPARE_EVENTS * call.ask.choices if call.route.stream_object else math.inf
+        spare = _SPARE_EVENTS * call.ask.choices if call.route.early_end else math.inf
         self._most_events = call.hold.most_output_tokens + spare
         self._renewed_until = 0.0
         self._settled_up = False

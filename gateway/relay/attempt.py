@@ -125,7 +125,10 @@ class Attempt:
         if self.verdict is not None or not isinstance(delivery, EventDelivery):
             return
         if refusal is not None:
-            self._end_early("quota_cut") if refusal.reason in _SPENT else self.cut(refusal)
+            if refusal.reason in _SPENT and delivery.can_stop:
+                self._end_early("quota_cut")
+            else:
+                self.cut(refusal)
             return
         try:
             delivery.release()

@@ -80,6 +80,7 @@ class Call:
         "method",
         "path",
         "peer",
+        "query",
         "request",
         "request_id",
         "reservation",
@@ -98,6 +99,7 @@ class Call:
     started_at: float  # Unix seconds
     method: str
     path: str
+    query: str  # as it was sent
     peer: Address
     address: Address | None
     dialect: Dialect
@@ -119,6 +121,7 @@ class Call:
         self.started_at = started_at
         self.method = request.method
         self.path = request.path
+        self.query = request.raw_path.partition("#")[0].partition("?")[2]
         self.upstream_name = ""
         self.ttfb_ms: int | None = None
         self.is_fresh = False

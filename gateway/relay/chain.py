@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from aiohttp.web import HTTPRequestEntityTooLarge, RequestPayloadError
 
 from gateway.domain import checks, key
-from gateway.domain.ask import read_ask
+from gateway.domain.ask import Path, read_ask
+from gateway.domain.catalog import Dialect
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.network import Blocks, caller, parse_address
 from gateway.domain.quota import Hold, estimated_hold, hold
 from gateway.relay.call import Call, Terms
+from gateway.relay.query import KEY_PARAMETER, key_in
 from gateway.relay.routes import find_route
 from gateway.settings import QuotaSettings
 from gateway.store.token_cache import TokenCache
@@ -29,9 +31,21 @@ def identify_route(base_url: Callable[[], str]) -> Callable[[Call], Refusal | No
         if isinstance(found, Refusal):
             return found
         call.route = found
+        if found.kind == "models":
+            call.dialect = _dialect_of_list(call)
         return None
 
     return link
+
+
+def _dialect_of_list(call: Call) -> Dialect:
+    """Of which dialect the caller of a list of models is: all three have it at the same path."""
+    headers = call.request.headers
+    if "x-goog-api-key" in headers or key_in(call.query) is not None:
+        return "gemini"
+    if "anthropic-version" in headers or "x-api-key" in headers:
+        return "anthropic"
+    return call.dialect
 
 
 def authenticate(tokens: TokenCache) -> Link:
@@ -136,9 +150,14 @@ def _too_large(max_bytes: int) -> Refusal:
     )
 
 
+_NOTHING_SAID = Path()
+
+
 def read_the_ask(call: Call) -> Refusal | None:
     """Refuse a body that cannot be understood as far as the checks need it. Leaves the ask."""
-    found = read_ask(call.body, call.route.form)
+    says = call.route.says
+    path = _NOTHING_SAID if says is None else says(call.path, call.query)
+    found = read_ask(call.body, call.route.form, path)
     if isinstance(found, Refusal):
         return found
     call.ask = found
@@ -149,12 +168,12 @@ def require_model(call: Call) -> Refusal | None:
     """Refuse a model that the token, its group or every upstream leaves out."""
     if agreed_terms(call) is not None:
         return None  # decided when they were made, on the same token and catalog
-    return checks.require_model(call.entry.token, call.ask.model, call.catalog)
+    return checks.require_model(call.entry.token, call.ask.model, call.catalog, call.route.dialect)
 
 
 def agreed_terms(call: Call) -> Terms | None:
     """The terms of the call's token and model, where they were made on the present catalog."""
-    terms: Terms | None = call.entry.terms.get(call.ask.model)
+    terms: Terms | None = call.entry.terms.get((call.route.dialect, call.ask.model))
     return terms if terms is not None and terms.catalog is call.catalog else None
 
 
@@ -163,18 +182,20 @@ def agree_terms(terms_of: Callable[[Call], Terms], settings: QuotaSettings) -> L
     step_tokens, estimated_tokens = settings.reserve_step_tokens, settings.estimate_output_tokens
 
     def link(call: Call) -> Refusal | None:
-        terms = agreed_terms(call)
-        if terms is None:
-            refusal = checks.require_price(call.entry.token, call.ask.model, call.catalog)
-            if refusal is not None:
-                return refusal
-            terms = terms_of(call)
-        if terms.capped and (refusal := checks.require_known_price(call.ask)) is not None:
+        terms = agreed_terms(call) or terms_of(call)
+        call.terms = terms
+        if call.route.metering == "free":
+            call.hold = _NOTHING_HELD
+            return None
+        token = call.entry.token
+        refusal = checks.require_price(token, terms.model)
+        if refusal is None:
+            refusal = checks.require_known_price(token, call.ask)
+        if refusal is not None:
             return refusal
         bound = hold_of(call, terms)
         if isinstance(bound, Refusal):
             return bound
-        call.terms = terms
         call.hold = bound
         return None
 
@@ -183,7 +204,9 @@ def agree_terms(terms_of: Callable[[Call], Terms], settings: QuotaSettings) -> L
         if not terms.strict:
             output = estimated_tokens if route.has_output else 0
             return estimated_hold(ask, terms.model, terms.ratio_ppm, output)
-        in_steps = ask.stream and terms.steps and route.stream_object is not None
+        in_steps = (
+            ask.stream and terms.steps and not ask.hides_output and route.early_end is not None
+        )
         return hold(
             ask,
             terms.model,
@@ -196,6 +219,7 @@ def agree_terms(terms_of: Callable[[Call], Terms], settings: QuotaSettings) -> L
     return link
 
 
+_NOTHING_HELD = Hold(0, 0)
 _COMPRESSED = Refusal(
     Reason.UNSUPPORTED_MEDIA_TYPE, "The body is compressed (Content-Encoding); send it plain."
 )
@@ -215,15 +239,32 @@ def keys_unavailable(error: StoreUnavailable) -> Refusal:
     )
 
 
+# Where each dialect's own clients put a key, the likeliest place first.
+_KEY_PLACES: dict[Dialect, tuple[str, ...]] = {
+    "openai": ("authorization", "x-api-key"),
+    "anthropic": ("x-api-key", "authorization"),
+    "gemini": ("x-goog-api-key", KEY_PARAMETER, "authorization"),
+}
+_NO_KEY: dict[Dialect, str] = {
+    "openai": "No key was given. Send it as the header 'Authorization: Bearer sk-…'.",
+    "anthropic": "No key was given. Send it as the header 'x-api-key: sk-…' or 'Authorization: Bearer sk-…'.",
+    "gemini": "No key was given. Send it as the header 'x-goog-api-key: sk-…' or 'Authorization: Bearer sk-…'.",
+}
+
+
 def _given_key(call: Call) -> str | Refusal:
-    """The key in the call's headers."""
+    """The key in the call's headers, or in its query."""
     headers = call.request.headers
-    given = headers.get("authorization")
-    if given is None:
-        return Refusal(
-            Reason.INVALID_API_KEY,
-            "No key was given. Send it as the header 'Authorization: Bearer sk-…'.",
-        )
+    for place in _KEY_PLACES[call.dialect]:
+        if place == KEY_PARAMETER:
+            if (in_query := key_in(call.query)) is not None:
+                return in_query
+        elif (given := headers.get(place)) is not None:
+            return _bearer(given) if place == "authorization" else given.strip()
+    return Refusal(Reason.INVALID_API_KEY, _NO_KEY[call.dialect])
+
+
+def _bearer(given: str) -> str | Refusal:
     if given[:7] == "Bearer " or given[:7].lower() == "bearer ":
         bearer = given[7:].strip()
         if bearer:

@@ -14,7 +14,7 @@ from gateway.relay import envelopes
 from gateway.relay.allowance import Allowance
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import Call, Outcome
-from gateway.relay.dialects import BadUsage, early_end, read_usage
+from gateway.relay.dialects.meter import BadUsage
 from gateway.relay.record import uuid_text
 from gateway.relay.sse import EventObserver
 
@@ -71,6 +71,7 @@ class EventDelivery:
     __slots__ = (
         "_allowance",
         "_call",
+        "_early_end",
         "_ending",
         "_kept",
         "_observer",
@@ -100,8 +101,17 @@ class EventDelivery:
         self._ending = False
         self.wanted: Hold | None = None
         route = call.route
-        self._observer = EventObserver(route.terminators, route.text_members, hide_usage=hide_usage)
+        self._observer = EventObserver(
+            route.terminators, route.text_members, meter=route.meter(), hide_usage=hide_usage
+        )
+        # Only what is held for in steps is ever ended by us.
+        self._early_end = route.early_end() if allowance is not None and route.early_end else None
         writer.begin(status, lines + b"x-accel-buffering: no\r\n")
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether we can write the stream's last event ourselves."""
+        return self._early_end is not None
 
     @property
     def settles_up(self) -> bool:
@@ -133,9 +143,12 @@ class EventDelivery:
 
     def stop(self, anomaly: str) -> None:
         """End the answer before its time, as an upstream ends one that has reached its maximum."""
+        assert self._early_end is not None
         outcome = self.outcome(self._status, anomaly)
         self._settle(outcome)
-        self._writer.write(self._early_end(outcome.usage))
+        ask = self._call.ask
+        told = outcome.usage if ask.wants_usage else None
+        self._writer.write(self._early_end.events(ask.choices, told))
         self._writer.end()
 
     def fail(self, refusal: Refusal) -> bool:
@@ -156,7 +169,12 @@ class EventDelivery:
         if observer.usage is not None:
             return Outcome(status, observer.usage, anomaly=anomaly)
         anomaly = anomaly or ("bad_usage" if observer.bad_usage else "no_usage")
-        return estimate(self._call, status, observer.output_tokens, anomaly)
+        so_far = observer.so_far
+        if so_far is None:
+            return estimate(self._call, status, observer.output_tokens, anomaly)
+        produced = max(so_far.output_tokens, observer.output_tokens)
+        usage = so_far._replace(output_tokens=produced)
+        return Outcome(status, usage, estimated=True, anomaly=anomaly)
 
     def _advance(self) -> None:
         if self.wanted is None and self._allowance is not None:
@@ -169,16 +187,9 @@ class EventDelivery:
         data, self._kept = self._kept, b""
         if self._observer.ended and self._observer.usage is not None:
             self._settle(self.outcome(self._status))
+        if self._early_end is not None:
+            self._early_end.passed(data)
         self._writer.write(data)
-
-    def _early_end(self, usage: Usage) -> bytes:
-        call = self._call
-        return early_end(
-            call.route.stream_object or "",
-            self._observer.first,
-            choices=call.ask.choices,
-            usage=usage if call.ask.wants_usage else None,
-        )
 
     def _finish(self) -> None:
         self._settle(self.outcome(self._status))
@@ -278,15 +289,18 @@ class LargeDelivery:
             return Outcome(status, NOTHING, anomaly=anomaly)
         if anomaly is not None:
             return estimate(self._call, status, _tokens(self._size_bytes), anomaly)
-        start = self._tail.rfind(b'"usage"')
+        start = self._tail.rfind(self._call.route.meter.member)
         last_members = b"{" + self._tail[start:] if start >= 0 else b"{}"
         return _metered(self._call, status, last_members, self._size_bytes)
 
 
 def _metered(call: Call, status: int, answer: bytes, size_bytes: int) -> Outcome:
     """The usage in an answer of `size_bytes`, or an estimate that says what was wrong with it."""
+    route = call.route
+    if route.metering == "free":
+        return Outcome(status)
     try:
-        usage = read_usage(answer)
+        usage = route.meter().whole(answer)
         anomaly = "no_usage"
     except BadUsage:
         usage = None

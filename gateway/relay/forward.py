@@ -8,11 +8,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from urllib.parse import quote
 
-import orjson
 from aiohttp.web import StreamResponse
 
-from gateway.domain.ask import rewrite, with_usage_asked
+from gateway.domain.ask import Changes
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.quota import Hold
 from gateway.relay.allowance import Allowance
@@ -20,6 +20,7 @@ from gateway.relay.attempt import Attempt, Verdict
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, LET_THROUGH, Call, Outcome, Target
 from gateway.relay.headers import request_head
 from gateway.relay.lease import Lease
+from gateway.relay.query import passed_on
 from gateway.relay.upstream import UpstreamConnection
 
 _log = logging.getLogger(__name__)
@@ -157,8 +158,8 @@ class Forwarder:
             hide_usage=hide_usage,
             has_more_targets=has_more_targets,
         )
-        constant = target.pool.constant_head(call.route.upstream_path)
-        head = request_head(constant, call.request.headers, len(body))
+        constant = target.pool.constant_head(call.route.method, _path(call, target))
+        head = request_head(constant, call.route.dialect, call.request.headers, len(body))
         self._live[call] = attempt
         call.was_sent = True
         connection.send(head, body, attempt)
@@ -193,16 +194,21 @@ class Forwarder:
 
 def _body(call: Call, target: Target) -> tuple[bytes, bool]:
     """The body for an upstream, and whether its usage event is to be kept from the caller."""
-    changes: dict[str, bytes] = {}
-    ask = call.ask
-    if target.model_name != ask.model:
-        changes["model"] = orjson.dumps(target.model_name)
-    if call.hold.write_max_output is not None:
-        changes[_max_output_field(call, target)] = b"%d" % call.hold.write_max_output
-    hide_usage = ask.stream and call.route.form.usage_option and not ask.wants_usage
-    if hide_usage:
-        changes["stream_options"] = with_usage_asked(call.body)
-    return rewrite(call.body, changes), hide_usage
+    ask, form, maximum = call.ask, call.route.form, call.hold.write_max_output
+    hide_usage = ask.stream and form.usage_option and not ask.wants_usage
+    model = None if target.model_name == ask.model else target.model_name
+    if model is None and maximum is None and not hide_usage:
+        return call.body, False
+    field = "" if maximum is None else _max_output_field(call, target)
+    return form.write(call.body, Changes(model, maximum, field, hide_usage)), hide_usage
+
+
+def _path(call: Call, target: Target) -> str:
+    """The path below the upstream's base URL, with the caller's query."""
+    path = call.route.upstream_path
+    if call.route.says is not None:
+        path = path.replace("{model}", quote(target.model_name, safe=""))
+    return path + passed_on(call.query) if call.query else path
 
 
 def _max_output_field(call: Call, target: Target) -> str:

@@ -5,15 +5,32 @@ Hop-by-hop fields (RFC 9110 section 7.6.1), credentials, cookies and addresses a
 
 from collections.abc import Iterable, Mapping
 
-from gateway.domain.catalog import Upstream
+from gateway.domain.catalog import Dialect, Upstream
 
-_REQUEST = ("content-type", "accept", "openai-beta", "idempotency-key", "traceparent", "tracestate")
+_COMMON = ("content-type", "accept", "idempotency-key", "traceparent", "tracestate")
+_REQUEST: dict[Dialect, tuple[str, ...]] = {
+    "openai": (*_COMMON, "openai-beta"),
+    "anthropic": (*_COMMON, "anthropic-version", "anthropic-beta"),
+    "gemini": (*_COMMON, "x-goog-api-client"),
+}
+# Where a caller leaves out what the provider asks for: https://docs.claude.com/en/api/versioning
+_DEFAULTS: dict[Dialect, tuple[tuple[str, str], ...]] = {
+    "openai": (),
+    "anthropic": (("anthropic-version", "2023-06-01"),),
+    "gemini": (),
+}
+_KEY_LINES: dict[Dialect, str] = {
+    "openai": "authorization: Bearer {}",
+    "anthropic": "x-api-key: {}",
+    "gemini": "x-goog-api-key: {}",
+}
 # httptools gives names in lower case; the value is what stands before the field's value in our answer.
 _ANSWER = {
     b"content-type": b"content-type: ",
     b"content-encoding": b"content-encoding: ",  # of those who encode although none was asked for
     b"cache-control": b"cache-control: ",
     b"content-language": b"content-language: ",
+    b"content-disposition": b"content-disposition: ",
     b"date": b"date: ",
     b"openai-processing-ms": b"openai-processing-ms: ",
     b"openai-version": b"openai-version: ",
@@ -21,29 +38,39 @@ _ANSWER = {
     b"retry-after-ms": b"retry-after-ms: ",
     b"x-should-retry": b"x-should-retry: ",
     b"x-request-id": b"x-upstream-request-id: ",
+    b"request-id": b"x-upstream-request-id: ",
 }
 
 
-def constant_request_head(upstream: Upstream, path: str) -> bytes:
+def constant_request_head(upstream: Upstream, method: str, path: str) -> bytes:
     """The part of a request's head that is the same for every call of a path at an upstream."""
     url = upstream.base_url
     host = url.netloc.rpartition("@")[2]
     lines = [
-        f"POST {url.path}{path} HTTP/1.1",
+        f"{method} {url.path}{path} HTTP/1.1",
         f"host: {host}",
         "user-agent: tollhouse",
         "accept-encoding: identity",
     ]
     if upstream.api_key:
-        lines.append(f"authorization: Bearer {upstream.api_key}")
-    return ("\r\n".join(lines) + "\r\n").encode()
+        lines.append(_KEY_LINES[upstream.dialect].format(upstream.api_key))
+    return ("\r\n".join(lines) + "\r\n").encode("utf-8", "surrogateescape")
 
 
-def request_head(constant: bytes, headers: Mapping[str, str], size_bytes: int) -> bytes:
+def request_head(
+    constant: bytes, dialect: Dialect, headers: Mapping[str, str], size_bytes: int
+) -> bytes:
     """A whole request head: the constant part, what the caller may pass on, and our own framing."""
     passed = "".join(
-        [f"{name}: {value}\r\n" for name in _REQUEST if (value := headers.get(name)) is not None]
+        [
+            f"{name}: {value}\r\n"
+            for name in _REQUEST[dialect]
+            if (value := headers.get(name)) is not None
+        ]
     )
+    for name, value in _DEFAULTS[dialect]:
+        if name not in headers:
+            passed += f"{name}: {value}\r\n"
     return b"%b%bcontent-length: %d\r\n\r\n" % (
         constant,
         passed.encode("utf-8", "surrogateescape"),

@@ -3,28 +3,49 @@
 The table's paths are exact: nothing is normalised, and what is not in it is refused.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-from gateway.domain.ask import Form
+from gateway.domain.anthropic_ask import MessagesForm
+from gateway.domain.ask import Form, Path
 from gateway.domain.catalog import Dialect
 from gateway.domain.errors import Reason, Refusal
+from gateway.domain.gemini_ask import ContentForm
+from gateway.domain.openai_ask import OpenAIForm
+from gateway.domain.usage import Usage
+from gateway.relay.dialects.anthropic import MessagesEnding, MessagesMeter
+from gateway.relay.dialects.gemini import ContentEnding, ContentMeter
+from gateway.relay.dialects.meter import Meter
+from gateway.relay.dialects.openai import ChunksEnding, OpenAIMeter
 
 BASE_PATH = "/v1"
 
 
-_NOTHING_READ = Form()
+class EarlyEnd(Protocol):
+    """Writes the last events of a stream that we end before its time."""
+
+    def passed(self, data: bytes) -> None:
+        """What the caller has been given."""
+
+    def events(self, choices: int, usage: Usage | None) -> bytes:
+        """The events that end it, as one that has reached its maximum; None: its usage is not asked for."""
+        ...
+
+
+_NO_FORM = OpenAIForm()
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A call of the data plane. `upstream_path` follows an upstream's base URL.
+    """A call of the data plane. `upstream_path` follows an upstream's base URL; `{model}` is its name for the model.
 
-    `default_max_output` is the bound that the provider documents for callers who name none, where it differs from
-    the model's; `terminators` are how the lines begin that end a whole stream, `text_members` how the members of events
-    end whose text is output. `stream_object` is what events call themselves, where we can write the last one of a
-    stream that ends early; only such streams are held for in steps.
+    `says` is what a path and query say of the ask, of dialects that name the model there. `default_max_output` is the
+    bound that the provider documents for callers who name none, where it differs from the model's; `terminators` are
+    how the lines begin that end a whole stream, `text_members` how the members of events end whose text is output.
+    `early_end` is there where we can write the last events of a stream; only such streams are held for in steps.
+    `metering`: whether tokens are charged by the usage, or the call is free.
     """
 
     name: str
@@ -32,24 +53,40 @@ class Route:
     method: str
     upstream_path: str
     kind: Literal["forward", "models"] = "forward"
-    form: Form = _NOTHING_READ
+    form: Form = _NO_FORM
+    says: Callable[[str, str], Path] | None = None
     has_output: bool = True
     default_max_output: int | None = None
     terminators: tuple[bytes, ...] = (b"data: [DONE]", b"data:[DONE]")
     text_members: tuple[bytes, ...] = ()
-    stream_object: str | None = None
+    meter: type[Meter] = OpenAIMeter
+    early_end: Callable[[], EarlyEnd] | None = None
+    metering: Literal["usage", "free"] = "usage"
 
 
 _MODELS = Route("models", "openai", "GET", "/models", kind="models")
+_MESSAGES = Route(
+    "messages",
+    "anthropic",
+    "POST",
+    "/messages",
+    form=MessagesForm(),
+    terminators=(b"event: message_stop", b"event:message_stop"),
+    text_members=(b'text":', b'partial_json":', b'thinking":'),
+    meter=MessagesMeter,
+    early_end=MessagesEnding,
+)
 _ROUTES = {
     "/v1/chat/completions": Route(
         "chat_completions",
         "openai",
         "POST",
         "/chat/completions",
-        form=Form(("max_completion_tokens", "max_tokens"), usage_option=True, entries="messages"),
+        form=OpenAIForm(
+            ("max_completion_tokens", "max_tokens"), usage_option=True, entries="messages"
+        ),
         text_members=(b'content":', b'arguments":', b'reasoning":'),
-        stream_object="chat.completion.chunk",
+        early_end=lambda: ChunksEnding("chat.completion.chunk"),
     ),
     # Callers who name no maximum get 16 tokens: https://platform.openai.com/docs/api-reference/completions/create
     "/v1/completions": Route(
@@ -57,17 +94,17 @@ _ROUTES = {
         "openai",
         "POST",
         "/completions",
-        form=Form(("max_tokens",), usage_option=True, plain=("prompt",)),
+        form=OpenAIForm(("max_tokens",), usage_option=True, plain=("prompt",)),
         default_max_output=16,
         text_members=(b'text":',),
-        stream_object="text_completion",
+        early_end=lambda: ChunksEnding("text_completion"),
     ),
     "/v1/embeddings": Route(
         "embeddings",
         "openai",
         "POST",
         "/embeddings",
-        form=Form(plain=("input",)),
+        form=OpenAIForm(plain=("input",)),
         has_output=False,
     ),
     "/v1/responses": Route(
@@ -75,7 +112,8 @@ _ROUTES = {
         "openai",
         "POST",
         "/responses",
-        form=Form(("max_output_tokens",), entries="input", plain=("prompt",)),  # stored: an object
+        # A stored prompt is an object.
+        form=OpenAIForm(("max_output_tokens",), entries="input", plain=("prompt",)),
         terminators=(
             b"event: response.completed",
             b"event: response.incomplete",
@@ -84,24 +122,66 @@ _ROUTES = {
         text_members=(b'delta":',),
     ),
     "/v1/models": _MODELS,
+    "/v1/messages": _MESSAGES,
+    "/v1/messages/count_tokens": Route(
+        "count_tokens",
+        "anthropic",
+        "POST",
+        "/messages/count_tokens",
+        form=MessagesForm(()),
+        has_output=False,
+        meter=MessagesMeter,
+        metering="free",
+    ),
 }
-_MODEL_PREFIX = "/v1/models/"
+_MODEL_PREFIXES = ("/v1/models/", "/v1beta/models/", "/v1alpha/models/")
+_ACTION = re.compile(r"/(v1|v1beta|v1alpha)/models/([^/:]+):(\w+)")
+
+
+def _contents_path(path: str, query: str) -> Path:
+    """The model of a path; only events (`alt=sse`) are a stream to us, the other form is one long answer."""
+    found = _ACTION.fullmatch(path)
+    assert found is not None
+    streams = found[3] == "streamGenerateContent" and "alt=sse" in query.split("&")
+    return Path(found[2], streams)
+
+
+def _contents(name: str, action: str, **differences: object) -> Route:
+    """A call of Gemini's dialect, whose path names the model. https://ai.google.dev/api/all-methods."""
+    common: dict[str, object] = {
+        "form": ContentForm(),
+        "says": _contents_path,
+        "terminators": (),
+        "text_members": (b'text":',),
+        "meter": ContentMeter,
+        "early_end": ContentEnding,
+    }
+    return Route(name, "gemini", "POST", f"/models/{{model}}:{action}", **{**common, **differences})  # type: ignore[arg-type]
+
+
+_ACTIONS = {
+    "generateContent": _contents("generate_content", "generateContent"),
+    "streamGenerateContent": _contents("stream_generate_content", "streamGenerateContent"),
+    "countTokens": _contents("count_tokens", "countTokens", has_output=False, metering="free"),
+    "embedContent": _contents("embed_content", "embedContent", has_output=False),
+    "batchEmbedContents": _contents("embed_content", "batchEmbedContents", has_output=False),
+}
 
 
 def dialect_of(path: str) -> Dialect:
     """The dialect in which a path's caller expects even a refusal."""
     if path.startswith("/v1/messages"):
         return "anthropic"
-    if path.startswith("/v1beta/"):
+    if path.startswith(("/v1beta/", "/v1alpha/")):
+        return "gemini"
+    if path.startswith("/v1/models/") and ":" in path and _ACTION.fullmatch(path):
         return "gemini"
     return "openai"
 
 
 def find_route(method: str, path: str, base_url: Callable[[], str]) -> Route | Refusal:
     """The route of a call, or the refusal that tells the right URL or method."""
-    route = _ROUTES.get(path)
-    if route is None and path.startswith(_MODEL_PREFIX) and len(path) > len(_MODEL_PREFIX):
-        route = _MODELS
+    route = _ROUTES.get(path) or _route_of_name(method, path)
     if route is None:
         return _unknown(method, path, base_url())
     if method != route.method:
@@ -111,6 +191,19 @@ def find_route(method: str, path: str, base_url: Callable[[], str]) -> Route | R
             details={"allow": route.method},
         )
     return route
+
+
+def _route_of_name(method: str, path: str) -> Route | None:
+    """The route of a path that names a model."""
+    action = _ACTION.fullmatch(path)
+    if action is not None and (method == "POST" or action[3] in _ACTIONS):
+        return _ACTIONS.get(action[3])
+    if path in {"/v1beta/models", "/v1alpha/models"}:
+        return _MODELS
+    for prefix in _MODEL_PREFIXES:
+        if path.startswith(prefix) and len(path) > len(prefix):
+            return _MODELS
+    return None
 
 
 def _unknown(method: str, path: str, base_url: str) -> Refusal:

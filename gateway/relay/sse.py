@@ -7,7 +7,7 @@ clean error event. Event streams: https://html.spec.whatwg.org/multipage/server-
 import re
 
 from gateway.domain.usage import Usage
-from gateway.relay.dialects import BadUsage, read_event_usage
+from gateway.relay.dialects.meter import BadUsage, Meter
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 
@@ -18,7 +18,7 @@ _BYTES_PER_TOKEN = 4
 _BLANK_LINES = (b"\n\n", b"\n\r\n")
 _END_OF_EVENT = re.compile(rb"\n\r?\n")
 # Nulls stand in every event of some providers; an object is worth a look.
-_USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
+_OBJECT = re.compile(rb"\s*:\s*\{")
 
 
 class EventTooLong(Exception):
@@ -29,8 +29,8 @@ class EventObserver:
     """Finds usage, meters text and hides the usage event that the caller did not ask for.
 
     `terminators` are how the lines begin that end a whole stream; from there on everything waits for the usage;
-    `text_members` are how the members end whose text is output. `usage` is the last believable one; `bad_usage`
-    says that one could not be believed. `ended`: a terminator was seen. `first` is the stream's beginning.
+    `text_members` are how the members end whose text is output. `bad_usage` says that a usage could not be believed.
+    `ended`: a terminator was seen.
     """
 
     __slots__ = (
@@ -38,14 +38,13 @@ class EventObserver:
         "_hide_usage",
         "_last",
         "_lines",
+        "_meter",
         "_terminators",
         "_text_members",
         "bad_usage",
         "ended",
         "events",
-        "first",
         "text_bytes",
-        "usage",
     )
 
     def __init__(
@@ -53,8 +52,10 @@ class EventObserver:
         terminators: tuple[bytes, ...],
         text_members: tuple[bytes, ...] = (),
         *,
+        meter: Meter,
         hide_usage: bool,
     ) -> None:
+        self._meter = meter
         self._terminators = terminators
         # At the start of a line only: the text of an answer may hold the same words.
         self._lines = [b"\n" + terminator for terminator in terminators]
@@ -62,12 +63,20 @@ class EventObserver:
         self._hide_usage = hide_usage
         self._held = bytearray()
         self._last = b""
-        self.usage: Usage | None = None
         self.bad_usage = False
         self.events = 0
         self.text_bytes = 0
         self.ended = False
-        self.first = b""
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the answer has cost in all, once that is told."""
+        return self._meter.usage
+
+    @property
+    def so_far(self) -> Usage | None:
+        """What was told before that, of dialects that do."""
+        return self._meter.so_far
 
     @property
     def output_tokens(self) -> int:
@@ -82,8 +91,6 @@ class EventObserver:
             data = self._hold_back(data)
             if not data:
                 return b""
-        if not self.events:
-            self.first = data
         self.events += data.count(b"data:")
         self._measure(data)
         data = self._without_hidden(data)
@@ -138,7 +145,7 @@ class EventObserver:
 
     def _without_hidden(self, data: bytes) -> bytes:
         """Read the events that carry usage, and leave out what is to be hidden."""
-        if b'"usage"' not in data or _USAGE_OBJECT.search(data) is None:
+        if self._meter.member not in data or not self._has_usage(data):
             return data
         kept, start = [], 0
         while start < len(data):
@@ -146,20 +153,26 @@ class EventObserver:
             end = len(data) if blank is None else blank.end()
             event = data[start:end]
             start = end
-            if b'"usage"' not in event or not self._is_hidden(event):
+            if self._meter.member not in event or not self._is_hidden(event):
                 kept.append(event)
         return b"".join(kept)
 
+    def _has_usage(self, data: bytes) -> bool:
+        member = self._meter.member
+        at = data.find(member)
+        while at >= 0:
+            if _OBJECT.match(data, at + len(member)):
+                return True
+            at = data.find(member, at + len(member))
+        return False
+
     def _is_hidden(self, event: bytes) -> bool:
+        """Read an event that may tell usage; whether the caller is not to see it."""
         payload = b"\n".join(
             line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")
         )
         try:
-            usage, alone = read_event_usage(payload)
+            return self._meter.event(payload) and self._hide_usage
         except BadUsage:
             self.bad_usage = True
             return False
-        if usage is None:
-            return False
-        self.usage = usage
-        return alone and self._hide_usage

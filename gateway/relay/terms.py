@@ -21,8 +21,9 @@ class TermsMaker:
     def make(self, call: Call, now_ms: int | None = None) -> Terms:
         """The terms of the call's token and model on the call's catalog. `now_ms` places calendar windows."""
         token, name, catalog = call.entry.token, call.ask.model, call.catalog
+        dialect = call.route.dialect
         ids = (token.account_id, token.id, token.user_id)
-        model, upstreams = catalog.model(name), catalog.candidates(token.group, name)
+        model, upstreams = catalog.model(name), catalog.candidates(token.group, name, dialect)
         terms = Terms(
             catalog=catalog,
             model=model,
@@ -43,7 +44,7 @@ class TermsMaker:
         kept = call.entry.terms
         if len(kept) >= _MOST_PER_TOKEN:
             kept.clear()  # names are the caller's: where any is served, they could be endless
-        kept[name] = terms
+        kept[dialect, name] = terms
         return terms
 
     def close(self) -> None:

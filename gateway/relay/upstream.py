@@ -15,6 +15,7 @@ from gateway.domain.catalog import Upstream
 from gateway.relay.headers import constant_request_head
 
 _MAX_HEAD_BYTES = 65_536
+_MOST_HEADS = 256
 _IDLE_S = 60.0
 # Up to here a copy is cheaper than a second write.
 _JOINED_BYTES = 65_536
@@ -230,18 +231,20 @@ class UpstreamPool:
         self.upstream = upstream
         self._clock = clock
         self._idle: list[UpstreamConnection] = []
-        self._heads: dict[str, bytes] = {}
+        self._heads: dict[tuple[str, str], bytes] = {}
         self._tls = _tls(upstream)
         url = upstream.base_url
         assert url.hostname is not None
         self._host = url.hostname
         self._port = url.port or (443 if url.scheme == "https" else 80)
 
-    def constant_head(self, path: str) -> bytes:
+    def constant_head(self, method: str, path: str) -> bytes:
         """The part of a request's head that is the same for every call of a path."""
-        head = self._heads.get(path)
+        head = self._heads.get((method, path))
         if head is None:
-            head = self._heads[path] = constant_request_head(self.upstream, path)
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()  # paths may name models, ids and pages: they could be endless
+            head = self._heads[method, path] = constant_request_head(self.upstream, method, path)
         return head
 
     def take(self) -> UpstreamConnection | None:

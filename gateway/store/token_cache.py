@@ -31,7 +31,7 @@ class Entry:
         self.digest = digest
         self.token = token
         self.loaded_at = loaded_at
-        self.terms: dict[str, Any] = {}
+        self.terms: dict[Any, Any] = {}
 
 
 class TokenCache:

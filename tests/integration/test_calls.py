@@ -211,10 +211,10 @@ async def test_a_wrong_url_is_told_the_right_one(rig: Rig, method, path, status,
 
 
 async def test_errors_speak_the_dialect_of_the_path(rig: Rig):
-    async with rig.session.post(rig.url + "/v1/messages") as answer:
+    async with rig.session.post(rig.url + "/v1/messages/nothing") as answer:
         body = await answer.json()
         assert (body["type"], body["error"]["type"]) == ("error", "not_found_error")
-    async with rig.session.post(rig.url + "/v1beta/models/g:generateContent") as answer:
+    async with rig.session.post(rig.url + "/v1beta/models/g:nothing") as answer:
         assert (await answer.json())["error"]["status"] == "NOT_FOUND"
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.domain.ask import rewrite, with_usage_asked
+from gateway.domain.ask import rewrite
 from gateway.domain.key import create_key
+from gateway.domain.openai_ask import with_usage_asked
 from gateway.domain.token import SCOPES
 from gateway.store.prepared import key as store_key
 from tests.integration.rig import USD, Rig, running

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.ask import Ask, Form, read_ask, rewrite, with_usage_asked
+from gateway.domain.ask import Ask, read_ask, rewrite
 from gateway.domain.errors import Reason, Refusal
+from gateway.domain.openai_ask import OpenAIForm, with_usage_asked
 
-CHAT = Form(("max_completion_tokens", "max_tokens"), usage_option=True, entries="messages")
+CHAT = OpenAIForm(("max_completion_tokens", "max_tokens"), usage_option=True, entries="messages")
 
 
 @pytest.mark.parametrize(

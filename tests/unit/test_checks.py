@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.domain.ask import Ask, Form, read_ask
+from gateway.domain.ask import Ask, read_ask
 from gateway.domain.catalog import Catalog, Group, Model, Price, Upstream
 from gateway.domain.checks import (
     require_known_price,
@@ -21,6 +21,7 @@ from gateway.domain.checks import (
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.network import Blocks, parse_address
+from gateway.domain.openai_ask import OpenAIForm
 from gateway.domain.token import DISABLED, ENABLED, Token
 
 NOW = 1_000_000.0
@@ -160,10 +161,11 @@ def test_only_the_groups_upstreams_serve():
 )
 def test_a_capped_key_cannot_call_what_has_no_price(cap):
     of = token(**cap)
-    assert reason(require_price(of, "free", catalog("free"))) is Reason.MODEL_NOT_PRICED
-    assert require_price(of, "m", catalog("m")) is None
+    free, priced = Model("free"), Model("m", Price(1, 1, 1, 1))
+    assert reason(require_price(of, free)) is Reason.MODEL_NOT_PRICED
+    assert require_price(of, priced) is None
     uncapped = replace(of, granted=(False,) * 4, limits=(), concurrency=(0, 0, 0, 0))
-    assert require_price(uncapped, "free", catalog("free")) is None
+    assert require_price(uncapped, free) is None
 
 
 @pytest.mark.parametrize(
@@ -176,9 +178,10 @@ def test_a_capped_key_cannot_call_what_has_no_price(cap):
     ],
 )
 def test_what_the_models_price_says_nothing_of_is_refused_with_a_remedy(members, param):
-    asked = read_ask(json.dumps({"model": "m", **members}).encode(), Form())
+    asked = read_ask(json.dumps({"model": "m", **members}).encode(), OpenAIForm())
     assert isinstance(asked, Ask)
-    refusal = require_known_price(asked)
+    assert require_known_price(token(), asked) is None
+    refusal = require_known_price(token(granted=(True, False, False, False)), asked)
     assert (refusal and refusal.param) == param
     assert refusal is None or refusal.reason is Reason.UNSUPPORTED_PARAMETER
     assert refusal is None or "eave it out" in refusal.message

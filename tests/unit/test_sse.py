@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.usage import Usage
+from gateway.relay.dialects.openai import OpenAIMeter
 from gateway.relay.sse import MAX_EVENT_BYTES, EventObserver, EventTooLong
 
 TERMINATORS = (b"data: [DONE]", b"data:[DONE]")
@@ -72,7 +73,7 @@ def observe(observer: EventObserver, parts: list[bytes]) -> list[bytes]:
 @given(streams(), st.booleans())
 def test_what_goes_out_is_what_came_in_less_the_hidden_usage(stream, hide):
     events, cuts = stream
-    observer = EventObserver(TERMINATORS, hide_usage=hide)
+    observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=hide)
     out = observe(observer, pieces(b"".join(event for event, _ in events), cuts))
     assert b"".join(out) == b"".join(event for event, hidden in events if not (hidden and hide))
     if any(hidden for _, hidden in events):
@@ -84,7 +85,7 @@ def test_what_goes_out_is_what_came_in_less_the_hidden_usage(stream, hide):
 def test_only_whole_events_go_out_before_the_end(stream):
     events, cuts = stream
     data = b"".join(event for event, _ in events)
-    observer = EventObserver(TERMINATORS, hide_usage=False)
+    observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=False)
     ends, position = set(), 0
     for event, _ in events:
         position += len(event)
@@ -99,7 +100,7 @@ def test_only_whole_events_go_out_before_the_end(stream):
 
 
 def test_the_end_waits_for_the_usage_and_for_nothing_else():
-    observer = EventObserver(TERMINATORS, hide_usage=True)
+    observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=True)
     assert observer.feed(b"data: 1\n\ndata: [DONE]\n\n") == b"data: 1\n\n"
     assert observer.feed(b": comment\n\n") == b""
     usage = b'data: {"choices":[],"usage":' + USAGE + b"}\n\n"
@@ -110,28 +111,28 @@ def test_the_end_waits_for_the_usage_and_for_nothing_else():
 
 def test_every_byte_by_itself():
     data = b'data: {"choices":[{}]}\r\n\r\ndata: {"choices":[],"usage":' + USAGE + b"}\r\n\r\n"
-    observer = EventObserver(TERMINATORS, hide_usage=True)
+    observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=True)
     out = observe(observer, [data[n : n + 1] for n in range(len(data))])
     assert b"".join(out) == b'data: {"choices":[{}]}\r\n\r\n'
     assert observer.usage == Usage(3, 4)
 
 
 def test_an_unfinished_event_waits_for_the_end():
-    observer = EventObserver(TERMINATORS, hide_usage=True)
+    observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=True)
     assert observer.feed(b"data: one\n\ndata: two\n") == b"data: one\n\n"
     assert observer.rest() == b"data: two\n"
     assert observer.rest() == b""
 
 
 def test_usage_in_an_unfinished_last_event_counts():
-    observer = EventObserver(TERMINATORS, hide_usage=True)
+    observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=True)
     assert observer.feed(b'data: {"choices":[],"usage":' + USAGE + b"}") == b""
     assert observer.rest() == b""
     assert observer.usage == Usage(3, 4)
 
 
 def test_the_last_usage_counts_and_an_unbelievable_one_is_noted():
-    observer = EventObserver(TERMINATORS, hide_usage=False)
+    observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=False)
     for count in (1, 2):
         observer.feed(
             b'data: {"choices":[{}],"usage":{"prompt_tokens":1,"completion_tokens":%d}}\n\n' % count
@@ -153,13 +154,13 @@ def test_the_last_usage_counts_and_an_unbelievable_one_is_noted():
     ],
 )
 def test_a_terminator_stands_at_the_start_of_a_line(text, ended):
-    observer = EventObserver(TERMINATORS, hide_usage=False)
+    observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=False)
     observer.feed(text)
     assert observer.ended == ended
 
 
 def test_an_event_may_be_large_but_not_endless():
-    observer = EventObserver(TERMINATORS, hide_usage=False)
+    observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=False)
     large = b"data: " + b"x" * (MAX_EVENT_BYTES - 6)
     assert observer.feed(large) == b""
     assert observer.feed(b"\n\n") == large + b"\n\n"
@@ -171,7 +172,7 @@ def test_an_event_may_be_large_but_not_endless():
 def test_events_are_counted_whichever_way_they_come():
     text = b"data: 1\n\nevent: x\ndata:2\n\n: comment\n\ndata: [DONE]\n\n"
     for size in (1, 7, len(text)):
-        observer = EventObserver(TERMINATORS, hide_usage=False)
+        observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=False)
         for start in range(0, len(text), size):
             observer.feed(text[start : start + size])
         assert observer.events == 3

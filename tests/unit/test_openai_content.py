@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.ask import Ask, Form, read_ask
+from gateway.domain.ask import Ask, read_ask
+from gateway.domain.openai_ask import OpenAIForm
 
-CHAT = Form(("max_completion_tokens", "max_tokens"), usage_option=True, entries="messages")
-RESPONSES = Form(("max_output_tokens",), entries="input", plain=("prompt",))
-COMPLETIONS = Form(("max_tokens",), plain=("prompt",))
-EMBEDDINGS = Form(plain=("input",))
+CHAT = OpenAIForm(("max_completion_tokens", "max_tokens"), usage_option=True, entries="messages")
+RESPONSES = OpenAIForm(("max_output_tokens",), entries="input", plain=("prompt",))
+COMPLETIONS = OpenAIForm(("max_tokens",), plain=("prompt",))
+EMBEDDINGS = OpenAIForm(plain=("input",))
 PNG = "data:image/png;base64," + "A" * 400
 TEXT = {"type": "text", "text": "What is this?"}
 FUNCTION = {
@@ -24,7 +25,7 @@ FUNCTION = {
 }
 
 
-def read(body: bytes | dict[str, Any], form: Form = CHAT) -> Ask:
+def read(body: bytes | dict[str, Any], form: OpenAIForm = CHAT) -> Ask:
     if isinstance(body, dict):
         body = json.dumps({"model": "m", **body}, separators=(",", ":")).encode()
     found = read_ask(body, form)

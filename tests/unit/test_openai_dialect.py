@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from gateway.domain.catalog import Price
 from gateway.domain.usage import Usage, cost_nusd
-from gateway.relay.dialects import BadUsage, read_event_usage, read_usage
+from gateway.relay.dialects.meter import BadUsage
+from gateway.relay.dialects.openai import OpenAIMeter
+
+
+def read_usage(payload: bytes) -> Usage | None:
+    return OpenAIMeter().whole(payload)
+
+
+def read_event_usage(payload: bytes) -> tuple[Usage | None, bool]:
+    meter = OpenAIMeter()
+    alone = meter.event(payload)
+    return meter.usage, alone
 
 
 def answer(usage: object, **members: object) -> bytes:

@@ -1,0 +1,178 @@
+"""Bodies of OpenAI's dialect: chats, completions, responses, embeddings.
+
+https://platform.openai.com/docs/api-reference/chat/create and .../responses/create
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.domain.ask import (
+    MOST_CHOICES,
+    Ask,
+    Changes,
+    Invalid,
+    Path,
+    decode_members,
+    quoted,
+    read_members,
+    require_count,
+    require_name,
+    rewrite,
+)
+from gateway.domain.openai_content import OPAQUE, Entry, Tool, content_of
+
+_ABSENT = msgspec.Raw(b"")
+
+
+class _Members(msgspec.Struct):
+    """The members of a body that decide about the call. Unknown ones are skipped unparsed."""
+
+    model: str
+    stream: bool | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    max_output_tokens: int | None = None
+    n: int | None = None
+    best_of: int | None = None
+    background: bool | None = None
+
+
+class _Chat(_Members):
+    """A chat of which everything is of known types: read in one pass, for most calls are one."""
+
+    messages: list[Entry] | None = None
+    tools: list[Tool] | None = None
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+_decode_options = msgspec.json.Decoder(_StreamOptions).decode
+_decode = msgspec.json.Decoder(_Members).decode
+_decode_chat = msgspec.json.Decoder(_Chat).decode
+# What each may say without changing the price; anything else is another one, or may be.
+_PRICES: dict[str, frozenset[bytes]] = {
+    # https://platform.openai.com/docs/api-reference/chat/create#chat-create-service_tier
+    "service_tier": frozenset(
+        {b"null", b'"auto"', b'"default"', b'"flex"', b'"standard"', b'"on_demand"'}
+    ),
+    # https://docs.claude.com/en/docs/build-with-claude/fast-mode
+    "speed": frozenset({b"null", b'"standard"'}),
+    # Other models, should this one fail: https://openrouter.ai/docs/features/model-routing
+    "models": frozenset({b"null", b"[]"}),
+}
+_CHECKED = quoted(
+    (
+        *_Members.__struct_fields__,
+        *_PRICES,
+        *OPAQUE,
+        *("messages", "input", "prompt", "tools", "prediction"),
+    )
+)
+_WATCHED = frozenset({*_PRICES, "prediction"})
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIForm:
+    """How a route's bodies are read.
+
+    `usage_option` says that `stream_options.include_usage` asks for usage in a stream. `entries` is the member that
+    holds messages or items, `plain` those that hold texts or numbers of tokens.
+    """
+
+    max_fields: tuple[str, ...] = ()
+    usage_option: bool = False
+    entries: str | None = None
+    plain: tuple[str, ...] = ()
+
+    def read(self, body: bytes, path: Path) -> Ask:  # noqa: ARG002 -- here the body says all
+        """The ask in `body`. Raises `Invalid`."""
+        members, top = read_members(body, self._typed, _CHECKED)
+        return self._ask(members, top, len(body))
+
+    def write(self, body: bytes, changes: Changes) -> bytes:
+        """The body with what is to be changed; every other member keeps its bytes."""
+        members: dict[str, bytes] = {}
+        if changes.model is not None:
+            members["model"] = msgspec.json.encode(changes.model)
+        if changes.max_output_tokens is not None:
+            members[changes.max_field] = b"%d" % changes.max_output_tokens
+        if changes.ask_usage:
+            members["stream_options"] = with_usage_asked(body)
+        return rewrite(body, members)
+
+    def _typed(self, body: bytes) -> _Members:
+        if self.entries == "messages":
+            try:
+                return _decode_chat(body)
+            except msgspec.ValidationError:
+                pass  # what is at fault is found again, and may be no fault
+        return _decode(body)
+
+    def _ask(self, members: _Members, top: dict[str, msgspec.Raw], size_bytes: int) -> Ask:
+        max_field, largest = self._maximum(members)
+        opaque, images, image_bytes, has_audio = content_of(
+            top, self.entries, self.plain, members.messages if isinstance(members, _Chat) else None
+        )
+        ask = Ask(
+            model=require_name(members.model),
+            stream=bool(members.stream),
+            max_output_tokens=largest,
+            max_field=max_field,
+            choices=_choices(members),
+            wants_usage="stream_options" in top and _wants_usage(bytes(top["stream_options"])),
+            opaque=opaque,
+            background=bool(members.background),
+            size_bytes=size_bytes - image_bytes,
+            images=images,
+            has_audio=has_audio or opaque is not None,
+        )
+        if not _WATCHED.isdisjoint(top):
+            ask.dearer = next(
+                (name for name in _PRICES if name in top and bytes(top[name]) not in _PRICES[name]),
+                None,
+            )
+            prediction = bytes(top.get("prediction", _ABSENT))
+            ask.predicted_bytes = 0 if prediction == b"null" else len(prediction)
+        return ask
+
+    def _maximum(self, members: _Members) -> tuple[str | None, int | None]:
+        """The member that bounds the output, and its bound.
+
+        Where both an old and a new field are given, the upstream may obey either: the larger bounds the cost.
+        """
+        found: tuple[str | None, int | None] = (None, None)
+        for name in self.max_fields:
+            value = getattr(members, name)
+            if value is not None and (require_count(value, name) > (found[1] or 0)):
+                found = (name, value)
+        return found
+
+
+def _choices(members: _Members) -> int:
+    choices = 1
+    if members.n is None and members.best_of is None:
+        return choices
+    for name, value in (("n", members.n), ("best_of", members.best_of)):
+        if value is not None:
+            choices = max(choices, require_count(value, name, MOST_CHOICES + 1))
+    return choices
+
+
+def _wants_usage(stream_options: bytes) -> bool:
+    if stream_options == b"null":
+        return False
+    try:
+        return _decode_options(stream_options).include_usage is True
+    except (msgspec.DecodeError, RecursionError):
+        raise Invalid("'stream_options' must be an object.", "stream_options") from None
+
+
+def with_usage_asked(body: bytes) -> bytes:
+    """The body's `stream_options` with `include_usage` true and all else kept, as JSON."""
+    options = decode_members(body).get("stream_options")
+    members = {} if options is None or bytes(options) == b"null" else decode_members(options)
+    members["include_usage"] = msgspec.Raw(b"true")
+    return msgspec.json.encode(members)
