@@ -237,6 +237,14 @@ CREATE TABLE attempt (
   PRIMARY KEY (request_id, no)
 );
 
+-- What callers have made at upstreams, by the upstreams' ids: whose it is, and where.
+CREATE TABLE object (
+  id          text        PRIMARY KEY,
+  account_id  bigint      NOT NULL,
+  upstream    text        NOT NULL,
+  created_at  timestamptz NOT NULL DEFAULT now()
+);
+
 -- Refusals by token, reason and hour; token_id 0 = before a token was known.
 CREATE TABLE refusal (
   token_id    bigint      NOT NULL,

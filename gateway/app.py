@@ -8,14 +8,16 @@ import asyncpg
 from aiohttp import web
 
 from gateway import __version__
-from gateway.catalog_source import build_catalog
+from gateway.catalog_source import build_catalog, rules_of
 from gateway.config import Loaded
 from gateway.domain.catalog import Catalog
 from gateway.domain.network import Blocks
+from gateway.domain.units import Units
 from gateway.listen import url_of
 from gateway.metrics import Figure
 from gateway.relay.announcing import Announcer
 from gateway.relay.audit_watch import AuditWatch
+from gateway.relay.balance import answer_balance
 from gateway.relay.chain import (
     Link,
     accept_body,
@@ -35,6 +37,15 @@ from gateway.relay.handler import Handler
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lease import Lease
 from gateway.relay.models import answer_models
+from gateway.relay.objects import Objects
+from gateway.relay.passage import (
+    accept_passage,
+    agree_price,
+    find_objects,
+    read_the_passage,
+    require_metering,
+    require_upstream,
+)
 from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog
 from gateway.relay.refusal_counts import RefusalCounts
@@ -58,7 +69,8 @@ from gateway.store.valkey import open_valkey
 
 # fmt: off
 def chains(
-    config: Config, tokens: TokenCache, terms: TermsMaker, poster: Poster, reservations: Reservations
+    config: Config, tokens: TokenCache, terms: TermsMaker, objects: Objects, poster: Poster,
+    reservations: Reservations,
 ) -> dict[str, tuple[Link, ...]]:
     """The whole way of a request once its path is identified; nothing else adds a link.
 
@@ -72,15 +84,29 @@ def chains(
     )
     return {
         "models": known_caller,
+        "billing": known_caller,
+        "usage": (known_caller[0], known_caller[2]),                 # a disabled key may be asked about
         "forward": (
             *known_caller,
             accept_body(config.gateway.max_body_bytes),              # encoding, declared size
             read_body(config.gateway.max_body_bytes),                # size
             read_the_ask,                                            # model, stream, maximum, n
             require_model,                                           # token's list, group, upstreams
+            find_objects(objects),                                   # whose is what it goes on from
             agree_terms(terms.make, config.quota),                   # price, hold
             poster.require_room,                                     # memory for its charge
             reservations.reserve,                                    # money, rates, concurrency: one atomic call
+        ),
+        "passage": (
+            *known_caller,
+            require_metering,                                        # what may cost anything, on a capped key
+            accept_passage(config.gateway),                          # size; a form with a file is not read
+            read_the_passage,                                        # model, if any
+            require_upstream,                                        # token's list, group, upstreams
+            find_objects(objects),                                   # whose is what the path names
+            agree_price(terms.make),                                 # of each call, or none
+            poster.require_room,
+            reservations.reserve,
         ),
     }
 # fmt: on
@@ -129,7 +155,8 @@ class Gateway:
         )
         self.unheard = Unheard(quota, self.poster, lease_s=config.quota.lease_s)
         self.waiting = waiting = Waiting()
-        self.settlements = Settlements(quota, self.poster, log, self.unheard, waiting)
+        self.objects = Objects(pool)
+        self.settlements = Settlements(quota, self.poster, log, self.unheard, waiting, self.objects)
         reservations = Reservations(
             quota,
             Loads(pool, self.keys, quota),
@@ -157,16 +184,24 @@ class Gateway:
             step_tokens=config.quota.reserve_step_tokens,
         )
         self.announcer = Announcer(quota, self.poster, self.forwarder.live_calls)
+        balance = answer_balance(self.keys, Units(config.quota.units_per_usd))
         self.handler = Handler(
-            identify=identify_route(self.public_url),
-            chains=chains(config, self.tokens, terms, self.poster, reservations),
-            endings={"forward": self.forwarder.forward, "models": answer_models},
+            identify=identify_route(self.public_url, rules_of(config.routes)),
+            chains=chains(config, self.tokens, terms, self.objects, self.poster, reservations),
+            endings={
+                "forward": self.forwarder.forward,
+                "passage": self.forwarder.forward,
+                "models": answer_models,
+                "billing": balance,
+                "usage": balance,
+            },
             pages={"/healthz": self._health, "/readyz": self._readiness},
             tokens=self.tokens,
             settlements=self.settlements,
             log=log,
             refusals=self.refusals,
             exhausted_status=config.quota.exhausted_status,
+            cors=config.gateway.cors,
             catalog=lambda: self.catalog,
         )
 
@@ -280,6 +315,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
             group.create_task(housekeeping.run(), name="housekeeping"),
             group.create_task(gateway.forwarder.watch(), name="deadlines"),
             group.create_task(gateway.refusals.run(), name="refusal counts"),
+            group.create_task(gateway.objects.run(), name="objects"),
             group.create_task(_flush_log(gateway.log), name="access log"),
             group.create_task(gateway.audit.run(), name="audit"),
         ]

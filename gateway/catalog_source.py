@@ -15,12 +15,14 @@ from gateway.config import Loaded
 from gateway.domain.catalog import PPM, Catalog, Group, Model, Price, Tier, Upstream, dearest, nusd
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.network import Blocks
+from gateway.domain.passages import Metering, Rule
 from gateway.model_traits import hides_output, image_max_tokens
 from gateway.settings import (
     GroupSettings,
     LimitSettings,
     ModelSettings,
     PriceSettings,
+    RouteSettings,
     UpstreamSettings,
 )
 
@@ -76,6 +78,19 @@ def build_catalog(
             }
         ),
         upstreams=upstreams,
+    )
+
+
+def rules_of(settings: Iterable[RouteSettings]) -> tuple[Rule, ...]:
+    """The operator's rules for passages."""
+    return tuple(
+        Rule(
+            each.path,
+            frozenset(each.methods),
+            Metering(each.metering),
+            nusd(each.request_usd or Decimal(0)),
+        )
+        for each in settings
     )
 
 

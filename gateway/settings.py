@@ -46,6 +46,8 @@ class GatewaySettings(_Section):
     workers: Annotated[int, Field(ge=0, le=256)] = 0
     trusted_proxies: tuple[str, ...] = ()
     max_body_bytes: Annotated[int, Field(ge=1024)] = 33_554_432
+    max_upload_bytes: Annotated[int, Field(ge=1024)] = 2_147_483_648
+    cors: bool = True
     drain_s: Seconds = 120
     lame_duck_s: Annotated[float, Field(ge=0)] = 0
     keepalive_timeout_s: Seconds = 75
@@ -293,6 +295,21 @@ _VERSIONED = {
 }
 
 
+class RouteSettings(_Section):
+    """[[routes]]: what calls below /v1 cost that are passed on without being read for tokens."""
+
+    path: Annotated[str, Field(pattern=r"^/v1/[A-Za-z0-9_.*/-]+$")]
+    methods: tuple[Literal["GET", "POST", "PUT", "PATCH", "DELETE"], ...] = ()
+    metering: Literal["free", "call", "uncapped", "never"]
+    request_usd: Usd | None = None
+
+    @model_validator(mode="after")
+    def _check_price(self) -> Self:
+        if (self.request_usd is not None) != (self.metering == "call"):
+            raise ValueError('request_usd is the price of metering = "call", and of nothing else')
+        return self
+
+
 class UpstreamSettings(_Section):
     """[[upstreams]]: a provider."""
 
@@ -339,6 +356,7 @@ class Config(_Section):
     metrics: MetricsSettings = MetricsSettings()
     groups: dict[str, GroupSettings] = {}
     models: tuple[ModelSettings, ...] = ()
+    routes: tuple[RouteSettings, ...] = ()
     upstreams: tuple[UpstreamSettings, ...] = ()
 
     @model_validator(mode="after")

@@ -29,6 +29,7 @@ from gateway.relay.call import Call, Outcome
 from gateway.relay.extension import Extensions
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lease import Lease
+from gateway.relay.objects import Objects
 from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog
 from gateway.relay.reservation import Reservations, StaleRow
@@ -197,7 +198,7 @@ class Worker:
         )
         waiting = Waiting()
         self.settlements = Settlements(
-            self.quota, self.poster, stores.log, self.unheard, waiting, clock
+            self.quota, self.poster, stores.log, self.unheard, waiting, Objects(stores.pool), clock
         )
         self._terms = TermsMaker(self.quota)
         reservations = Reservations(

@@ -200,13 +200,13 @@ class Catalog:
     ) -> tuple[Upstream, ...]:
         """The group's upstreams that serve `model`, by priority (low first), then weight (high first).
 
-        Without a dialect, those of all.
+        Without a dialect, those of all; of an empty model, those that serve any.
         """
         serving = (
             upstream
             for upstream in self.upstreams
             if (dialect is None or upstream.dialect == dialect)
-            and upstream.model_name(model) is not None
+            and (not model or upstream.model_name(model) is not None)
             and (group.upstreams is None or upstream.name in group.upstreams)
         )
         return tuple(sorted(serving, key=lambda upstream: (upstream.priority, -upstream.weight)))

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     ROUTE_NOT_METERED = "route_not_metered"
     UNKNOWN_URL = "unknown_url"
     MODEL_NOT_FOUND = "model_not_found"
+    OBJECT_NOT_FOUND = "object_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"

@@ -49,6 +49,11 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
+class _State(msgspec.Struct):
+    id: str
+
+
+_decode_state = msgspec.json.Decoder(str | _State).decode
 _decode_options = msgspec.json.Decoder(_StreamOptions).decode
 _decode = msgspec.json.Decoder(_Members).decode
 _decode_chat = msgspec.json.Decoder(_Chat).decode
@@ -71,7 +76,9 @@ _CHECKED = quoted(
         *("messages", "input", "prompt", "tools", "prediction"),
     )
 )
-_WATCHED = frozenset({*_PRICES, "prediction"})
+# https://platform.openai.com/docs/guides/conversation-state
+_STATES = ("previous_response_id", "conversation")
+_WATCHED = frozenset({*_PRICES, *_STATES, "prediction"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,7 @@ class OpenAIForm:
             )
             prediction = bytes(top.get("prediction", _ABSENT))
             ask.predicted_bytes = 0 if prediction == b"null" else len(prediction)
+            ask.about = _about(top)
         return ask
 
     def _maximum(self, members: _Members) -> tuple[str | None, int | None]:
@@ -149,6 +157,19 @@ class OpenAIForm:
             if value is not None and (require_count(value, name) > (found[1] or 0)):
                 found = (name, value)
         return found
+
+
+def _about(top: dict[str, msgspec.Raw]) -> tuple[str, ...]:
+    """The ids of what a response goes on from. Raises `Invalid`."""
+    ids = []
+    for name in _STATES:
+        if name in top and bytes(top[name]) != b"null":
+            try:
+                state = _decode_state(top[name])
+            except (msgspec.DecodeError, RecursionError):
+                raise Invalid(f"{name!r} must be an id.", name) from None
+            ids.append(state if isinstance(state, str) else state.id)
+    return tuple(ids)
 
 
 def _choices(members: _Members) -> int:

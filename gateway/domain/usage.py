@@ -37,6 +37,8 @@ class Usage(NamedTuple):
 
 NOTHING = Usage()
 """What produced nothing costs nothing, whatever a request costs."""
+ONE_CALL = Usage(0, 0)
+"""What costs a request, and no tokens; another object than `NOTHING`."""
 
 
 def cost_nusd(

@@ -13,6 +13,7 @@ from aiohttp.web import BaseRequest, StreamResponse
 from gateway.domain.errors import Refusal
 from gateway.relay import envelopes
 from gateway.relay.call import Call
+from gateway.relay.cors import ANSWER_LINES
 from gateway.relay.record import uuid_text
 
 _CONGESTED_BYTES = 65_536
@@ -59,6 +60,8 @@ def _status_line(status: int) -> bytes:
 def _own_lines(call: Call, *, delimited: bool = True) -> bytes:
     """The lines that every answer of ours carries: the call's id, the state of its limits, the connection's fate."""
     lines = [b"x-request-id: %b\r\n" % uuid_text(call.request_id).encode()]
+    if call.is_foreign:
+        lines.append(ANSWER_LINES)
     reservation = call.reservation
     if reservation is not None:
         lines.append(_limit_lines(b"requests", reservation.requests))

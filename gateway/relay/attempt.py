@@ -5,6 +5,7 @@ only waits: for the end, for a slow caller to read on, or for the quota store to
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
@@ -170,6 +171,24 @@ class Attempt:
             return
         self._abort()
         self._conclude_unheard()
+
+    def sent_some(self) -> None:
+        """Some of a body that passes through was taken: it may take as long as it moves."""
+        if self.verdict is None and self._delivery is None:
+            self.deadline = self._clock() + self.target.upstream.idle_timeout_s
+            self._total_deadline = math.inf
+
+    def sent_all(self) -> None:
+        """The whole body was taken: now the answer is waited for."""
+        if self.verdict is None and self._delivery is None:
+            upstream = self.target.upstream
+            now = self._clock()
+            self._total_deadline = now + upstream.total_timeout_s
+            self.deadline = min(now + upstream.first_byte_timeout_s, self._total_deadline)
+
+    def give_up(self, problem: str) -> None:
+        """The caller's own body cannot be passed on to its end."""
+        self.cut(Refusal(Reason.INVALID_REQUEST, problem))
 
     def put_off(self, seconds: float) -> None:
         """Time that does not count: nobody could read what came in it."""

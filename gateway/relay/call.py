@@ -4,6 +4,7 @@ The chain's checks read and fill it; the forwarder and the record read it.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp.web import BaseRequest
 
@@ -76,8 +77,11 @@ class Call:
         "fenced",
         "finished",
         "hold",
+        "is_foreign",
         "is_fresh",
+        "made",
         "method",
+        "only_at",
         "path",
         "peer",
         "query",
@@ -89,6 +93,7 @@ class Call:
         "started_at",
         "terms",
         "ttfb_ms",
+        "upload",
         "upstream_name",
         "was_sent",
     )
@@ -111,6 +116,7 @@ class Call:
     terms: Terms
     hold: Hold
     reservation: Reserved | None
+    upload: Any  # an `Upload`, of a body that passes through unread
 
     def __init__(
         self, request: BaseRequest, request_id: bytes, started: float, started_at: float
@@ -124,11 +130,31 @@ class Call:
         self.query = request.raw_path.partition("#")[0].partition("?")[2]
         self.upstream_name = ""
         self.ttfb_ms: int | None = None
+        self.is_foreign = False  # a browser's, from another origin
         self.is_fresh = False
         self.fenced = False  # somebody else has ended its reservation: it must not go on
         self.finished = False
         self.was_sent = False  # an upstream may have taken it
         self.reservation = None
+        self.upload = None
+        self.made: str | None = None  # the id of the object that it has made at its upstream
+        self.only_at: str | None = None  # the upstream that has what the call is about
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Where it may go."""
+        targets = self.terms.targets
+        if self.only_at is None:
+            return targets
+        return tuple(each for each in targets if each.upstream.name == self.only_at) or targets
+
+    @property
+    def terms_key(self) -> tuple[object, ...]:
+        """By what the terms of the token's calls are kept."""
+        route = self.route
+        if route.rule is None:
+            return (route.dialect, self.ask.model)
+        return (route.dialect, self.ask.model, route.rule)
 
     def cost_nusd(self, usage: Usage) -> int:
         """What that much use costs this call; nothing, where its model has no price."""

@@ -4,7 +4,8 @@ A link is a function of the call. It answers None to let the call pass, a refusa
 only a key that is not cached, a body that is not here yet, and the reservation wait.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from aiohttp.web import HTTPRequestEntityTooLarge, RequestPayloadError
 
@@ -13,6 +14,7 @@ from gateway.domain.ask import Path, read_ask
 from gateway.domain.catalog import Dialect
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.network import Blocks, caller, parse_address
+from gateway.domain.passages import Rule
 from gateway.domain.quota import Hold, estimated_hold, hold
 from gateway.relay.call import Call, Terms
 from gateway.relay.query import KEY_PARAMETER, key_in
@@ -23,23 +25,27 @@ from gateway.store.token_cache import TokenCache
 Link = Callable[[Call], Refusal | Awaitable[Refusal | None] | None]
 
 
-def identify_route(base_url: Callable[[], str]) -> Callable[[Call], Refusal | None]:
-    """Refuse a path or method that does not exist. Leaves the route."""
+def identify_route(
+    base_url: Callable[[], str], rules: Sequence[Rule]
+) -> Callable[[Call], Refusal | None]:
+    """Refuse a path or method that does not exist. Leaves the route. `rules` are the operator's for passages."""
 
     def link(call: Call) -> Refusal | None:
-        found = find_route(call.method, call.path, base_url)
+        found = find_route(call.method, call.path, base_url, rules)
         if isinstance(found, Refusal):
             return found
+        if found.kind != "forward":
+            call.dialect = _spoken_dialect(call)
+            if found.kind == "passage":
+                found = replace(found, dialect=call.dialect)
         call.route = found
-        if found.kind == "models":
-            call.dialect = _dialect_of_list(call)
         return None
 
     return link
 
 
-def _dialect_of_list(call: Call) -> Dialect:
-    """Of which dialect the caller of a list of models is: all three have it at the same path."""
+def _spoken_dialect(call: Call) -> Dialect:
+    """The dialect of a caller whose path others have, too: lists of models, files."""
     headers = call.request.headers
     if "x-goog-api-key" in headers or key_in(call.query) is not None:
         return "gemini"
@@ -98,7 +104,7 @@ def require_network(trusted: Blocks) -> Link:
     return link
 
 
-def accept_body(max_bytes: int) -> Link:
+def accept_body(max_bytes: int, setting: str = "max_body_bytes") -> Link:
     """Refuse, before anything of it is read, a body that is compressed or declared too large."""
 
     def link(call: Call) -> Refusal | None:
@@ -106,7 +112,7 @@ def accept_body(max_bytes: int) -> Link:
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             return _COMPRESSED
         if (request.content_length or 0) > max_bytes:
-            return _too_large(max_bytes)
+            return too_large(max_bytes, setting)
         return None
 
     return link
@@ -123,7 +129,7 @@ def read_body(max_bytes: int) -> Link:
 
     def keep(call: Call, body: bytes) -> Refusal | None:
         if len(body) > max_bytes:
-            return _too_large(max_bytes)
+            return too_large(max_bytes)
         call.body = body
         return None
 
@@ -134,7 +140,7 @@ def read_body(max_bytes: int) -> Link:
         try:
             return keep(call, await request.read())
         except HTTPRequestEntityTooLarge:
-            return _too_large(max_bytes)
+            return too_large(max_bytes)
         except RequestPayloadError as error:
             return Refusal(
                 Reason.INVALID_REQUEST, "The body broke off before its end.", cause=str(error)
@@ -143,10 +149,11 @@ def read_body(max_bytes: int) -> Link:
     return link
 
 
-def _too_large(max_bytes: int) -> Refusal:
+def too_large(max_bytes: int, setting: str = "max_body_bytes") -> Refusal:
+    """What is told of a body beyond a bound of the operator's."""
     return Refusal(
         Reason.BODY_TOO_LARGE,
-        f"The body is larger than {max_bytes} bytes (the operator's gateway.max_body_bytes).",
+        f"The body is larger than {max_bytes} bytes (the operator's gateway.{setting}).",
     )
 
 
@@ -171,9 +178,21 @@ def require_model(call: Call) -> Refusal | None:
     return checks.require_model(call.entry.token, call.ask.model, call.catalog, call.route.dialect)
 
 
+def require_candidates(call: Call) -> Refusal | None:
+    """Refuse a call without a model that no upstream of the token's group could take."""
+    group, dialect = call.entry.token.group, call.route.dialect
+    if call.catalog.candidates(group, "", dialect):
+        return None
+    return Refusal(
+        Reason.UNKNOWN_URL,
+        f"{call.path} cannot be called here: the group {group.name!r} of this key has no upstream that speaks "
+        f"{dialect}.",
+    )
+
+
 def agreed_terms(call: Call) -> Terms | None:
     """The terms of the call's token and model, where they were made on the present catalog."""
-    terms: Terms | None = call.entry.terms.get((call.route.dialect, call.ask.model))
+    terms: Terms | None = call.entry.terms.get(call.terms_key)
     return terms if terms is not None and terms.catalog is call.catalog else None
 
 

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.domain.errors import Refusal
+from gateway.domain.passages import Metering
 from gateway.domain.quota import Hold
-from gateway.domain.usage import NOTHING, Usage
+from gateway.domain.usage import NOTHING, ONE_CALL, Usage
 from gateway.relay import envelopes
 from gateway.relay.allowance import Allowance
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import Call, Outcome
 from gateway.relay.dialects.meter import BadUsage
+from gateway.relay.objects import id_in
 from gateway.relay.record import uuid_text
-from gateway.relay.sse import EventObserver
+from gateway.relay.sse import EventObserver, first_data
 
 WHOLE_BYTES = 1_048_576
 """Answers up to this size are passed on when they are whole."""
@@ -53,9 +55,19 @@ class Delivery(Protocol):
 
 def estimate(call: Call, status: int, output_tokens: int, anomaly: str) -> Outcome:
     """What a call is charged where the provider's own figure is missing."""
+    if call.route.metering != "usage":
+        return unmetered(call, status, anomaly)
     inputs = _tokens(call.ask.size_bytes) + call.ask.images * _TOKENS_PER_IMAGE
     usage = Usage(inputs, output_tokens)
     return Outcome(status, usage, estimated=True, anomaly=anomaly)
+
+
+def unmetered(call: Call, status: int, anomaly: str | None = None) -> Outcome:
+    """What a call is charged whose tokens are not counted: its price, or nothing."""
+    rule = call.route.rule
+    if anomaly is None and rule is not None and rule.metering is Metering.UNCAPPED:
+        anomaly = "unmetered"
+    return Outcome(status, NOTHING if call.route.metering == "free" else ONE_CALL, anomaly=anomaly)
 
 
 def _tokens(size_bytes: int) -> int:
@@ -166,6 +178,8 @@ class EventDelivery:
     def outcome(self, status: int, anomaly: str | None = None) -> Outcome:
         """What the provider says, else what its events amount to."""
         observer = self._observer
+        if self._call.route.metering != "usage":
+            return unmetered(self._call, status, anomaly)
         if observer.usage is not None:
             return Outcome(status, observer.usage, anomaly=anomaly)
         anomaly = anomaly or ("bad_usage" if observer.bad_usage else "no_usage")
@@ -185,6 +199,8 @@ class EventDelivery:
             self._finish()
             return
         data, self._kept = self._kept, b""
+        if self._call.route.makes and self._call.made is None:
+            self._call.made = id_in(first_data(data))
         if self._observer.ended and self._observer.usage is not None:
             self._settle(self.outcome(self._status))
         if self._early_end is not None:
@@ -231,6 +247,8 @@ class WholeDelivery:
 
     def end(self) -> None:
         """Settle, then pass all of it on."""
+        if self._call.route.makes and self.status < _ERROR:
+            self._call.made = id_in(self.body)
         self._settle(self.outcome(self.status))
         self._writer.whole(self.status, self.lines, self.body)
 
@@ -297,8 +315,8 @@ class LargeDelivery:
 def _metered(call: Call, status: int, answer: bytes, size_bytes: int) -> Outcome:
     """The usage in an answer of `size_bytes`, or an estimate that says what was wrong with it."""
     route = call.route
-    if route.metering == "free":
-        return Outcome(status)
+    if route.metering != "usage":
+        return unmetered(call, status)
     try:
         usage = route.meter().whole(answer)
         anomaly = "no_usage"

@@ -47,6 +47,7 @@ WIRE: dict[Reason, Wire] = {
     Reason.ROUTE_NOT_METERED:      Wire(403, _P, _P, "PERMISSION_DENIED"),
     Reason.UNKNOWN_URL:            Wire(404, _I, "not_found_error", "NOT_FOUND"),
     Reason.MODEL_NOT_FOUND:        Wire(404, _I, "not_found_error", "NOT_FOUND"),
+    Reason.OBJECT_NOT_FOUND:       Wire(404, _I, "not_found_error", "NOT_FOUND"),
     Reason.METHOD_NOT_ALLOWED:     Wire(405, _I, _I, "INVALID_ARGUMENT"),
     Reason.BODY_TOO_LARGE:         Wire(413, _I, "request_too_large", "INVALID_ARGUMENT"),
     Reason.UNSUPPORTED_MEDIA_TYPE: Wire(415, _I, _I, "INVALID_ARGUMENT"),

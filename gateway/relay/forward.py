@@ -18,7 +18,7 @@ from gateway.domain.quota import Hold
 from gateway.relay.allowance import Allowance
 from gateway.relay.attempt import Attempt, Verdict
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, LET_THROUGH, Call, Outcome, Target
-from gateway.relay.headers import request_head
+from gateway.relay.headers import framing_of, request_head
 from gateway.relay.lease import Lease
 from gateway.relay.query import passed_on
 from gateway.relay.upstream import UpstreamConnection
@@ -112,8 +112,9 @@ class Forwarder:
 
     async def _try_targets(self, call: Call) -> StreamResponse | Refusal:
         refusal = Refusal(Reason.UPSTREAM_UNAVAILABLE, "No upstream could be reached.")
-        more = len(call.terms.targets)
-        for target in call.terms.targets:
+        targets = call.targets
+        more = len(targets)
+        for target in targets:
             more -= 1
             call.upstream_name = target.upstream.name
             attempt = await self._try_target(call, target, has_more_targets=more > 0)
@@ -129,7 +130,8 @@ class Forwarder:
         self, call: Call, target: Target, *, has_more_targets: bool
     ) -> Attempt | Refusal:
         """An attempt on a kept connection if there is one; on a new one otherwise, or when that one was closed."""
-        kept = target.pool.take()
+        # What passes through unread can be sent once only: never on a connection that may be closed by now.
+        kept = target.pool.take() if call.upload is None else None
         if kept is not None:
             attempt = self._begin(call, target, kept, has_more_targets=has_more_targets)
             await self._see_through(attempt)
@@ -140,14 +142,29 @@ class Forwarder:
         except (OSError, TimeoutError) as error:
             _log.warning("upstream %s cannot be reached: %r", target.upstream.name, error)
             return _unreachable(call, target, error)
+        has_more_targets = has_more_targets and call.upload is None
         attempt = self._begin(call, target, connection, has_more_targets=has_more_targets)
-        await self._see_through(attempt)
+        if call.upload is None:
+            await self._see_through(attempt)
+        else:
+            await self._pass_through(attempt, connection)
         return attempt
+
+    async def _pass_through(self, attempt: Attempt, connection: UpstreamConnection) -> None:
+        """Until the attempt has a verdict, with the body on its way meanwhile."""
+        pump = asyncio.create_task(attempt.call.upload.pump(connection, attempt), name="upload")
+        try:
+            await self._see_through(attempt)
+        finally:
+            pump.cancel()
+            await asyncio.wait({pump})
+            if not pump.cancelled():
+                pump.result()
 
     def _begin(
         self, call: Call, target: Target, connection: UpstreamConnection, *, has_more_targets: bool
     ) -> Attempt:
-        body, hide_usage = _body(call, target)
+        body, hide_usage = _body(call, target) if call.upload is None else (b"", False)
         attempt = Attempt(
             call,
             target,
@@ -159,10 +176,15 @@ class Forwarder:
             has_more_targets=has_more_targets,
         )
         constant = target.pool.constant_head(call.route.method, _path(call, target))
-        head = request_head(constant, call.route.dialect, call.request.headers, len(body))
+        upload = call.upload
+        framing = framing_of(len(body)) if upload is None else upload.framing
+        head = request_head(constant, call.route.dialect, call.request.headers, framing)
         self._live[call] = attempt
         call.was_sent = True
-        connection.send(head, body, attempt)
+        if upload is None:
+            connection.send(head, body, attempt)
+        else:
+            connection.send_head(head, attempt)
         return attempt
 
     def _allowance(self, call: Call) -> Allowance | None:

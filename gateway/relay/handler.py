@@ -14,6 +14,7 @@ from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.relay.answer import refuse, send_json, written
 from gateway.relay.call import Call, Outcome
 from gateway.relay.chain import Link, keys_unavailable, peer_address
+from gateway.relay.cors import is_preflight, preflight
 from gateway.relay.envelopes import status_of
 from gateway.relay.record import AccessLog, RequestIds, uuid_text
 from gateway.relay.refusal_counts import RefusalCounts
@@ -58,6 +59,7 @@ class Handler:
         log: AccessLog,
         refusals: RefusalCounts,
         exhausted_status: int,
+        cors: bool,
         catalog: Callable[[], Catalog],
     ) -> None:
         self._identify = identify
@@ -69,6 +71,7 @@ class Handler:
         self._log = log
         self._refusals = refusals
         self._exhausted_status = exhausted_status
+        self._cors = cors
         self._catalog = catalog
         self._ids = RequestIds()
         self._running = 0
@@ -97,6 +100,10 @@ class Handler:
         now = time.time()
         call = Call(request, self._ids.next(now), time.monotonic(), now)
         call.dialect = dialect_of(call.path)
+        if self._cors and "origin" in request.headers:
+            if call.method == "OPTIONS" and is_preflight(request):
+                return self._preflight(request)
+            call.is_foreign = True
         page = self._pages.get(call.path)
         if page is not None and call.method in {"GET", "HEAD"}:
             status, members = page()
@@ -114,6 +121,11 @@ class Handler:
             return answer
         self._settle_unfinished(call, status_of(answer, self._exhausted_status))
         return self._refuse(call, answer)
+
+    def _preflight(self, request: BaseRequest) -> StreamResponse:
+        if request.transport is not None:
+            request.transport.write(preflight(request))
+        return written(request)
 
     async def _answer(self, call: Call) -> StreamResponse | Refusal:
         unknown = self._identify(call)

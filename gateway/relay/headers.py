@@ -57,8 +57,13 @@ def constant_request_head(upstream: Upstream, method: str, path: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n").encode("utf-8", "surrogateescape")
 
 
+def framing_of(size_bytes: int) -> bytes:
+    """The line that says how long a body is."""
+    return b"content-length: %d\r\n" % size_bytes
+
+
 def request_head(
-    constant: bytes, dialect: Dialect, headers: Mapping[str, str], size_bytes: int
+    constant: bytes, dialect: Dialect, headers: Mapping[str, str], framing: bytes
 ) -> bytes:
     """A whole request head: the constant part, what the caller may pass on, and our own framing."""
     passed = "".join(
@@ -71,11 +76,7 @@ def request_head(
     for name, value in _DEFAULTS[dialect]:
         if name not in headers:
             passed += f"{name}: {value}\r\n"
-    return b"%b%bcontent-length: %d\r\n\r\n" % (
-        constant,
-        passed.encode("utf-8", "surrogateescape"),
-        size_bytes,
-    )
+    return b"%b%b%b\r\n" % (constant, passed.encode("utf-8", "surrogateescape"), framing)
 
 
 def answer_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

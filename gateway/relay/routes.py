@@ -4,7 +4,7 @@ The table's paths are exact: nothing is normalised, and what is not in it is ref
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -14,6 +14,7 @@ from gateway.domain.catalog import Dialect
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.gemini_ask import ContentForm
 from gateway.domain.openai_ask import OpenAIForm
+from gateway.domain.passages import Metering, Rule, name_of, rule_of
 from gateway.domain.usage import Usage
 from gateway.relay.dialects.anthropic import MessagesEnding, MessagesMeter
 from gateway.relay.dialects.gemini import ContentEnding, ContentMeter
@@ -45,14 +46,15 @@ class Route:
     bound that the provider documents for callers who name none, where it differs from the model's; `terminators` are
     how the lines begin that end a whole stream, `text_members` how the members of events end whose text is output.
     `early_end` is there where we can write the last events of a stream; only such streams are held for in steps.
-    `metering`: whether tokens are charged by the usage, or the call is free.
+    `metering`: whether tokens are charged by the usage, the call has a price, or is free. `rule` is a passage's.
+    `makes`: its answer may be an object that stays at the upstream, and is asked for by its id later.
     """
 
     name: str
     dialect: Dialect
     method: str
     upstream_path: str
-    kind: Literal["forward", "models"] = "forward"
+    kind: Literal["forward", "passage", "models", "billing", "usage"] = "forward"
     form: Form = _NO_FORM
     says: Callable[[str, str], Path] | None = None
     has_output: bool = True
@@ -61,10 +63,14 @@ class Route:
     text_members: tuple[bytes, ...] = ()
     meter: type[Meter] = OpenAIMeter
     early_end: Callable[[], EarlyEnd] | None = None
-    metering: Literal["usage", "free"] = "usage"
+    metering: Literal["usage", "free", "call"] = "usage"
+    rule: Rule | None = None
+    makes: bool = False
 
 
 _MODELS = Route("models", "openai", "GET", "/models", kind="models")
+_BILLING = Route("billing", "openai", "GET", "", kind="billing")
+_USAGE = Route("usage", "openai", "GET", "", kind="usage")
 _MESSAGES = Route(
     "messages",
     "anthropic",
@@ -120,8 +126,16 @@ _ROUTES = {
             b"event: response.failed",
         ),
         text_members=(b'delta":',),
+        makes=True,
     ),
     "/v1/models": _MODELS,
+    **{
+        f"{prefix}/dashboard/billing/{name}": _BILLING
+        for prefix in ("", "/v1")
+        for name in ("subscription", "usage")
+    },
+    "/api/usage/token": _USAGE,
+    "/api/usage/token/": _USAGE,
     "/v1/messages": _MESSAGES,
     "/v1/messages/count_tokens": Route(
         "count_tokens",
@@ -134,6 +148,17 @@ _ROUTES = {
         metering="free",
     ),
 }
+# Whose other methods are nobody's.
+_CLOSED = frozenset(
+    {
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/models",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+    }
+)
 _MODEL_PREFIXES = ("/v1/models/", "/v1beta/models/", "/v1alpha/models/")
 _ACTION = re.compile(r"/(v1|v1beta|v1alpha)/models/([^/:]+):(\w+)")
 
@@ -179,18 +204,46 @@ def dialect_of(path: str) -> Dialect:
     return "openai"
 
 
-def find_route(method: str, path: str, base_url: Callable[[], str]) -> Route | Refusal:
-    """The route of a call, or the refusal that tells the right URL or method."""
+def find_route(
+    method: str, path: str, base_url: Callable[[], str], own: Sequence[Rule] = ()
+) -> Route | Refusal:
+    """The route of a call, or the refusal that tells the right URL or method. `own` are the operator's rules."""
     route = _ROUTES.get(path) or _route_of_name(method, path)
+    if route is not None and method == route.method:
+        return route
+    rule = rule_of(method, path, own) if _is_passage(method, path) else None
+    if rule is not None and rule.metering is not Metering.NEVER:
+        return _passage(method, path, rule)
     if route is None:
         return _unknown(method, path, base_url())
-    if method != route.method:
-        return Refusal(
-            Reason.METHOD_NOT_ALLOWED,
-            f"{path} takes {route.method}, not {method}.",
-            details={"allow": route.method},
-        )
-    return route
+    return Refusal(
+        Reason.METHOD_NOT_ALLOWED,
+        f"{path} takes {route.method}, not {method}.",
+        details={"allow": route.method},
+    )
+
+
+# What a passage's path consists of. Dots alone would be another path to whoever resolves them.
+_PASSAGE = re.compile(r"/v1(/(?!\.{1,2}(/|$))[A-Za-z0-9_.:~@+-]+)+")
+_METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH"})
+
+
+def _is_passage(method: str, path: str) -> bool:
+    return method in _METHODS and path not in _CLOSED and _PASSAGE.fullmatch(path) is not None
+
+
+def _passage(method: str, path: str, rule: Rule) -> Route:
+    return Route(
+        name_of(path),
+        dialect_of(path),
+        method,
+        path.removeprefix(BASE_PATH),
+        kind="passage",
+        has_output=False,
+        metering="call" if rule.metering is Metering.CALL else "free",
+        rule=rule,
+        makes=method == "POST",
+    )
 
 
 def _route_of_name(method: str, path: str) -> Route | None:

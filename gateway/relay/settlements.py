@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 from gateway.domain.usage import NOTHING, Usage
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
+from gateway.relay.objects import Objects
 from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog, instant_text
 from gateway.relay.unheard import Unheard
 from gateway.relay.waiting import Waiting
 from gateway.store.ledger import Charge, copy_text
+from gateway.store.objects import Made
 from gateway.store.quota import QuotaStore
 from gateway.store.replies import Reserved
 
@@ -30,6 +32,7 @@ class Settlements:
         log: AccessLog,
         unheard: Unheard,
         waiting: Waiting,
+        objects: Objects,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._quota = quota
@@ -37,6 +40,7 @@ class Settlements:
         self._log = log
         self._unheard = unheard
         self._waiting = waiting
+        self._objects = objects
         self._clock = clock
 
     def finish(self, call: Call, outcome: Outcome) -> None:
@@ -64,6 +68,8 @@ class Settlements:
             line,
             keep_request=call.was_sent,
         )
+        if call.made is not None and call.made not in call.path:
+            self._objects.note(Made(call.made, call.entry.token.account_id, call.upstream_name))
         self._waiting.wake(call.entry.token.account_id)
         self._poster.add(Charge(call.request_id, call.entry.token.account_id, line))
         self._log.add(_log_line(call, outcome, usage, duration_ms, amount, anomaly))

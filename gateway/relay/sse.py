@@ -21,6 +21,14 @@ _END_OF_EVENT = re.compile(rb"\n\r?\n")
 _OBJECT = re.compile(rb"\s*:\s*\{")
 
 
+def first_data(events: bytes) -> bytes:
+    """The data of the first event among these that has any."""
+    for line in events.splitlines():
+        if line.startswith(b"data:"):
+            return line[5:]
+    return b""
+
+
 class EventTooLong(Exception):
     """An event grew beyond `MAX_EVENT_BYTES` without an end."""
 

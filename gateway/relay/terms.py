@@ -2,7 +2,7 @@
 
 import time
 
-from gateway.domain.catalog import Upstream
+from gateway.domain.catalog import Model, Price, Upstream
 from gateway.relay.call import Call, Target, Terms
 from gateway.relay.record import ledger_constant, log_constant
 from gateway.relay.upstream import UpstreamPool
@@ -23,7 +23,8 @@ class TermsMaker:
         token, name, catalog = call.entry.token, call.ask.model, call.catalog
         dialect = call.route.dialect
         ids = (token.account_id, token.id, token.user_id)
-        model, upstreams = catalog.model(name), catalog.candidates(token.group, name, dialect)
+        model = _passage_model(call) if call.route.rule is not None else catalog.model(name)
+        upstreams = catalog.candidates(token.group, name, dialect)
         terms = Terms(
             catalog=catalog,
             model=model,
@@ -44,7 +45,7 @@ class TermsMaker:
         kept = call.entry.terms
         if len(kept) >= _MOST_PER_TOKEN:
             kept.clear()  # names are the caller's: where any is served, they could be endless
-        kept[dialect, name] = terms
+        kept[call.terms_key] = terms
         return terms
 
     def close(self) -> None:
@@ -57,3 +58,10 @@ class TermsMaker:
         if pool is None or pool.upstream != upstream:
             pool = self._pools[upstream.name] = UpstreamPool(upstream, time.monotonic)
         return pool
+
+
+def _passage_model(call: Call) -> Model:
+    """A passage's price is its own, whatever model it names: one for each call, or none."""
+    assert call.route.rule is not None
+    price = Price(0, 0, 0, 0, request_nusd=call.route.rule.request_nusd)
+    return Model(call.ask.model, price)

@@ -55,8 +55,10 @@ class UpstreamConnection(asyncio.Protocol):
         "_keep_alive",
         "_parser",
         "_pool",
+        "_sending",
         "_transport",
         "_whole",
+        "_writable",
         "idle_since",
         "reused",
     )
@@ -68,6 +70,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self.reused = False
         self.idle_since = 0.0
+        self._sending = False
+        self._writable: asyncio.Future[None] | None = None
         self._await_answer()
 
     def _await_answer(self) -> None:
@@ -96,6 +100,36 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             transport.write(head)
             transport.write(body)
+
+    def send_head(self, head: bytes, exchange: Exchange) -> None:
+        """Begin a request whose body follows by `write`, until `sent`."""
+        self.send(head, b"", exchange)
+        self._sending = self._exchange is exchange
+
+    def write(self, data: bytes) -> None:
+        """Some of a request's body, framed."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.write(data)
+
+    async def writable(self) -> None:
+        """Wait until the upstream has taken most of what was written; at once, where it is gone."""
+        if self._writable is not None:
+            await self._writable
+
+    def sent(self) -> None:
+        """The request is whole."""
+        self._sending = False
+
+    def pause_writing(self) -> None:
+        """The upstream is slow to take what is sent."""
+        self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        if self._writable is not None:
+            self._writable.set_result(None)
+            self._writable = None
 
     def abort(self) -> None:
         """Give the exchange up and close at once; nothing more is told of it."""
@@ -158,6 +192,9 @@ class UpstreamConnection(asyncio.Protocol):
         transport, keep_alive = self._transport, self._keep_alive
         self._await_answer()
         self.reused = True
+        keep_alive = (
+            keep_alive and not self._sending
+        )  # an answer that came before the request was whole
         if keep_alive and transport is not None and not transport.is_closing():
             transport.resume_reading()  # the last bytes may have gone to a slow caller
             self._pool.put(self)
@@ -170,6 +207,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """End or fail the exchange, or leave the pool."""
         self._transport = None
+        self.resume_writing()
         exchange = self._exchange
         if exchange is None:
             self._pool.remove(self)

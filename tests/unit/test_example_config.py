@@ -24,6 +24,7 @@ from gateway.settings import (
     PostgresSettings,
     QuotaSettings,
     RedisSettings,
+    RouteSettings,
     TierSettings,
     TokenDefaultSettings,
     UpstreamSettings,
@@ -44,6 +45,7 @@ SECTIONS: dict[type[BaseModel], tuple[str | int, ...]] = {
     TokenDefaultSettings: ("groups", "default", "token_defaults"),
     ModelSettings: ("models", 0),
     TierSettings: ("models", 0, "tiers", 0),
+    RouteSettings: ("routes", 0),
     UpstreamSettings: ("upstreams", 0),
 }
 

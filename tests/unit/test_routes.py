@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.domain.errors import Reason, Refusal
+from gateway.domain.passages import Metering, Rule
 from gateway.relay.routes import Route, dialect_of, find_route
 
 BASE = "https://gateway.example"
@@ -47,7 +48,13 @@ def test_a_call_has_its_route(method, path, name, kind):
         ("/v1/../v1/chat/completions", "The base URL is"),
         ("/v1/chat%2fcompletions", "The base URL is"),
         ("/v1/chat/completions;x", "The base URL is"),
-        ("/v1/files", "The base URL is"),
+        ("/v1/organization/users", "The base URL is"),
+        ("/v1/realtime/client_secrets", "The base URL is"),
+        ("/v1/files/../organization/users", "The base URL is"),
+        ("/v1/files/%2e%2e/x", "The base URL is"),
+        ("/v1/files/./x", "The base URL is"),
+        ("/v1/files//x", "The base URL is"),
+        ("/v1/files/a b", "The base URL is"),
     ],
 )
 def test_a_path_that_does_not_exist_is_told_the_base_url(path, words):
@@ -61,10 +68,12 @@ def test_a_path_that_does_not_exist_is_told_the_base_url(path, words):
 @pytest.mark.parametrize(
     ("method", "path", "right"),
     [
-        ("GET", "/v1/chat/completions", "POST"),
-        ("HEAD", "/v1/responses", "POST"),
+        ("HEAD", "/v1/chat/completions", "POST"),
+        ("GET", "/v1/responses", "POST"),
+        ("GET", "/v1/messages", "POST"),
         ("POST", "/v1/models", "GET"),
         ("DELETE", "/v1/models/m", "GET"),
+        ("GET", "/v1beta/models/g:generateContent", "POST"),
         ("post", "/v1/embeddings", "POST"),
     ],
 )
@@ -90,9 +99,59 @@ def test_every_path_has_a_dialect_even_where_it_is_refused(path, dialect):
     assert dialect_of(path) == dialect
 
 
+@pytest.mark.parametrize(
+    ("path", "model", "query", "stream"),
+    [
+        ("/v1beta/models/g-1.5:generateContent", "g-1.5", "", False),
+        ("/v1/models/g:streamGenerateContent", "g", "alt=sse", True),
+        ("/v1beta/models/g:streamGenerateContent", "g", "", False),
+        ("/v1beta/models/g:streamGenerateContent", "g", "x=1&alt=sse", True),
+        ("/v1alpha/models/g:countTokens", "g", "alt=sse", False),
+    ],
+)
+def test_a_path_of_gemini_names_the_model(path, model, query, stream):
+    route = find("POST", path)
+    assert isinstance(route, Route)
+    assert route.dialect == "gemini"
+    assert route.says is not None
+    assert route.says(path, query) == (model, stream)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name", "metering"),
+    [
+        ("GET", "/v1/files", "files", Metering.FREE),
+        ("GET", "/v1/files/file-1/content", "files/content", Metering.FREE),
+        ("POST", "/v1/responses/resp_1/cancel", "responses/cancel", Metering.FREE),
+        ("GET", "/v1/chat/completions", "chat/completions", Metering.FREE),
+        ("POST", "/v1/batches", "batches", Metering.UNCAPPED),
+        ("POST", "/v1/threads/t-1/runs", "threads/runs", Metering.UNCAPPED),
+        ("GET", "/v1/vector_stores/vs_1/search", "vector_stores/search", Metering.UNCAPPED),
+        ("POST", "/v1/images/generations", "images/generations", Metering.UNCAPPED),
+        ("PATCH", "/v1/next-years/thing", "other", Metering.UNCAPPED),
+    ],
+)
+def test_whatever_else_is_below_v1_is_a_passage(method, path, name, metering):
+    route = find(method, path)
+    assert isinstance(route, Route)
+    assert (route.kind, route.name, route.method) == ("passage", name, method)
+    assert route.upstream_path == path.removeprefix("/v1")
+    assert route.rule is not None
+    assert route.rule.metering is metering
+
+
+def test_the_operators_rules_come_first():
+    own = Rule("/v1/images/**", frozenset({"POST"}), Metering.CALL, 40)
+    never = Rule("/v1/files/**", frozenset(), Metering.NEVER)
+    route = find_route("POST", "/v1/images/generations", lambda: BASE, (own,))
+    assert isinstance(route, Route)
+    assert (route.rule, route.metering) == (own, "call")
+    assert isinstance(find_route("GET", "/v1/files/f", lambda: BASE, (never,)), Refusal)
+
+
 def test_terminators_are_no_prefix_of_other_lines():
     """A terminator is sought at the start of a line: an ordinary event must not begin so."""
-    for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses"):
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"):
         route = find("POST", path)
         assert isinstance(route, Route)
         assert route.terminators
