@@ -19,7 +19,7 @@ from gateway.domain.usage import Usage
 from gateway.relay.dialects.anthropic import MessagesEnding, MessagesMeter
 from gateway.relay.dialects.gemini import ContentEnding, ContentMeter
 from gateway.relay.dialects.meter import Meter
-from gateway.relay.dialects.openai import ChunksEnding, OpenAIMeter
+from gateway.relay.dialects.openai import ChunksEnding, OpenAIMeter, RerankMeter
 
 BASE_PATH = "/v1"
 
@@ -113,6 +113,15 @@ _ROUTES = {
         form=OpenAIForm(plain=("input",)),
         has_output=False,
     ),
+    "/v1/rerank": Route(
+        "rerank",
+        "openai",
+        "POST",
+        "/rerank",
+        form=OpenAIForm(plain=("query", "documents")),
+        has_output=False,
+        meter=RerankMeter,
+    ),
     "/v1/responses": Route(
         "responses",
         "openai",
@@ -153,6 +162,7 @@ _CLOSED = frozenset(
     {
         "/v1/completions",
         "/v1/embeddings",
+        "/v1/rerank",
         "/v1/models",
         "/v1/responses",
         "/v1/messages",

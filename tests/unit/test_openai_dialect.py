@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.domain.catalog import Price
 from gateway.domain.usage import Usage, cost_nusd
 from gateway.relay.dialects.meter import BadUsage
-from gateway.relay.dialects.openai import OpenAIMeter
+from gateway.relay.dialects.openai import OpenAIMeter, RerankMeter
 
 
 def read_usage(payload: bytes) -> Usage | None:
@@ -154,6 +154,14 @@ def test_usage_that_cannot_be_believed_is_bad(usage):
     )
     with pytest.raises(BadUsage):
         read_usage(body)
+
+
+def test_a_ranking_is_all_input():
+    assert RerankMeter().whole(answer({"total_tokens": 815})) == Usage(815, 0)
+    assert RerankMeter().whole(answer({"prompt_tokens": 1, "total_tokens": 9})) == Usage(9, 0)
+    assert RerankMeter().whole(b'{"meta":{}}') is None
+    with pytest.raises(BadUsage):
+        RerankMeter().whole(answer({"total_tokens": -1}))
 
 
 @pytest.mark.parametrize("payload", [b"", b"no JSON", b"[]", b'{"usage":', b"\xff", b"[" * 100_000])

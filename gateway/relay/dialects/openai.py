@@ -71,6 +71,19 @@ class OpenAIMeter:
         return bool(answer.choices == [])
 
 
+class RerankMeter(OpenAIMeter):
+    """Nothing is written for a ranking: all that it counts is input. https://docs.jina.ai (`/v1/rerank`)."""
+
+    __slots__ = ()
+
+    def whole(self, payload: bytes) -> Usage | None:
+        """The usage in a whole answer; None where there is none. Raises `BadUsage`."""
+        found = decoded(_decode, payload).usage
+        if found is None or found.total_tokens is None:
+            return None
+        return believed(Usage(found.total_tokens, 0))
+
+
 def _usage(answer: _Answer) -> Usage | None:
     found = answer.usage or (answer.response.usage if answer.response is not None else None)
     if found is None:
