@@ -20,7 +20,7 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test chaos check fmt bench llm lock build clean always
+.PHONY: help setup run test chaos check fmt bench llm clients lock build clean always
 always:
 
 help:  ## list these commands
@@ -55,6 +55,9 @@ bench: .venv/dev-ok  ## measure the gateway against nginx
 llm: .venv/llm-ok  ## call a small real model through the gateway and compare the ledger with it
 	@exec $(BIN)/python tools/llm.py $(ARGS)
 
+clients: .venv/clients-ok  ## call the gateway with LangChain, the llm command and the Node SDK
+	@TOLLHOUSE_TEST_CLIENTS=1 exec $(BIN)/pytest -q $(ARGS) tests/clients
+
 lock:  ## resolve the dependencies anew: ARGS=--upgrade for the newest
 	@PYTHON='$(PYTHON)' tools/lock $(ARGS)
 
@@ -76,6 +79,11 @@ clean:  ## remove .venv, dist and caches; the state directory is kept
 .venv/dev-ok: .venv/ok requirements-dev.lock
 	@echo 'Installing the development tools into .venv (once) …'
 	@tools/install requirements-dev.lock
+	@touch $@
+
+.venv/clients-ok: .venv/dev-ok requirements-clients.lock
+	@echo 'Installing further clients into .venv (once) …'
+	@tools/install requirements-clients.lock
 	@touch $@
 
 .venv/llm-ok: .venv/ok requirements-llm.lock
