@@ -152,11 +152,13 @@ _WORDS = frozenset(
     """.split()  # noqa: SIM905 -- a list of ninety quoted words is no easier to read
 )
 _MOST_IDS = 8
+OTHER = "other"
+"""The name of a path that has none of these words."""
 
 
 def name_of(path: str) -> str:
     """What the ledger calls a passage: its path without `/v1` and ids."""
-    return "/".join(word for word in path.split("/")[2:] if word in _WORDS)[:64] or "other"
+    return "/".join(word for word in path.split("/")[2:] if word in _WORDS)[:64] or OTHER
 
 
 def ids_in(path: str) -> tuple[str, ...]:

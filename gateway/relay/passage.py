@@ -10,7 +10,7 @@ from gateway.domain import checks
 from gateway.domain.ask import Ask, Path, read_ask
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.passage_ask import PassageForm, boundary_of
-from gateway.domain.passages import Metering, ids_in, names_a_model
+from gateway.domain.passages import OTHER, Metering, ids_in, names_a_model
 from gateway.domain.quota import Hold
 from gateway.domain.usage import ONE_CALL
 from gateway.relay.call import Call, Terms
@@ -28,10 +28,13 @@ def require_metering(call: Call) -> Refusal | None:
     """Refuse, for a capped token, what may cost anything and has no price."""
     rule = call.route.rule
     if rule is not None and rule.metering is Metering.UNCAPPED and call.entry.token.capped:
+        slip = (
+            " Is the path right? It is none that is known here." if call.route.name == OTHER else ""
+        )
         return Refusal(
             Reason.ROUTE_NOT_METERED,
             f"What {call.method} {call.path} costs is not known here, and this key has a cap. The operator can set a "
-            "price for each call in [[routes]], or the key can be made uncapped.",
+            f"price for each call in [[routes]], or the key can be made uncapped.{slip}",
         )
     return None
 

@@ -197,9 +197,9 @@ async def test_a_well_made_key_that_opens_nothing_is_refused(rig: Rig):
         ("GET", "/", 404, "/v1"),
         ("POST", "/chat/completions", 404, "lacks /v1"),
         ("POST", "/v1/chat/completions/", 404, "without the slash"),
-        ("POST", "/v1/nothing", 404, "The base URL is http"),
+        ("POST", "/v1/organization/users", 404, "The base URL is http"),
         ("POST", "/v1/../v1/chat/completions%2f", 404, "The base URL is http"),
-        ("GET", "/v1/chat/completions", 405, "takes POST"),
+        ("GET", "/v1/embeddings", 405, "takes POST"),
         ("POST", "/v1/models", 405, "takes GET"),
     ],
 )
@@ -211,9 +211,9 @@ async def test_a_wrong_url_is_told_the_right_one(rig: Rig, method, path, status,
 
 
 async def test_errors_speak_the_dialect_of_the_path(rig: Rig):
-    async with rig.session.post(rig.url + "/v1/messages/nothing") as answer:
+    async with rig.session.get(rig.url + "/v1/messages") as answer:
         body = await answer.json()
-        assert (body["type"], body["error"]["type"]) == ("error", "not_found_error")
+        assert (body["type"], body["error"]["type"]) == ("error", "invalid_request_error")
     async with rig.session.post(rig.url + "/v1beta/models/g:nothing") as answer:
         assert (await answer.json())["error"]["status"] == "NOT_FOUND"
 
