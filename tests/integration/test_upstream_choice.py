@@ -143,6 +143,21 @@ async def test_a_refused_key_sends_the_call_to_another_upstream(postgres_dsn, va
         assert (len(first.requests), len(second.requests)) == (1, 3)
 
 
+async def test_a_refused_key_sends_the_call_even_to_an_upstream_that_failed(
+    postgres_dsn, valkey_url
+):
+    settings = {"breaker_failures": 1, "breaker_open_s": HOUR_S}
+    later = {**settings, "priority": 1}
+    async with upstreams(postgres_dsn, valkey_url, settings, later) as (rig, (first, second)):
+        Clock(rig)
+        token = await rig.token(USD)
+        first.answer("m", Turns((refuse(500), refuse(401))))
+        second.answer("m", Turns((refuse(500), Echo())))
+        assert await read(rig, token.key) == 500
+        assert await read(rig, token.key) == 200
+        assert (len(first.requests), len(second.requests)) == (2, 2)
+
+
 async def test_a_fault_of_the_upstream_is_not_tried_with_its_other_key(postgres_dsn, valkey_url):
     async with upstreams(postgres_dsn, valkey_url, {}, keys=2) as (rig, (upstream,)):
         token = await rig.token(USD)
@@ -294,7 +309,8 @@ async def test_a_breaker_alone_refuses_nobody(postgres_dsn, valkey_url):
 
 async def test_where_all_are_open_the_least_recently_failed_is_asked(postgres_dsn, valkey_url):
     settings = {"breaker_failures": 1, "breaker_open_s": HOUR_S}
-    async with upstreams(postgres_dsn, valkey_url, settings, settings) as (rig, (first, second)):
+    later = {**settings, "priority": 1}
+    async with upstreams(postgres_dsn, valkey_url, settings, later) as (rig, (first, second)):
         clock, token = Clock(rig), await rig.token(USD)
         for upstream in (first, second):
             upstream.answer("m", refuse(500))
@@ -468,6 +484,21 @@ async def test_a_line_that_does_not_move_ends_in_a_refusal_that_costs_nothing(
         assert sorted((row["status"], row["upstream"]) for row in rows) == [(200, "u0"), (503, "")]
         assert next(row["amount"] for row in rows if row["status"] == 503) == 0
         assert state_of(rig).outstanding == 0
+
+
+async def test_a_call_stands_in_one_line_only(postgres_dsn, valkey_url):
+    sooner = {"max_connections": 1, "connect_timeout_s": 0.2}
+    later = {"max_connections": 1, "connect_timeout_s": HOUR_S, "priority": 1}
+    async with upstreams(postgres_dsn, valkey_url, sooner, later) as (rig, scripted):
+        token = await rig.token(USD)
+        gate = Gate()
+        async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+            for upstream in scripted:
+                upstream.answer("m", Echo().first(gate))
+                group.create_task(read(rig, token.key))
+                await upstream.received(1)
+            assert await read(rig, token.key) == 503
+            gate.release()
 
 
 async def test_a_caller_who_leaves_the_line_takes_no_place_with_him(postgres_dsn, valkey_url):
