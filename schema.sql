@@ -225,7 +225,7 @@ BEGIN
 END $$;
 SELECT ensure_ledger_partitions(now(), 3);
 
--- Each try at an upstream, so that what providers may bill us is on record.
+-- Each try at an upstream of the calls that needed several, so that what providers may bill us is on record.
 CREATE TABLE attempt (
   request_id    uuid        NOT NULL,
   no            smallint    NOT NULL,

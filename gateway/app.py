@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -16,6 +17,7 @@ from gateway.domain.units import Units
 from gateway.listen import url_of
 from gateway.metrics import Figure
 from gateway.relay.announcing import Announcer
+from gateway.relay.attempt_rows import AttemptRows
 from gateway.relay.audit_watch import AuditWatch
 from gateway.relay.balance import answer_balance
 from gateway.relay.chain import (
@@ -31,7 +33,7 @@ from gateway.relay.chain import (
     require_network,
 )
 from gateway.relay.extension import Extensions
-from gateway.relay.figures import accounting_figures
+from gateway.relay.figures import accounting_figures, upstream_figures
 from gateway.relay.forward import Forwarder
 from gateway.relay.handler import Handler
 from gateway.relay.housekeeping import Housekeeping
@@ -133,9 +135,11 @@ class Gateway:
         self.quota = quota
         self.log = log
         self.refusals = RefusalCounts(pool)
+        self.attempts = AttemptRows(pool)
         self.accepting = True
         self._loaded = loaded
         self._pool = pool
+        self._terms = terms
         self.keys = KeyStore(pool, lambda: self.catalog, reserve=config.quota.reserve)
         self.tokens = TokenCache(
             self.keys.find, pepper, fresh_s=config.keys.cache_s, size=config.keys.cache_size
@@ -182,6 +186,7 @@ class Gateway:
             extensions.extend,
             self.lease,
             step_tokens=config.quota.reserve_step_tokens,
+            note=self.attempts.add,
         )
         self.announcer = Announcer(quota, self.poster, self.forwarder.live_calls)
         balance = answer_balance(self.keys, Units(config.quota.units_per_usd))
@@ -217,7 +222,8 @@ class Gateway:
     def figures(self) -> list[Figure]:
         """What `/metrics` tells of this worker now."""
         accounting = accounting_figures(self.poster, self.quota, self.unheard)
-        return [*accounting, *self.audit.figures()]
+        upstreams = upstream_figures(self._terms.upstreams, time.monotonic())
+        return [*accounting, *upstreams, *self.audit.figures()]
 
     def _health(self) -> tuple[int, dict[str, object]]:
         """The process is alive."""
@@ -316,6 +322,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
             group.create_task(gateway.forwarder.watch(), name="deadlines"),
             group.create_task(gateway.refusals.run(), name="refusal counts"),
             group.create_task(gateway.objects.run(), name="objects"),
+            group.create_task(gateway.attempts.run(), name="attempts"),
             group.create_task(_flush_log(gateway.log), name="access log"),
             group.create_task(gateway.audit.run(), name="audit"),
         ]

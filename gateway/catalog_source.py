@@ -248,13 +248,13 @@ def _or(value: Decimal | None, default: Decimal) -> Decimal:
     return default if value is None else value
 
 
-def _upstream(settings: UpstreamSettings, api_key: str) -> Upstream:
+def _upstream(settings: UpstreamSettings, api_keys: tuple[str, ...]) -> Upstream:
     models = settings.models
     return Upstream(
         name=settings.name,
         dialect=settings.dialect,
         base_url=urlsplit(settings.base_url),
-        api_key=api_key,
+        api_keys=api_keys,
         models=MappingProxyType(
             dict(models) if isinstance(models, dict) else {name: name for name in models}
         ),
@@ -266,6 +266,12 @@ def _upstream(settings: UpstreamSettings, api_key: str) -> Upstream:
         ca_file=settings.ca_file,
         total_timeout_s=settings.total_timeout_s,
         on_disconnect=settings.on_disconnect,
+        max_connections=settings.max_connections,
+        breaker_failures=settings.breaker_failures,
+        breaker_open_s=settings.breaker_open_s,
+        breaker_longest_s=settings.breaker_longest_s,
+        retry_after_budget_s=settings.retry_after_budget_s,
+        retry_unanswered=settings.retry_unanswered,
     )
 
 

@@ -40,7 +40,7 @@ class Loaded:
 
     config: Config
     path: Path | None
-    upstream_keys: Mapping[str, str]
+    upstream_keys: Mapping[str, tuple[str, ...]]
     notices: tuple[str, ...]
 
 
@@ -113,13 +113,15 @@ def load(environment: Mapping[str, str] = os.environ, path: str | None = None) -
         raise ConfigError(problems)
     keys, kept = {}, []
     for upstream in config.upstreams:
-        key = environment.get(upstream.api_key_env, "") if upstream.api_key_env else ""
-        if upstream.api_key_env and not key:
-            notices.append(
-                f"Upstream {upstream.name!r} is left out: {upstream.api_key_env} is empty or not set."
-            )
+        names = upstream.key_names
+        missing = [name for name in names if not environment.get(name)]
+        unset = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} empty or not set."
+        if missing and len(missing) == len(names):
+            notices.append(f"Upstream {upstream.name!r} is left out: {unset}")
             continue
-        keys[upstream.name] = key
+        if missing:
+            notices.append(f"Upstream {upstream.name!r} has fewer keys: {unset}")
+        keys[upstream.name] = tuple(environment[name] for name in names if name not in missing)
         kept.append(upstream)
     return Loaded(config.model_copy(update={"upstreams": tuple(kept)}), file, keys, tuple(notices))
 

@@ -317,6 +317,7 @@ class UpstreamSettings(_Section):
     dialect: Literal["openai", "anthropic", "gemini"] = "openai"
     base_url: str
     api_key_env: str = ""
+    api_key_envs: tuple[str, ...] = ()
     models: tuple[str, ...] | dict[str, str] = ("*",)
     weight: Annotated[int, Field(ge=1)] = 1
     priority: int = 0
@@ -326,6 +327,25 @@ class UpstreamSettings(_Section):
     idle_timeout_s: Seconds = 120
     total_timeout_s: Seconds = 900
     on_disconnect: Literal["abort", "drain"] = "abort"
+    max_connections: Annotated[int, Field(ge=0)] = 0
+    breaker_failures: Annotated[int, Field(ge=0)] = 5
+    breaker_open_s: Seconds = 5
+    breaker_longest_s: Seconds = 60
+    retry_after_budget_s: Annotated[float, Field(ge=0, le=60)] = 2
+    retry_unanswered: bool = False
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """The environment variables that hold its keys."""
+        return self.api_key_envs or ((self.api_key_env,) if self.api_key_env else ())
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        if self.api_key_env and self.api_key_envs:
+            raise ValueError("give one of api_key_env and api_key_envs, not both")
+        if "" in self.api_key_envs:
+            raise ValueError("api_key_envs: a name is empty")
+        return self
 
     @field_validator("base_url")
     @classmethod

@@ -43,6 +43,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.INTERNAL_ERROR: "A fault of the gateway. Its log has it under the `request_id`.",
     Reason.UPSTREAM_ERROR: "The provider broke off, or refused the gateway. Retry; the call may have been executed.",
     Reason.UPSTREAM_UNAVAILABLE: "The provider cannot be reached. Retry.",
+    Reason.UPSTREAM_BUSY: "The provider has as many calls as the operator lets it have. Retry.",
     Reason.QUOTA_UNAVAILABLE: "A cap cannot be checked at the moment. Retry after `Retry-After`.",
     Reason.KEY_STORE_UNAVAILABLE: "Keys cannot be looked up at the moment. Retry.",
     Reason.SHUTTING_DOWN: "Repeat the call; another worker takes it.",

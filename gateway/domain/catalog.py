@@ -136,13 +136,15 @@ class Model:
 class Upstream:
     """A provider that calls are forwarded to.
 
-    `models` maps a caller's name to the upstream's; a name that ends in `*` takes all that begin so, unmapped.
+    `models` maps a caller's name to the upstream's; a name that ends in `*` takes all that begin so, unmapped. Without
+    `api_keys` none is sent. `max_connections`, `breaker_failures` and `retry_after_budget_s` 0: no bound, no breaker,
+    no waiting.
     """
 
     name: str
     dialect: Dialect
     base_url: SplitResult
-    api_key: str = field(repr=False)
+    api_keys: tuple[str, ...] = field(repr=False)
     models: MappingProxyType[str, str]
     weight: int = 1
     priority: int = 0
@@ -152,6 +154,12 @@ class Upstream:
     ca_file: str = ""
     total_timeout_s: float = 900
     on_disconnect: Literal["abort", "drain"] = "abort"
+    max_connections: int = 0
+    breaker_failures: int = 5
+    breaker_open_s: float = 5
+    breaker_longest_s: float = 60
+    retry_after_budget_s: float = 2
+    retry_unanswered: bool = False
 
     def model_name(self, model: str) -> str | None:
         """The upstream's own name for `model`; None where it does not serve it."""
@@ -200,7 +208,8 @@ class Catalog:
     ) -> tuple[Upstream, ...]:
         """The group's upstreams that serve `model`, by priority (low first), then weight (high first).
 
-        Without a dialect, those of all; of an empty model, those that serve any.
+        Without a dialect, those of all; of an empty model, those that serve any. Which of them a call goes to is
+        `choice.best`'s to say.
         """
         serving = (
             upstream

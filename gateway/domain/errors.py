@@ -34,6 +34,7 @@ class Reason(StrEnum):
     INSUFFICIENT_QUOTA = "insufficient_quota"
     UPSTREAM_ERROR = "upstream_error"
     UPSTREAM_UNAVAILABLE = "upstream_unavailable"
+    UPSTREAM_BUSY = "upstream_busy"
     UPSTREAM_TIMEOUT = "upstream_timeout"
     QUOTA_UNAVAILABLE = "quota_unavailable"
     KEY_STORE_UNAVAILABLE = "key_store_unavailable"

@@ -21,11 +21,11 @@ from gateway.relay.delivery import Delivery, EventDelivery, LargeDelivery, Whole
 from gateway.relay.envelopes import status_of
 from gateway.relay.headers import answer_lines, is_event_stream
 from gateway.relay.sse import EventTooLong
+from gateway.relay.tries import Tries
 from gateway.relay.upstream import Fields, UpstreamConnection
 
 # Refusals of more money or tokens: the answer ends there, as one that has reached its maximum.
 _SPENT = frozenset({Reason.INSUFFICIENT_QUOTA, Reason.QUOTA_RESERVED, Reason.RATE_LIMIT_EXCEEDED})
-_RETRYABLE = frozenset({408, 429, 500, 502, 503, 504, 529})
 
 
 class Verdict(Enum):
@@ -33,7 +33,7 @@ class Verdict(Enum):
 
     ANSWERED = auto()  # the caller has an answer, or has left
     RESEND = auto()  # a kept-alive connection closed without a byte: the request was not taken
-    NEXT = auto()  # the upstream declined; another may not
+    NEXT = auto()  # it was not for the caller, and there is something else to try
     REFUSED = auto()  # nothing was written; `refusal` says what to tell
 
 
@@ -49,7 +49,6 @@ class Attempt:
         "_connection",
         "_delivery",
         "_failure",
-        "_has_more_targets",
         "_hide_usage",
         "_is_read",
         "_settle",
@@ -62,6 +61,7 @@ class Attempt:
         "detached",
         "refusal",
         "target",
+        "tries",
         "verdict",
     )
 
@@ -75,9 +75,10 @@ class Attempt:
         *,
         allowance: Allowance | None,
         hide_usage: bool,
-        has_more_targets: bool,
+        tries: Tries,
     ) -> None:
         self.call = call
+        self.tries = tries
         self.target = target
         self._connection = connection
         self._settle = partial(finish, call)
@@ -88,7 +89,6 @@ class Attempt:
             None  # likewise, but told only when what came before is passed on
         )
         self._hide_usage = hide_usage
-        self._has_more_targets = has_more_targets
         self._writer = AnswerWriter(call)
         self._delivery: Delivery | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -197,8 +197,16 @@ class Attempt:
 
     def expire(self) -> None:
         """The deadline passed."""
+        if self.verdict is not None:
+            return
         problem = "did not answer in time" if self._delivery is None else "stopped answering"
-        self.cut(self._refusal(Reason.UPSTREAM_TIMEOUT, problem))
+        # Where the time for the whole is up, the silence before it may have been the caller's.
+        is_silent = self.deadline < self._total_deadline
+        if is_silent and self._goes_on_after(problem, answered=self._connection.answered):
+            self._abort()
+            self._conclude(Verdict.NEXT)
+        else:
+            self.cut(self._refusal(Reason.UPSTREAM_TIMEOUT, problem))
 
     def cut(self, refusal: Refusal) -> None:
         """End the exchange now, and the answer with a refusal."""
@@ -214,7 +222,7 @@ class Attempt:
         now = self._clock()
         call.ttfb_ms = int((now - call.started) * 1000)
         self.deadline = min(now + self.target.upstream.idle_timeout_s, self._total_deadline)
-        if status in _RETRYABLE and self._has_more_targets:
+        if self.tries.answered(status, headers):
             self._connection.abort()
             self._conclude(Verdict.NEXT)
         elif status in {401, 403}:
@@ -274,15 +282,21 @@ class Attempt:
     def on_failure(self, problem: str, *, answered: bool) -> None:
         """The answer will not be whole."""
         self._is_read = True
-        refusal = self._refusal(Reason.UPSTREAM_ERROR, problem)
         if not answered and self._connection.reused:
             self._conclude(Verdict.RESEND)
+            return
+        refusal = self._refusal(Reason.UPSTREAM_ERROR, problem)
+        if self._goes_on_after(problem, answered=answered):
+            self._conclude(Verdict.NEXT)
         elif self.wanted is not None:
             self._failure = refusal
         else:
             self._break_off(refusal)
 
     # Ends
+
+    def _goes_on_after(self, problem: str, *, answered: bool) -> bool:
+        return self.tries.lost(problem, answered=answered) and not self.detached
 
     def _expect_more(self) -> None:
         self.deadline = min(

@@ -15,6 +15,7 @@ from gateway.domain.quota import Hold
 from gateway.domain.usage import NOTHING, Usage, cost_nusd
 from gateway.relay.routes import Route
 from gateway.relay.upstream import UpstreamPool
+from gateway.relay.upstream_state import UpstreamState
 from gateway.store.prepared import Prepared
 from gateway.store.replies import Reserved
 from gateway.store.token_cache import Entry
@@ -28,11 +29,20 @@ CLIENT_CLOSED_REQUEST = 499
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An upstream that can serve a model, with its connections and its own name for the model."""
+    """An upstream that can serve a model, as the worker sees it now, and its own name for the model."""
 
-    upstream: Upstream
-    pool: UpstreamPool
+    state: UpstreamState
     model_name: str
+
+    @property
+    def upstream(self) -> Upstream:
+        """Its settings."""
+        return self.state.upstream
+
+    @property
+    def pool(self) -> UpstreamPool:
+        """Its connections."""
+        return self.state.pool
 
 
 @dataclass(frozen=True, slots=True)

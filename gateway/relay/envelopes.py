@@ -58,6 +58,7 @@ WIRE: dict[Reason, Wire] = {
     Reason.INTERNAL_ERROR:         Wire(500, "server_error", "api_error", "INTERNAL"),
     Reason.UPSTREAM_ERROR:         Wire(502, "server_error", "api_error", "UNAVAILABLE"),
     Reason.UPSTREAM_UNAVAILABLE:   Wire(502, "server_error", "api_error", "UNAVAILABLE"),
+    Reason.UPSTREAM_BUSY:          Wire(503, "service_unavailable_error", "overloaded_error", "UNAVAILABLE"),
     Reason.QUOTA_UNAVAILABLE:      Wire(503, "service_unavailable_error", "overloaded_error", "UNAVAILABLE"),
     Reason.KEY_STORE_UNAVAILABLE:  Wire(503, "service_unavailable_error", "overloaded_error", "UNAVAILABLE"),
     Reason.SHUTTING_DOWN:          Wire(503, "service_unavailable_error", "overloaded_error", "UNAVAILABLE"),

@@ -1,7 +1,7 @@
 """Forwarding: which upstream, what is sent to it, and when another is tried.
 
-A request that may have been executed is never sent again: only one that was never sent, one that a kept-alive
-connection swallowed without a byte, or one that the upstream declined by its status.
+Sent again is what was never sent, what a kept-alive connection swallowed without a byte, and what an upstream declined
+by its status. What may have been executed is so only by the operator's leave (`retry_unanswered`).
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from gateway.relay.call import CLIENT_CLOSED_REQUEST, LET_THROUGH, Call, Outcome
 from gateway.relay.headers import framing_of, request_head
 from gateway.relay.lease import Lease
 from gateway.relay.query import passed_on
+from gateway.relay.tries import Note, Tries
 from gateway.relay.upstream import UpstreamConnection
 
 _log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Forwarder:
     """Carries calls to upstreams. `finish` settles and records a call; only the first time counts.
 
     A call that `forward` has begun is settled by it, unless a refusal is returned. `extend` takes what a stream needs
-    beyond its hold, `step_tokens` at a time.
+    beyond its hold, `step_tokens` at a time. `note` takes the attempts of calls that needed several.
     """
 
     def __init__(
@@ -47,21 +48,24 @@ class Forwarder:
         lease: Lease,
         *,
         step_tokens: int,
+        note: Note,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._finish = finish
         self._extend = extend
         self._lease = lease
         self._step_tokens = step_tokens
+        self._note = note
         self._clock = clock
         # Every call from the first look at its targets to its end, with the attempt that is going on.
         self._live: dict[Call, Attempt | None] = {}
 
     async def forward(self, call: Call) -> StreamResponse | Refusal:
-        """Try the call's targets in order until the caller has an answer."""
+        """Try the call's targets, the best first, until the caller has an answer."""
         self._live[call] = None
+        tries = Tries(call, self._clock, self._note)
         try:
-            return await self._try_targets(call)
+            return await self._try_targets(call, tries)
         except (asyncio.CancelledError, ConnectionError):
             if self._live[call] is None:
                 self._finish(call, Outcome(CLIENT_CLOSED_REQUEST))
@@ -69,6 +73,7 @@ class Forwarder:
         finally:
             if self._live[call] is None:
                 del self._live[call]
+                tries.end()
 
     def live_calls(self) -> list[Call]:
         """The calls that hold a reservation."""
@@ -109,15 +114,16 @@ class Forwarder:
         for attempt in self._attempts():
             if attempt.detached and attempt.verdict is not None:
                 del self._live[attempt.call]
+                attempt.tries.end()
 
-    async def _try_targets(self, call: Call) -> StreamResponse | Refusal:
+    async def _try_targets(self, call: Call, tries: Tries) -> StreamResponse | Refusal:
         refusal = Refusal(Reason.UPSTREAM_UNAVAILABLE, "No upstream could be reached.")
-        targets = call.targets
-        more = len(targets)
-        for target in targets:
-            more -= 1
+        while (target := tries.next()) is not None:
+            if tries.must_wait and not await tries.wait():
+                refusal = _busy(call)
+                continue
             call.upstream_name = target.upstream.name
-            attempt = await self._try_target(call, target, has_more_targets=more > 0)
+            attempt = await self._try_target(call, target, tries)
             if isinstance(attempt, Refusal):
                 refusal = attempt
             elif attempt.verdict is Verdict.ANSWERED:
@@ -126,24 +132,22 @@ class Forwarder:
                 return attempt.refusal
         return refusal
 
-    async def _try_target(
-        self, call: Call, target: Target, *, has_more_targets: bool
-    ) -> Attempt | Refusal:
+    async def _try_target(self, call: Call, target: Target, tries: Tries) -> Attempt | Refusal:
         """An attempt on a kept connection if there is one; on a new one otherwise, or when that one was closed."""
         # What passes through unread can be sent once only: never on a connection that may be closed by now.
         kept = target.pool.take() if call.upload is None else None
         if kept is not None:
-            attempt = self._begin(call, target, kept, has_more_targets=has_more_targets)
+            attempt = self._begin(call, target, kept, tries)
             await self._see_through(attempt)
             if attempt.verdict is not Verdict.RESEND:
                 return attempt
         try:
             connection = await target.pool.connect()
         except (OSError, TimeoutError) as error:
+            tries.unreachable(repr(error))
             _log.warning("upstream %s cannot be reached: %r", target.upstream.name, error)
             return _unreachable(call, target, error)
-        has_more_targets = has_more_targets and call.upload is None
-        attempt = self._begin(call, target, connection, has_more_targets=has_more_targets)
+        attempt = self._begin(call, target, connection, tries)
         if call.upload is None:
             await self._see_through(attempt)
         else:
@@ -162,7 +166,7 @@ class Forwarder:
                 pump.result()
 
     def _begin(
-        self, call: Call, target: Target, connection: UpstreamConnection, *, has_more_targets: bool
+        self, call: Call, target: Target, connection: UpstreamConnection, tries: Tries
     ) -> Attempt:
         body, hide_usage = _body(call, target) if call.upload is None else (b"", False)
         attempt = Attempt(
@@ -173,9 +177,10 @@ class Forwarder:
             self._clock,
             allowance=self._allowance(call),
             hide_usage=hide_usage,
-            has_more_targets=has_more_targets,
+            tries=tries,
         )
-        constant = target.pool.constant_head(call.route.method, _path(call, target))
+        path, api_key = _path(call, target), tries.seat.api_key
+        constant = target.pool.constant_head(call.route.method, path, api_key)
         upload = call.upload
         framing = framing_of(len(body)) if upload is None else upload.framing
         head = request_head(constant, call.route.dialect, call.request.headers, framing)
@@ -241,6 +246,14 @@ def _max_output_field(call: Call, target: Target) -> str:
     if (target.upstream.base_url.hostname or "").endswith(".openai.com"):
         return fields[0]
     return fields[-1]
+
+
+def _busy(call: Call) -> Refusal:
+    return Refusal(
+        Reason.UPSTREAM_BUSY,
+        f"Every upstream of {call.ask.model!r} has as many calls as it may have. Try again shortly.",
+        retry_after_s=1,
+    )
 
 
 def _unreachable(call: Call, target: Target, error: Exception) -> Refusal:

@@ -42,8 +42,8 @@ _ANSWER = {
 }
 
 
-def constant_request_head(upstream: Upstream, method: str, path: str) -> bytes:
-    """The part of a request's head that is the same for every call of a path at an upstream."""
+def constant_request_head(upstream: Upstream, method: str, path: str, api_key: str) -> bytes:
+    """The part of a request's head that is the same for every call of a path with a key of an upstream."""
     url = upstream.base_url
     host = url.netloc.rpartition("@")[2]
     lines = [
@@ -52,8 +52,8 @@ def constant_request_head(upstream: Upstream, method: str, path: str) -> bytes:
         "user-agent: tollhouse",
         "accept-encoding: identity",
     ]
-    if upstream.api_key:
-        lines.append(_KEY_LINES[upstream.dialect].format(upstream.api_key))
+    if api_key:
+        lines.append(_KEY_LINES[upstream.dialect].format(api_key))
     return ("\r\n".join(lines) + "\r\n").encode("utf-8", "surrogateescape")
 
 

@@ -1,22 +1,23 @@
 """What binds a token's calls of one model: made once, kept with the token, made anew when what it rests on changed."""
 
 import time
+from collections.abc import Collection
 
 from gateway.domain.catalog import Model, Price, Upstream
 from gateway.relay.call import Call, Target, Terms
 from gateway.relay.record import ledger_constant, log_constant
-from gateway.relay.upstream import UpstreamPool
+from gateway.relay.upstream_state import UpstreamState
 from gateway.store.quota import QuotaStore
 
 _MOST_PER_TOKEN = 256
 
 
 class TermsMaker:
-    """Makes terms. Owns the connections to upstreams, which terms of many tokens share."""
+    """Makes terms. Owns the states of upstreams and with them the connections, which terms of many tokens share."""
 
     def __init__(self, quota: QuotaStore) -> None:
         self._quota = quota
-        self._pools: dict[str, UpstreamPool] = {}
+        self._states: dict[str, UpstreamState] = {}
 
     def make(self, call: Call, now_ms: int | None = None) -> Terms:
         """The terms of the call's token and model on the call's catalog. `now_ms` places calendar windows."""
@@ -35,7 +36,7 @@ class TermsMaker:
             steps=not model.hides_output
             and all(upstream.on_disconnect == "abort" for upstream in upstreams),
             targets=tuple(
-                Target(upstream, self._pool_of(upstream), upstream.model_name(name) or name)
+                Target(self._state_of(upstream), upstream.model_name(name) or name)
                 for upstream in upstreams
             ),
             prepared=self._quota.prepare(token, name, catalog.generation, now_ms=now_ms),
@@ -48,16 +49,21 @@ class TermsMaker:
         kept[call.terms_key] = terms
         return terms
 
+    @property
+    def upstreams(self) -> Collection[UpstreamState]:
+        """The states of all upstreams that were candidates yet."""
+        return self._states.values()
+
     def close(self) -> None:
         """Close idle connections to upstreams."""
-        for pool in self._pools.values():
-            pool.close()
+        for state in self._states.values():
+            state.pool.close()
 
-    def _pool_of(self, upstream: Upstream) -> UpstreamPool:
-        pool = self._pools.get(upstream.name)
-        if pool is None or pool.upstream != upstream:
-            pool = self._pools[upstream.name] = UpstreamPool(upstream, time.monotonic)
-        return pool
+    def _state_of(self, upstream: Upstream) -> UpstreamState:
+        state = self._states.get(upstream.name)
+        if state is None or state.upstream != upstream:
+            state = self._states[upstream.name] = UpstreamState(upstream, time.monotonic)
+        return state
 
 
 def _passage_model(call: Call) -> Model:

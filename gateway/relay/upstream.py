@@ -85,6 +85,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._keep_alive = False
         self._ends_with_connection = False
 
+    @property
+    def answered(self) -> bool:
+        """Whether any byte of an answer to what was sent has come."""
+        return self._answered
+
     # What the relay does with a connection.
 
     def send(self, head: bytes, body: bytes, exchange: Exchange) -> None:
@@ -269,20 +274,21 @@ class UpstreamPool:
         self.upstream = upstream
         self._clock = clock
         self._idle: list[UpstreamConnection] = []
-        self._heads: dict[tuple[str, str], bytes] = {}
+        self._heads: dict[tuple[str, str, str], bytes] = {}
         self._tls = _tls(upstream)
         url = upstream.base_url
         assert url.hostname is not None
         self._host = url.hostname
         self._port = url.port or (443 if url.scheme == "https" else 80)
 
-    def constant_head(self, method: str, path: str) -> bytes:
-        """The part of a request's head that is the same for every call of a path."""
-        head = self._heads.get((method, path))
+    def constant_head(self, method: str, path: str, api_key: str) -> bytes:
+        """The part of a request's head that is the same for every call of a path with a key."""
+        head = self._heads.get((method, path, api_key))
         if head is None:
             if len(self._heads) >= _MOST_HEADS:
                 self._heads.clear()  # paths may name models, ids and pages: they could be endless
-            head = self._heads[method, path] = constant_request_head(self.upstream, method, path)
+            head = constant_request_head(self.upstream, method, path, api_key)
+            self._heads[method, path, api_key] = head
         return head
 
     def take(self) -> UpstreamConnection | None:

@@ -1,15 +1,8 @@
 """The circuit breaker before the quota store: whether it is asked, since when, and how often it was not."""
 
 from collections.abc import Callable
-from enum import StrEnum
 
-
-class BreakerState(StrEnum):
-    """Closed: the store is asked. Open: callers are told at once. Half-open: one probe is under way."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
+from gateway.domain.breaker import BreakerState
 
 
 class Breaker:

@@ -13,9 +13,10 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
+from gateway.domain.breaker import BreakerState
 from gateway.domain.errors import StoreNotAsked, StoreUnavailable
 from gateway.store.address import Address, parse_address
-from gateway.store.breaker import Breaker, BreakerState
+from gateway.store.breaker import Breaker
 from gateway.store.connection import Connection, Done, accept, encode
 from gateway.store.scripts import Scripts, load_scripts
 

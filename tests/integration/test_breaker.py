@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.domain.breaker import BreakerState
 from gateway.domain.errors import StoreNotAsked, StoreUnavailable
-from gateway.store.breaker import BreakerState
 from gateway.store.connection import encode
 from gateway.store.pipeline import Pipeline
 from tests.integration.test_pipeline import until

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.breaker import BreakerState
 from gateway.domain.errors import Reason, StoreUnavailable
 from gateway.embedded.state import StateDirectory
 from gateway.embedded.valkey import EmbeddedValkey
 from gateway.relay.announcing import Announcer
 from gateway.relay.posting import Lag
 from gateway.relay.refusal_counts import RefusalCounts
-from gateway.store.breaker import BreakerState
 from gateway.store.ledger import Charge, LedgerStore
 from gateway.store.postgres import apply_schema
 from gateway.store.prepared import key as store_key

@@ -385,10 +385,16 @@ first_byte_timeout_s = 2
 idle_timeout_s = 3
 total_timeout_s = 4
 on_disconnect = "drain"
+max_connections = 5
+breaker_failures = 6
+breaker_open_s = 7
+breaker_longest_s = 8
+retry_after_budget_s = 9
+retry_unanswered = true
 """
     )
     (upstream,) = build_catalog(loaded(toml, {"MY_KEY": "secret"}), IDS, on=TODAY).upstreams
-    assert upstream.api_key == "secret"
+    assert upstream.api_keys == ("secret",)
     assert "secret" not in repr(upstream)
     assert upstream.base_url.netloc == "api.openai.com"
     assert upstream.models == MappingProxyType({"gpt-5.4": "gpt-5.4", "gpt-4*": "gpt-4*"})
@@ -397,6 +403,9 @@ on_disconnect = "drain"
     assert (upstream.connect_timeout_s, upstream.first_byte_timeout_s) == (1, 2)
     assert (upstream.idle_timeout_s, upstream.total_timeout_s) == (3, 4)
     assert (upstream.dialect, upstream.on_disconnect) == ("openai", "drain")
+    assert (upstream.max_connections, upstream.breaker_failures) == (5, 6)
+    assert (upstream.breaker_open_s, upstream.breaker_longest_s) == (7, 8)
+    assert (upstream.retry_after_budget_s, upstream.retry_unanswered) == (9, True)
 
 
 def test_the_generation_is_the_one_handed_in(loaded: Any) -> None:

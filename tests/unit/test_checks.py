@@ -58,7 +58,7 @@ def catalog(*names: str, upstreams: Iterable[str] = ("u",)) -> Catalog:
         models=MappingProxyType({"m": Model("m", Price(1, 1, 1, 1))}),
         groups=MappingProxyType({}),
         upstreams=tuple(
-            Upstream(name, "openai", urlsplit("http://u/v1"), "", served) for name in upstreams
+            Upstream(name, "openai", urlsplit("http://u/v1"), (), served) for name in upstreams
         ),
     )
 

@@ -154,7 +154,7 @@ def test_a_providers_key_in_the_environment_is_an_upstream_of_its_own(tmp_path, 
     monkeypatch.chdir(tmp_path)
     loaded = load({"OPENAI_API_KEY": "sk-provider"})
     assert [upstream.name for upstream in loaded.config.upstreams] == ["openai"]
-    assert loaded.upstream_keys == {"openai": "sk-provider"}
+    assert loaded.upstream_keys == {"openai": ("sk-provider",)}
 
 
 def test_an_upstream_without_its_key_is_named_and_left_out(write):
@@ -168,6 +168,23 @@ def test_an_upstream_without_its_key_is_named_and_left_out(write):
     assert [upstream.name for upstream in loaded.config.upstreams] == ["b"]
     assert loaded.config.upstreams[0].base_url == "https://b/v1"
     assert "A_KEY" in loaded.notices[0]
+
+
+def test_an_upstream_may_have_several_keys_and_lacks_those_that_are_not_set(write):
+    table = (
+        '[[upstreams]]\nname = "a"\nbase_url = "https://a/v1"\napi_key_envs = ["A1", "A2", "A3"]\n'
+    )
+    loaded = load({"A1": "one", "A2": "", "A3": "three"}, write(table))
+    assert loaded.upstream_keys == {"a": ("one", "three")}
+    assert loaded.notices == ("Upstream 'a' has fewer keys: A2 is empty or not set.",)
+    none = load({}, write(table))
+    assert not none.config.upstreams
+    assert none.notices == ("Upstream 'a' is left out: A1, A2, A3 are empty or not set.",)
+
+
+def test_an_upstream_names_its_keys_in_one_way(write):
+    text = '[[upstreams]]\nname = "a"\nbase_url = "https://a/v1"\napi_key_env = "A"\napi_key_envs = ["B"]\n'
+    assert "not both" in "\n".join(problems_of({}, write(text)))
 
 
 def test_a_secret_is_read_from_the_environment_or_a_file(tmp_path):

@@ -69,6 +69,7 @@ def test_statuses_say_who_can_do_something(reason):
     status = status_of(refusal(reason))
     ours = {
         Reason.INTERNAL_ERROR,
+        Reason.UPSTREAM_BUSY,
         Reason.UPSTREAM_ERROR,
         Reason.UPSTREAM_TIMEOUT,
         Reason.UPSTREAM_UNAVAILABLE,
