@@ -128,7 +128,12 @@ def _models(
         listed = {**_DEMO_MODELS, **listed}
     served = [name for upstream in upstreams for name in upstream.models]
     named = {*listed, *(name for name in served if not name.endswith("*"))}
-    unpriced = [name for name in named if name not in listed or listed[name].price is None]
+    named.update(*(model.members for model in listed.values()))
+    unpriced = [
+        name
+        for name in named
+        if name not in listed or (listed[name].price is None and not listed[name].members)
+    ]
     if not unpriced and not any(name.endswith("*") for name in served):
         return listed
     return _with_book(listed, unpriced, upstreams, on)
@@ -197,6 +202,8 @@ def _completed(configured: Model | None, model: Model) -> Model:
 
 
 def _model(settings: ModelSettings, upstreams: tuple[Upstream, ...]) -> Model:
+    if settings.members:
+        return Model(settings.name, members=settings.members)
     served = _as_served(Model(settings.name), upstreams)
     return Model(
         name=settings.name,

@@ -275,6 +275,15 @@ class ModelSettings(PriceSettings):
     bytes_per_token: Annotated[int, Field(ge=1)] = 1
     image_max_tokens: Annotated[int, Field(ge=1)] | None = None
     hides_output: bool | None = None
+    members: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_members(self) -> Self:
+        if self.members and (own := sorted(self.model_fields_set - {"name", "members"})):
+            raise ValueError(f"a group of models has no {', '.join(own)} of its own")
+        if len(set(self.members)) < len(self.members):
+            raise ValueError("members: a model is named twice")
+        return self
 
     @model_validator(mode="after")
     def _check_tiers(self) -> Self:
@@ -387,6 +396,10 @@ class Config(_Section):
         ):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{kind}: {', '.join(twice)} named twice")
+        groups = {model.name for model in self.models if model.members}
+        for model in self.models:
+            if nested := sorted(groups.intersection(model.members)):
+                raise ValueError(f"models: {model.name} stands for {nested[0]}, a group itself")
         known = {upstream.name for upstream in self.upstreams}
         for name, group in self.groups.items():
             if unknown := set(group.upstreams) - known - {"*"}:

@@ -118,7 +118,7 @@ class Model:
     """A model as callers name it. `price` is None where nobody set one.
 
     `image_max_tokens` bounds what one image of the input counts. `hides_output`: it produces output that its streams
-    do not show, such as thoughts.
+    do not show, such as thoughts. `members`: it is no model, but stands for these, the first to be called first.
     """
 
     name: str
@@ -130,6 +130,7 @@ class Model:
     bytes_per_token: int = 1
     image_max_tokens: int = 16_384
     hides_output: bool = False
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,10 @@ class Catalog:
         Without a dialect, those of all; of an empty model, those that serve any. Which of them a call goes to is
         `choice.best`'s to say.
         """
+        known = self.models.get(model) if model else None
+        if known is not None and known.members:
+            found = (self.candidates(group, each, dialect) for each in known.members)
+            return tuple({upstream.name: upstream for some in found for upstream in some}.values())
         serving = (
             upstream
             for upstream in self.upstreams

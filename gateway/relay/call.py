@@ -10,6 +10,7 @@ from aiohttp.web import BaseRequest
 
 from gateway.domain.ask import Ask
 from gateway.domain.catalog import Catalog, Dialect, Model, Upstream
+from gateway.domain.choice import Load
 from gateway.domain.network import Address
 from gateway.domain.quota import Hold
 from gateway.domain.usage import NOTHING, Usage, cost_nusd
@@ -27,12 +28,20 @@ CLIENT_CLOSED_REQUEST = 499
 """nginx's number for a caller who left before the answer was whole."""
 
 
+_PLACE = 1_000_000_000  # more than any priority
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An upstream that can serve a model, as the worker sees it now, and its own name for the model."""
+    """An upstream that can serve a model, as the worker sees it now, and its own name for the model.
+
+    `place` is the model's in a group of models, 0 the first.
+    """
 
     state: UpstreamState
     model_name: str
+    model: Model
+    place: int = 0
 
     @property
     def upstream(self) -> Upstream:
@@ -43,6 +52,13 @@ class Target:
     def pool(self) -> UpstreamPool:
         """Its connections."""
         return self.state.pool
+
+    def load(self, now: float) -> Load:
+        """What the choice between targets rests on: of those that are fit, an earlier model goes first."""
+        load = self.state.load(now)
+        if not self.place:
+            return load
+        return load._replace(priority=load.priority + self.place * _PLACE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +115,7 @@ class Call:
         "request_id",
         "reservation",
         "route",
+        "served",
         "started",
         "started_at",
         "terms",
@@ -147,6 +164,7 @@ class Call:
         self.was_sent = False  # an upstream may have taken it
         self.reservation = None
         self.upload = None
+        self.served: Model | None = None  # the model that is called, once an upstream was chosen
         self.made: str | None = None  # the id of the object that it has made at its upstream
         self.only_at: str | None = None  # the upstream that has what the call is about
 
@@ -168,13 +186,13 @@ class Call:
 
     def cost_nusd(self, usage: Usage) -> int:
         """What that much use costs this call; nothing, where its model has no price."""
-        terms, ask = self.terms, self.ask
-        if terms.model.price is None:
+        price, ask = (self.served or self.terms.model).price, self.ask
+        if price is None:
             return 0
         return cost_nusd(
             usage,
-            terms.model.price,
-            terms.ratio_ppm,
+            price,
+            self.terms.ratio_ppm,
             has_audio=ask.has_audio,
             has_images=ask.has_images,
         )
@@ -192,5 +210,5 @@ class Call:
     @property
     def price_version(self) -> int:
         """What the ledger calls the price; 0 where there is none."""
-        price = self.terms.model.price
+        price = (self.served or self.terms.model).price
         return 0 if price is None else price.version

@@ -123,6 +123,7 @@ class Forwarder:
                 refusal = _busy(call)
                 continue
             call.upstream_name = target.upstream.name
+            call.served = target.model
             attempt = await self._try_target(call, target, tries)
             if isinstance(attempt, Refusal):
                 refusal = attempt
@@ -241,8 +242,8 @@ def _path(call: Call, target: Target) -> str:
 def _max_output_field(call: Call, target: Target) -> str:
     """Where a maximum is written. OpenAI's newer models refuse `max_tokens`, many other servers know nothing else."""
     fields = call.route.form.max_fields
-    if call.terms.model.max_output_field in fields:
-        return str(call.terms.model.max_output_field)
+    if target.model.max_output_field in fields:
+        return str(target.model.max_output_field)
     if (target.upstream.base_url.hostname or "").endswith(".openai.com"):
         return fields[0]
     return fields[-1]

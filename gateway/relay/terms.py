@@ -1,9 +1,11 @@
 """What binds a token's calls of one model: made once, kept with the token, made anew when what it rests on changed."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from gateway.domain.catalog import Model, Price, Upstream
+from gateway.domain.model_groups import as_one, reachable
 from gateway.relay.call import Call, Target, Terms
 from gateway.relay.record import ledger_constant, log_constant
 from gateway.relay.upstream_state import UpstreamState
@@ -22,10 +24,10 @@ class TermsMaker:
     def make(self, call: Call, now_ms: int | None = None) -> Terms:
         """The terms of the call's token and model on the call's catalog. `now_ms` places calendar windows."""
         token, name, catalog = call.entry.token, call.ask.model, call.catalog
-        dialect = call.route.dialect
         ids = (token.account_id, token.id, token.user_id)
-        model = _passage_model(call) if call.route.rule is not None else catalog.model(name)
-        upstreams = catalog.candidates(token.group, name, dialect)
+        models = _models(call)
+        model = models[0] if len(models) == 1 else as_one(name, models)
+        targets = tuple(self._targets(call, models))
         terms = Terms(
             catalog=catalog,
             model=model,
@@ -34,11 +36,8 @@ class TermsMaker:
             strict=token.strict,
             # Whoever reads on without a caller has nobody to stop for; what is not shown is not metered.
             steps=not model.hides_output
-            and all(upstream.on_disconnect == "abort" for upstream in upstreams),
-            targets=tuple(
-                Target(self._state_of(upstream), upstream.model_name(name) or name)
-                for upstream in upstreams
-            ),
+            and all(target.upstream.on_disconnect == "abort" for target in targets),
+            targets=targets,
             prepared=self._quota.prepare(token, name, catalog.generation, now_ms=now_ms),
             ledger_constant=ledger_constant(*ids, token.group.id, name),
             log_constant=log_constant(*ids, token.group.name, name),
@@ -59,6 +58,14 @@ class TermsMaker:
         for state in self._states.values():
             state.pool.close()
 
+    def _targets(self, call: Call, models: Sequence[Model]) -> Iterator[Target]:
+        for place, model in enumerate(models):
+            for upstream in call.catalog.candidates(
+                call.entry.token.group, model.name, call.route.dialect
+            ):
+                name = upstream.model_name(model.name) or model.name
+                yield Target(self._state_of(upstream), name, model, place)
+
     def _state_of(self, upstream: Upstream) -> UpstreamState:
         state = self._states.get(upstream.name)
         if state is None or state.upstream != upstream:
@@ -66,8 +73,16 @@ class TermsMaker:
         return state
 
 
-def _passage_model(call: Call) -> Model:
-    """A passage's price is its own, whatever model it names: one for each call, or none."""
-    assert call.route.rule is not None
-    price = Price(0, 0, 0, 0, request_nusd=call.route.rule.request_nusd)
-    return Model(call.ask.model, price)
+def _models(call: Call) -> tuple[Model, ...]:
+    """The model that a call asks for, or those that its name stands for.
+
+    A passage's price is its own, whatever model it names: one for each call, or none.
+    """
+    model, rule = call.catalog.model(call.ask.model), call.route.rule
+    models: tuple[Model, ...] = (model,)
+    if model.members:
+        models = reachable(call.entry.token, model, call.catalog, call.route.dialect) or models
+    if rule is None:
+        return models
+    price = Price(0, 0, 0, 0, request_nusd=rule.request_nusd)
+    return tuple(replace(each, price=price) for each in models)

@@ -176,7 +176,7 @@ class Tries:
         if status in _REFUSED:
             return bool(self._left)
         # Who failed lately is spared: there is an answer, even if it is none to be glad of.
-        if any(target.state.load(now).fitness is not Fitness.UNWELL for target in self._left):
+        if any(target.load(now).fitness is not Fitness.UNWELL for target in self._left):
             return True
         budget_s = self._target.upstream.retry_after_budget_s
         if status not in _LATER or self._has_paused or asks_s is None or not budget_s:
@@ -195,7 +195,7 @@ class Tries:
             chosen, self._left = left[0], ()
         else:
             now = self._clock()
-            chosen = left[best([target.state.load(now) for target in left])]
+            chosen = left[best([target.load(now) for target in left])]
             self._left = tuple([target for target in left if target is not chosen])
         chosen.state.choose()
         return chosen
