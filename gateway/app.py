@@ -155,6 +155,7 @@ class Gateway:
             extensions.extend,
             self.lease,
             step_tokens=config.quota.reserve_step_tokens,
+            heartbeat_s=config.gateway.heartbeat_s,
         )
         self.announcer = Announcer(quota, self.poster, self.forwarder.live_calls)
         self.handler = Handler(

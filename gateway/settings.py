@@ -49,6 +49,7 @@ class GatewaySettings(_Section):
     drain_s: Seconds = 120
     lame_duck_s: Annotated[float, Field(ge=0)] = 0
     keepalive_timeout_s: Seconds = 75
+    heartbeat_s: Annotated[float, Field(ge=0)] = 15
 
     _check_listen = field_validator("listen")(_listen)
     _check_proxies = field_validator("trusted_proxies")(_blocks)

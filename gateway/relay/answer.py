@@ -131,19 +131,31 @@ class AnswerWriter:
     It frames the answer itself. Nothing is written to a caller who has left.
     """
 
-    __slots__ = ("_call", "_chunked", "_delimited", "_transport")
+    __slots__ = ("_call", "_chunked", "_delimited", "_silent_since", "_transport")
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._transport = call.request.transport
         self._chunked = call.request.version >= _HTTP_1_1
         self._delimited = True
+        self._silent_since: float | None = None
 
     @property
     def congested(self) -> bool:
         """Whether more waits to be sent than a caller who reads would leave."""
         transport = self._transport
         return transport is not None and transport.get_write_buffer_size() > _CONGESTED_BYTES
+
+    def is_silent(self, now: float, for_s: float) -> bool:
+        """Whether nothing was written for so long, as far as looks at it can tell, and nothing waits to be sent."""
+        if self._silent_since is None:
+            self._silent_since = now
+        transport = self._transport
+        return (
+            now - self._silent_since >= for_s
+            and transport is not None
+            and transport.get_write_buffer_size() == 0
+        )
 
     def whole(self, status: int, lines: bytes, body: bytes) -> None:
         """An answer of known length, at once."""
@@ -161,6 +173,7 @@ class AnswerWriter:
 
     def write(self, data: bytes) -> None:
         """A piece of the body."""
+        self._silent_since = None
         self._send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self) -> None:

@@ -171,6 +171,11 @@ class Attempt:
         self._abort()
         self._conclude_unheard()
 
+    def keep_alive(self, now: float, heartbeat_s: float) -> None:
+        """Give the caller of a stream that is silent for `heartbeat_s` a sign of life. It is none of the upstream's."""
+        if self.verdict is None and isinstance(self._delivery, EventDelivery):
+            self._delivery.keep_alive(now, heartbeat_s)
+
     def put_off(self, seconds: float) -> None:
         """Time that does not count: nobody could read what came in it."""
         self.deadline += seconds

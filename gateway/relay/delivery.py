@@ -16,7 +16,7 @@ from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import Call, Outcome
 from gateway.relay.dialects.meter import BadUsage
 from gateway.relay.record import uuid_text
-from gateway.relay.sse import EventObserver
+from gateway.relay.sse import HEARTBEATS, EventObserver
 
 WHOLE_BYTES = 1_048_576
 """Answers up to this size are passed on when they are whole."""
@@ -129,6 +129,13 @@ class EventDelivery:
         """What was wanted is held. Raises `Overrun`."""
         self.wanted = None
         self._advance()
+
+    def keep_alive(self, now: float, heartbeat_s: float) -> None:
+        """Say between two events that more will come, unless the caller has the last already."""
+        observer = self._observer
+        is_told_all = observer.ended and observer.usage is not None and not self._kept
+        if not is_told_all and self._writer.is_silent(now, heartbeat_s):
+            self._writer.write(HEARTBEATS[self._call.dialect])
 
     def let_go(self) -> None:
         """Nobody is there to pass anything on to: what comes is only read."""

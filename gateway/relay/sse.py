@@ -6,10 +6,20 @@ clean error event. Event streams: https://html.spec.whatwg.org/multipage/server-
 
 import re
 
+from gateway.domain.catalog import Dialect
 from gateway.domain.usage import Usage
 from gateway.relay.dialects.meter import BadUsage, Meter
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
+
+HEARTBEATS: dict[Dialect, bytes] = {
+    "openai": b": keep-alive\n\n",
+    "anthropic": b": keep-alive\n\n",
+    # Google's own SDK takes every line that is neither empty nor data for JSON:
+    # https://github.com/googleapis/python-genai/blob/main/google/genai/_api_client.py
+    "gemini": b"\r\n",
+}
+"""What stands between two events of a silent stream and means nothing to those who read it."""
 
 # An event with more text than this carries several tokens. English text has about four bytes a token.
 _MOST_BYTES_OF_A_TOKEN = 16
