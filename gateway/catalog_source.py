@@ -250,6 +250,8 @@ def _upstream(settings: UpstreamSettings, api_key: str) -> Upstream:
         idle_timeout_s=settings.idle_timeout_s,
         ca_file=settings.ca_file,
         total_timeout_s=settings.total_timeout_s,
+        max_line_bytes=settings.max_line_bytes,
+        unix_socket=settings.unix_socket,
         on_disconnect=settings.on_disconnect,
     )
 

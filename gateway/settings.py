@@ -300,6 +300,7 @@ class UpstreamSettings(_Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]  # stands in log lines as it is
     dialect: Literal["openai", "anthropic", "gemini"] = "openai"
     base_url: str
+    unix_socket: Annotated[str, Field(pattern=r"^(/.+)?$")] = ""
     api_key_env: str = ""
     models: tuple[str, ...] | dict[str, str] = ("*",)
     weight: Annotated[int, Field(ge=1)] = 1
@@ -309,6 +310,7 @@ class UpstreamSettings(_Section):
     first_byte_timeout_s: Seconds = 60
     idle_timeout_s: Seconds = 120
     total_timeout_s: Seconds = 900
+    max_line_bytes: Annotated[int, Field(ge=65_536, le=8_388_608)] = 1_048_576
     on_disconnect: Literal["abort", "drain"] = "abort"
 
     @field_validator("base_url")

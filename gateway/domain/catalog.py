@@ -151,6 +151,8 @@ class Upstream:
     idle_timeout_s: float = 120
     ca_file: str = ""
     total_timeout_s: float = 900
+    max_line_bytes: int = 1_048_576
+    unix_socket: str = ""
     on_disconnect: Literal["abort", "drain"] = "abort"
 
     def model_name(self, model: str) -> str | None:

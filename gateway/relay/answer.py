@@ -159,9 +159,10 @@ class AnswerWriter:
 
     def whole(self, status: int, lines: bytes, body: bytes) -> None:
         """An answer of known length, at once."""
+        # https://www.rfc-editor.org/rfc/rfc9110#section-8.6: no length where there is no content by definition
+        length = b"" if status == HTTPStatus.NO_CONTENT else b"content-length: %d\r\n" % len(body)
         self._send(
-            b"%b%bcontent-length: %d\r\n%b\r\n%b"
-            % (_status_line(status), lines, len(body), _own_lines(self._call), body)
+            b"%b%b%b%b\r\n%b" % (_status_line(status), lines, length, _own_lines(self._call), body)
         )
 
     def begin(self, status: int, lines: bytes) -> None:

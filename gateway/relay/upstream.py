@@ -256,13 +256,23 @@ class UpstreamPool:
         connection = UpstreamConnection(self)
         try:
             async with asyncio.timeout(self.upstream.connect_timeout_s):
-                await asyncio.get_running_loop().create_connection(
-                    lambda: connection, self._host, self._port, ssl=self._tls
-                )
+                await self._open(connection)
         except BaseException:
             connection.abort()
             raise
         return connection
+
+    async def _open(self, connection: UpstreamConnection) -> None:
+        loop = asyncio.get_running_loop()
+        if self.upstream.unix_socket:
+            await loop.create_unix_connection(
+                lambda: connection,
+                self.upstream.unix_socket,
+                ssl=self._tls,
+                server_hostname=self._host if self._tls else None,
+            )
+        else:
+            await loop.create_connection(lambda: connection, self._host, self._port, ssl=self._tls)
 
     def put(self, connection: UpstreamConnection) -> None:
         """Take a connection back; those that were idle for a minute are closed."""
