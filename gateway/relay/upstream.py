@@ -15,6 +15,7 @@ from gateway.domain.catalog import Upstream
 from gateway.relay.headers import constant_request_head
 
 _MAX_HEAD_BYTES = 65_536
+_HEAD_TOO_LARGE = "head too large"
 _MOST_HEADS = 256
 _IDLE_S = 60.0
 # Up to here a copy is cheaper than a second write.
@@ -52,10 +53,12 @@ class UpstreamConnection(asyncio.Protocol):
         "_head",
         "_head_bytes",
         "_headers",
+        "_in_head",
         "_keep_alive",
         "_parser",
         "_pool",
         "_transport",
+        "_unfinished_bytes",
         "_whole",
         "idle_since",
         "reused",
@@ -73,6 +76,9 @@ class UpstreamConnection(asyncio.Protocol):
     def _await_answer(self) -> None:
         self._headers: Fields = []
         self._head_bytes = 0
+        # The parser tells a field when it is whole: what an endless one has grown to is counted here.
+        self._in_head = True
+        self._unfinished_bytes = 0
         # Read and not yet told: the final head, pieces of the body.
         self._head: tuple[int, Fields] | None = None
         self._body: list[bytes] = []
@@ -135,7 +141,11 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            problem = f"malformed answer: {error}"
+            problem = f"malformed answer: {error.__context__ or error}"
+        if self._in_head:
+            self._unfinished_bytes += len(data)
+            if self._unfinished_bytes > _MAX_HEAD_BYTES:
+                problem = problem or f"malformed answer: {_HEAD_TOO_LARGE}"
         self._tell(exchange)
         if problem is not None and self._exchange is exchange:
             self._fail(problem)
@@ -200,7 +210,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Collect a header; refuse an endless head."""
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > _MAX_HEAD_BYTES:
-            raise ValueError("head too large")
+            raise ValueError(_HEAD_TOO_LARGE)
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -208,6 +218,7 @@ class UpstreamConnection(asyncio.Protocol):
         status, headers = self._parser.get_status_code(), self._headers
         self._headers = []
         if status >= _FINAL:
+            self._in_head = False
             self._head = (status, headers)
             # RFC 9112 section 6.3. A body that is none (204, 304) is whole before it matters.
             self._ends_with_connection = all(name not in _FRAMING for name, _ in headers)
