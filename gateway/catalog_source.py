@@ -272,6 +272,8 @@ def _upstream(settings: UpstreamSettings, api_keys: tuple[str, ...]) -> Upstream
         idle_timeout_s=settings.idle_timeout_s,
         ca_file=settings.ca_file,
         total_timeout_s=settings.total_timeout_s,
+        max_line_bytes=settings.max_line_bytes,
+        unix_socket=settings.unix_socket,
         on_disconnect=settings.on_disconnect,
         max_connections=settings.max_connections,
         breaker_failures=settings.breaker_failures,

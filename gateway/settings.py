@@ -51,6 +51,7 @@ class GatewaySettings(_Section):
     drain_s: Seconds = 120
     lame_duck_s: Annotated[float, Field(ge=0)] = 0
     keepalive_timeout_s: Seconds = 75
+    heartbeat_s: Annotated[float, Field(ge=0)] = 15
 
     _check_listen = field_validator("listen")(_listen)
     _check_proxies = field_validator("trusted_proxies")(_blocks)
@@ -325,6 +326,7 @@ class UpstreamSettings(_Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]  # stands in log lines as it is
     dialect: Literal["openai", "anthropic", "gemini"] = "openai"
     base_url: str
+    unix_socket: Annotated[str, Field(pattern=r"^(/.+)?$")] = ""
     api_key_env: str = ""
     api_key_envs: tuple[str, ...] = ()
     models: tuple[str, ...] | dict[str, str] = ("*",)
@@ -335,6 +337,7 @@ class UpstreamSettings(_Section):
     first_byte_timeout_s: Seconds = 60
     idle_timeout_s: Seconds = 120
     total_timeout_s: Seconds = 900
+    max_line_bytes: Annotated[int, Field(ge=65_536, le=8_388_608)] = 1_048_576
     on_disconnect: Literal["abort", "drain"] = "abort"
     max_connections: Annotated[int, Field(ge=0)] = 0
     breaker_failures: Annotated[int, Field(ge=0)] = 5

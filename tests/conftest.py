@@ -5,6 +5,7 @@ database once, and stops them. TOLLHOUSE_TEST_POSTGRES and TOLLHOUSE_TEST_REDIS 
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import tempfile
@@ -113,9 +114,9 @@ def server_addresses(request: pytest.FixtureRequest) -> tuple[str, str]:
     return servers.postgres, servers.redis
 
 
-@pytest.fixture
-async def postgres_dsn(server_addresses: tuple[str, str]) -> AsyncIterator[str]:
-    """A fresh database with the schema."""
+@contextlib.asynccontextmanager
+async def fresh_database(server_addresses: tuple[str, str]) -> AsyncIterator[str]:
+    """A fresh database with the schema, for as long as the block runs."""
     name = f"t_{uuid.uuid4().hex[:16]}"
     connection = await asyncpg.connect(server_addresses[0])
     try:
@@ -129,7 +130,14 @@ async def postgres_dsn(server_addresses: tuple[str, str]) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def valkey_url(server_addresses: tuple[str, str], worker_id: str) -> Iterator[str]:
+async def postgres_dsn(server_addresses: tuple[str, str]) -> AsyncIterator[str]:
+    """A fresh database with the schema."""
+    async with fresh_database(server_addresses) as dsn:
+        yield dsn
+
+
+@contextlib.contextmanager
+def empty_valkey(server_addresses: tuple[str, str], worker_id: str) -> Iterator[str]:
     """An empty database of the run's Valkey; each parallel worker has its own."""
     number = 0 if worker_id == "master" else 1 + int(worker_id.removeprefix("gw"))
     parts = urlsplit(server_addresses[1])
@@ -138,6 +146,13 @@ def valkey_url(server_addresses: tuple[str, str], worker_id: str) -> Iterator[st
         client.flushdb()
         yield url
         client.flushdb()
+
+
+@pytest.fixture
+def valkey_url(server_addresses: tuple[str, str], worker_id: str) -> Iterator[str]:
+    """An empty database of the run's Valkey."""
+    with empty_valkey(server_addresses, worker_id) as url:
+        yield url
 
 
 @pytest.fixture

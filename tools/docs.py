@@ -7,6 +7,7 @@ nothing is said about stops the script.
 import argparse
 import sys
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import orjson
 
@@ -49,6 +50,89 @@ REMEDIES: dict[Reason, str] = {
     Reason.SHUTTING_DOWN: "Repeat the call; another worker takes it.",
     Reason.UPSTREAM_TIMEOUT: "The provider did not answer in time. Retry; the call may have been executed.",
 }
+
+
+class Sees(NamedTuple):
+    """What comes of a fault. `form`: our own error, our error as the last event of a stream, or the provider's answer.
+
+    `code` is that of our own error. `log` are words that its cause has in the log.
+    """
+
+    status: int
+    form: Literal["error", "event", "answer"]
+    code: Reason | None = None
+    charged: Literal["nothing", "an estimate", "exactly"] = "nothing"
+    anomaly: str | None = None
+    log: str = ""
+
+
+class Fault(NamedTuple):
+    """A fault of an upstream. `next`: another upstream that serves the model is asked instead, if there is one."""
+
+    whole: Sees
+    stream: Sees
+    next: bool = False
+
+
+def _alike(sees: Sees, *, next_is_asked: bool = False) -> Fault:
+    return Fault(sees, sees, next_is_asked)
+
+
+def _unreachable(log: str) -> Fault:
+    sees = Sees(502, "error", Reason.UPSTREAM_UNAVAILABLE, log=log)
+    return _alike(sees, next_is_asked=True)
+
+
+def _declined(status: int) -> Fault:
+    return _alike(Sees(status, "answer"), next_is_asked=True)
+
+
+def _no_answer(log: str, *, next_is_asked: bool = False) -> Fault:
+    sees = Sees(502, "error", Reason.UPSTREAM_ERROR, log=log)
+    return _alike(sees, next_is_asked=next_is_asked)
+
+
+def _cut(log: str, code: Reason = Reason.UPSTREAM_ERROR, status: int = 502) -> Fault:
+    return Fault(
+        Sees(status, "error", code, "an estimate", "upstream_cut", log),
+        Sees(200, "event", code, "an estimate", "upstream_cut", log),
+    )
+
+
+_TIMEOUT = Reason.UPSTREAM_TIMEOUT
+
+FAULTS: dict[str, Fault] = {
+    "refuses the connection": _unreachable("Connection"),
+    "has a name that does not resolve": _unreachable("gaierror"),
+    "speaks plainly where TLS is spoken": _unreachable("SSL"),
+    "is silent before the head": _alike(Sees(504, "error", _TIMEOUT, log="did not answer in time")),
+    "is silent in the middle": _cut("stopped answering", _TIMEOUT, 504),
+    "resets the connection before the first byte": _no_answer("the connection"),
+    "resets the connection after the first byte": _cut("the connection"),
+    "cuts its answer short": _cut("closed the connection"),
+    "ends its answer before its end": _cut("before its end|less than an answer"),
+    "sends an event of broken JSON": _alike(
+        Sees(200, "event", Reason.UPSTREAM_ERROR, "an estimate", "upstream_cut", "malformed event")
+    ),
+    "answers 200 with a web page": _no_answer("web page"),
+    "answers 200 with nothing": _cut("before its end|less than an answer"),
+    "answers 200 with an error": Fault(
+        Sees(200, "answer", None, "an estimate", "no_usage"),
+        Sees(200, "event", Reason.UPSTREAM_ERROR, "an estimate", "upstream_cut", "before its end"),
+    ),
+    "answers 429": _declined(429),
+    "answers 429 with Retry-After": _declined(429),
+    "answers 500": _declined(500),
+    "answers 502": _declined(502),
+    "answers 503": _declined(503),
+    "answers 529": _declined(529),
+    "redirects": _no_answer("status 302"),
+    "refuses the operator's key": _no_answer("credentials", next_is_asked=True),
+    "sends a huge header": _no_answer("head too large"),
+    "sends a header without an end": _no_answer("head too large"),
+    "sends byte by byte, within the timeouts": _alike(Sees(200, "answer", None, "exactly")),
+}
+"""Faults of upstreams ("The upstream …"). tests/integration/test_upstream_faults.py proves each row."""
 
 TEXT = """\
 # Errors
@@ -97,6 +181,17 @@ has:
 {event}
 ```
 
+### When a provider fails
+
+What the caller of a call with one upstream sees, and what it is charged. Where *next* is asked, another upstream of the
+key's group that serves the model answers instead, and the caller sees nothing of it. The cause is in the logs, never in
+what the caller sees.
+
+{faults}
+
+What broke off is charged as an estimate (`anomaly` is `upstream_cut`), because the provider may bill it. What was never
+answered, or answered with an error, costs nothing.
+
 ## Admin API
 
 `{{"success": false, "message": …, "code": …}}` with these statuses:
@@ -125,6 +220,7 @@ def errors_document() -> str:
         anthropic=_pretty(body_of(refusal, "anthropic", request_id)),
         gemini=_pretty(body_of(refusal, "gemini", request_id)),
         event=event_of(cut, "openai", request_id).decode().strip(),
+        faults=_faults(),
         admin=_admin(),
     )
 
@@ -139,6 +235,30 @@ def _calls() -> str:
         for reason, wire in WIRE.items()
     ]
     return "\n".join(rows)
+
+
+def _faults() -> str:
+    rows = [
+        "| The upstream … | Without a stream | A stream | Charged | Another upstream |",
+        "|---|---|---|---|---|",
+    ]
+    for name, fault in FAULTS.items():
+        cells = (_seen(fault.whole), _seen(fault.stream), _charged(fault))
+        rows.append(f"| {name} | {' | '.join(cells)} | {'next' if fault.next else ''} |")
+    return "\n".join(rows)
+
+
+def _seen(sees: Sees) -> str:
+    if sees.form == "answer":
+        return f"{sees.status}, as the provider answered"
+    if sees.form == "error":
+        return f"{sees.status} `{sees.code}`"
+    return f"{sees.status}, what came, an event `{sees.code}`"
+
+
+def _charged(fault: Fault) -> str:
+    whole, stream = fault.whole.charged, fault.stream.charged
+    return whole if whole == stream else f"{whole}; a stream {stream}"
 
 
 def _admin() -> str:

@@ -154,6 +154,8 @@ class Upstream:
     idle_timeout_s: float = 120
     ca_file: str = ""
     total_timeout_s: float = 900
+    max_line_bytes: int = 1_048_576
+    unix_socket: str = ""
     on_disconnect: Literal["abort", "drain"] = "abort"
     max_connections: int = 0
     breaker_failures: int = 5

@@ -134,13 +134,14 @@ class AnswerWriter:
     It frames the answer itself. Nothing is written to a caller who has left.
     """
 
-    __slots__ = ("_call", "_chunked", "_delimited", "_transport")
+    __slots__ = ("_call", "_chunked", "_delimited", "_silent_since", "_transport")
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._transport = call.request.transport
         self._chunked = call.request.version >= _HTTP_1_1
         self._delimited = True
+        self._silent_since: float | None = None
 
     @property
     def congested(self) -> bool:
@@ -148,11 +149,23 @@ class AnswerWriter:
         transport = self._transport
         return transport is not None and transport.get_write_buffer_size() > _CONGESTED_BYTES
 
+    def is_silent(self, now: float, for_s: float) -> bool:
+        """Whether nothing was written for so long, as far as looks at it can tell, and nothing waits to be sent."""
+        if self._silent_since is None:
+            self._silent_since = now
+        transport = self._transport
+        return (
+            now - self._silent_since >= for_s
+            and transport is not None
+            and transport.get_write_buffer_size() == 0
+        )
+
     def whole(self, status: int, lines: bytes, body: bytes) -> None:
         """An answer of known length, at once."""
+        # https://www.rfc-editor.org/rfc/rfc9110#section-8.6: no length where there is no content by definition
+        length = b"" if status == HTTPStatus.NO_CONTENT else b"content-length: %d\r\n" % len(body)
         self._send(
-            b"%b%bcontent-length: %d\r\n%b\r\n%b"
-            % (_status_line(status), lines, len(body), _own_lines(self._call), body)
+            b"%b%b%b%b\r\n%b" % (_status_line(status), lines, length, _own_lines(self._call), body)
         )
 
     def begin(self, status: int, lines: bytes) -> None:
@@ -164,6 +177,7 @@ class AnswerWriter:
 
     def write(self, data: bytes) -> None:
         """A piece of the body."""
+        self._silent_since = None
         self._send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self) -> None:

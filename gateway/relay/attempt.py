@@ -5,6 +5,7 @@ only waits: for the end, for a slow caller to read on, or for the quota store to
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable
 from enum import Enum, auto
@@ -17,12 +18,15 @@ from gateway.domain.quota import Hold
 from gateway.relay.allowance import Allowance, Overrun
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome, Target
-from gateway.relay.delivery import Delivery, EventDelivery, LargeDelivery, WholeDelivery, estimate
+from gateway.relay.delivery import Delivery, EventDelivery, LargeDelivery, WholeDelivery
+from gateway.relay.dialects.meter import BadAnswer
 from gateway.relay.envelopes import status_of
-from gateway.relay.headers import answer_lines, is_event_stream
-from gateway.relay.sse import EventTooLong
+from gateway.relay.headers import answer_lines, form_of
+from gateway.relay.metering import estimate
 from gateway.relay.tries import Tries
 from gateway.relay.upstream import Fields, UpstreamConnection
+
+_log = logging.getLogger(__name__)
 
 # Refusals of more money or tokens: the answer ends there, as one that has reached its maximum.
 _SPENT = frozenset({Reason.INSUFFICIENT_QUOTA, Reason.QUOTA_RESERVED, Reason.RATE_LIMIT_EXCEEDED})
@@ -190,6 +194,11 @@ class Attempt:
         """The caller's own body cannot be passed on to its end."""
         self.cut(Refusal(Reason.INVALID_REQUEST, problem))
 
+    def keep_alive(self, now: float, heartbeat_s: float) -> None:
+        """Give the caller of a stream that is silent for `heartbeat_s` a sign of life. It is none of the upstream's."""
+        if self.verdict is None and isinstance(self._delivery, EventDelivery):
+            self._delivery.keep_alive(now, heartbeat_s)
+
     def put_off(self, seconds: float) -> None:
         """Time that does not count: nobody could read what came in it."""
         self.deadline += seconds
@@ -229,19 +238,35 @@ class Attempt:
             self._decline("refused the gateway's own credentials")
         elif not (200 <= status < 300 or 400 <= status < 600):  # noqa: PLR2004
             self._decline(f"answered with status {status}")
-        elif status < 300 and is_event_stream(headers):  # noqa: PLR2004
+        else:
+            self._begin(status, headers)
+
+    def _begin(self, status: int, headers: Fields) -> None:
+        """Choose the form in which the body is passed on."""
+        media_type, encoding = form_of(headers)
+        upstream = self.target.upstream
+        if status < 300 and media_type == b"text/event-stream" and not encoding:  # noqa: PLR2004
             self._delivery = EventDelivery(
-                call,
+                self.call,
                 self._writer,
                 self._settle,
                 status=status,
                 lines=answer_lines(headers),
                 hide_usage=self._hide_usage,
+                max_line_bytes=upstream.max_line_bytes,
                 allowance=self._allowance,
             )
+        elif status < 300 and media_type == b"text/html" and self.call.route.metering == "usage":  # noqa: PLR2004
+            self._decline("answered with a web page")
         else:
             self._delivery = WholeDelivery(
-                call, self._writer, self._settle, status=status, lines=answer_lines(headers)
+                self.call,
+                self._writer,
+                self._settle,
+                status=status,
+                lines=answer_lines(headers),
+                encoding=encoding,
+                secret=self.tries.seat.api_key,
             )
 
     def on_body(self, data: bytes) -> None:
@@ -251,8 +276,9 @@ class Attempt:
         self._expect_more()
         try:
             delivery.feed(data)
-        except EventTooLong:
-            self.cut(self._refusal(Reason.UPSTREAM_ERROR, "sent an endless event"))
+        except BadAnswer as bad:
+            self._abort()
+            self._fail(bad.problem)
             return
         except Overrun:
             self._end_early("over_hold")
@@ -273,7 +299,11 @@ class Attempt:
         """The answer is whole."""
         assert self._delivery is not None
         self._is_read = True
-        self._delivery.end()
+        try:
+            self._delivery.end()
+        except BadAnswer as bad:
+            self._fail(bad.problem)
+            return
         if self.wanted is None:
             self._conclude(Verdict.ANSWERED)
         else:
@@ -284,19 +314,25 @@ class Attempt:
         self._is_read = True
         if not answered and self._connection.reused:
             self._conclude(Verdict.RESEND)
-            return
-        refusal = self._refusal(Reason.UPSTREAM_ERROR, problem)
-        if self._goes_on_after(problem, answered=answered):
+        elif self._goes_on_after(problem, answered=answered):
             self._conclude(Verdict.NEXT)
-        elif self.wanted is not None:
-            self._failure = refusal
         else:
-            self._break_off(refusal)
+            self._fail(problem)
 
     # Ends
 
     def _goes_on_after(self, problem: str, *, answered: bool) -> bool:
         return self.tries.lost(problem, answered=answered) and not self.detached
+
+    def _fail(self, problem: str) -> None:
+        """The upstream's answer ends here and is not whole; what came before is passed on first."""
+        self._is_read = True
+        refusal = self._refusal(Reason.UPSTREAM_ERROR, problem)
+        if self.wanted is None:
+            self._break_off(refusal)
+        else:
+            self._failure = refusal
+            self._wait_for_hold()
 
     def _expect_more(self) -> None:
         self.deadline = min(
@@ -328,6 +364,8 @@ class Attempt:
         if self.detached:
             self._conclude_unheard()
         elif self._delivery is not None and self._delivery.fail(refusal):
+            if refusal.cause:
+                _log.warning("an answer broke off: %s", refusal.cause)
             self._conclude(Verdict.ANSWERED)
         else:
             self._refuse(refusal)

@@ -8,26 +8,29 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.domain.errors import Refusal
-from gateway.domain.passages import Metering
 from gateway.domain.quota import Hold
-from gateway.domain.usage import NOTHING, ONE_CALL, Usage
+from gateway.domain.usage import NOTHING
 from gateway.relay import envelopes
 from gateway.relay.allowance import Allowance
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import Call, Outcome
-from gateway.relay.dialects.meter import BadUsage
+from gateway.relay.dialects.meter import BadAnswer
+from gateway.relay.metering import (
+    estimate,
+    is_broken,
+    metered,
+    metered_packed,
+    tokens_of,
+    unmetered,
+)
 from gateway.relay.objects import id_in
 from gateway.relay.record import uuid_text
-from gateway.relay.sse import EventObserver, first_data
+from gateway.relay.sse import HEARTBEATS, EventObserver, first_data
 
 WHOLE_BYTES = 1_048_576
 """Answers up to this size are passed on when they are whole."""
 # Of a larger one the end is kept: that is where usage stands.
 _TAIL_BYTES = 4096
-_BYTES_PER_TOKEN = 4  # of an estimate: English text has about as many
-_TOKENS_PER_IMAGE = (
-    1024  # likewise: https://platform.openai.com/docs/guides/images-vision#calculating-costs
-)
 _CUT = "upstream_cut"
 _ERROR = 400
 
@@ -42,7 +45,7 @@ class Delivery(Protocol):
         """Some of the body."""
 
     def end(self) -> None:
-        """The body is whole."""
+        """The body is whole. Raises `BadAnswer` where it is not, whatever its framing says."""
 
     def fail(self, refusal: Refusal) -> bool:
         """The body will not be whole. False: nothing was written, `refusal` can still be answered."""
@@ -51,27 +54,6 @@ class Delivery(Protocol):
     def outcome(self, status: int, anomaly: str | None = None) -> Outcome:
         """What was produced so far, as the provider says or else as it is estimated."""
         ...
-
-
-def estimate(call: Call, status: int, output_tokens: int, anomaly: str) -> Outcome:
-    """What a call is charged where the provider's own figure is missing."""
-    if call.route.metering != "usage":
-        return unmetered(call, status, anomaly)
-    inputs = _tokens(call.ask.size_bytes) + call.ask.images * _TOKENS_PER_IMAGE
-    usage = Usage(inputs, output_tokens)
-    return Outcome(status, usage, estimated=True, anomaly=anomaly)
-
-
-def unmetered(call: Call, status: int, anomaly: str | None = None) -> Outcome:
-    """What a call is charged whose tokens are not counted: its price, or nothing."""
-    rule = call.route.rule
-    if anomaly is None and rule is not None and rule.metering is Metering.UNCAPPED:
-        anomaly = "unmetered"
-    return Outcome(status, NOTHING if call.route.metering == "free" else ONE_CALL, anomaly=anomaly)
-
-
-def _tokens(size_bytes: int) -> int:
-    return -(-size_bytes // _BYTES_PER_TOKEN)
 
 
 class EventDelivery:
@@ -102,6 +84,7 @@ class EventDelivery:
         status: int,
         lines: bytes,
         hide_usage: bool,
+        max_line_bytes: int,
         allowance: Allowance | None,
     ) -> None:
         self._call = call
@@ -114,7 +97,11 @@ class EventDelivery:
         self.wanted: Hold | None = None
         route = call.route
         self._observer = EventObserver(
-            route.terminators, route.text_members, meter=route.meter(), hide_usage=hide_usage
+            route.terminators,
+            route.text_members,
+            meter=route.meter(),
+            hide_usage=hide_usage,
+            max_line_bytes=max_line_bytes,
         )
         # Only what is held for in steps is ever ended by us.
         self._early_end = route.early_end() if allowance is not None and route.early_end else None
@@ -131,8 +118,14 @@ class EventDelivery:
         return self._allowance is not None and self._allowance.settles_up
 
     def feed(self, data: bytes) -> None:
-        """Pass whole events on, or keep them. Raises `EventTooLong` and `Overrun`."""
-        data = self._observer.feed(data)
+        """Pass whole events on, or keep them. Raises `BadAnswer` and `Overrun`."""
+        try:
+            data = self._observer.feed(data)
+        except BadAnswer as bad:
+            if bad.before:
+                self._kept += bad.before
+                self._advance()
+            raise
         if data:
             self._kept += data
             self._advance()
@@ -142,6 +135,13 @@ class EventDelivery:
         self.wanted = None
         self._advance()
 
+    def keep_alive(self, now: float, heartbeat_s: float) -> None:
+        """Say between two events that more will come, unless the caller has the last already."""
+        observer = self._observer
+        is_told_all = observer.ended and observer.usage is not None and not self._kept
+        if not is_told_all and self._writer.is_silent(now, heartbeat_s):
+            self._writer.write(HEARTBEATS[self._call.dialect])
+
     def let_go(self) -> None:
         """Nobody is there to pass anything on to: what comes is only read."""
         self._allowance = None
@@ -149,7 +149,10 @@ class EventDelivery:
 
     def end(self) -> None:
         """Settle, then pass on what was held back; or want more first."""
-        self._kept += self._observer.rest()
+        rest = self._observer.rest()
+        if not self._observer.is_whole:
+            raise BadAnswer("ended the stream before its end")
+        self._kept += rest
         self._ending = True
         self._advance()
 
@@ -215,13 +218,36 @@ class EventDelivery:
 
 
 class WholeDelivery:
-    """A body that is passed on when it is whole, so that a cut one becomes a clean error."""
+    """A body that is passed on when it is whole, so that a cut one becomes a clean error.
 
-    __slots__ = ("_call", "_pieces", "_settle", "_size_bytes", "_writer", "lines", "status")
+    `secret` is the upstream's key: errors are known to quote it.
+    """
+
+    __slots__ = (
+        "_call",
+        "_encoding",
+        "_pieces",
+        "_secret",
+        "_settle",
+        "_size_bytes",
+        "_writer",
+        "lines",
+        "status",
+    )
 
     def __init__(
-        self, call: Call, writer: AnswerWriter, settle: Settle, *, status: int, lines: bytes
+        self,
+        call: Call,
+        writer: AnswerWriter,
+        settle: Settle,
+        *,
+        status: int,
+        lines: bytes,
+        encoding: bytes = b"",
+        secret: str = "",
     ) -> None:
+        self._encoding = encoding
+        self._secret = secret
         self.status = status
         self.lines = lines
         self._call = call
@@ -247,10 +273,16 @@ class WholeDelivery:
 
     def end(self) -> None:
         """Settle, then pass all of it on."""
+        body = self.body
         if self._call.route.makes and self.status < _ERROR:
-            self._call.made = id_in(self.body)
-        self._settle(self.outcome(self.status))
-        self._writer.whole(self.status, self.lines, self.body)
+            self._call.made = id_in(body)
+        outcome = self.outcome(self.status)
+        if outcome.anomaly == "bad_usage" and not self._encoding and is_broken(body):
+            raise BadAnswer("answered with less than an answer")
+        self._settle(outcome)
+        if self.status >= _ERROR and self._secret:
+            body = body.replace(self._secret.encode(), b"(the operator's key)")
+        self._writer.whole(self.status, self.lines, body)
 
     def fail(self, refusal: Refusal) -> bool:
         """Nothing was written; what was produced is charged, for the provider may bill it."""
@@ -263,8 +295,10 @@ class WholeDelivery:
         if self.status >= _ERROR:
             return Outcome(status, NOTHING, anomaly=anomaly)
         if anomaly is not None:
-            return estimate(self._call, status, _tokens(self._size_bytes), anomaly)
-        return _metered(self._call, status, self.body, self._size_bytes)
+            return estimate(self._call, status, tokens_of(self._size_bytes), anomaly)
+        if self._encoding:
+            return metered_packed(self._call, status, self.body, self._encoding)
+        return metered(self._call, status, self.body, self._size_bytes)
 
 
 class LargeDelivery:
@@ -306,23 +340,7 @@ class LargeDelivery:
         if self._status >= _ERROR:
             return Outcome(status, NOTHING, anomaly=anomaly)
         if anomaly is not None:
-            return estimate(self._call, status, _tokens(self._size_bytes), anomaly)
+            return estimate(self._call, status, tokens_of(self._size_bytes), anomaly)
         start = self._tail.rfind(self._call.route.meter.member)
         last_members = b"{" + self._tail[start:] if start >= 0 else b"{}"
-        return _metered(self._call, status, last_members, self._size_bytes)
-
-
-def _metered(call: Call, status: int, answer: bytes, size_bytes: int) -> Outcome:
-    """The usage in an answer of `size_bytes`, or an estimate that says what was wrong with it."""
-    route = call.route
-    if route.metering != "usage":
-        return unmetered(call, status)
-    try:
-        usage = route.meter().whole(answer)
-        anomaly = "no_usage"
-    except BadUsage:
-        usage = None
-        anomaly = "bad_usage"
-    if usage is not None:
-        return Outcome(status, usage)
-    return estimate(call, status, _tokens(size_bytes), anomaly)
+        return metered(self._call, status, last_members, self._size_bytes)

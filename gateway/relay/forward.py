@@ -38,7 +38,8 @@ class Forwarder:
     """Carries calls to upstreams. `finish` settles and records a call; only the first time counts.
 
     A call that `forward` has begun is settled by it, unless a refusal is returned. `extend` takes what a stream needs
-    beyond its hold, `step_tokens` at a time. `note` takes the attempts of calls that needed several.
+    beyond its hold, `step_tokens` at a time. `note` takes the attempts of calls that needed several. Callers of streams
+    that are silent for `heartbeat_s` get a sign of life; 0 = none.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Forwarder:
         *,
         step_tokens: int,
         note: Note,
+        heartbeat_s: float = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._finish = finish
@@ -56,6 +58,7 @@ class Forwarder:
         self._lease = lease
         self._step_tokens = step_tokens
         self._note = note
+        self._heartbeat_s = heartbeat_s
         self._clock = clock
         # Every call from the first look at its targets to its end, with the attempt that is going on.
         self._live: dict[Call, Attempt | None] = {}
@@ -92,7 +95,7 @@ class Forwarder:
         self._forget_ended()
 
     async def watch(self) -> None:
-        """End attempts whose deadline passed, for ever: a timer per call costs more."""
+        """End attempts whose deadline passed, and keep the others' callers, for ever: a timer per call costs more."""
         last = self._clock()
         while True:
             await asyncio.sleep(_TICK_S)
@@ -104,6 +107,8 @@ class Forwarder:
                     attempt.put_off(late_s)
                 if attempt.deadline < now:
                     attempt.expire()
+                elif self._heartbeat_s:
+                    attempt.keep_alive(now, self._heartbeat_s)
             self._forget_ended()
 
     def _attempts(self) -> list[Attempt]:

@@ -3,7 +3,9 @@
 Hop-by-hop fields (RFC 9110 section 7.6.1), credentials, cookies and addresses are gone by construction.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+
+from multidict import MultiMapping
 
 from gateway.domain.catalog import Dialect, Upstream
 
@@ -13,6 +15,8 @@ _REQUEST: dict[Dialect, tuple[str, ...]] = {
     "anthropic": (*_COMMON, "anthropic-version", "anthropic-beta"),
     "gemini": (*_COMMON, "x-goog-api-client"),
 }
+# Lists: what stands in several lines is one value (RFC 9110 section 5.3). Of others the first line counts.
+_LISTS = frozenset({"accept", "tracestate", "openai-beta", "anthropic-beta"})
 # Where a caller leaves out what the provider asks for: https://docs.claude.com/en/api/versioning
 _DEFAULTS: dict[Dialect, tuple[tuple[str, str], ...]] = {
     "openai": (),
@@ -63,12 +67,12 @@ def framing_of(size_bytes: int) -> bytes:
 
 
 def request_head(
-    constant: bytes, dialect: Dialect, headers: Mapping[str, str], framing: bytes
+    constant: bytes, dialect: Dialect, headers: MultiMapping[str], framing: bytes
 ) -> bytes:
     """A whole request head: the constant part, what the caller may pass on, and our own framing."""
     passed = "".join(
         [
-            f"{name}: {value}\r\n"
+            f"{name}: {', '.join(headers.getall(name)) if name in _LISTS else value}\r\n"
             for name in _REQUEST[dialect]
             if (value := headers.get(name)) is not None
         ]
@@ -89,8 +93,9 @@ def answer_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join(lines)
 
 
-def is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether an answer is a stream of events that can be read."""
+def form_of(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+    """An answer's media type and its encoding, in lower case; the encoding is empty where it can be read as it is."""
     fields = dict(headers)
-    kind = fields.get(b"content-type", b"").lower()
-    return kind.startswith(b"text/event-stream") and b"content-encoding" not in fields
+    media_type = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    encoding = fields.get(b"content-encoding", b"").strip().lower()
+    return media_type, b"" if encoding == b"identity" else encoding

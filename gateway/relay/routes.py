@@ -251,6 +251,7 @@ def _passage(method: str, path: str, rule: Rule) -> Route:
         kind="passage",
         has_output=False,
         metering="call" if rule.metering is Metering.CALL else "free",
+        terminators=(),
         rule=rule,
         makes=method == "POST",
     )

@@ -5,18 +5,34 @@ clean error event. Event streams: https://html.spec.whatwg.org/multipage/server-
 """
 
 import re
+from collections.abc import Iterator
 
+import orjson
+
+from gateway.domain.catalog import Dialect
 from gateway.domain.usage import Usage
-from gateway.relay.dialects.meter import BadUsage, Meter
+from gateway.relay.dialects.meter import BadAnswer, BadUsage, Meter
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
+
+HEARTBEATS: dict[Dialect, bytes] = {
+    "openai": b": keep-alive\n\n",
+    "anthropic": b": keep-alive\n\n",
+    # Google's own SDK takes every line that is neither empty nor data for JSON:
+    # https://github.com/googleapis/python-genai/blob/main/google/genai/_api_client.py
+    "gemini": b"\r\n",
+}
+"""What stands between two events of a silent stream and means nothing to those who read it."""
 
 # An event with more text than this carries several tokens. English text has about four bytes a token.
 _MOST_BYTES_OF_A_TOKEN = 16
 _BYTES_PER_TOKEN = 4
 
 _BLANK_LINES = (b"\n\n", b"\n\r\n")
-_END_OF_EVENT = re.compile(rb"\n\r?\n")
+# Carriage returns alone end lines, too. Nobody is known to write so: such streams take the longer way.
+_ALL_BLANK_LINES = (*_BLANK_LINES, b"\r\r")
+_END_OF_EVENT = re.compile(rb"\n\r?\n|\r\r")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Nulls stand in every event of some providers; an object is worth a look.
 _OBJECT = re.compile(rb"\s*:\s*\{")
 
@@ -29,16 +45,12 @@ def first_data(events: bytes) -> bytes:
     return b""
 
 
-class EventTooLong(Exception):
-    """An event grew beyond `MAX_EVENT_BYTES` without an end."""
-
-
 class EventObserver:
     """Finds usage, meters text and hides the usage event that the caller did not ask for.
 
     `terminators` are how the lines begin that end a whole stream; from there on everything waits for the usage;
     `text_members` are how the members end whose text is output. `bad_usage` says that a usage could not be believed.
-    `ended`: a terminator was seen.
+    `ended`: a terminator was seen. A line without an end may grow to `max_line_bytes`.
     """
 
     __slots__ = (
@@ -46,6 +58,7 @@ class EventObserver:
         "_hide_usage",
         "_last",
         "_lines",
+        "_max_line_bytes",
         "_meter",
         "_terminators",
         "_text_members",
@@ -62,8 +75,10 @@ class EventObserver:
         *,
         meter: Meter,
         hide_usage: bool,
+        max_line_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         self._meter = meter
+        self._max_line_bytes = max_line_bytes
         self._terminators = terminators
         # At the start of a line only: the text of an answer may hold the same words.
         self._lines = [b"\n" + terminator for terminator in terminators]
@@ -87,6 +102,13 @@ class EventObserver:
         return self._meter.so_far
 
     @property
+    def is_whole(self) -> bool:
+        """Whether an upstream that ends here has sent all: as its dialect's terminator says, or else its last usage."""
+        if self._terminators:
+            return self.ended
+        return self.usage is not None or self.so_far is None
+
+    @property
     def output_tokens(self) -> int:
         """What the events so far amount to: a token each, or as many as their text has where they carry several."""
         if self.text_bytes <= self.events * _MOST_BYTES_OF_A_TOKEN:
@@ -94,12 +116,16 @@ class EventObserver:
         return -(-self.text_bytes // _BYTES_PER_TOKEN)
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes that may be passed on now. Raises `EventTooLong`."""
+        """The bytes that may be passed on now. Raises `BadAnswer` at what is endless, and at broken JSON."""
         if self._held or not data.endswith(_BLANK_LINES):
             data = self._hold_back(data)
             if not data:
                 return b""
-        self.events += data.count(b"data:")
+        events = data.count(b"data:")
+        # Cheap before exact: events whose last line is JSON, all of them, are nearly all that there is.
+        if events != data.count(b"}\n\n") and events != data.count(b"}\r\n\r\n"):
+            self._refuse_broken(data)
+        self.events += events
         self._measure(data)
         data = self._without_hidden(data)
         end = 0 if self.ended else self._terminator_in(data)
@@ -115,6 +141,7 @@ class EventObserver:
         """What was held back when the upstream ended in good order: the end, an event without its blank line."""
         held = bytes(self._held)
         self._held.clear()
+        self.ended = self.ended or self._terminator_in(held) >= 0
         last, self._last = self._last, b""
         return last + self._without_hidden(held)
 
@@ -143,27 +170,46 @@ class EventObserver:
         seen = max(len(held) - 2, 0)  # a blank line may have come in halves
         held += data
         end = max(
-            at + len(blank) if (at := held.rfind(blank, seen)) >= 0 else 0 for blank in _BLANK_LINES
+            at + len(blank) if (at := held.rfind(blank, seen)) >= 0 else 0
+            for blank in _ALL_BLANK_LINES
         )
         whole = bytes(held[:end])
         del held[:end]
-        if len(held) > MAX_EVENT_BYTES:
-            raise EventTooLong
+        if whole.endswith(b"\r\r"):
+            self._lines = [b"\r" + terminator for terminator in self._terminators]
+        if len(held) > self._max_line_bytes:
+            self._refuse_endless(held)
         return whole
+
+    def _refuse_endless(self, held: bytearray) -> None:
+        last_line = len(held) - 1 - max(held.rfind(b"\n"), held.rfind(b"\r"))
+        if last_line > self._max_line_bytes:
+            raise BadAnswer("sent an endless line")
+        if len(held) > MAX_EVENT_BYTES:
+            raise BadAnswer("sent an endless event")
+
+    def _refuse_broken(self, data: bytes) -> None:
+        """Stop before an event that would be JSON and is none. Other text is not ours to judge."""
+        start = 0
+        for event in _events(data):
+            payload = _payload(event)
+            if payload.startswith(b"{") and not is_json(payload):
+                self._held.clear()
+                before = data[:start]
+                raise BadAnswer("sent a malformed event", self.feed(before) if before else b"")
+            start += len(event)
 
     def _without_hidden(self, data: bytes) -> bytes:
         """Read the events that carry usage, and leave out what is to be hidden."""
         if self._meter.member not in data or not self._has_usage(data):
             return data
-        kept, start = [], 0
-        while start < len(data):
-            blank = _END_OF_EVENT.search(data, start)
-            end = len(data) if blank is None else blank.end()
-            event = data[start:end]
-            start = end
-            if self._meter.member not in event or not self._is_hidden(event):
-                kept.append(event)
-        return b"".join(kept)
+        return b"".join(
+            [
+                event
+                for event in _events(data)
+                if self._meter.member not in event or not self._is_hidden(event)
+            ]
+        )
 
     def _has_usage(self, data: bytes) -> bool:
         member = self._meter.member
@@ -176,11 +222,33 @@ class EventObserver:
 
     def _is_hidden(self, event: bytes) -> bool:
         """Read an event that may tell usage; whether the caller is not to see it."""
-        payload = b"\n".join(
-            line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")
-        )
         try:
-            return self._meter.event(payload) and self._hide_usage
+            return self._meter.event(_payload(event)) and self._hide_usage
         except BadUsage:
             self.bad_usage = True
             return False
+
+
+def is_json(text: bytes) -> bool:
+    """Whether a text is JSON."""
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _events(data: bytes) -> Iterator[bytes]:
+    """The events in `data`, each with its blank line; what is behind the last of these is the last."""
+    start = 0
+    while start < len(data):
+        blank = _END_OF_EVENT.search(data, start)
+        end = len(data) if blank is None else blank.end()
+        yield data[start:end]
+        start = end
+
+
+def _payload(event: bytes) -> bytes:
+    """An event's data."""
+    lines = event.removeprefix(_BYTE_ORDER_MARK).splitlines()
+    return b"\n".join([line[5:].strip() for line in lines if line.startswith(b"data:")])

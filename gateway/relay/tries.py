@@ -11,7 +11,7 @@ from gateway.domain.catalog import PPM
 from gateway.domain.choice import Fitness, best
 from gateway.domain.usage import cost_nusd
 from gateway.relay.call import Call, Target
-from gateway.relay.delivery import estimate
+from gateway.relay.metering import estimate
 from gateway.relay.retry_after import retry_after_s
 from gateway.relay.upstream import Fields
 from gateway.relay.upstream_state import Seat

@@ -15,6 +15,7 @@ from gateway.domain.catalog import Upstream
 from gateway.relay.headers import constant_request_head
 
 _MAX_HEAD_BYTES = 65_536
+_HEAD_TOO_LARGE = "head too large"
 _MOST_HEADS = 256
 _IDLE_S = 60.0
 # Up to here a copy is cheaper than a second write.
@@ -52,11 +53,13 @@ class UpstreamConnection(asyncio.Protocol):
         "_head",
         "_head_bytes",
         "_headers",
+        "_in_head",
         "_keep_alive",
         "_parser",
         "_pool",
         "_sending",
         "_transport",
+        "_unfinished_bytes",
         "_whole",
         "_writable",
         "idle_since",
@@ -77,6 +80,9 @@ class UpstreamConnection(asyncio.Protocol):
     def _await_answer(self) -> None:
         self._headers: Fields = []
         self._head_bytes = 0
+        # The parser tells a field when it is whole: what an endless one has grown to is counted here.
+        self._in_head = True
+        self._unfinished_bytes = 0
         # Read and not yet told: the final head, pieces of the body.
         self._head: tuple[int, Fields] | None = None
         self._body: list[bytes] = []
@@ -174,7 +180,11 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            problem = f"malformed answer: {error}"
+            problem = f"malformed answer: {error.__context__ or error}"
+        if self._in_head:
+            self._unfinished_bytes += len(data)
+            if self._unfinished_bytes > _MAX_HEAD_BYTES:
+                problem = problem or f"malformed answer: {_HEAD_TOO_LARGE}"
         self._tell(exchange)
         if problem is not None and self._exchange is exchange:
             self._fail(problem)
@@ -243,7 +253,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Collect a header; refuse an endless head."""
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > _MAX_HEAD_BYTES:
-            raise ValueError("head too large")
+            raise ValueError(_HEAD_TOO_LARGE)
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -251,6 +261,7 @@ class UpstreamConnection(asyncio.Protocol):
         status, headers = self._parser.get_status_code(), self._headers
         self._headers = []
         if status >= _FINAL:
+            self._in_head = False
             self._head = (status, headers)
             # RFC 9112 section 6.3. A body that is none (204, 304) is whole before it matters.
             self._ends_with_connection = all(name not in _FRAMING for name, _ in headers)
@@ -300,13 +311,23 @@ class UpstreamPool:
         connection = UpstreamConnection(self)
         try:
             async with asyncio.timeout(self.upstream.connect_timeout_s):
-                await asyncio.get_running_loop().create_connection(
-                    lambda: connection, self._host, self._port, ssl=self._tls
-                )
+                await self._open(connection)
         except BaseException:
             connection.abort()
             raise
         return connection
+
+    async def _open(self, connection: UpstreamConnection) -> None:
+        loop = asyncio.get_running_loop()
+        if self.upstream.unix_socket:
+            await loop.create_unix_connection(
+                lambda: connection,
+                self.upstream.unix_socket,
+                ssl=self._tls,
+                server_hostname=self._host if self._tls else None,
+            )
+        else:
+            await loop.create_connection(lambda: connection, self._host, self._port, ssl=self._tls)
 
     def put(self, connection: UpstreamConnection) -> None:
         """Take a connection back; those that were idle for a minute are closed."""

@@ -404,16 +404,20 @@ async def test_a_stream_that_ends_with_its_connection_is_whole(rig: Rig):
     assert rig.upstream.accepted == 2
 
 
-async def test_an_endless_event_is_broken_off(rig: Rig):
+@pytest.mark.parametrize(
+    ("what", "size_bytes", "line_end"),
+    [("endless line", 1_048_576, b""), ("endless event", MAX_EVENT_BYTES, b"\ndata: ")],
+)
+async def test_what_has_no_end_is_broken_off(rig: Rig, what: str, size_bytes: int, line_end: bytes):
     token = await rig.token(USD)
-    piece = b"x" * 65_536
-    pieces = (b"data: {}\n\n", b"data: ", *[piece] * (MAX_EVENT_BYTES // len(piece) + 1), Gate())
+    piece = b"x" * 65_536 + line_end
+    pieces = (b"data: {}\n\n", b"data: ", *[piece] * (size_bytes // len(piece) + 1), Gate())
     rig.upstream.answer("m", Answer(pieces, framing="chunked", content_type="text/event-stream"))
     async with wire(rig.url) as caller, asyncio.timeout(20):
         answer = await caller.ask(request(token.key, STREAM))
     assert answer.whole
     assert len(answer.body) < 1000
-    assert "endless event" in answer.events()[-1]["error"]["message"]
+    assert what in answer.events()[-1]["error"]["message"]
     await gone(rig.upstream.requests[0])
 
 
@@ -458,7 +462,7 @@ async def held_up(rig: Rig) -> Received:
 async def test_a_slow_reader_holds_the_upstream_up_and_gets_everything(postgres_dsn, valkey_url):
     async with custom(postgres_dsn, valkey_url, idle_timeout_s=5) as rig:
         token = await rig.token()  # under a cap, nobody gets more than was held for
-        events = megabytes(64)
+        events = [*megabytes(64), b"data: [DONE]\n\n"]
         rig.upstream.answer(
             "m", Answer(tuple(events), framing="chunked", content_type="text/event-stream")
         )

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.usage import Usage
+from gateway.relay.dialects.meter import BadAnswer
 from gateway.relay.dialects.openai import OpenAIMeter
-from gateway.relay.sse import MAX_EVENT_BYTES, EventObserver, EventTooLong
+from gateway.relay.sse import MAX_EVENT_BYTES, EventObserver
 
 TERMINATORS = (b"data: [DONE]", b"data:[DONE]")
 USAGE = b'{"prompt_tokens":3,"completion_tokens":4}'
 
-line_ends = st.sampled_from([b"\n", b"\r\n"])
+line_ends = st.sampled_from([b"\n", b"\r\n", b"\r"])
 contents = st.one_of(
     st.sampled_from(
         [
@@ -165,7 +166,7 @@ def test_an_event_may_be_large_but_not_endless():
     assert observer.feed(large) == b""
     assert observer.feed(b"\n\n") == large + b"\n\n"
     observer.feed(large)
-    with pytest.raises(EventTooLong):
+    with pytest.raises(BadAnswer):
         observer.feed(b"x")
 
 
@@ -176,3 +177,59 @@ def test_events_are_counted_whichever_way_they_come():
         for start in range(0, len(text), size):
             observer.feed(text[start : start + size])
         assert observer.events == 3
+
+
+def test_a_line_may_be_long_but_not_endless():
+    observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=False, max_line_bytes=100)
+    event = b"data: " + b"x" * 90 + b"\r\n"
+    assert observer.feed(event * 3) == b""
+    assert observer.feed(b"\r\n") == event * 3 + b"\r\n"
+    assert observer.feed(b"data: " + b"x" * 94) == b""
+    with pytest.raises(BadAnswer, match="endless line"):
+        observer.feed(b"x")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_an_event_of_broken_json_is_refused_and_what_was_before_it_passes(end):
+    good, broken = b'data: {"choices":[]}' + end * 2, b'data: {"id": "chatcmpl-' + end * 2
+    for data in (good + broken, good + broken + good, good + broken + b"data: {"):
+        observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=False)
+        with pytest.raises(BadAnswer, match="malformed") as bad:
+            observer.feed(data)
+        assert bad.value.before == good
+        assert observer.events == 1
+        assert observer.rest() == b""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'data: {"content":"data: data: {"}\n\n',
+        b'data: {"a":\ndata: 1\ndata: }\n\n',
+        b"data: [DONE]\n\n",
+        b"data: plain text\n\n",
+        b"data:\n\n",
+        b": a comment\n\n",
+        b"id: 1\ndata: {}\nevent: x\n\n",
+    ],
+)
+def test_what_only_looks_unusual_passes(text):
+    observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=True)
+    assert observer.feed(text) + observer.rest() == text
+
+
+def test_a_byte_order_mark_hides_no_usage():
+    observer = EventObserver((), meter=OpenAIMeter(), hide_usage=False)
+    text = b'\xef\xbb\xbfdata: {"choices":[{}],"usage":' + USAGE + b"}\n\n"
+    assert observer.feed(text) == text
+    assert observer.usage == Usage(3, 4)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\n\n"])
+def test_a_stream_is_whole_with_its_terminator_however_that_ends(end):
+    observer = EventObserver(TERMINATORS, meter=OpenAIMeter(), hide_usage=False)
+    out = observer.feed(b"data: {}\n\n")
+    assert not observer.is_whole
+    out += observer.feed(b"data: [DONE]" + end) + observer.rest()
+    assert observer.is_whole
+    assert out == b"data: {}\n\ndata: [DONE]" + end

@@ -27,6 +27,10 @@ class _Usage(msgspec.Struct, rename="camel"):
     candidates_tokens_details: list[_Details] | None = None
 
 
+class _Feedback(msgspec.Struct, rename="camel"):
+    block_reason: str | None = None
+
+
 class _Candidate(msgspec.Struct, rename="camel"):
     finish_reason: str | None = None
 
@@ -34,6 +38,7 @@ class _Candidate(msgspec.Struct, rename="camel"):
 class _Answer(msgspec.Struct, rename="camel"):
     usage_metadata: _Usage | None = None
     candidates: list[_Candidate] | None = None
+    prompt_feedback: _Feedback | None = None
 
 
 _decode = msgspec.json.Decoder(_Answer | list[_Answer]).decode
@@ -66,7 +71,8 @@ class ContentMeter:
         if answer.usage_metadata is None:
             return False
         usage = _usage(answer.usage_metadata)
-        if any(candidate.finish_reason for candidate in answer.candidates or ()):
+        refused = answer.prompt_feedback is not None and answer.prompt_feedback.block_reason
+        if refused or any(candidate.finish_reason for candidate in answer.candidates or ()):
             self.usage = usage
         elif self.usage is not None:
             self.usage = usage  # an event behind the last of a candidate

@@ -13,6 +13,18 @@ class BadUsage(Exception):
     """The upstream's usage is no usage: wrong types, negative, or absurdly large."""
 
 
+class BadAnswer(Exception):
+    """The upstream's answer is none: cut, broken or endless, though its framing is in order.
+
+    `problem` goes on after "The upstream …"; `before` is what may be passed on of what came with it.
+    """
+
+    def __init__(self, problem: str, before: bytes = b"") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.before = before
+
+
 class Meter(Protocol):
     """Reads the usage of one answer. `member` is how its member stands in an answer, quotes included.
 
