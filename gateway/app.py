@@ -187,6 +187,7 @@ class Gateway:
             self.lease,
             step_tokens=config.quota.reserve_step_tokens,
             note=self.attempts.add,
+            hide_others=self.objects.hide_others,
             heartbeat_s=config.gateway.heartbeat_s,
         )
         self.announcer = Announcer(quota, self.poster, self.forwarder.live_calls)

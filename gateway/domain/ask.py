@@ -28,7 +28,8 @@ class Ask(msgspec.Struct):
 
     `opaque` is where input comes in that cannot be measured, `dearer` the member that asks for another price than the
     model's. `size_bytes` is what counts as text: all but inline images. `predicted_bytes` are of a prediction.
-    `hides_output`: its answer may cost output that a stream does not show. `about`: ids of objects at an upstream.
+    `hides_output`: its answer may cost output that a stream does not show. `about`: ids of objects at an upstream;
+    `stores`: the answer becomes one.
     """
 
     model: str
@@ -46,6 +47,7 @@ class Ask(msgspec.Struct):
     dearer: str | None = None
     hides_output: bool = False
     about: tuple[str, ...] = ()
+    stores: bool = False
 
     @property
     def has_images(self) -> bool:

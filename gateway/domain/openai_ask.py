@@ -78,7 +78,7 @@ _CHECKED = quoted(
 )
 # https://platform.openai.com/docs/guides/conversation-state
 _STATES = ("previous_response_id", "conversation")
-_WATCHED = frozenset({*_PRICES, *_STATES, "prediction"})
+_WATCHED = frozenset({*_PRICES, *_STATES, "prediction", "store"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,7 @@ class OpenAIForm:
             prediction = bytes(top.get("prediction", _ABSENT))
             ask.predicted_bytes = 0 if prediction == b"null" else len(prediction)
             ask.about = _about(top)
+            ask.stores = bytes(top.get("store", _ABSENT)) == b"true"
         return ask
 
     def _maximum(self, members: _Members) -> tuple[str | None, int | None]:

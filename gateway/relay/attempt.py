@@ -55,6 +55,7 @@ class Attempt:
         "_failure",
         "_hide_usage",
         "_is_read",
+        "_is_sent",
         "_settle",
         "_total_deadline",
         "_waiter",
@@ -92,6 +93,7 @@ class Attempt:
         self._failure: Refusal | None = (
             None  # likewise, but told only when what came before is passed on
         )
+        self._is_sent = call.upload is None
         self._hide_usage = hide_usage
         self._writer = AnswerWriter(call)
         self._delivery: Delivery | None = None
@@ -157,6 +159,12 @@ class Attempt:
             if not self._is_read:
                 self._connection.resume()
 
+    @property
+    def kept_list(self) -> WholeDelivery | None:
+        """The answer, where it is a list that was not passed on yet."""
+        delivery = self._delivery
+        return delivery if isinstance(delivery, WholeDelivery) and delivery.is_kept else None
+
     def response(self) -> StreamResponse:
         """What the handler returns after an answer."""
         return self._writer.response()
@@ -166,7 +174,7 @@ class Attempt:
         self._writer.leave()
         if self.verdict is not None:
             return
-        if self.target.upstream.on_disconnect == "drain":
+        if self.target.upstream.on_disconnect == "drain" and self._is_sent:
             self.detached = True
             self._allowance = None
             if isinstance(self._delivery, EventDelivery):
@@ -184,6 +192,7 @@ class Attempt:
 
     def sent_all(self) -> None:
         """The whole body was taken: now the answer is waited for."""
+        self._is_sent = True
         if self.verdict is None and self._delivery is None:
             upstream = self.target.upstream
             now = self._clock()

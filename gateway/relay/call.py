@@ -177,6 +177,11 @@ class Call:
         return tuple(each for each in targets if each.upstream.name == self.only_at) or targets
 
     @property
+    def makes(self) -> bool:
+        """Whether its answer stays at the upstream as an object."""
+        return self.route.makes or self.ask.stores
+
+    @property
     def terms_key(self) -> tuple[object, ...]:
         """By what the terms of the token's calls are kept."""
         route = self.route

@@ -29,6 +29,7 @@ from gateway.relay.sse import HEARTBEATS, EventObserver, first_data
 
 WHOLE_BYTES = 1_048_576
 """Answers up to this size are passed on when they are whole."""
+_LIST_BYTES = 16_777_216  # lists are looked through; the longest that providers give is far below
 # Of a larger one the end is kept: that is where usage stands.
 _TAIL_BYTES = 4096
 _CUT = "upstream_cut"
@@ -68,6 +69,7 @@ class EventDelivery:
         "_early_end",
         "_ending",
         "_kept",
+        "_may_make",
         "_observer",
         "_settle",
         "_status",
@@ -94,6 +96,7 @@ class EventDelivery:
         self._allowance = allowance
         self._kept = b""
         self._ending = False
+        self._may_make = call.makes
         self.wanted: Hold | None = None
         route = call.route
         self._observer = EventObserver(
@@ -202,7 +205,8 @@ class EventDelivery:
             self._finish()
             return
         data, self._kept = self._kept, b""
-        if self._call.route.makes and self._call.made is None:
+        if self._may_make:
+            self._may_make = False
             self._call.made = id_in(first_data(data))
         if self._observer.ended and self._observer.usage is not None:
             self._settle(self.outcome(self._status))
@@ -220,7 +224,7 @@ class EventDelivery:
 class WholeDelivery:
     """A body that is passed on when it is whole, so that a cut one becomes a clean error.
 
-    `secret` is the upstream's key: errors are known to quote it.
+    `secret` is the upstream's key: errors are known to quote it. A list is left to be looked through: `is_kept`.
     """
 
     __slots__ = (
@@ -231,6 +235,7 @@ class WholeDelivery:
         "_settle",
         "_size_bytes",
         "_writer",
+        "is_kept",
         "lines",
         "status",
     )
@@ -255,11 +260,12 @@ class WholeDelivery:
         self._settle = settle
         self._pieces: list[bytes] = []
         self._size_bytes = 0
+        self.is_kept = False
 
     @property
     def too_large(self) -> bool:
         """Whether the body must be passed on before it is whole."""
-        return self._size_bytes > WHOLE_BYTES
+        return self._size_bytes > WHOLE_BYTES and not self._is_list
 
     @property
     def body(self) -> bytes:
@@ -267,14 +273,16 @@ class WholeDelivery:
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
     def feed(self, data: bytes) -> None:
-        """Keep it."""
+        """Keep it. Raises `BadAnswer` for an endless list."""
         self._pieces.append(data)
         self._size_bytes += len(data)
+        if self._is_list and self._size_bytes > _LIST_BYTES:
+            raise BadAnswer("sent an endless list")
 
     def end(self) -> None:
-        """Settle, then pass all of it on."""
+        """Settle, then pass all of it on, unless it is a list."""
         body = self.body
-        if self._call.route.makes and self.status < _ERROR:
+        if self._call.makes and self.status < _ERROR:
             self._call.made = id_in(body)
         outcome = self.outcome(self.status)
         if outcome.anomaly == "bad_usage" and not self._encoding and is_broken(body):
@@ -282,7 +290,17 @@ class WholeDelivery:
         self._settle(outcome)
         if self.status >= _ERROR and self._secret:
             body = body.replace(self._secret.encode(), b"(the operator's key)")
+        self.is_kept = self._is_list
+        if not self.is_kept:
+            self.pass_on(body)
+
+    def pass_on(self, body: bytes) -> None:
+        """Give the caller this for an answer."""
         self._writer.whole(self.status, self.lines, body)
+
+    @property
+    def _is_list(self) -> bool:
+        return self._call.route.lists and self.status < _ERROR
 
     def fail(self, refusal: Refusal) -> bool:
         """Nothing was written; what was produced is charged, for the provider may bill it."""

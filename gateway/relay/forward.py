@@ -13,13 +13,14 @@ from urllib.parse import quote
 from aiohttp.web import StreamResponse
 
 from gateway.domain.ask import Changes
-from gateway.domain.errors import Reason, Refusal
+from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.quota import Hold
 from gateway.relay.allowance import Allowance
 from gateway.relay.attempt import Attempt, Verdict
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, LET_THROUGH, Call, Outcome, Target
 from gateway.relay.headers import framing_of, request_head
 from gateway.relay.lease import Lease
+from gateway.relay.objects import unknown_owner
 from gateway.relay.query import passed_on
 from gateway.relay.tries import Note, Tries
 from gateway.relay.upstream import UpstreamConnection
@@ -30,6 +31,9 @@ _TICK_S = 0.25
 _STOPPED_S = 1.0
 
 
+HideOthers = Callable[[bytes, int], Awaitable[bytes]]
+"""A list of objects without those that other accounts than this one have made. Raises `StoreUnavailable`."""
+
 Extend = Callable[[Call, Hold, bool], Awaitable[Refusal | None]]
 """Lets a call hold what is given, or says why not; True: any part of it is welcome."""
 
@@ -38,8 +42,8 @@ class Forwarder:
     """Carries calls to upstreams. `finish` settles and records a call; only the first time counts.
 
     A call that `forward` has begun is settled by it, unless a refusal is returned. `extend` takes what a stream needs
-    beyond its hold, `step_tokens` at a time. `note` takes the attempts of calls that needed several. Callers of streams
-    that are silent for `heartbeat_s` get a sign of life; 0 = none.
+    beyond its hold, `step_tokens` at a time. `note` takes the attempts of calls that needed several, `hide_others` what
+    others have made out of lists. Callers of streams that are silent for `heartbeat_s` get a sign of life; 0 = none.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Forwarder:
         *,
         step_tokens: int,
         note: Note,
+        hide_others: HideOthers,
         heartbeat_s: float = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -58,6 +63,7 @@ class Forwarder:
         self._lease = lease
         self._step_tokens = step_tokens
         self._note = note
+        self._hide_others = hide_others
         self._heartbeat_s = heartbeat_s
         self._clock = clock
         # Every call from the first look at its targets to its end, with the attempt that is going on.
@@ -133,10 +139,22 @@ class Forwarder:
             if isinstance(attempt, Refusal):
                 refusal = attempt
             elif attempt.verdict is Verdict.ANSWERED:
-                return attempt.response()
+                return await self._pass_on_list(attempt) or attempt.response()
             elif attempt.refusal is not None:
                 return attempt.refusal
         return refusal
+
+    async def _pass_on_list(self, attempt: Attempt) -> Refusal | None:
+        """Give the caller a list without what other accounts have made; nothing to do for other answers."""
+        delivery = attempt.kept_list
+        if delivery is None:
+            return None
+        try:
+            body = await self._hide_others(delivery.body, attempt.call.entry.token.account_id)
+        except StoreUnavailable as error:
+            return unknown_owner(error)
+        delivery.pass_on(body)
+        return None
 
     async def _try_target(self, call: Call, target: Target, tries: Tries) -> Attempt | Refusal:
         """An attempt on a kept connection if there is one; on a new one otherwise, or when that one was closed."""

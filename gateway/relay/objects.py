@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import asyncpg
 import msgspec
 
-from gateway.domain.errors import StoreUnavailable
+from gateway.domain.errors import Reason, Refusal, StoreUnavailable
+from gateway.domain.lists import ids_in_list, without
 from gateway.store.objects import Made, add_objects, find_objects
 
 _log = logging.getLogger(__name__)
@@ -43,6 +44,16 @@ def id_in(answer: bytes) -> str | None:
     return made if made and len(made) <= _LONGEST_ID else None
 
 
+def unknown_owner(error: StoreUnavailable) -> Refusal:
+    """What a caller is told who asks for objects while nobody can say whose they are."""
+    return Refusal(
+        Reason.KEY_STORE_UNAVAILABLE,
+        "It cannot be looked up at the moment whose this is. Try again shortly.",
+        retry_after_s=1,
+        cause=str(error),
+    )
+
+
 class Objects:
     """Notes and finds objects."""
 
@@ -67,6 +78,12 @@ class Objects:
         if missing:
             found += await find_objects(self._pool, missing)
         return found
+
+    async def hide_others(self, body: bytes, account_id: int) -> bytes:
+        """A list of objects without those that other accounts have made. Raises `StoreUnavailable`."""
+        found = await self.find(ids_in_list(body))
+        hidden = {made.id for made in found if made.account_id != account_id}
+        return without(body, hidden) if hidden else body
 
     async def run(self) -> None:
         """Write what was noted, until cancelled, and once more then."""

@@ -15,7 +15,7 @@ from gateway.domain.quota import Hold
 from gateway.domain.usage import ONE_CALL
 from gateway.relay.call import Call, Terms
 from gateway.relay.chain import Link, accept_body, agreed_terms, read_body, require_candidates
-from gateway.relay.objects import Objects
+from gateway.relay.objects import Objects, unknown_owner
 from gateway.relay.upload import Upload
 from gateway.settings import GatewaySettings
 
@@ -89,12 +89,7 @@ def find_objects(objects: Objects) -> Link:
         try:
             found = await objects.find(ids)
         except StoreUnavailable as error:
-            return Refusal(
-                Reason.KEY_STORE_UNAVAILABLE,
-                "It cannot be looked up at the moment whose this is. Try again shortly.",
-                retry_after_s=1,
-                cause=str(error),
-            )
+            return unknown_owner(error)
         account_id = call.entry.token.account_id
         for made in found:
             if made.account_id != account_id:

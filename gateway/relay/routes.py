@@ -14,7 +14,7 @@ from gateway.domain.catalog import Dialect
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.gemini_ask import ContentForm
 from gateway.domain.openai_ask import OpenAIForm
-from gateway.domain.passages import Metering, Rule, name_of, rule_of
+from gateway.domain.passages import Metering, Rule, ids_in, name_of, rule_of
 from gateway.domain.usage import Usage
 from gateway.relay.dialects.anthropic import MessagesEnding, MessagesMeter
 from gateway.relay.dialects.gemini import ContentEnding, ContentMeter
@@ -47,7 +47,8 @@ class Route:
     how the lines begin that end a whole stream, `text_members` how the members of events end whose text is output.
     `early_end` is there where we can write the last events of a stream; only such streams are held for in steps.
     `metering`: whether tokens are charged by the usage, the call has a price, or is free. `rule` is a passage's.
-    `makes`: its answer may be an object that stays at the upstream, and is asked for by its id later.
+    `makes`: its answer may be an object that stays at the upstream, and is asked for by its id later. `lists`: it may
+    be a list of such.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Route:
     metering: Literal["usage", "free", "call"] = "usage"
     rule: Rule | None = None
     makes: bool = False
+    lists: bool = False
 
 
 _MODELS = Route("models", "openai", "GET", "/models", kind="models")
@@ -254,6 +256,7 @@ def _passage(method: str, path: str, rule: Rule) -> Route:
         terminators=(),
         rule=rule,
         makes=method == "POST",
+        lists=method == "GET" and not ids_in(path),
     )
 
 

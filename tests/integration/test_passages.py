@@ -387,6 +387,41 @@ async def written(rig: Rig, object_id: str) -> str:
                 return upstream
 
 
+async def test_lists_leave_out_what_others_have_made(rig: Rig):
+    mine, stranger = await rig.token(USD), await _token_of_another_account(rig)
+    listed = {
+        "object": "list",
+        "data": [{"id": each, "object": "file", **FILE} for each in ("of-mine", "of-nobody")],
+        "first_id": "of-mine",
+        "last_id": "of-nobody",
+        "has_more": True,
+    }
+    whole = orjson.dumps(listed)
+    rig.upstream.answer("", Turns((object_of("file", "of-mine", **FILE), Answer((whole,)))))
+    async with rig.post(mine.key, {"x": 1}, "/v1/files") as answer:
+        assert answer.status == 200
+    for key, seen in ((mine.key, ["of-mine", "of-nobody"]), (stranger, ["of-nobody"])):
+        headers = {"authorization": f"Bearer {key}"}
+        async with rig.session.get(rig.url + "/v1/files?limit=2", headers=headers) as answer:
+            body = await answer.read()
+            told = json.loads(body)
+        assert [each["id"] for each in told["data"]] == seen
+        assert (told["first_id"], told["last_id"], told["has_more"]) == (seen[0], seen[-1], True)
+        assert (body == whole) == (key == mine.key), "bytes change only where something is hidden"
+
+
+async def test_a_chat_that_is_stored_belongs_to_who_had_it(rig: Rig):
+    mine, stranger = await rig.token(USD), await _token_of_another_account(rig)
+    for stream in (False, True):
+        async with rig.post(mine.key, chat(store=True, stream=stream)) as answer:
+            text = (await answer.read()).decode()
+        made = text.partition('"id":"')[2].partition('"')[0]
+        headers = {"authorization": f"Bearer {stranger}"}
+        url = f"{rig.url}/v1/chat/completions/{made}"
+        async with rig.session.get(url, headers=headers) as answer:
+            assert answer.status == 404
+
+
 async def _token_of_another_account(rig: Rig) -> str:
     account = await rig.database.fetchval(
         "INSERT INTO account (name, granted) VALUES ('other', NULL) RETURNING id"
