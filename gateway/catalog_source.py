@@ -71,12 +71,7 @@ def build_catalog(
     return Catalog(
         generation=generation,
         models=MappingProxyType(_models(config.models, upstreams, on or datetime.now(UTC).date())),
-        groups=MappingProxyType(
-            {
-                group_ids[name]: _group(group_ids[name], name, settings)
-                for name, settings in groups.items()
-            }
-        ),
+        groups=MappingProxyType(_groups(groups, group_ids)),
         upstreams=upstreams,
     )
 
@@ -282,6 +277,18 @@ def _upstream(settings: UpstreamSettings, api_keys: tuple[str, ...]) -> Upstream
         retry_after_budget_s=settings.retry_after_budget_s,
         retry_unanswered=settings.retry_unanswered,
     )
+
+
+def _groups(
+    settings: Mapping[str, GroupSettings], group_ids: Mapping[str, int]
+) -> dict[int, Group]:
+    made = {name: _group(group_ids[name], name, each) for name, each in settings.items()}
+    return {
+        group.id: dataclasses.replace(
+            group, groups=tuple(made[name] for name in settings[group.name].groups)
+        )
+        for group in made.values()
+    }
 
 
 def _group(group_id: int, name: str, settings: GroupSettings) -> Group:

@@ -224,6 +224,14 @@ class GroupSettings(_Section):
     limits: tuple[LimitSettings, ...] = ()
     max_concurrency: Annotated[int, Field(ge=1)] | None = None
     token_defaults: TokenDefaultSettings = TokenDefaultSettings()
+    groups: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_groups(self) -> Self:
+        own = sorted(self.model_fields_set & {"models", "upstreams", "ratio"})
+        if self.groups and own:
+            raise ValueError(f"what stands for other groups has no {', '.join(own)} of its own")
+        return self
 
 
 class PriceSettings(_Section):
@@ -404,7 +412,12 @@ class Config(_Section):
             if nested := sorted(groups.intersection(model.members)):
                 raise ValueError(f"models: {model.name} stands for {nested[0]}, a group itself")
         known = {upstream.name for upstream in self.upstreams}
+        plain = {"default"} | {name for name, group in self.groups.items() if not group.groups}
         for name, group in self.groups.items():
+            if strange := sorted(set(group.groups) - plain):
+                raise ValueError(
+                    f"groups.{name}.groups: {strange[0]} is no group, or stands for others itself"
+                )
             if unknown := set(group.upstreams) - known - {"*"}:
                 raise ValueError(
                     f"groups.{name}.upstreams: no upstream is named {', '.join(sorted(unknown))}"

@@ -177,7 +177,10 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Which models and upstreams a token reaches, at what ratio, and what applies where the token is silent."""
+    """Which models and upstreams a token reaches, at what ratio, and what applies where the token is silent.
+
+    `groups`: it stands for these; a call is of the first that can serve it.
+    """
 
     id: int
     name: str
@@ -191,6 +194,7 @@ class Group:
     token_models: frozenset[str] | None = None
     token_allow: Blocks = field(default_factory=Blocks)
     token_deny: Blocks = field(default_factory=Blocks)
+    groups: "tuple[Group, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +210,17 @@ class Catalog:
         """The model's settings; those of an unlisted model are unpriced and unbounded."""
         return self.models.get(name) or Model(name)
 
+    def serving(self, group: Group, model: str, dialect: Dialect | None = None) -> Group:
+        """The group whose upstreams and ratio are a call's: of one that stands for several the first that can serve it.
+
+        Where none can, the group itself. An empty model is any.
+        """
+        for each in group.groups:
+            allowed = each.models is None or not model or model in each.models
+            if allowed and self.candidates(each, model, dialect):
+                return each
+        return group
+
     def candidates(
         self, group: Group, model: str, dialect: Dialect | None = None
     ) -> tuple[Upstream, ...]:
@@ -214,6 +229,9 @@ class Catalog:
         Without a dialect, those of all; of an empty model, those that serve any. Which of them a call goes to is
         `choice.best`'s to say.
         """
+        if group.groups:
+            one = self.serving(group, model, dialect)
+            return () if one is group else self.candidates(one, model, dialect)
         known = self.models.get(model) if model else None
         if known is not None and known.members:
             found = (self.candidates(group, each, dialect) for each in known.members)
@@ -232,6 +250,8 @@ class Catalog:
 
         With a dialect, those that can be called in it.
         """
+        if group.groups:
+            return tuple(sorted({n for each in group.groups for n in self.names(each, dialect)}))
         listed = set(self.models)
         for upstream in self.upstreams:
             listed.update(name for name in upstream.models if not name.endswith("*"))

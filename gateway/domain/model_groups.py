@@ -19,12 +19,11 @@ def reachable(
     token calls none that has no price, if there are others.
     """
     names = group.members
-    for allowed in (token.models, token.group.models):
+    served_by = catalog.serving(token.group, group.name, dialect)
+    for allowed in (token.models, served_by.models):
         if allowed is not None and not allowed.isdisjoint(names):
             names = tuple(name for name in names if name in allowed)
-    models = [
-        catalog.model(name) for name in names if catalog.candidates(token.group, name, dialect)
-    ]
+    models = [catalog.model(name) for name in names if catalog.candidates(served_by, name, dialect)]
     priced = [model for model in models if model.price is not None]
     return tuple(priced if token.capped and priced else models)
 

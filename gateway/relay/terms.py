@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from gateway.domain.catalog import Model, Price, Upstream
+from gateway.domain.catalog import Group, Model, Price, Upstream
 from gateway.domain.model_groups import as_one, reachable
 from gateway.relay.call import Call, Target, Terms
 from gateway.relay.record import ledger_constant, log_constant
@@ -27,11 +27,12 @@ class TermsMaker:
         ids = (token.account_id, token.id, token.user_id)
         models = _models(call)
         model = models[0] if len(models) == 1 else as_one(name, models)
-        targets = tuple(self._targets(call, models))
+        group = catalog.serving(token.group, name, call.route.dialect)
+        targets = tuple(self._targets(call, group, models))
         terms = Terms(
             catalog=catalog,
             model=model,
-            ratio_ppm=token.group.ratio_ppm,
+            ratio_ppm=group.ratio_ppm,
             capped=token.capped,
             strict=token.strict,
             # Whoever reads on without a caller has nobody to stop for; what is not shown is not metered.
@@ -58,11 +59,9 @@ class TermsMaker:
         for state in self._states.values():
             state.pool.close()
 
-    def _targets(self, call: Call, models: Sequence[Model]) -> Iterator[Target]:
+    def _targets(self, call: Call, group: Group, models: Sequence[Model]) -> Iterator[Target]:
         for place, model in enumerate(models):
-            for upstream in call.catalog.candidates(
-                call.entry.token.group, model.name, call.route.dialect
-            ):
+            for upstream in call.catalog.candidates(group, model.name, call.route.dialect):
                 name = upstream.model_name(model.name) or model.name
                 yield Target(self._state_of(upstream), name, model, place)
 

@@ -69,6 +69,36 @@ async def test_a_token_calls_those_that_its_list_names(rig: Rig):
         assert [model["id"] for model in (await answer.json())["data"]] == ["best"]
 
 
+async def test_a_group_of_groups_charges_at_the_ratio_of_the_one_that_serves(
+    postgres_dsn, valkey_url
+):
+    def several(members: dict[str, Any]) -> None:
+        configure(members)
+        url = members["upstreams"][0]["base_url"]
+        members["upstreams"] = [
+            {"name": "some", "base_url": url, "models": ["first"]},
+            {"name": "others", "base_url": url, "models": ["second"]},
+        ]
+        members["groups"] = {
+            "cheap": {"upstreams": ["some"], "ratio": 0.5},
+            "dear": {"upstreams": ["others"], "ratio": 3},
+            "auto": {"groups": ["cheap", "dear"]},
+        }
+
+    async with (
+        ScriptedUpstream() as upstream,
+        running(postgres_dsn, valkey_url, upstream, several) as rig,
+    ):
+        token = await rig.token(USD, group="auto")
+        for model in ("first", "second"):
+            async with rig.post(token.key, chat(model)) as answer:
+                assert answer.status == 200
+        cheap, dear = await rig.ledger()
+        assert cheap["amount"] == (cheap["input_tokens"] * 1_000 + 7 * 10_000) // 2
+        assert dear["amount"] == (dear["input_tokens"] * 1_000 + 7 * 90_000) * 3
+        assert cheap["group_id"] == dear["group_id"]
+
+
 async def test_an_error_that_is_no_decline_is_passed_on(rig: Rig):
     token = await rig.token(USD)
     rig.upstream.answer("first", Answer((b'{"error":{"message":"no"}}',), status=400))
