@@ -269,6 +269,7 @@ def _upstream(settings: UpstreamSettings, api_keys: tuple[str, ...]) -> Upstream
         total_timeout_s=settings.total_timeout_s,
         max_line_bytes=settings.max_line_bytes,
         unix_socket=settings.unix_socket,
+        allow_cidrs=Blocks.of(settings.allow_cidrs),
         on_disconnect=settings.on_disconnect,
         max_connections=settings.max_connections,
         breaker_failures=settings.breaker_failures,

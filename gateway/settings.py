@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from gateway.domain.limits import RINGS
 from gateway.domain.network import BlockError, parse_blocks
+from gateway.domain.outbound import is_never_called
 
 _REFILL_MINUTES = 24 * 60
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(\d{1,5})")
@@ -335,6 +336,7 @@ class UpstreamSettings(_Section):
     dialect: Literal["openai", "anthropic", "gemini"] = "openai"
     base_url: str
     unix_socket: Annotated[str, Field(pattern=r"^(/.+)?$")] = ""
+    allow_cidrs: tuple[str, ...] = ()
     api_key_env: str = ""
     api_key_envs: tuple[str, ...] = ()
     models: tuple[str, ...] | dict[str, str] = ("*",)
@@ -367,6 +369,8 @@ class UpstreamSettings(_Section):
             raise ValueError("api_key_envs: a name is empty")
         return self
 
+    _check_cidrs = field_validator("allow_cidrs")(_blocks)
+
     @field_validator("base_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
@@ -378,6 +382,10 @@ class UpstreamSettings(_Section):
         if parts.username or parts.query or parts.fragment:
             raise ValueError("may hold no user, query or fragment")
         _ = parts.port
+        if is_never_called(parts.hostname):
+            raise ValueError(
+                "is a link-local, metadata, multicast or unspecified address: it is never called"
+            )
         if parts.hostname in _VERSIONED and not parts.path.strip("/"):
             raise ValueError(f"lacks the version at its end: {_VERSIONED[parts.hostname]}")
         return value.rstrip("/")

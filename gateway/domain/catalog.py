@@ -156,6 +156,7 @@ class Upstream:
     total_timeout_s: float = 900
     max_line_bytes: int = 1_048_576
     unix_socket: str = ""
+    allow_cidrs: Blocks = field(default_factory=Blocks)
     on_disconnect: Literal["abort", "drain"] = "abort"
     max_connections: int = 0
     breaker_failures: int = 5

@@ -5,6 +5,7 @@ when the answer is whole; nothing of an answer is read from it afterwards.
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Protocol, cast
@@ -12,6 +13,7 @@ from typing import Protocol, cast
 import httptools
 
 from gateway.domain.catalog import Upstream
+from gateway.domain.outbound import is_literal, may_be_called
 from gateway.relay.headers import constant_request_head
 
 _MAX_HEAD_BYTES = 65_536
@@ -326,8 +328,39 @@ class UpstreamPool:
                 ssl=self._tls,
                 server_hostname=self._host if self._tls else None,
             )
-        else:
-            await loop.create_connection(lambda: connection, self._host, self._port, ssl=self._tls)
+            return
+        problem: OSError | None = None
+        for address in await self._addresses():
+            try:
+                await loop.create_connection(
+                    lambda: connection,
+                    address,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=self._host if self._tls else None,
+                )
+            except OSError as error:
+                problem = error
+            else:
+                return
+        assert problem is not None
+        raise problem
+
+    async def _addresses(self) -> list[str]:
+        """Where to connect to: looked up each time, so that a name cannot lead elsewhere later. Raises `OSError`."""
+        if is_literal(self._host):
+            return [self._host]
+        found = await asyncio.to_thread(
+            socket.getaddrinfo, self._host, self._port, type=socket.SOCK_STREAM
+        )
+        addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
+        allowed = [each for each in addresses if may_be_called(each, self.upstream.allow_cidrs)]
+        if not allowed:
+            raise OSError(
+                f"{self._host} resolves to {', '.join(addresses)}, which is not public: "
+                "allow it with allow_cidrs in [[upstreams]]"
+            )
+        return allowed
 
     def put(self, connection: UpstreamConnection) -> None:
         """Take a connection back; those that were idle for a minute are closed."""

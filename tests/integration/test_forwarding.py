@@ -400,3 +400,31 @@ async def test_an_upstream_may_have_an_ipv6_address(postgres_dsn, valkey_url):
             assert await read(rig, token.key) == 200
         (sent,) = upstream.requests
         assert sent.header("host") == f"[::1]:{port}"
+
+
+@pytest.mark.parametrize(("allowed", "status"), [([], 502), (["127.0.0.0/8", "::1/128"], 200)])
+async def test_a_name_leads_to_this_machine_only_by_the_operators_leave(
+    postgres_dsn, valkey_url, monkeypatch, caplog, allowed, status
+):
+    """What resolves the name is the system's; here it says what an attacker's server would."""
+
+    ask_the_system = socket.getaddrinfo
+
+    def resolved(host: str, port: int, *args: Any, **options: Any) -> Any:
+        if host != "provider.example":
+            return ask_the_system(host, port, *args, **options)
+        return [(None, None, None, "", ("127.0.0.1", port))]
+
+    async with ScriptedUpstream() as upstream:
+
+        def named(members: dict[str, Any]) -> None:
+            url = members["upstreams"][0]["base_url"].replace("127.0.0.1", "provider.example")
+            members["upstreams"][0] |= {"base_url": url, "allow_cidrs": allowed}
+
+        async with running(postgres_dsn, valkey_url, upstream, named) as rig:
+            token = await rig.token(USD)
+            monkeypatch.setattr(socket, "getaddrinfo", resolved)
+            async with rig.post(token.key, chat()) as answer:
+                assert answer.status == status
+            monkeypatch.undo()
+    assert ("allow_cidrs" in caplog.text) == (status == 502)
