@@ -185,6 +185,7 @@ CREATE TABLE ledger (
   input_tokens        bigint      NOT NULL DEFAULT 0,
   cached_input_tokens bigint      NOT NULL DEFAULT 0,         -- part of input_tokens
   cache_write_tokens  bigint      NOT NULL DEFAULT 0,         -- part of input_tokens
+  cache_write_1h_tokens bigint    NOT NULL DEFAULT 0,         -- part of cache_write_tokens
   audio_input_tokens  bigint      NOT NULL DEFAULT 0,         -- part of input_tokens
   image_input_tokens  bigint      NOT NULL DEFAULT 0,         -- part of input_tokens
   output_tokens       bigint      NOT NULL DEFAULT 0,

@@ -239,6 +239,7 @@ def _per_mtok(settings: PriceSettings, request_nusd: int) -> Price:
         audio_output_nusd=_nusd(settings.audio_output_usd_per_mtok),
         image_input_nusd=_nusd(settings.image_input_usd_per_mtok),
         image_output_nusd=_nusd(settings.image_output_usd_per_mtok),
+        cache_write_1h_nusd=_nusd(settings.cache_write_1h_usd_per_mtok),
     )
 
 

@@ -28,7 +28,8 @@ _KINDS = {
     "input_nusd": re.compile(r"input_(video_)?mtok"),
     "output_nusd": re.compile(r"output_(video_|citation_)?mtok"),
     "cached_input_nusd": re.compile(r"cache_read_mtok"),
-    "cache_write_nusd": re.compile(r"cache_(\w+_)?write_(\w+_)?mtok"),
+    "cache_write_nusd": re.compile(r"cache_(\w+_)?write_(?!1h_)(\w+_)?mtok"),
+    "cache_write_1h_nusd": re.compile(r"cache_write_1h_mtok"),
     "request_nusd": re.compile(r"requests_kcount"),
     "reasoning_nusd": re.compile(r"output_reasoning_mtok"),
     "audio_input_nusd": re.compile(r"input_audio_mtok"),
@@ -160,4 +161,5 @@ def _price_of(figures: dict[str, Decimal]) -> Price:
         audio_output_nusd=found.get("audio_output_nusd"),
         image_input_nusd=found.get("image_input_nusd"),
         image_output_nusd=found.get("image_output_nusd"),
+        cache_write_1h_nusd=found.get("cache_write_1h_nusd"),
     )

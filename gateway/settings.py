@@ -242,6 +242,7 @@ class PriceSettings(_Section):
     output_usd_per_mtok: Usd | None = None
     cached_input_usd_per_mtok: Usd | None = None
     cache_write_usd_per_mtok: Usd | None = None
+    cache_write_1h_usd_per_mtok: Usd | None = None
     reasoning_usd_per_mtok: Usd | None = None
     audio_input_usd_per_mtok: Usd | None = None
     audio_output_usd_per_mtok: Usd | None = None

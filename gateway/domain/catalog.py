@@ -44,6 +44,7 @@ class Price:
     audio_output_nusd: int | None = None
     image_input_nusd: int | None = None
     image_output_nusd: int | None = None
+    cache_write_1h_nusd: int | None = None
     tiers: tuple[Tier, ...] = ()
     has_kinds: bool = field(init=False, repr=False, compare=False)
 
@@ -95,7 +96,7 @@ def _highest(prices: Sequence[Price]) -> Price:
             other if figure is None else figure for figure, other in zip(own, others, strict=True)
         )
 
-    text = ("input_nusd", "cached_input_nusd", "cache_write_nusd")
+    text = ("input_nusd", "cached_input_nusd", "cache_write_nusd", "cache_write_1h_nusd")
     produced = ("output_nusd", "audio_output_nusd", "image_output_nusd")
 
     return Price(
@@ -110,6 +111,7 @@ def _highest(prices: Sequence[Price]) -> Price:
         audio_output_nusd=of("audio_output_nusd", *produced),
         image_input_nusd=of("image_input_nusd", *text),
         image_output_nusd=of("image_output_nusd", *produced),
+        cache_write_1h_nusd=of("cache_write_1h_nusd", "cache_write_nusd"),
     )
 
 

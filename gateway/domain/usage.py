@@ -14,7 +14,8 @@ _TOKENS_PER_PRICE = 1_000_000
 class Usage(NamedTuple):
     """Counts of tokens; all but the first two are parts of these, as OpenAI counts them.
 
-    Cached, written, audio and image tokens of the input are part of `input_tokens`, the others of `output_tokens`.
+    Cached, written, audio and image tokens of the input are part of `input_tokens`, the others of `output_tokens`; what
+    was written for an hour is part of what was written.
     None: the provider does not say how many.
     """
 
@@ -28,6 +29,7 @@ class Usage(NamedTuple):
     audio_output_tokens: int | None = None
     image_output_tokens: int | None = None
     rejected_prediction_tokens: int = 0
+    cache_write_1h_tokens: int | None = None
 
     @property
     def total_tokens(self) -> int:
@@ -89,11 +91,22 @@ def _charge(tokens: int, price: Price, ratio_ppm: int) -> int:
 def _text_input(usage: Usage, price: Price) -> int:
     """The input where all of it costs what text does: nearly always, and quick."""
     cached, written = usage.cached_input_tokens, usage.cache_write_tokens
+    cost = (usage.input_tokens - cached - written) * price.input_nusd
+    cost += cached * price.cached_input_nusd
     return (
-        (usage.input_tokens - cached - written) * price.input_nusd
-        + cached * price.cached_input_nusd
-        + written * price.cache_write_nusd
+        cost + sum(figure * count for figure, count in _writes(usage, price)) if written else cost
     )
+
+
+def _writes(usage: Usage, price: Price) -> tuple[tuple[int, int], ...]:
+    """What was written to the cache, by its price; for how long decides, and where that is not said, the dearest."""
+    figure, hour = price.cache_write_nusd, price.cache_write_1h_nusd
+    written, long = usage.cache_write_tokens, usage.cache_write_1h_tokens
+    if hour is None:
+        return ((figure, written),)
+    if long is None:
+        return ((max(figure, hour), written),)
+    return (figure, written - long), (hour, long)
 
 
 def _input(usage: Usage, price: Price, *, has_audio: bool, has_images: bool) -> int:
@@ -115,7 +128,7 @@ def _input(usage: Usage, price: Price, *, has_audio: bool, has_images: bool) -> 
     dearest_first = sorted(
         (
             (price.cached_input_nusd, usage.cached_input_tokens),
-            (price.cache_write_nusd, usage.cache_write_tokens),
+            *_writes(usage, price),
         ),
         reverse=True,
     )
@@ -147,7 +160,12 @@ def _output(usage: Usage, price: Price) -> int:
 
 
 def _dearest_input(price: Price, *, has_audio: bool, has_images: bool) -> int:
-    figure = max(price.input_nusd, price.cached_input_nusd, price.cache_write_nusd)
+    figure = max(
+        price.input_nusd,
+        price.cached_input_nusd,
+        price.cache_write_nusd,
+        price.cache_write_1h_nusd or 0,
+    )
     if has_audio:
         figure = max(figure, price.audio_input_nusd or 0)
     if has_images:

@@ -51,6 +51,7 @@ class Attempt:
         "_allowance",
         "_clock",
         "_connection",
+        "_crash",
         "_delivery",
         "_failure",
         "_hide_usage",
@@ -96,6 +97,7 @@ class Attempt:
         self._is_sent = call.upload is None
         self._hide_usage = hide_usage
         self._writer = AnswerWriter(call)
+        self._crash: Exception | None = None
         self._delivery: Delivery | None = None
         self._waiter: asyncio.Future[None] | None = None
         now = clock()
@@ -109,10 +111,17 @@ class Attempt:
     # What the handler does.
 
     async def changed(self) -> None:
-        """Wait until the attempt has a verdict, more must be held, or the caller is too slow to write to."""
+        """Wait until the attempt has a verdict, more must be held, or the caller is too slow to write to.
+
+        Raises what went wrong in here.
+        """
+        if self._crash is not None:
+            raise self._crash
         if self.verdict is None and not self.congested and self.wanted is None:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
+            if self._crash is not None:
+                raise self._crash
 
     @property
     def wanted(self) -> Hold | None:
@@ -327,6 +336,14 @@ class Attempt:
             self._conclude(Verdict.NEXT)
         else:
             self._fail(problem)
+
+    def on_crash(self, error: Exception) -> None:
+        """Something of ours is wrong: the handler that waits is told, and an answer that has begun is broken off."""
+        _log.error("an answer could not be handled", exc_info=error)
+        if not isinstance(self._delivery, WholeDelivery | None):
+            self._writer.break_off()
+        self._crash = error
+        self._wake()
 
     # Ends
 

@@ -238,6 +238,9 @@ class Forwarder:
         except (asyncio.CancelledError, ConnectionError):
             attempt.leave()
             raise
+        except Exception:
+            self._live[call] = None  # the handler ends the call
+            raise
         finally:
             if attempt.verdict is not None:
                 self._live[call] = None

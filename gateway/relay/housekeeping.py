@@ -137,7 +137,7 @@ def _charge(overdue: Overdue) -> Charge:
         b"0",
         b"\\N",
         b"%d" % entry.tokens,  # the whole hold, as the amount is; what was output is not known
-        *(b"0",) * 9,
+        *(b"0",) * 10,
         b"%d" % entry.amount,
         b"0",
         b"t",

@@ -100,7 +100,7 @@ def _ledger_line(
 ) -> bytes:
     """The ledger's row in COPY's text format, in the order of `store.ledger.COLUMNS`."""
     return (
-        b"%b\tc\t%b\t%b\t%b\t%b\t%d\t%b\t%b\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%d\n"
+        b"%b\tc\t%b\t%b\t%b\t%b\t%d\t%b\t%b\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%d\n"
         % (
             call.request_id,
             call.terms.ledger_constant,
@@ -115,6 +115,7 @@ def _ledger_line(
             usage.input_tokens,
             usage.cached_input_tokens,
             usage.cache_write_tokens,
+            usage.cache_write_1h_tokens or 0,
             usage.audio_input_tokens,
             usage.image_input_tokens,
             usage.output_tokens,

@@ -43,6 +43,9 @@ class Exchange(Protocol):
     def on_failure(self, problem: str, *, answered: bool) -> None:
         """The answer will not be whole. `answered` is whether any byte of it came."""
 
+    def on_crash(self, error: Exception) -> None:
+        """One of these has raised what it should not: nothing more is told, and whoever waits must not wait on."""
+
 
 class UpstreamConnection(asyncio.Protocol):
     """One connection. `reused` is whether it has served an exchange before."""
@@ -187,9 +190,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._unfinished_bytes += len(data)
             if self._unfinished_bytes > _MAX_HEAD_BYTES:
                 problem = problem or f"malformed answer: {_HEAD_TOO_LARGE}"
-        self._tell(exchange)
-        if problem is not None and self._exchange is exchange:
-            self._fail(problem)
+        try:
+            self._tell(exchange)
+            if problem is not None and self._exchange is exchange:
+                self._fail(problem)
+        except Exception as error:  # noqa: BLE001 -- the caller's handler tells and logs it
+            self.abort()
+            exchange.on_crash(error)
 
     def _tell(self, exchange: Exchange) -> None:
         """Tell what was read; any telling may be the one after which the exchange is given up."""

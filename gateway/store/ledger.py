@@ -45,6 +45,7 @@ COLUMNS = (
     "input_tokens",
     "cached_input_tokens",
     "cache_write_tokens",
+    "cache_write_1h_tokens",
     "audio_input_tokens",
     "image_input_tokens",
     "output_tokens",

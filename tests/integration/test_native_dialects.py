@@ -21,7 +21,12 @@ INPUT, OUTPUT = 1_000, 10_000  # nano-dollars a token
 
 def configure(members: dict[str, Any]) -> None:
     url = members["upstreams"][0]["base_url"]
-    members["models"] += [{"name": "claude", **PRICED}, {"name": "gem", **PRICED}]
+    cache = {
+        "cached_input_usd_per_mtok": 0.1,
+        "cache_write_usd_per_mtok": 1.25,
+        "cache_write_1h_usd_per_mtok": 2,
+    }
+    members["models"] += [{"name": "claude", **PRICED, **cache}, {"name": "gem", **PRICED}]
     members["upstreams"] = [
         {"name": "openai", "base_url": url, "models": ["m"]},
         {
@@ -115,11 +120,19 @@ async def test_counting_tokens_costs_nothing_and_needs_no_price(rig: Rig, claude
 
 
 async def test_cached_input_has_its_own_price(rig: Rig, claude):
-    counts = {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 10}
+    counts = {
+        "input_tokens": 1,
+        "output_tokens": 2,
+        "cache_read_input_tokens": 10,
+        "cache_creation_input_tokens": 7,
+        "cache_creation": {"ephemeral_1h_input_tokens": 3, "ephemeral_5m_input_tokens": 4},
+    }
     rig.upstream.answer("claude-real", Echo(usage=counts))
     await claude.messages.create(model="claude", max_tokens=50, messages=HELLO)
     row = await only_row(rig)
-    assert (row["input_tokens"], row["cached_input_tokens"]) == (11, 10)
+    assert (row["input_tokens"], row["cached_input_tokens"]) == (18, 10)
+    assert (row["cache_write_tokens"], row["cache_write_1h_tokens"]) == (7, 3)
+    assert row["amount"] == 1 * INPUT + 10 * 100 + 4 * 1_250 + 3 * 2_000 + 2 * OUTPUT
 
 
 async def test_refusals_are_errors_of_anthropics_kind(rig: Rig, claude):

@@ -79,6 +79,7 @@ async def test_every_kind_of_token_is_charged_and_on_the_row(rig: Rig) -> None:
         "input_tokens": 300,
         "cached_input_tokens": 0,
         "cache_write_tokens": 10,
+        "cache_write_1h_tokens": 0,
         "audio_input_tokens": 20,
         "image_input_tokens": 30,
         "output_tokens": 90,

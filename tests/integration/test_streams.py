@@ -15,6 +15,7 @@ import orjson
 import pytest
 
 from gateway.domain.errors import Reason, Refusal
+from gateway.relay import settlements
 from gateway.relay.delivery import WHOLE_BYTES
 from gateway.relay.sse import MAX_EVENT_BYTES
 from gateway.store.books import StoredBook
@@ -674,3 +675,24 @@ async def test_an_error_of_the_upstream_in_a_stream_call_is_passed_on_whole(rig:
     assert answer.json()["error"]["message"] == "bad thing"
     row = await the_row(rig)
     assert (row["status"], row["amount"], row["estimated"]) == (400, 0, False)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_fault_of_our_own_in_the_middle_of_an_answer_leaves_nobody_waiting(
+    rig: Rig, monkeypatch, caplog, stream: bool
+):
+    """What fails is the making of the ledger's line. The reservation is left for a reaper to charge."""
+
+    def failing(*_: Any) -> bytes:
+        raise RuntimeError("our own fault")
+
+    monkeypatch.setattr(settlements, "_ledger_line", failing)
+    token = await rig.token(USD)
+    async with wire(rig.url) as caller:
+        answer = await caller.ask(request(token.key, chat(stream=stream)))
+    assert answer.whole is not stream
+    assert b"[DONE]" not in answer.body
+    if not stream:
+        assert answer.status == 500
+    assert "our own fault" in caplog.text
+    assert not rig.gateway.forwarder._live

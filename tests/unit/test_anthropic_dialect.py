@@ -177,6 +177,12 @@ def test_cached_and_written_tokens_are_input_too():
     answer = orjson.dumps({"type": "message", "usage": counts(3, 4, 20, 100)})
     assert MessagesMeter().whole(answer) == Usage(123, 4, 100, 20)
     assert MessagesMeter().whole(b'{"type":"message"}') is None
+    hour = counts(3, 4, 20) | {
+        "cache_creation": {"ephemeral_1h_input_tokens": 5, "ephemeral_5m_input_tokens": 15}
+    }
+    assert MessagesMeter().whole(orjson.dumps({"usage": hour})) == Usage(
+        23, 4, 0, 20, cache_write_1h_tokens=5
+    )
     thinking = counts(3, 9) | {"output_tokens_details": {"thinking_tokens": 5}}
     assert MessagesMeter().whole(orjson.dumps({"usage": thinking})) == Usage(
         3, 9, reasoning_tokens=5

@@ -52,7 +52,7 @@ SECTIONS: dict[type[BaseModel], tuple[str | int, ...]] = {
 
 def everything() -> Any:
     """The file with every commented setting and table switched on."""
-    text = re.sub(r"^#(?=\[|[a-z_]+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE)
+    text = re.sub(r"^#(?=\[|[a-z0-9_]+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE)
     return tomllib.loads(text, parse_float=Decimal)
 
 

@@ -145,7 +145,8 @@ def test_of_what_no_usage_tells_apart_the_dearest_counts() -> None:
     )
     assert price is not None
     assert (price.input_nusd, price.output_nusd) == (USD, 17 * USD)
-    assert (price.cached_input_nusd, price.cache_write_nusd) == (30_000_000, 6 * USD)
+    assert (price.cached_input_nusd, price.cache_write_nusd) == (30_000_000, 3_750_000_000)
+    assert price.cache_write_1h_nusd == 6 * USD
 
 
 @pytest.mark.parametrize("unit", ["audio_hours", "input_mchars", "input_document_kpages"])

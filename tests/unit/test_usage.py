@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gateway.domain.catalog import PPM, Price, Tier, dearest
 from gateway.domain.usage import NOTHING, Usage, cost_nusd, most_nusd
 
+MTOK = 1_000_000
 PRICE = Price(1_000, 10_000, 500, 1_250)  # nano-dollars per million tokens: nothing divides
 prices = st.builds(
     Price,
@@ -58,6 +59,17 @@ def test_cached_tokens_have_their_own_price_inside_the_input():
     assert cost_nusd(Usage(100, 0), price) == 400
     assert cost_nusd(Usage(100, 0, cached_input_tokens=60), price) == 160 + 60
     assert cost_nusd(Usage(100, 0, 60, 20), price) == 80 + 60 + 100
+
+
+def test_what_is_written_for_an_hour_has_its_own_price_and_is_dearest_where_nobody_says() -> None:
+    price = Price(3 * MTOK, 0, MTOK, 4 * MTOK, cache_write_1h_nusd=6 * MTOK)
+    told = Usage(100, 0, cache_write_tokens=50, cache_write_1h_tokens=20)
+    assert cost_nusd(told, price) == 50 * 3 + 30 * 4 + 20 * 6
+    assert cost_nusd(told._replace(cache_write_1h_tokens=None), price) == 50 * 3 + 50 * 6
+    assert cost_nusd(told, replace(price, cache_write_1h_nusd=None)) == 50 * 3 + 50 * 4
+    assert most_nusd(100, 0, price) == 600
+    kinds = replace(price, audio_input_nusd=MTOK)
+    assert cost_nusd(told, kinds) == cost_nusd(told, price)
 
 
 def test_reasoning_is_part_of_the_output_and_costs_what_output_does_unless_priced() -> None:

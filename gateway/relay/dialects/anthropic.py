@@ -18,12 +18,17 @@ class _Details(msgspec.Struct):
     thinking_tokens: int | None = None
 
 
+class _Written(msgspec.Struct):
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class _Usage(msgspec.Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     output_tokens_details: _Details | None = None
+    cache_creation: _Written | None = None
 
 
 class _Message(msgspec.Struct):
@@ -87,7 +92,11 @@ def _usage(found: _Usage) -> Usage:
     inputs = found.input_tokens + cached + written
     details = found.output_tokens_details
     thoughts = 0 if details is None else details.thinking_tokens or 0
-    return believed(Usage(inputs, found.output_tokens, cached, written, thoughts))
+    # https://docs.claude.com/en/docs/build-with-claude/prompt-caching#1-hour-cache-duration
+    long = None if found.cache_creation is None else found.cache_creation.ephemeral_1h_input_tokens
+    return believed(
+        Usage(inputs, found.output_tokens, cached, written, thoughts, cache_write_1h_tokens=long)
+    )
 
 
 # Events begin so, as the provider and its kin write them; text inside a string has its quotes escaped.

@@ -58,13 +58,16 @@ def believed(usage: Usage, total: int = 0, accepted: int = 0) -> Usage:
 
     `total` and `accepted` (tokens of a prediction) are counts beside it.
     """
-    inputs, outputs, cached, written, reasoning, audio, images, spoken, drawn, rejected = usage
-    spoken, drawn = spoken or 0, drawn or 0
-    parts = (cached, written, reasoning, audio, images, spoken, drawn, rejected, accepted)
+    inputs, outputs, cached, written, reasoning, audio, images, spoken, drawn, rejected, long = (
+        usage
+    )
+    spoken, drawn, long = spoken or 0, drawn or 0, long or 0
+    parts = (cached, written, reasoning, audio, images, spoken, drawn, rejected, accepted, long)
     if min(parts) < 0 or min(inputs, outputs) < 0 or max(inputs, outputs, total) >= _LARGEST_COUNT:
         raise BadUsage(f"counts out of range: {usage}")
     if (
         cached + written > inputs
+        or long > written
         or audio + images > inputs
         or reasoning + spoken + drawn > outputs
         or rejected + accepted > outputs
