@@ -308,6 +308,13 @@ class ModelSettings(PriceSettings):
         return self
 
 
+_OWN_HEADERS = frozenset(
+    {
+        *("host", "connection", "content-length", "transfer-encoding", "content-type", "accept"),
+        *("accept-encoding", "authorization", "x-api-key", "x-goog-api-key", "expect", "te"),
+        *("upgrade", "keep-alive", "trailer", "user-agent", "traceparent", "tracestate"),
+    }
+)
 _VERSIONED = {
     "api.openai.com": "https://api.openai.com/v1",
     "api.anthropic.com": "https://api.anthropic.com/v1",
@@ -338,6 +345,13 @@ class UpstreamSettings(_Section):
     base_url: str
     unix_socket: Annotated[str, Field(pattern=r"^(/.+)?$")] = ""
     allow_cidrs: tuple[str, ...] = ()
+    proxy: SecretStr = SecretStr("")
+    cert_file: str = ""
+    key_file: str = ""
+    headers: dict[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")],
+        Annotated[str, Field(pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")],
+    ] = {}
     api_key_env: str = ""
     api_key_envs: tuple[str, ...] = ()
     models: tuple[str, ...] | dict[str, str] = ("*",)
@@ -371,6 +385,28 @@ class UpstreamSettings(_Section):
         return self
 
     _check_cidrs = field_validator("allow_cidrs")(_blocks)
+
+    @field_validator("proxy")
+    @classmethod
+    def _check_proxy(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        parts = urlsplit(url)
+        if url and (parts.scheme != "http" or not parts.hostname):
+            raise ValueError('must be an http:// URL, such as "http://proxy.example:3128"')
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, value: dict[str, str]) -> dict[str, str]:
+        if ours := sorted(name for name in value if name.lower() in _OWN_HEADERS):
+            raise ValueError(f"{ours[0]} is set by Tollhouse itself")
+        return value
+
+    @model_validator(mode="after")
+    def _check_way(self) -> Self:
+        if self.proxy.get_secret_value() and self.unix_socket:
+            raise ValueError("proxy and unix_socket are two ways: set one")
+        return self
 
     @field_validator("base_url")
     @classmethod

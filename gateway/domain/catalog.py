@@ -159,6 +159,10 @@ class Upstream:
     max_line_bytes: int = 1_048_576
     unix_socket: str = ""
     allow_cidrs: Blocks = field(default_factory=Blocks)
+    proxy: str = field(default="", repr=False)
+    cert_file: str = ""
+    key_file: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
     on_disconnect: Literal["abort", "drain"] = "abort"
     max_connections: int = 0
     breaker_failures: int = 5

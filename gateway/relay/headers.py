@@ -56,6 +56,7 @@ def constant_request_head(upstream: Upstream, method: str, path: str, api_key: s
         "user-agent: tollhouse",
         "accept-encoding: identity",
     ]
+    lines += [f"{name}: {value}" for name, value in upstream.headers]
     if api_key:
         lines.append(_KEY_LINES[upstream.dialect].format(api_key))
     return ("\r\n".join(lines) + "\r\n").encode("utf-8", "surrogateescape")

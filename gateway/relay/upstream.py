@@ -5,15 +5,13 @@ when the answer is whole; nothing of an answer is read from it afterwards.
 """
 
 import asyncio
-import socket
-import ssl
 from collections.abc import Callable
 from typing import Protocol, cast
 
 import httptools
 
 from gateway.domain.catalog import Upstream
-from gateway.domain.outbound import is_literal, may_be_called
+from gateway.relay.dial import Dialer
 from gateway.relay.headers import constant_request_head
 
 _MAX_HEAD_BYTES = 65_536
@@ -295,11 +293,7 @@ class UpstreamPool:
         self._clock = clock
         self._idle: list[UpstreamConnection] = []
         self._heads: dict[tuple[str, str, str], bytes] = {}
-        self._tls = _tls(upstream)
-        url = upstream.base_url
-        assert url.hostname is not None
-        self._host = url.hostname
-        self._port = url.port or (443 if url.scheme == "https" else 80)
+        self._dialer = Dialer(upstream)
 
     def constant_head(self, method: str, path: str, api_key: str) -> bytes:
         """The part of a request's head that is the same for every call of a path with a key."""
@@ -320,54 +314,11 @@ class UpstreamPool:
         connection = UpstreamConnection(self)
         try:
             async with asyncio.timeout(self.upstream.connect_timeout_s):
-                await self._open(connection)
+                await self._dialer.open(lambda: connection)
         except BaseException:
             connection.abort()
             raise
         return connection
-
-    async def _open(self, connection: UpstreamConnection) -> None:
-        loop = asyncio.get_running_loop()
-        if self.upstream.unix_socket:
-            await loop.create_unix_connection(
-                lambda: connection,
-                self.upstream.unix_socket,
-                ssl=self._tls,
-                server_hostname=self._host if self._tls else None,
-            )
-            return
-        problem: OSError | None = None
-        for address in await self._addresses():
-            try:
-                await loop.create_connection(
-                    lambda: connection,
-                    address,
-                    self._port,
-                    ssl=self._tls,
-                    server_hostname=self._host if self._tls else None,
-                )
-            except OSError as error:
-                problem = error
-            else:
-                return
-        assert problem is not None
-        raise problem
-
-    async def _addresses(self) -> list[str]:
-        """Where to connect to: looked up each time, so that a name cannot lead elsewhere later. Raises `OSError`."""
-        if is_literal(self._host):
-            return [self._host]
-        found = await asyncio.to_thread(
-            socket.getaddrinfo, self._host, self._port, type=socket.SOCK_STREAM
-        )
-        addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
-        allowed = [each for each in addresses if may_be_called(each, self.upstream.allow_cidrs)]
-        if not allowed:
-            raise OSError(
-                f"{self._host} resolves to {', '.join(addresses)}, which is not public: "
-                "allow it with allow_cidrs in [[upstreams]]"
-            )
-        return allowed
 
     def put(self, connection: UpstreamConnection) -> None:
         """Take a connection back; those that were idle for a minute are closed."""
@@ -386,9 +337,3 @@ class UpstreamPool:
         """Close what is idle."""
         while self._idle:
             self._idle.pop().close()
-
-
-def _tls(upstream: Upstream) -> ssl.SSLContext | None:
-    if upstream.base_url.scheme != "https":
-        return None
-    return ssl.create_default_context(cafile=upstream.ca_file or None)

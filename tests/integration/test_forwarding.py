@@ -428,3 +428,76 @@ async def test_a_name_leads_to_this_machine_only_by_the_operators_leave(
                 assert answer.status == status
             monkeypatch.undo()
     assert ("allow_cidrs" in caplog.text) == (status == 502)
+
+
+class Proxy:
+    """An HTTP proxy that knows CONNECT only, and what it was asked."""
+
+    def __init__(self, port: int, answer: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> None:
+        self.heads: list[bytes] = []
+        self._port = port
+        self._answer = answer
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(self._answer)
+        if b" 200 " not in self._answer:
+            writer.close()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        await asyncio.gather(carry(reader, back), carry(there, writer))
+
+
+async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    while data := await source.read(65_536):
+        sink.write(data)
+    sink.close()
+
+
+@pytest.mark.parametrize("is_tls", [False, True])
+async def test_an_upstream_is_reached_through_a_proxy(postgres_dsn, valkey_url, is_tls):
+    async with ScriptedUpstream(ssl=tls_context() if is_tls else None) as upstream:
+        port = int(upstream.base_url.rpartition(":")[2].partition("/")[0])
+        proxy = Proxy(port)
+        server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+        proxy_port = server.sockets[0].getsockname()[1]
+
+        def configure(members: dict[str, Any]) -> None:
+            members["upstreams"][0] |= {
+                "proxy": f"http://me:pass%20word@127.0.0.1:{proxy_port}",
+                "ca_file": str(DATA / "ca.pem"),
+                "headers": {"OpenAI-Organization": "org-1"},
+            }
+
+        async with server, running(postgres_dsn, valkey_url, upstream, configure) as rig:
+            token = await rig.token(USD)
+            for stream in (False, True):
+                async with rig.post(token.key, chat(stream=stream)) as answer:
+                    assert answer.status == 200
+                    assert await answer.read()
+        (head,) = proxy.heads
+        assert head.startswith(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n" % port)
+        assert b"proxy-authorization: Basic bWU6cGFzcyB3b3Jk\r\n" in head
+        first, _ = upstream.requests
+        assert first.header("openai-organization") == "org-1"
+        assert first.header("proxy-authorization") is None
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 407 No\r\n\r\n", b"nonsense\r\n\r\n", b""])
+async def test_a_proxy_that_refuses_is_an_upstream_that_cannot_be_reached(
+    postgres_dsn, valkey_url, caplog, answer
+):
+    proxy = Proxy(1, answer)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy_port = server.sockets[0].getsockname()[1]
+    async with ScriptedUpstream() as upstream:
+
+        def configure(members: dict[str, Any]) -> None:
+            members["upstreams"][0]["proxy"] = f"http://127.0.0.1:{proxy_port}"
+
+        async with server, running(postgres_dsn, valkey_url, upstream, configure) as rig:
+            token = await rig.token(USD)
+            async with rig.post(token.key, chat()) as told:
+                assert told.status == 502
+        assert not upstream.requests
+    assert "the proxy" in caplog.text

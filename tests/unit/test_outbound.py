@@ -78,3 +78,18 @@ def test_the_file_cannot_name_them_either():
     with pytest.raises(ValueError, match="host bits"):
         UpstreamSettings(name="u", base_url="http://u/v1", allow_cidrs=("10.0.0.1/8",))
     assert UpstreamSettings(name="u", base_url="http://localhost:1/v1")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"proxy": "socks5://x"}, "http://"),
+        ({"proxy": "http://x", "unix_socket": "/run/x"}, "two ways"),
+        ({"headers": {"Host": "x"}}, "itself"),
+        ({"headers": {"X-A": "a\r\nb: c"}}, "pattern"),
+        ({"headers": {"X A": "a"}}, "pattern"),
+    ],
+)
+def test_a_way_that_is_none_is_refused(fields, words):
+    with pytest.raises(ValueError, match=words):
+        UpstreamSettings(name="u", base_url="http://u/v1", **fields)
