@@ -270,6 +270,7 @@ def _upstream(settings: UpstreamSettings, api_keys: tuple[str, ...]) -> Upstream
         total_timeout_s=settings.total_timeout_s,
         max_line_bytes=settings.max_line_bytes,
         unix_socket=settings.unix_socket,
+        affinity=settings.affinity,
         allow_cidrs=Blocks.of(settings.allow_cidrs),
         proxy=settings.proxy.get_secret_value(),
         cert_file=settings.cert_file,

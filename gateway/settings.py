@@ -344,6 +344,7 @@ class UpstreamSettings(_Section):
     dialect: Literal["openai", "anthropic", "gemini"] = "openai"
     base_url: str
     unix_socket: Annotated[str, Field(pattern=r"^(/.+)?$")] = ""
+    affinity: bool = False
     allow_cidrs: tuple[str, ...] = ()
     proxy: SecretStr = SecretStr("")
     cert_file: str = ""

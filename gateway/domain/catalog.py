@@ -158,6 +158,7 @@ class Upstream:
     total_timeout_s: float = 900
     max_line_bytes: int = 1_048_576
     unix_socket: str = ""
+    affinity: bool = False
     allow_cidrs: Blocks = field(default_factory=Blocks)
     proxy: str = field(default="", repr=False)
     cert_file: str = ""

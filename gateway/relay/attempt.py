@@ -273,6 +273,7 @@ class Attempt:
                 hide_usage=self._hide_usage,
                 max_line_bytes=upstream.max_line_bytes,
                 allowance=self._allowance,
+                secret=self.tries.seat.api_key,
             )
         elif status < 300 and media_type == b"text/html" and self.call.route.metering == "usage":  # noqa: PLR2004
             self._decline("answered with a web page")

@@ -57,6 +57,11 @@ class Delivery(Protocol):
         ...
 
 
+def scrubbed(error: bytes, secret: str) -> bytes:
+    """An upstream's error without the operator's key: some quote it."""
+    return error.replace(secret.encode(), b"(the operator's key)") if secret else error
+
+
 class EventDelivery:
     """Events, each passed on when it is whole and held for, the last of them when the charge is made.
 
@@ -71,6 +76,7 @@ class EventDelivery:
         "_kept",
         "_may_make",
         "_observer",
+        "_secret",
         "_settle",
         "_status",
         "_writer",
@@ -88,7 +94,9 @@ class EventDelivery:
         hide_usage: bool,
         max_line_bytes: int,
         allowance: Allowance | None,
+        secret: str = "",
     ) -> None:
+        self._secret = secret
         self._call = call
         self._writer = writer
         self._settle = settle
@@ -205,6 +213,8 @@ class EventDelivery:
             self._finish()
             return
         data, self._kept = self._kept, b""
+        if b'"error"' in data:
+            data = scrubbed(data, self._secret)
         if self._may_make:
             self._may_make = False
             self._call.made = id_in(first_data(data))
@@ -288,8 +298,8 @@ class WholeDelivery:
         if outcome.anomaly == "bad_usage" and not self._encoding and is_broken(body):
             raise BadAnswer("answered with less than an answer")
         self._settle(outcome)
-        if self.status >= _ERROR and self._secret:
-            body = body.replace(self._secret.encode(), b"(the operator's key)")
+        if self.status >= _ERROR:
+            body = scrubbed(body, self._secret)
         self.is_kept = self._is_list
         if not self.is_kept:
             self.pass_on(body)

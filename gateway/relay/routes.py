@@ -221,7 +221,9 @@ def find_route(
 ) -> Route | Refusal:
     """The route of a call, or the refusal that tells the right URL or method. `own` are the operator's rules."""
     route = _ROUTES.get(path) or _route_of_name(method, path)
-    if route is not None and method == route.method:
+    if route is not None and (
+        method == route.method or (method == "HEAD" and route.kind not in _SENT_ON)
+    ):
         return route
     rule = rule_of(method, path, own) if _is_passage(method, path) else None
     if rule is not None and rule.metering is not Metering.NEVER:
@@ -235,6 +237,7 @@ def find_route(
     )
 
 
+_SENT_ON = frozenset({"forward", "passage"})  # what is answered here has a head, too
 # What a passage's path consists of. Dots alone would be another path to whoever resolves them.
 _PASSAGE = re.compile(r"/v1(/(?!\.{1,2}(/|$))[A-Za-z0-9_.:~@+-]+)+")
 _METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH"})

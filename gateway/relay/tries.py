@@ -7,8 +7,9 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+from gateway.domain.affinity import beginning_of, rank
 from gateway.domain.catalog import PPM
-from gateway.domain.choice import Fitness, best
+from gateway.domain.choice import Fitness, Load, best
 from gateway.domain.usage import cost_nusd
 from gateway.relay.call import Call, Target
 from gateway.relay.metering import estimate
@@ -194,16 +195,31 @@ class Tries:
         if len(left) == 1:
             chosen, self._left = left[0], ()
         else:
-            now = self._clock()
-            chosen = left[best([target.load(now) for target in left])]
+            chosen = left[best(self._loads(self._clock()))]
             self._left = tuple([target for target in left if target is not chosen])
         chosen.state.choose()
         return chosen
 
+    def _loads(self, now: float) -> list[Load]:
+        """Those of the targets that are left; where a conversation keeps to one, by it and not by what is under way."""
+        loads = []
+        for target in self._left:
+            load = target.load(now)
+            if target.upstream.affinity:
+                turn = rank(self._beginning, target.upstream.name)
+                load = load._replace(weight=1, outstanding=0, chosen=turn)
+            loads.append(load)
+        return loads
+
+    @property
+    def _beginning(self) -> int:
+        return beginning_of(self._call.body, self._call.entry.token.id)
+
     def _begin(self) -> None:
         assert self._target is not None
         state, now = self._target.state, self._clock()
-        self.seat = state.seat(now, self._tried)
+        beginning = self._beginning if state.upstream.affinity and state.has_seats else None
+        self.seat = state.seat(now, self._tried, beginning)
         self._is_probe = state.admit(now)
         self._is_begun = True
         self._status = None

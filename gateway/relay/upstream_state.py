@@ -9,6 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from gateway.domain.affinity import rank
 from gateway.domain.breaker import BreakerState, PassiveBreaker
 from gateway.domain.catalog import Upstream
 from gateway.domain.choice import Fitness, Load
@@ -120,13 +121,25 @@ class UpstreamState:
 
     # Keys
 
-    def seat(self, now: float, tried: Sequence[Seat] = ()) -> Seat:
-        """The key to send: one that is not set aside, in turns; else the one that is so for the shortest time."""
+    @property
+    def has_seats(self) -> bool:
+        """Whether there is a choice of keys."""
+        return len(self._seats) > 1
+
+    def seat(self, now: float, tried: Sequence[Seat] = (), beginning: int | None = None) -> Seat:
+        """The key to send: one that is not set aside, in turns; else the one that is so for the shortest time.
+
+        With the `beginning` of a conversation: the one that is its own, while that is not set aside.
+        """
         seats = self._seats
         if len(seats) == 1:
             return seats[0]
-        untried = [seat for seat in seats if seat not in tried]
-        seat = min(untried or seats, key=lambda seat: (max(seat.aside_until, now), seat.chosen))
+
+        def place(seat: Seat) -> tuple[float, int]:
+            turn = seat.chosen if beginning is None else rank(beginning, str(seat.number))
+            return max(seat.aside_until, now), turn
+
+        seat = min([seat for seat in seats if seat not in tried] or seats, key=place)
         seat.chosen = next(_turns)
         return seat
 

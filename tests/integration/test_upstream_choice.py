@@ -596,3 +596,25 @@ async def test_an_attempt_without_an_answer_is_on_record_with_what_it_may_cost(
         assert lost[:4] == (1, "u0", None, "closed the connection")
         assert 0 < lost[4] <= len(first.requests[0].body) * INPUT
         assert answered == (2, "u1", 200, None, 0)
+
+
+@pytest.mark.parametrize("affinity", [True, False])
+async def test_a_conversation_keeps_to_one_upstream_where_that_is_wanted(
+    postgres_dsn, valkey_url, affinity
+):
+    async with ScriptedUpstream() as first, ScriptedUpstream() as second:
+
+        def configure(members: dict[str, Any]) -> None:
+            members["upstreams"] = [
+                {"name": name, "base_url": each.base_url, "models": ["*"], "affinity": affinity}
+                for name, each in (("first", first), ("second", second))
+            ]
+
+        async with running(postgres_dsn, valkey_url, first, configure) as rig:
+            token = await rig.token()
+            for turn in range(6):
+                async with rig.post(
+                    token.key, chat(n=1, text="Hello" * 10, user=str(turn))
+                ) as answer:
+                    assert answer.status == 200
+        assert (0 in {len(first.requests), len(second.requests)}) is affinity

@@ -21,6 +21,7 @@ def find(method: str, path: str) -> Route | Refusal:
         ("POST", "/v1/embeddings", "embeddings", "forward"),
         ("POST", "/v1/responses", "responses", "forward"),
         ("GET", "/v1/models", "models", "models"),
+        ("HEAD", "/v1/models", "models", "models"),
         ("GET", "/v1/models/gpt-5.4", "models", "models"),
         ("GET", "/v1/models/meta/llama-3", "models", "models"),
     ],
