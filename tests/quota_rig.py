@@ -177,7 +177,7 @@ class Rig:
 @asynccontextmanager
 async def open_rig(url: str, *, opened: bool = True, **settings: float) -> AsyncIterator[Rig]:
     """An empty store, its shards open without a pause."""
-    async with Pipeline(url, load_scripts(clock=CLOCK)) as pipeline:
+    async with Pipeline(url, load_scripts(clock=CLOCK), operation_timeout_s=60) as pipeline:
         rig = Rig(pipeline, **settings)
         await rig.command("FLUSHDB")
         if opened:
