@@ -61,7 +61,10 @@ _PROVIDERS = (
         "OPENAI_API_KEY",
         "openai",
         "https://api.openai.com/v1",
-        ("gpt-*", "chatgpt-*", "codex-*", "o1*", "o3*", "o4*", "text-*", "ft:*"),
+        (
+            *("gpt-*", "chatgpt-*", "codex-*", "o1*", "o3*", "o4*", "text-*", "ft:*"),
+            *("omni-*", "dall-e-*", "sora-*", "whisper-*", "tts-*"),
+        ),
     ),
     _Provider(
         "anthropic", "ANTHROPIC_API_KEY", "anthropic", "https://api.anthropic.com/v1", _CLAUDE
