@@ -79,10 +79,11 @@ def chains(
     Read aloud, it is the specification: each link refuses one thing and leaves at most one fact. What takes something
     comes last; what it took is settled on every way out.
     """
+    trusted = Blocks.of(config.gateway.trusted_proxies)
     known_caller = (
         authenticate(tokens),                                        # key → token
         require_live,                                                # state, expiry, owner
-        require_network(Blocks.of(config.gateway.trusted_proxies)),  # deny before allow
+        require_network(trusted, config.gateway.client_header),      # deny before allow
     )
     return {
         "models": known_caller,

@@ -46,6 +46,9 @@ class GatewaySettings(_Section):
     public_url: str = ""
     workers: Annotated[int, Field(ge=0, le=256)] = 0
     trusted_proxies: tuple[str, ...] = ()
+    client_header: Literal["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip"] = (
+        "x-forwarded-for"
+    )
     max_body_bytes: Annotated[int, Field(ge=1024)] = 33_554_432
     max_upload_bytes: Annotated[int, Field(ge=1024)] = 2_147_483_648
     cors: bool = True

@@ -41,7 +41,7 @@ def require_network(token: Token, address: Address | None) -> Refusal | None:
         return Refusal(
             Reason.IP_NOT_ALLOWED,
             "This key is limited to some addresses and yours could not be determined "
-            "(X-Forwarded-For is unreadable).",
+            "(what the proxy says of it is unreadable).",
         )
     if address in token.deny:
         return Refusal(

@@ -109,10 +109,24 @@ def _parse_block(line: int, text: str) -> str:
     return str(network)
 
 
+_FOR = re.compile(r'(?:^|;)\s*for="?([^";]*)"?', re.IGNORECASE)
+
+
+def hops_of(header: str, lines: Sequence[str]) -> list[str]:
+    """What a header's lines say of the way of a call, the farthest first, as `caller` takes it.
+
+    `header` is `forwarded` (RFC 7239), or one whose values are addresses with commas between them.
+    """
+    hops = [hop.strip() for hop in ",".join(lines).split(",")]
+    if header != "forwarded":
+        return hops
+    return [found[1].strip() if (found := _FOR.search(hop)) else "unknown" for hop in hops]
+
+
 def caller(peer: Address, forwarded: Sequence[str], trusted: Blocks) -> Address | None:
     """The caller's address: the peer, or behind trusted proxies the rightmost untrusted hop.
 
-    `forwarded` are the lines of X-Forwarded-For in order; they are believed only from a trusted peer. `None`
+    `forwarded` are the hops that a header tells, in order; they are believed only from a trusted peer. `None`
     when a hop cannot be read: the caller is then unknown, and rules on addresses refuse.
     """
     if not forwarded or peer not in trusted:

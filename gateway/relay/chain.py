@@ -13,7 +13,7 @@ from gateway.domain import checks, key
 from gateway.domain.ask import Path, read_ask
 from gateway.domain.catalog import Dialect
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
-from gateway.domain.network import Blocks, caller, parse_address
+from gateway.domain.network import Blocks, caller, hops_of, parse_address
 from gateway.domain.passages import Rule
 from gateway.domain.quota import Hold, estimated_hold, hold
 from gateway.relay.call import Call, Terms
@@ -90,13 +90,17 @@ def require_live(call: Call) -> Refusal | None:
     return checks.require_live(call.entry.token, call.started_at)
 
 
-def require_network(trusted: Blocks) -> Link:
-    """Refuse an address that the token does not allow. Leaves the caller's address."""
+def require_network(trusted: Blocks, header: str) -> Link:
+    """Refuse an address that the token does not allow. Leaves the caller's address.
+
+    `header` is the one by which `trusted` proxies tell it.
+    """
 
     def link(call: Call) -> Refusal | None:
         peer = call.peer
         if trusted and peer in trusted:
-            call.address = caller(peer, call.request.headers.getall("x-forwarded-for", ()), trusted)
+            lines = call.request.headers.getall(header, ())
+            call.address = caller(peer, hops_of(header, lines) if lines else (), trusted)
         else:
             call.address = peer
         return checks.require_network(call.entry.token, call.address)

@@ -276,6 +276,24 @@ async def test_behind_a_trusted_proxy_the_rightmost_untrusted_hop_counts(postgre
                 assert answer.status == status, forwarded
 
 
+async def test_only_the_configured_header_of_a_trusted_proxy_is_believed(postgres_dsn, valkey_url):
+    def configure(members):
+        members["gateway"] |= {"trusted_proxies": ["127.0.0.1"], "client_header": "forwarded"}
+
+    async with (
+        ScriptedUpstream() as upstream,
+        running(postgres_dsn, valkey_url, upstream, configure) as rig,
+    ):
+        token = await rig.token(allow_ips=("203.0.113.0/24",))
+        for headers, status in (
+            ({"Forwarded": "for=203.0.113.5;proto=https"}, 200),
+            ({"Forwarded": "for=198.51.100.1", "X-Forwarded-For": "203.0.113.5"}, 403),
+            ({"X-Forwarded-For": "203.0.113.5"}, 403),
+        ):
+            async with rig.post(token.key, chat(), headers=headers) as answer:
+                assert answer.status == status, headers
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code", "param"),
     [

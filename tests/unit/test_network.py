@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.network import BlockError, Blocks, caller, parse_address, parse_blocks
+from gateway.domain.network import (
+    BlockError,
+    Blocks,
+    caller,
+    hops_of,
+    parse_address,
+    parse_blocks,
+)
 
 
 @pytest.mark.parametrize(
@@ -143,3 +150,29 @@ def test_the_caller_is_the_last_hop_that_is_not_ours(peer, forwarded, found):
 def test_no_header_can_be_believed_from_an_untrusted_peer(forwarded):
     peer = parse_address("198.51.100.1")
     assert caller(peer, forwarded, TRUSTED) == peer
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "hops"),
+    [
+        ("x-forwarded-for", ["1.1.1.1, 2.2.2.2", "3.3.3.3"], ["1.1.1.1", "2.2.2.2", "3.3.3.3"]),
+        ("cf-connecting-ip", ["1.1.1.1"], ["1.1.1.1"]),
+        (
+            "forwarded",
+            ['for=1.1.1.1;proto=https, For="[2001:db8::1]:47"', "by=x;for=3.3.3.3"],
+            ["1.1.1.1", "[2001:db8::1]:47", "3.3.3.3"],
+        ),
+        ("forwarded", ["proto=https", "for=_hidden"], ["unknown", "_hidden"]),
+    ],
+)
+def test_each_header_tells_the_hops_in_its_own_way(header, lines, hops):
+    assert hops_of(header, lines) == hops
+
+
+def test_a_hop_that_nobody_can_read_leaves_the_caller_unknown():
+    trusted = Blocks.of(["10.0.0.0/8"])
+    peer = parse_address("10.0.0.1")
+    assert caller(peer, hops_of("forwarded", ["for=1.1.1.1, for=_hidden"]), trusted) is None
+    assert caller(peer, hops_of("forwarded", ["for=1.1.1.1, for=10.1.1.1"]), trusted) == (
+        parse_address("1.1.1.1")
+    )
