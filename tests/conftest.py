@@ -156,6 +156,20 @@ def valkey_url(server_addresses: tuple[str, str], worker_id: str) -> Iterator[st
 
 
 @pytest.fixture
+def own_valkey_url() -> Iterator[str]:
+    """A Valkey of this test alone, which may pause or configure it: the run's is others' as well."""
+    with tempfile.TemporaryDirectory(prefix="tollhouse-tests-") as directory:
+        Path(directory).chmod(0o711)
+        state = StateDirectory.open(Path(directory) / "state")
+        server = EmbeddedValkey(state, durable=False)
+        try:
+            yield server.start()
+        finally:
+            server.stop()
+            state.close()
+
+
+@pytest.fixture
 async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
     """A gateway before a scripted upstream, with default settings."""
     async with (

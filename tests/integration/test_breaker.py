@@ -115,8 +115,8 @@ async def test_it_does_not_flap_while_every_answer_is_late(wire: Wire, pipeline:
     assert await pipeline.call(0, "ECHO", "again") == b"again"
 
 
-async def test_a_store_that_pauses_is_left_alone_until_it_answers(valkey_url: str):
-    async with Pipeline(valkey_url, operation_timeout_s=TIMEOUT_S) as pipeline:
+async def test_a_store_that_pauses_is_left_alone_until_it_answers(own_valkey_url: str):
+    async with Pipeline(own_valkey_url, operation_timeout_s=TIMEOUT_S) as pipeline:
         await pipeline.call(0, "CLIENT", "PAUSE", 2500, "ALL")
         with pytest.raises(StoreUnavailable):
             await pipeline.call(0, "PING")

@@ -5,8 +5,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,6 @@ import pytest
 
 from gateway.domain.breaker import BreakerState
 from gateway.domain.errors import Reason, StoreUnavailable
-from gateway.embedded.state import StateDirectory
-from gateway.embedded.valkey import EmbeddedValkey
 from gateway.relay.announcing import Announcer
 from gateway.relay.posting import Lag
 from gateway.relay.refusal_counts import RefusalCounts
@@ -543,33 +541,21 @@ async def test_scripts_that_are_forgotten_all_the_time_are_no_callers_matter(rig
     assert len(await rig.ledger()) == 151
 
 
-@contextmanager
-def own_valkey() -> Iterator[str]:
-    """A server whose configuration this test may change."""
-    with tempfile.TemporaryDirectory(prefix="tollhouse-tests-") as directory:
-        Path(directory).chmod(0o711)
-        state = StateDirectory.open(Path(directory) / "state")
-        server = EmbeddedValkey(state, durable=False)
-        try:
-            yield server.start()
-        finally:
-            server.stop()
-            state.close()
-
-
-async def test_a_quota_store_that_is_full_refuses_and_recovers(postgres_dsn):
-    with own_valkey() as url:
-        async with ScriptedUpstream() as upstream, running(postgres_dsn, url, upstream) as rig:
-            key, token = await warm(rig)
-            free, _ = await warm(rig, None)
-            pipeline = rig.gateway.quota._pipeline
-            await pipeline.call(0, "CONFIG", "SET", "maxmemory", "1")
-            assert await status_of(rig, key, chat()) == 503
-            assert await status_of(rig, free, chat()) == 200
-            await pipeline.call(0, "CONFIG", "SET", "maxmemory", "0")
-            assert await status_of(rig, key, chat()) == 200
-            await rig.quiet()
-            await assert_used(rig, token, await used_of(rig, token))
+async def test_a_quota_store_that_is_full_refuses_and_recovers(postgres_dsn, own_valkey_url):
+    async with (
+        ScriptedUpstream() as upstream,
+        running(postgres_dsn, own_valkey_url, upstream) as rig,
+    ):
+        key, token = await warm(rig)
+        free, _ = await warm(rig, None)
+        pipeline = rig.gateway.quota._pipeline
+        await pipeline.call(0, "CONFIG", "SET", "maxmemory", "1")
+        assert await status_of(rig, key, chat()) == 503
+        assert await status_of(rig, free, chat()) == 200
+        await pipeline.call(0, "CONFIG", "SET", "maxmemory", "0")
+        assert await status_of(rig, key, chat()) == 200
+        await rig.quiet()
+        await assert_used(rig, token, await used_of(rig, token))
 
 
 async def test_many_unknown_keys_at_once_see_no_more_than_the_pool(rig):
