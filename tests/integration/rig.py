@@ -122,7 +122,7 @@ def configuration(
         "gateway": {"listen": "127.0.0.1:0"},
         "postgres": {"dsn": postgres_dsn},
         # A machine that is busy with tests is no lost store; who tests lost stores says what is slow.
-        "redis": {"url": valkey_url, "operation_timeout_s": 1.0},
+        "redis": {"url": valkey_url, "operation_timeout_s": 5.0},
         "quota": {"pause_s": 0.2, "post_interval_s": 0.02},
         "log": {"access": "/dev/null"},
         "models": [{"name": "m", **PRICED}, {"name": "unpriced"}],
