@@ -149,6 +149,29 @@ def read_members(
     return members, top
 
 
+def known_or(known: Callable[[bytes], M], members: Callable[[bytes], M]) -> Callable[[bytes], M]:
+    """A decoder that holds all of a body to known kinds, where it can, and else reads the members that decide."""
+
+    def decode(body: bytes) -> M:
+        try:
+            return known(body)
+        except msgspec.ValidationError:
+            return members(body)  # what is at fault is found again, and may be no fault
+
+    return decode
+
+
+def unknown_in(body: bytes, known: Callable[[bytes], object], otherwise: str) -> str:
+    """Where something of an unknown kind stands in a body which `known` does not take."""
+    try:
+        known(body)
+    except msgspec.ValidationError as error:
+        _, found, path = str(error).rpartition("`$.")
+        if found:
+            return path.rstrip("`")
+    return otherwise
+
+
 def require_name(model: str) -> str:
     """The name of a model, unless it can be none. Raises `Invalid`."""
     if not model:

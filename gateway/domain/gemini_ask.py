@@ -18,11 +18,13 @@ from gateway.domain.ask import (
     Invalid,
     Path,
     decode_members,
+    known_or,
     quoted,
     read_members,
     require_count,
     require_name,
     rewrite,
+    unknown_in,
 )
 
 _NOTHING = frozenset({b"null", b"[]", b"{}", b'""'})
@@ -103,6 +105,7 @@ class _Known(_Members):
 
 _decode = msgspec.json.Decoder(_Members).decode
 _decode_known = msgspec.json.Decoder(_Known).decode
+_read = known_or(_decode_known, _decode)
 _decode_generation = msgspec.json.Decoder(_Generation).decode
 _OPAQUE = (
     "cachedContent",
@@ -138,7 +141,7 @@ class ContentForm:
 
     def read(self, body: bytes, path: Path) -> Ask:
         """The ask in `body`. Raises `Invalid`."""
-        members, top = read_members(body, _typed, _CHECKED)
+        members, top = read_members(body, _read, _CHECKED)
         max_field, maximum, choices = _bounds(top)
         opaque, images, image_bytes, has_audio = _content(members, body)
         return Ask(
@@ -173,13 +176,6 @@ class ContentForm:
         return rewrite(body, {name: inner})
 
 
-def _typed(body: bytes) -> _Members:
-    try:
-        return _decode_known(body)
-    except msgspec.ValidationError:
-        return _decode(body)  # what is at fault is found again, and may be no fault
-
-
 def _bounds(top: dict[str, msgspec.Raw]) -> tuple[str | None, int | None, int]:
     """The member that bounds the output, its bound, and the number of candidates."""
     given = [name for name in _CONFIGS if name in top]
@@ -208,12 +204,7 @@ def _one_of(config: _Generation, names: tuple[str, str]) -> tuple[str | None, in
 def _content(members: _Members, body: bytes) -> tuple[str | None, int, int, bool]:
     """Where something of an unknown kind stands; how many images, their bytes, and whether there is audio."""
     if not isinstance(members, _Known):
-        try:
-            _decode_known(body)
-        except msgspec.ValidationError as error:
-            _, found, path = str(error).rpartition("`$.")
-            return (path.rstrip("`") if found else "contents"), 0, 0, False
-        return "contents", 0, 0, False
+        return unknown_in(body, _decode_known, "contents"), 0, 0, False
     images = image_bytes = 0
     has_audio = False
     for blob in _blobs(members):

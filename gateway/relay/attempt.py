@@ -91,9 +91,7 @@ class Attempt:
         self._clock = clock
         self._allowance = allowance
         self._is_read = False  # the connection has told the end: it may serve another by now
-        self._failure: Refusal | None = (
-            None  # likewise, but told only when what came before is passed on
-        )
+        self._failure: Refusal | None = None  # told when what came before it is passed on
         self._is_sent = call.upload is None
         self._hide_usage = hide_usage
         self._writer = AnswerWriter(call)

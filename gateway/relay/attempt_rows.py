@@ -1,12 +1,12 @@
 """Rows of attempts on their way to Postgres. A crash loses the last seconds of them: the ledger has the charges."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 
 import asyncpg
 
 from gateway.domain.errors import StoreUnavailable
+from gateway.relay.interval import every
 from gateway.store.attempts import AttemptRow, add_attempts
 
 _log = logging.getLogger(__name__)
@@ -32,12 +32,7 @@ class AttemptRows:
 
     async def run(self) -> None:
         """Write until cancelled, and once more then."""
-        try:
-            while True:
-                await asyncio.sleep(_INTERVAL_S)
-                await self.write()
-        finally:
-            await self.write()
+        await every(_INTERVAL_S, self.write)
 
     async def write(self) -> None:
         """Write what there is; what Postgres does not take is kept."""

@@ -18,6 +18,7 @@ from gateway.domain.quota import Hold
 from gateway.relay.allowance import Allowance
 from gateway.relay.attempt import Attempt, Verdict
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, LET_THROUGH, Call, Outcome, Target
+from gateway.relay.delivery import WholeDelivery
 from gateway.relay.headers import framing_of, request_head
 from gateway.relay.lease import Lease
 from gateway.relay.objects import unknown_owner
@@ -139,21 +140,20 @@ class Forwarder:
             if isinstance(attempt, Refusal):
                 refusal = attempt
             elif attempt.verdict is Verdict.ANSWERED:
-                return await self._pass_on_list(attempt) or attempt.response()
+                kept = attempt.kept_list
+                refused = None if kept is None else await self._pass_on(kept, call)
+                return refused or attempt.response()
             elif attempt.refusal is not None:
                 return attempt.refusal
         return refusal
 
-    async def _pass_on_list(self, attempt: Attempt) -> Refusal | None:
-        """Give the caller a list without what other accounts have made; nothing to do for other answers."""
-        delivery = attempt.kept_list
-        if delivery is None:
-            return None
+    async def _pass_on(self, kept: WholeDelivery, call: Call) -> Refusal | None:
+        """Give the caller a list without what other accounts have made."""
         try:
-            body = await self._hide_others(delivery.body, attempt.call.entry.token.account_id)
+            body = await self._hide_others(kept.body, call.entry.token.account_id)
         except StoreUnavailable as error:
             return unknown_owner(error)
-        delivery.pass_on(body)
+        kept.pass_on(body)
         return None
 
     async def _try_target(self, call: Call, target: Target, tries: Tries) -> Attempt | Refusal:

@@ -1,6 +1,5 @@
 """Counts of refusals on their way to Postgres. A crash loses the last seconds of them: they are no money."""
 
-import asyncio
 import logging
 from collections import Counter
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from datetime import UTC, datetime
 import asyncpg
 
 from gateway.domain.errors import Reason, StoreUnavailable
+from gateway.relay.interval import every
 from gateway.store.refusals import add_refusals
 
 _log = logging.getLogger(__name__)
@@ -31,12 +31,7 @@ class RefusalCounts:
 
     async def run(self) -> None:
         """Write until cancelled, and once more then."""
-        try:
-            while True:
-                await asyncio.sleep(_INTERVAL_S)
-                await self.write()
-        finally:
-            await self.write()
+        await every(_INTERVAL_S, self.write)
 
     async def write(self) -> None:
         """Write what was counted; what Postgres does not take is kept."""
