@@ -13,12 +13,15 @@ from gateway.domain.ask import (
     Ask,
     Changes,
     Path,
+    known_or,
     quoted,
     read_members,
     require_count,
     require_name,
     rewrite,
+    unknown_in,
 )
+from gateway.domain.references import references
 
 # The prompt that the provider adds where there are tools, the largest of its list and then some:
 # https://docs.claude.com/en/docs/agents-and-tools/tool-use/overview#pricing
@@ -118,6 +121,7 @@ class _Known(_Members):
 
 _decode = msgspec.json.Decoder(_Members).decode
 _decode_known = msgspec.json.Decoder(_Known).decode
+_read = known_or(_decode_known, _decode)
 # What each may say without changing the price; anything else is another one, or may be.
 _PRICES: dict[str, frozenset[bytes]] = {
     # https://docs.claude.com/en/docs/build-with-claude/fast-mode
@@ -146,6 +150,7 @@ class _Content(NamedTuple):
     opaque: str | None = None
     images: int = 0
     image_bytes: int = 0
+    has_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ class MessagesForm:
 
     def read(self, body: bytes, path: Path) -> Ask:  # noqa: ARG002 -- here the body says all
         """The ask in `body`. Raises `Invalid`."""
-        members, top = read_members(body, _typed, _CHECKED)
+        members, top = read_members(body, _read, _CHECKED)
         maximum = members.max_tokens
         content = _content(members, body)
         ask = Ask(
@@ -177,6 +182,10 @@ class MessagesForm:
         )
         if not _WATCHED.isdisjoint(top):
             _look_closer(ask, top)
+        if (
+            ask.opaque is not None or content.has_files
+        ):  # nothing else names what is at the upstream
+            ask.about = references(body)
         return ask
 
     def write(self, body: bytes, changes: Changes) -> bytes:
@@ -187,13 +196,6 @@ class MessagesForm:
         if changes.max_output_tokens is not None:
             members["max_tokens"] = b"%d" % changes.max_output_tokens
         return rewrite(body, members)
-
-
-def _typed(body: bytes) -> _Members:
-    try:
-        return _decode_known(body)
-    except msgspec.ValidationError:
-        return _decode(body)  # what is at fault is found again, and may be no fault
 
 
 def _look_closer(ask: Ask, top: dict[str, msgspec.Raw]) -> None:
@@ -214,13 +216,9 @@ def _look_closer(ask: Ask, top: dict[str, msgspec.Raw]) -> None:
 def _content(members: _Members, body: bytes) -> _Content:
     """What the input consists of, or where something of an unknown type stands."""
     if not isinstance(members, _Known):
-        try:
-            _decode_known(body)
-        except msgspec.ValidationError as error:
-            _, found, path = str(error).rpartition("`$.")
-            return _Content(path.rstrip("`") if found else "messages")
-        return _Content("messages")
+        return _Content(unknown_in(body, _decode_known, "messages"))
     images = image_bytes = 0
+    has_files = False
     for message in members.messages:
         if isinstance(message.content, str):
             continue
@@ -230,4 +228,5 @@ def _content(members: _Members, body: bytes) -> _Content:
                 if isinstance(part, _Image):
                     images += 1
                     image_bytes += len(part.source.data)
-    return _Content(None, images, image_bytes)
+                    has_files = has_files or part.source.type == "file"
+    return _Content(None, images, image_bytes, has_files)

@@ -14,6 +14,7 @@ from gateway.domain.ask import (
     Invalid,
     Path,
     decode_members,
+    known_or,
     quoted,
     read_members,
     require_count,
@@ -21,6 +22,7 @@ from gateway.domain.ask import (
     rewrite,
 )
 from gateway.domain.openai_content import OPAQUE, Entry, Tool, content_of
+from gateway.domain.references import references
 
 _ABSENT = msgspec.Raw(b"")
 
@@ -53,10 +55,10 @@ class _State(msgspec.Struct):
     id: str
 
 
-_decode_state = msgspec.json.Decoder(str | _State).decode
+_decode_state = msgspec.json.Decoder(str | _State | None).decode
 _decode_options = msgspec.json.Decoder(_StreamOptions).decode
 _decode = msgspec.json.Decoder(_Members).decode
-_decode_chat = msgspec.json.Decoder(_Chat).decode
+_read_chat = known_or(msgspec.json.Decoder(_Chat).decode, _decode)
 # What each may say without changing the price; anything else is another one, or may be.
 _PRICES: dict[str, frozenset[bytes]] = {
     # https://platform.openai.com/docs/api-reference/chat/create#chat-create-service_tier
@@ -96,8 +98,12 @@ class OpenAIForm:
 
     def read(self, body: bytes, path: Path) -> Ask:  # noqa: ARG002 -- here the body says all
         """The ask in `body`. Raises `Invalid`."""
-        members, top = read_members(body, self._typed, _CHECKED)
-        return self._ask(members, top, len(body))
+        decode = _read_chat if self.entries == "messages" else _decode
+        members, top = read_members(body, decode, _CHECKED)
+        ask = self._ask(members, top, len(body))
+        if ask.opaque is not None:  # nothing else names what is at the upstream
+            ask.about = references(body)
+        return ask
 
     def write(self, body: bytes, changes: Changes) -> bytes:
         """The body with what is to be changed; every other member keeps its bytes."""
@@ -109,14 +115,6 @@ class OpenAIForm:
         if changes.ask_usage:
             members["stream_options"] = with_usage_asked(body)
         return rewrite(body, members)
-
-    def _typed(self, body: bytes) -> _Members:
-        if self.entries == "messages":
-            try:
-                return _decode_chat(body)
-            except msgspec.ValidationError:
-                pass  # what is at fault is found again, and may be no fault
-        return _decode(body)
 
     def _ask(self, members: _Members, top: dict[str, msgspec.Raw], size_bytes: int) -> Ask:
         max_field, largest = self._maximum(members)
@@ -143,7 +141,7 @@ class OpenAIForm:
             )
             prediction = bytes(top.get("prediction", _ABSENT))
             ask.predicted_bytes = 0 if prediction == b"null" else len(prediction)
-            ask.about = _about(top)
+            _require_ids(top)
             ask.stores = bytes(top.get("store", _ABSENT)) == b"true"
         return ask
 
@@ -160,17 +158,14 @@ class OpenAIForm:
         return found
 
 
-def _about(top: dict[str, msgspec.Raw]) -> tuple[str, ...]:
-    """The ids of what a response goes on from. Raises `Invalid`."""
-    ids = []
+def _require_ids(top: dict[str, msgspec.Raw]) -> None:
+    """Refuse what a response cannot go on from. Raises `Invalid`."""
     for name in _STATES:
-        if name in top and bytes(top[name]) != b"null":
+        if name in top:
             try:
-                state = _decode_state(top[name])
+                _decode_state(top[name])
             except (msgspec.DecodeError, RecursionError):
                 raise Invalid(f"{name!r} must be an id.", name) from None
-            ids.append(state if isinstance(state, str) else state.id)
-    return tuple(ids)
 
 
 def _choices(members: _Members) -> int:

@@ -1,15 +1,20 @@
-"""What is read of a passage's body: the model that it names, if any. JSON, or a form with files (RFC 7578)."""
+"""What is read of a passage's body: the model and the objects that it names. JSON, or a form with files (RFC 7578)."""
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
 from gateway.domain.ask import Ask, Changes, Invalid, Path, quoted, read_members, rewrite
+from gateway.domain.references import LONGEST_ID, is_reference, references
 
 _BOUNDARY = re.compile(r';\s*boundary=("?)([^";\s]{1,70})\1\s*(?:;|$)', re.IGNORECASE)
 _DISPOSITION = re.compile(rb"(?im)^content-disposition:([^\r\n]*)")
 _NAME = re.compile(rb';\s*name\s*=\s*(?:"([^"]*)"|([^\s;"]+))\s*(?=;|$)', re.IGNORECASE)
+_MOST_PARTS = 1000
+_WORD = re.compile(r"\w+")
 
 
 class _Members(msgspec.Struct):
@@ -29,6 +34,24 @@ def boundary_of(content_type: str) -> bytes | None:
     return b"--" + found[2].encode() if found else None
 
 
+class _Field(NamedTuple):
+    """A field of a form, and where its value stands."""
+
+    name: bytes
+    start: int
+    end: int
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether its value may be an object's id; `file_ids[]` and `source[file_id]` are ways to write lists."""
+        words = _WORD.findall(self.name.decode(errors="replace"))
+        return self.end - self.start <= LONGEST_ID and bool(words) and is_reference(words[-1])
+
+    def text(self, body: bytes) -> str:
+        """Its value."""
+        return body[self.start : self.end].decode(errors="replace")
+
+
 @dataclass(frozen=True, slots=True)
 class PassageForm:
     """How a body of unknown shape is read and written. `boundary` is a form's, with its hyphens."""
@@ -40,12 +63,17 @@ class PassageForm:
     def read(self, body: bytes, path: Path) -> Ask:  # noqa: ARG002 -- the path says nothing of it
         """The ask in `body`, with an empty model where none is named. Raises `Invalid`."""
         model, stream = "", False
+        about: tuple[str, ...] = ()
         if self.boundary is not None:
-            model = (self._field(body) or (b"",))[0].decode(errors="replace")
+            fields = list(self._fields(body))
+            named = _model_among(fields)
+            model = "" if named is None else named.text(body)
+            about = tuple(field.text(body) for field in fields if field.is_reference)
         elif body:
             members, _ = read_members(body, _decode, _CHECKED)
             model, stream = members.model or "", bool(members.stream)
-        return Ask(model, stream, None, None, 1, True, None, False, len(body))  # noqa: FBT003
+            about = references(body)
+        return Ask(model, stream, None, None, 1, True, None, False, len(body), about=about)  # noqa: FBT003
 
     def write(self, body: bytes, changes: Changes) -> bytes:
         """The body with another name for its model."""
@@ -53,35 +81,42 @@ class PassageForm:
             return body
         if self.boundary is None:
             return rewrite(body, {"model": msgspec.json.encode(changes.model)})
-        found = self._field(body)
+        found = _model_among(self._fields(body))
         assert found is not None
-        _, start, end = found
-        return body[:start] + changes.model.encode() + body[end:]
+        return body[: found.start] + changes.model.encode() + body[found.end :]
 
-    def _field(self, body: bytes) -> tuple[bytes, int, int] | None:
-        """The value of a form's field `model`, and where it stands. Raises `Invalid`."""
+    def _fields(self, body: bytes) -> Iterator[_Field]:
+        """The fields of a form. Raises `Invalid`."""
         assert self.boundary is not None
-        found = None
         start = 0 if body.startswith(self.boundary) else body.find(b"\r\n" + self.boundary)
         if start < 0:
             raise Invalid("The form has no part: its boundary does not occur.")
-        while True:
+        for _ in range(_MOST_PARTS):
             head = start + len(self.boundary)
             end = body.find(b"\r\n" + self.boundary, head)
-            blank = body.find(b"\r\n\r\n", head)
-            if end < 0 or blank < 0:
-                return found
-            if blank < end and _is_model(body[head:blank]):
-                if found is not None:
-                    raise Invalid("'model' occurs twice in the form; send it once.", "model")
-                found = body[blank + 4 : end], blank + 4, end
+            if end < 0:
+                return
+            blank = body.find(
+                b"\r\n\r\n", head, end + 3
+            )  # may share the line break before the boundary
+            if blank >= 0:
+                yield _Field(_name_in(body[head:blank]), blank + 4, end)
             start = end + 2
+        raise Invalid(f"The form has more than {_MOST_PARTS} parts.")
 
 
-def _is_model(head: bytes) -> bool:
-    """Whether a part is the field `model`. Raises `Invalid` where readers could disagree on its name."""
+def _model_among(fields: Iterable[_Field]) -> _Field | None:
+    """The field `model`, if there is one. Raises `Invalid`."""
+    found = [field for field in fields if field.name == b"model"]
+    if len(found) > 1:
+        raise Invalid("'model' occurs twice in the form; send it once.", "model")
+    return found[0] if found else None
+
+
+def _name_in(head: bytes) -> bytes:
+    """The name of a part. Raises `Invalid` where readers could disagree on it."""
     dispositions = _DISPOSITION.findall(head)
     names = [quoted or bare for line in dispositions for quoted, bare in _NAME.findall(line)]
     if len(names) != 1 or b"name*" in head.lower() or b"\\" in names[0]:
         raise Invalid('A part of the form has no plain name: send name="…" once in each part.')
-    return bool(names[0] == b"model")
+    return bytes(names[0])

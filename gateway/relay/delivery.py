@@ -343,8 +343,11 @@ class LargeDelivery:
         self._status = begun.status
         self._tail = b""
         self._size_bytes = 0
+        body = begun.body
+        if call.makes and begun.status < _ERROR:
+            call.made = id_in(body)
         writer.begin(begun.status, begun.lines)
-        self.feed(begun.body)
+        self.feed(body)
 
     def feed(self, data: bytes) -> None:
         """Pass it on."""

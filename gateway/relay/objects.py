@@ -4,8 +4,8 @@ An object is noted when its answer passes, and written a moment later: a crash i
 id is then as good as that of any object which was made without us.
 """
 
-import asyncio
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -14,12 +14,13 @@ import msgspec
 
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.lists import ids_in_list, without
+from gateway.domain.references import LONGEST_ID
+from gateway.relay.interval import every
 from gateway.store.objects import Made, add_objects, find_objects
 
 _log = logging.getLogger(__name__)
 _INTERVAL_S = 0.1
 _MOST_KEPT = 10_000
-_LONGEST_ID = 200
 
 
 class _Inner(msgspec.Struct):
@@ -32,16 +33,19 @@ class _Answer(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
+_BEGUN = re.compile(rb'\s*\{\s*"id"\s*:\s*"([^"\\]+)"')
 
 
 def id_in(answer: bytes) -> str | None:
-    """The id of the object that an answer, or the data of an event, is about."""
+    """The id of the object that an answer, or the data of an event, is about; of a cut one, where it comes first."""
     try:
         found = _decode(answer)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    made = found.id or (found.response.id if found.response is not None else None)
-    return made if made and len(made) <= _LONGEST_ID else None
+        begun = _BEGUN.match(answer)
+        made = None if begun is None else begun[1].decode(errors="replace")
+    else:
+        made = found.id or (found.response.id if found.response is not None else None)
+    return made if made and len(made) <= LONGEST_ID else None
 
 
 def unknown_owner(error: StoreUnavailable) -> Refusal:
@@ -87,12 +91,7 @@ class Objects:
 
     async def run(self) -> None:
         """Write what was noted, until cancelled, and once more then."""
-        try:
-            while True:
-                await asyncio.sleep(_INTERVAL_S)
-                await self._write()
-        finally:
-            await self._write()
+        await every(_INTERVAL_S, self._write)
 
     async def _write(self) -> None:
         if not self._unwritten:

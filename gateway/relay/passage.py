@@ -82,7 +82,9 @@ def find_objects(objects: Objects) -> Link:
     """Refuse what another account has made. Leaves the upstream that has what the call is about."""
 
     def link(call: Call) -> Refusal | Awaitable[Refusal | None] | None:
-        ids = ids_in(call.path) if call.route.rule is not None else call.ask.about
+        ids = call.ask.about
+        if call.route.rule is not None:
+            ids = (*ids_in(call.path), *ids)
         return look_up(call, ids) if ids else None
 
     async def look_up(call: Call, ids: tuple[str, ...]) -> Refusal | None:

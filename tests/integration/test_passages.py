@@ -376,6 +376,84 @@ async def test_what_an_account_has_made_is_nobody_elses(rig: Rig):
         assert answer.status == 200, "what was made without us is as if direct"
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/batches", {"input_file_id": "file-of-mine", "endpoint": "/v1/chat/completions"}),
+        ("/v1/vector_stores", {"file_ids": ["made-elsewhere-1", "file-of-mine"]}),
+        ("/v1/threads", {"messages": [{"attachments": [{"file_id": "file-of-mine"}]}]}),
+        (
+            "/v1/responses",
+            {
+                "model": "m",
+                "input": [
+                    {"role": "user", "content": [{"type": "input_file", "file_id": "file-of-mine"}]}
+                ],
+            },
+        ),
+        (
+            "/v1/chat/completions",
+            {
+                "model": "m",
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [{"type": "file", "file": {"file_id": "file-of-mine"}}],
+                    }
+                ],
+            },
+        ),
+    ],
+)
+async def test_what_a_body_names_is_nobody_elses_either(rig: Rig, path: str, body: dict[str, Any]):
+    mine = await rig.token(None)
+    stranger = await _token_of_another_account(rig)
+    rig.upstream.answer("", object_of("file", "file-of-mine", **FILE))
+    async with rig.post(mine.key, {"x": 1}, "/v1/files") as answer:
+        assert answer.status == 200
+    before = len(rig.upstream.requests)
+    async with rig.post(stranger, body, path) as answer:
+        assert answer.status == 404
+        assert "file-of-mine" in (await answer.json())["error"]["message"]
+    assert len(rig.upstream.requests) == before
+    async with rig.post(mine.key, body, path) as answer:
+        assert answer.status == 200
+
+
+async def test_what_a_body_names_is_asked_for_where_it_is(postgres_dsn, valkey_url):
+    async with ScriptedUpstream() as first, ScriptedUpstream() as second:
+
+        def two(members: dict[str, Any]) -> None:
+            members["upstreams"] = [
+                {"name": "first", "base_url": first.base_url, "models": ["*"], "priority": 0},
+                {"name": "second", "base_url": second.base_url, "models": ["*"], "priority": 1},
+            ]
+
+        async with running(postgres_dsn, valkey_url, first, two) as rig:
+            token = await rig.token(None)
+            first.answer("", Answer((b"{}",), status=503))
+            second.answer("", object_of("file", "file-1", **FILE))
+            async with rig.post(token.key, {"x": 1}, "/v1/files") as answer:
+                assert answer.status == 200
+            first.answer("", object_of("batch", "never"))
+            for _ in range(3):
+                async with rig.post(
+                    token.key, {"input_file_id": "file-1"}, "/v1/batches"
+                ) as answer:
+                    assert answer.status == 200
+            assert len(first.requests) == 1
+
+
+async def test_an_object_of_any_size_is_noted(rig: Rig):
+    mine, stranger = await rig.token(None), await _token_of_another_account(rig)
+    rig.upstream.answer("", object_of("response", "large-1", output=["x" * 3_000_000]))
+    async with rig.post(mine.key, {"x": 1}, "/v1/evals") as answer:
+        assert len(await answer.read()) > 3_000_000
+    headers = {"authorization": f"Bearer {stranger}"}
+    async with rig.session.get(f"{rig.url}/v1/evals/large-1", headers=headers) as answer:
+        assert answer.status == 404
+
+
 async def written(rig: Rig, object_id: str) -> str:
     """The upstream that Postgres has for an object, once it has it."""
     async with asyncio.timeout(20):

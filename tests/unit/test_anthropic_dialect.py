@@ -75,6 +75,15 @@ def test_an_image_elsewhere_is_one_too():
     assert read(**said(*addresses)).images == 2
 
 
+def test_files_and_containers_are_objects_of_somebody():
+    assert read(**said(picture(type="file", file_id="f"))).about == ("f",)
+    assert read(**said({"type": "container_upload", "file_id": "f"}), container="c").about == (
+        "f",
+        "c",
+    )
+    assert read(**said(INLINE, TEXT)).about == ()
+
+
 def test_tools_bring_a_prompt_of_the_providers_own():
     tools = [{"name": "f", "input_schema": {}}, {"type": "bash_20250124", "name": "bash"}]
     members = {**said(TEXT), "tools": tools}

@@ -130,6 +130,21 @@ def test_a_form_that_readers_could_disagree_on_is_refused(body):
     assert isinstance(read(body), Refusal)
 
 
+def test_a_form_names_objects():
+    body = form(field(b"file_id", b"f-1"), field(b"source[file_ids][]", b"f-2"), field(b"x", b"y"))
+    found = read(body)
+    assert isinstance(found, Ask)
+    assert found.about == ("f-1", "f-2")
+
+
+def test_a_form_of_no_end_of_parts_is_refused():
+    found = read(form(*[field(b"x", b"y")] * 1001))
+    assert isinstance(found, Refusal)
+    assert "more than 1000 parts" in found.message
+    tiny = b"--x" + b"\r\n--x" * 3_000_000 + b"\r\n\r\n"
+    assert isinstance(read(tiny, "multipart/form-data; boundary=x"), Refusal)
+
+
 def test_json_may_name_a_model_once():
     found = read(b'{"model":"m","stream":true}', "application/json")
     assert isinstance(found, Ask)
