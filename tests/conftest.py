@@ -6,12 +6,15 @@ database once, and stops them. TOLLHOUSE_TEST_POSTGRES and TOLLHOUSE_TEST_REDIS 
 
 import asyncio
 import contextlib
+import functools
+import inspect
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -34,6 +37,7 @@ settings.load_profile("tollhouse")
 # They need packages of their own: `make clients` brings them, and asks for these tests.
 collect_ignore = [] if os.environ.get("TOLLHOUSE_TEST_CLIENTS") else ["clients"]
 
+LONGEST_S = 120
 TEMPLATE = "tollhouse_template"
 _KEY = pytest.StashKey["Servers"]()
 
@@ -97,6 +101,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_configure_node(node) -> None:
     servers = node.config.stash[_KEY]
     node.workerinput["postgres"], node.workerinput["redis"] = servers.postgres, servers.redis
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+        item.obj = _bounded(item.obj)
+
+
+def _bounded(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
+    """The test, which fails where it stands instead of waiting for ever."""
+
+    @functools.wraps(test)
+    async def bounded(*args: Any, **kwargs: Any) -> None:
+        async with asyncio.timeout(LONGEST_S):
+            await test(*args, **kwargs)
+
+    return bounded
 
 
 def pytest_asyncio_loop_factories(config, item) -> dict[str, object]:
