@@ -6,7 +6,7 @@ from collections.abc import Callable
 from gateway.domain.quota import Hold, grown
 from gateway.relay.call import Call
 from gateway.relay.lease import Lease
-from gateway.relay.sse import EventObserver
+from gateway.relay.sse import EventCounts, EventObserver
 
 # Roles, ends and pings are events, too.
 _SPARE_EVENTS = 16
@@ -45,21 +45,26 @@ class Allowance:
 
         Raises `Overrun` when there is no more to be had for this call.
         """
-        held = self._call.hold
         if self._call.fenced or self._lease.is_over(self._clock()):
             renewal = self._renewal()
             if renewal is not None:
                 return renewal
         if observer.usage is not None:
             return self._the_rest(observer)
-        if observer.output_tokens > held.output_tokens:
-            if held.grows:
-                need = max(observer.output_tokens, held.output_tokens + self._step)
-                terms = self._call.terms
-                return grown(held, self._call.ask, terms.model, terms.ratio_ppm, need)
-            if observer.events > self._most_events:
-                raise Overrun
-        return None
+        if self.covers(observer):
+            return None
+        held, terms = self._call.hold, self._call.terms
+        if not held.grows:
+            raise Overrun
+        need = max(observer.output_tokens, held.output_tokens + self._step)
+        return grown(held, self._call.ask, terms.model, terms.ratio_ppm, need)
+
+    def covers(self, counts: EventCounts) -> bool:
+        """Whether so much of the stream is held for."""
+        held = self._call.hold
+        if counts.output_tokens <= held.output_tokens:
+            return True
+        return not held.grows and counts.events <= self._most_events
 
     @property
     def settles_up(self) -> bool:

@@ -25,7 +25,7 @@ from gateway.relay.metering import (
 )
 from gateway.relay.objects import id_in
 from gateway.relay.record import uuid_text
-from gateway.relay.sse import HEARTBEATS, EventObserver, first_data
+from gateway.relay.sse import HEARTBEATS, EventCounts, EventObserver, first_data
 
 WHOLE_BYTES = 1_048_576
 """Answers up to this size are passed on when they are whole."""
@@ -76,6 +76,8 @@ class EventDelivery:
         "_kept",
         "_may_make",
         "_observer",
+        "_passed_events",
+        "_passed_text",
         "_secret",
         "_settle",
         "_status",
@@ -103,6 +105,7 @@ class EventDelivery:
         self._status = status
         self._allowance = allowance
         self._kept = b""
+        self._passed_events = self._passed_text = 0
         self._ending = False
         self._may_make = call.makes
         self.wanted: Hold | None = None
@@ -170,8 +173,15 @@ class EventDelivery:
     def stop(self, anomaly: str) -> None:
         """End the answer before its time, as an upstream ends one that has reached its maximum."""
         assert self._early_end is not None
+        assert self._allowance is not None
         outcome = self.outcome(self._status, anomaly)
         self._settle(outcome)
+        # One read may hold more than is held for, and still be the first.
+        passed = EventCounts(self._passed_events, self._passed_text)
+        covered = self._observer.beginning(self._kept, passed, self._allowance.covers)
+        if covered:
+            self._early_end.passed(covered)
+            self._writer.write(covered)
         ask = self._call.ask
         told = outcome.usage if ask.wants_usage else None
         self._writer.write(self._early_end.events(ask.choices, told))
@@ -213,6 +223,7 @@ class EventDelivery:
             self._finish()
             return
         data, self._kept = self._kept, b""
+        self._passed_events, self._passed_text = self._observer.events, self._observer.text_bytes
         if b'"error"' in data:
             data = scrubbed(data, self._secret)
         if self._may_make:

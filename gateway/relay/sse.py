@@ -5,7 +5,7 @@ clean error event. Event streams: https://html.spec.whatwg.org/multipage/server-
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import orjson
 
@@ -45,7 +45,24 @@ def first_data(events: bytes) -> bytes:
     return b""
 
 
-class EventObserver:
+class EventCounts:
+    """How much output events are taken for."""
+
+    __slots__ = ("events", "text_bytes")
+
+    def __init__(self, events: int = 0, text_bytes: int = 0) -> None:
+        self.events = events
+        self.text_bytes = text_bytes
+
+    @property
+    def output_tokens(self) -> int:
+        """A token each, or as many as their text has where they carry several."""
+        if self.text_bytes <= self.events * _MOST_BYTES_OF_A_TOKEN:
+            return self.events
+        return -(-self.text_bytes // _BYTES_PER_TOKEN)
+
+
+class EventObserver(EventCounts):
     """Finds usage, meters text and hides the usage event that the caller did not ask for.
 
     `terminators` are how the lines begin that end a whole stream; from there on everything waits for the usage;
@@ -64,8 +81,6 @@ class EventObserver:
         "_text_members",
         "bad_usage",
         "ended",
-        "events",
-        "text_bytes",
     )
 
     def __init__(
@@ -86,9 +101,8 @@ class EventObserver:
         self._hide_usage = hide_usage
         self._held = bytearray()
         self._last = b""
+        super().__init__()
         self.bad_usage = False
-        self.events = 0
-        self.text_bytes = 0
         self.ended = False
 
     @property
@@ -108,13 +122,6 @@ class EventObserver:
             return self.ended
         return self.usage is not None or self.so_far is None
 
-    @property
-    def output_tokens(self) -> int:
-        """What the events so far amount to: a token each, or as many as their text has where they carry several."""
-        if self.text_bytes <= self.events * _MOST_BYTES_OF_A_TOKEN:
-            return self.events
-        return -(-self.text_bytes // _BYTES_PER_TOKEN)
-
     def feed(self, data: bytes) -> bytes:
         """The bytes that may be passed on now. Raises `BadAnswer` at what is endless, and at broken JSON."""
         if self._held or not data.endswith(_BLANK_LINES):
@@ -126,7 +133,7 @@ class EventObserver:
         if events != data.count(b"}\n\n") and events != data.count(b"}\r\n\r\n"):
             self._refuse_broken(data)
         self.events += events
-        self._measure(data)
+        self.text_bytes += self._text_in(data)
         data = self._without_hidden(data)
         end = 0 if self.ended else self._terminator_in(data)
         if end < 0:
@@ -145,8 +152,23 @@ class EventObserver:
         last, self._last = self._last, b""
         return last + self._without_hidden(held)
 
-    def _measure(self, data: bytes) -> None:
-        """Count the bytes of output text. Cheap before exact: an escaped quote ends a text early."""
+    def beginning(
+        self, data: bytes, passed: EventCounts, covers: Callable[[EventCounts], bool]
+    ) -> bytes:
+        """As many of the events in `data` as are covered behind those that were `passed`, and none of the end's."""
+        counts = EventCounts(passed.events, passed.text_bytes)
+        end = 0
+        for event in _events(data):
+            counts.events += event.count(b"data:")
+            counts.text_bytes += self._text_in(event)
+            if self._terminator_in(event) >= 0 or not covers(counts):
+                break
+            end += len(event)
+        return data[:end]
+
+    def _text_in(self, data: bytes) -> int:
+        """The bytes of output text. Cheap before exact: an escaped quote ends a text early."""
+        size = 0
         for member in self._text_members:
             at = data.find(member)
             while at >= 0:
@@ -154,8 +176,9 @@ class EventObserver:
                 end = data.find(b'"', start) if start else -1
                 if end < 0:
                     break
-                self.text_bytes += end - start
+                size += end - start
                 at = data.find(member, end)
+        return size
 
     def _terminator_in(self, data: bytes) -> int:
         """Where the first line of the end begins; -1 where there is none."""

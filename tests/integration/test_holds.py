@@ -238,7 +238,7 @@ async def test_a_stream_that_may_not_grow_ends_as_one_that_reached_its_maximum(
     *_, last = events = answer.events()
     assert last == "[DONE]"
     texts = sum("content" in c["delta"] for e in events[:-1] for c in e["choices"])
-    assert STEP < texts <= 2 * STEP, "what is passed on is held for"
+    assert 1.9 * STEP < texts <= 2 * STEP, "what is held for is passed on, and no more"
     end = events[-3 if wants_usage else -2]
     assert [(c["index"], c["finish_reason"]) for c in end["choices"]] == [
         (0, "length"),
@@ -280,14 +280,18 @@ async def test_a_model_that_hides_its_output_is_held_for_whole(rig: Rig):
         assert await reserved(rig, token.row.id) == 50_000 * OUTPUT
 
 
-async def test_an_upstream_that_ignores_the_maximum_is_cut_and_the_hold_is_charged(rig: Rig):
+@pytest.mark.parametrize("at_once", [10, 200])
+async def test_an_upstream_that_ignores_the_maximum_is_cut_and_the_hold_is_charged(
+    rig: Rig, at_once: int
+):
     token = await rig.token(USD)
     gate = Gate()
-    rig.upstream.answer("big", stream(*[10] * 20, gate, output=200))
+    rig.upstream.answer("big", stream(*[at_once] * (200 // at_once), gate, output=200))
     async with rig.post(token.key, chat("big", stream=True, max_tokens=50)) as answer:
         body = await answer.read()
     assert body.endswith(b"data: [DONE]\n\n")
     assert b'"finish_reason":"length"' in body
+    assert 50 <= body.count(b'"content":"wo"') <= 66  # roles, ends and pings are spared
     (row,) = await rig.ledger()
     assert (row["amount"], row["anomaly"]) == (50 * OUTPUT, "over_hold")
     assert row["unbilled"] > 0

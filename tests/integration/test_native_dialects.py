@@ -178,8 +178,11 @@ async def test_a_messages_stream_that_breaks_off_ends_in_an_error_and_no_termina
     assert 0 < row["output_tokens"] <= 7
 
 
-async def test_a_message_that_may_not_grow_ends_as_one_that_reached_its_maximum(rig: Rig):
-    """Held for in steps: the money ends in the middle of a block."""
+@pytest.mark.parametrize("in_one_piece", [False, True])
+async def test_a_message_that_may_not_grow_ends_as_one_that_reached_its_maximum(
+    rig: Rig, in_one_piece: bool
+):
+    """The upstream sends more, in many reads or in one."""
     token = await rig.token(500 * OUTPUT)
     events = [
         {
@@ -201,23 +204,32 @@ async def test_a_message_that_may_not_grow_ends_as_one_that_reached_its_maximum(
         )
 
     pieces = (text(*events), *(text(delta) for _ in range(900)), text({"type": "message_stop"}))
+    if in_one_piece:
+        pieces = (b"".join(pieces),)
     rig.upstream.answer(
         "claude-real", Answer(pieces, framing="chunked", content_type="text/event-stream")
     )
     body = {"model": "claude", "messages": HELLO, "stream": True}
     async with rig.post(token.key, body, "/v1/messages") as answer:
         assert answer.status == 200
-        assert int(answer.headers["x-tollhouse-max-output-tokens"]) < 500
+        most = int(answer.headers["x-tollhouse-max-output-tokens"])
         lines = (await answer.read()).decode().splitlines()
-    last = [json.loads(line[6:]) for line in lines if line.startswith("data:")][-3:]
-    assert [each["type"] for each in last] == [
+    first, begun, *texts, stopped, ended, last = (
+        json.loads(line[6:]) for line in lines if line.startswith("data:")
+    )
+    assert [each["type"] for each in (first, begun, stopped, ended, last)] == [
+        "message_start",
+        "content_block_start",
         "content_block_stop",
         "message_delta",
         "message_stop",
     ]
-    assert last[1]["delta"]["stop_reason"] == "max_tokens"
+    assert ended["delta"]["stop_reason"] == "max_tokens"
     row = await only_row(rig)
-    assert row["amount"] <= 500 * OUTPUT
+    assert len(texts) * OUTPUT < row["amount"] <= 500 * OUTPUT
+    assert most <= len(texts) <= most + 16, (
+        "all that is held for is passed on; roles and ends are spared"
+    )
 
 
 async def test_models_have_the_shape_of_who_asks(rig: Rig, claude, gemini):
