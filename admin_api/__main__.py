@@ -14,7 +14,7 @@ from admin_api.notifier import StoreNotifier
 from admin_api.record import access_log
 from gateway import log
 from gateway.child import tell_ready
-from gateway.config import ConfigError, load, read_secret
+from gateway.config import ConfigError, load, read_seal_keys, read_secret
 from gateway.domain.errors import StoreUnavailable
 from gateway.listen import PortTaken, listening_socket, probe_port
 from gateway.settings import Config
@@ -22,6 +22,7 @@ from gateway.store.bootstrap import register_groups
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import SchemaError, check_schema, open_pool
 from gateway.store.quota import QuotaStore
+from gateway.store.seal import Seal
 from gateway.store.valkey import open_valkey
 
 _BACKLOG = 128
@@ -38,8 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     log.configure()
     try:
-        config, pepper = _read_settings(given.config)
-        asyncio.run(_serve(config, pepper))
+        asyncio.run(_serve(*_read_settings(given.config)))
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"tollhouse: {problem}\n")
@@ -50,10 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _read_settings(path: str | None) -> tuple[Config, bytes]:
-    """Configuration and pepper. Raises `ConfigError` with the problems of both."""
+def _read_settings(path: str | None) -> tuple[Config, bytes, Seal]:
+    """Configuration, pepper and seal. Raises `ConfigError` with the problems of all."""
     problems: list[str] = []
-    config, pepper = Config(), b""
+    config, pepper, seal = Config(), b"", None
     try:
         config = load(os.environ, path).config
         problems += [
@@ -71,12 +71,16 @@ def _read_settings(path: str | None) -> tuple[Config, bytes]:
         pepper = read_secret(os.environ, "PEPPER")
     except ConfigError as error:
         problems += error.problems
-    if problems:
+    try:
+        seal = Seal(*read_seal_keys(os.environ))
+    except ConfigError as error:
+        problems += error.problems
+    if problems or seal is None:
         raise ConfigError(problems)
-    return config, pepper
+    return config, pepper, seal
 
 
-async def _serve(config: Config, pepper: bytes) -> None:
+async def _serve(config: Config, pepper: bytes, seal: Seal) -> None:
     """Open everything in the order in which it is needed; all of it is closed in reverse."""
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -97,7 +101,7 @@ async def _serve(config: Config, pepper: bytes) -> None:
         quota = QuotaStore(pipeline, pause_s=config.quota.pause_s)
         notifier = StoreNotifier(quota, valkey, timeout_s=2 * timeout_s)
         lines = stack.enter_context(access_log(config.log.access))
-        app = build_app(config, pool, notifier, quota, pepper, write_line=lines.write)
+        app = build_app(config, pool, notifier, quota, pepper, seal, write_line=lines.write)
         runner = web.AppRunner(
             app,
             access_log=None,

@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from admin_api import record
 from admin_api.auth import find_address
 from admin_api.bodies import MAX_BODY_BYTES
-from admin_api.brake import Brake
+from admin_api.brake import Brake, Ration
 from admin_api.context import REQUEST_ID, SERVICES, Notifier, Services
 from admin_api.envelope import CODE, Code, Declined, decline
 from admin_api.routes import add_routes
@@ -23,8 +23,11 @@ from gateway.settings import Config
 from gateway.store.passwords import Passwords
 from gateway.store.postgres import Pool
 from gateway.store.quota import QuotaStore
+from gateway.store.seal import Seal
 
 _log = logging.getLogger(__name__)
+
+_MOST_REVEALS, _REVEALS_WITHIN_S = 20, 1200.0
 
 _HTTP_CODES = {
     404: (
@@ -45,6 +48,7 @@ def build_app(
     notifier: Notifier,
     quota: QuotaStore,
     pepper: bytes,
+    seal: Seal,
     *,
     write_line: record.Write | None = None,
     clock: Callable[[], float] = time.time,
@@ -64,9 +68,11 @@ def build_app(
         notifier=notifier,
         quota=quota,
         pepper=pepper,
+        seal=seal,
         units=Units(config.quota.units_per_usd),
         passwords=Passwords(),
         brake=Brake(),
+        reveals=Ration(_MOST_REVEALS, _REVEALS_WITHIN_S),
         proxies=Blocks.of(config.admin.trusted_proxies),
         clock=clock,
     )

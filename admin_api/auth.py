@@ -19,7 +19,14 @@ from gateway.store.sessions import find_session
 
 COOKIE: Final = "__Host-tollhouse"
 
-_USER = frozenset({Permission.SELF, Permission.TOKEN_READ, Permission.TOKEN_WRITE})
+_USER = frozenset(
+    {
+        Permission.SELF,
+        Permission.TOKEN_READ,
+        Permission.TOKEN_WRITE,
+        Permission.TOKEN_REVEAL,
+    }
+)
 _EVERYTHING = frozenset(Permission)
 ROLES: Final[Mapping[str, frozenset[Permission]]] = {
     "owner": _EVERYTHING,

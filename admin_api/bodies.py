@@ -29,6 +29,9 @@ from gateway.domain.rejection import Problem, Rejected
 from gateway.settings import LimitSettings
 
 MAX_BODY_BYTES = 1024**2
+MAX_AT_ONCE = 100
+"""How many tokens one call makes, changes or tells the keys of."""
+MAX_OVERLAP_S = 7 * 86_400
 _MAX_DAYS = 36_500
 _MAX_PROBLEMS = 10
 _MAX_DEPTH = 32
@@ -92,6 +95,7 @@ class CreateBody(TokenFields):
     """POST /api/token/."""
 
     name: StrictStr
+    count: Annotated[StrictInt, Field(ge=1, le=MAX_AT_ONCE)] = 1
 
 
 class UpdateBody(TokenFields):
@@ -101,6 +105,8 @@ class UpdateBody(TokenFields):
     version: StrictInt | None = None
     name: StrictStr | None = None
     status: Annotated[StrictInt, Field(ge=1, le=4)] | None = None
+    add_quota: StrictInt | None = None
+    add_quota_usd: Amount | None = None
     held_quota: Any = None
     quota: Any = None
     used_quota: Annotated[StrictInt, Field(ge=0)] | None = None
@@ -112,6 +118,37 @@ class UpdateBody(TokenFields):
     inherited: Any = None
     effective: Any = None
     warnings: Any = None
+    recoverable: Any = None
+    secrets: Any = None
+
+
+class RotateBody(_Body):
+    """POST /api/token/{id}/rotate: for how long the present secret goes on."""
+
+    overlap_seconds: Annotated[StrictInt, Field(ge=0, le=MAX_OVERLAP_S)] = 0
+    version: StrictInt | None = None
+
+
+class FindBody(_Body):
+    """POST /api/token/find: a secret as it was pasted."""
+
+    key: Annotated[StrictStr, Field(min_length=1, max_length=4096)]
+
+
+Ids = Annotated[list[StrictInt], Field(min_length=1, max_length=MAX_AT_ONCE)]
+
+
+class IdsBody(_Body):
+    """POST /api/token/batch and /api/token/batch/keys."""
+
+    ids: Ids
+
+
+class BatchStatusBody(_Body):
+    """POST /api/token/batch/status."""
+
+    ids: Ids
+    status: Annotated[StrictInt, Field(ge=1, le=2)]
 
 
 class LoginBody(_Body):
@@ -132,8 +169,8 @@ class SelfBody(_Body):
 BodyT = TypeVar("BodyT", bound=_Body)
 
 
-async def read_body(request: web.Request, model: type[BodyT]) -> BodyT:
-    """The request's body as `model`.
+async def read_body(request: web.Request, model: type[BodyT], *, optional: bool = False) -> BodyT:
+    """The request's body as `model`; where it is `optional`, an empty one says nothing.
 
     Raises `Declined` (not JSON, encoded) and `Rejected` naming every field at fault.
     """
@@ -141,7 +178,8 @@ async def read_body(request: web.Request, model: type[BodyT]) -> BodyT:
         raise Declined(
             Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, without Content-Encoding."
         )
-    document = _parse(await request.read())
+    body = await request.read()
+    document = {} if optional and not body else _parse(body)
     try:
         return model.model_validate(document)
     except ValidationError as error:

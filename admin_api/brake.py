@@ -1,11 +1,11 @@
-"""Slows the guessing of passwords: a growing pause per name and address, few attempts at once.
+"""Slows the guessing of passwords (a growing pause per name and address, few attempts at once), and rations.
 
 Kept in this process only. It never locks an account: another address is not slowed by somebody
 else's guesses.
 """
 
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -58,3 +58,28 @@ class Brake:
     def succeeded(self, username: str, address: str) -> None:
         """Forget what was noted."""
         self._failures.pop((username.lower(), address), None)
+
+
+class Ration:
+    """So many of something for each user in any real stretch of time. Times are seconds of `clock` (monotonic)."""
+
+    def __init__(
+        self, most: int, within_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._most = most
+        self._within_s = within_s
+        self._clock = clock
+        self._taken: OrderedDict[int, deque[float]] = OrderedDict()
+
+    def take(self, user_id: int) -> None:
+        """Take one. Raises `Braked` where there is none left."""
+        now = self._clock()
+        taken = self._taken.pop(user_id, deque())
+        while taken and taken[0] <= now - self._within_s:
+            taken.popleft()
+        self._taken[user_id] = taken
+        if len(taken) >= self._most:
+            raise Braked(taken[0] + self._within_s - now)
+        taken.append(now)
+        while len(self._taken) > _MAX_ENTRIES:
+            self._taken.popitem(last=False)

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from admin_api.brake import Brake
+from admin_api.brake import Brake, Ration
 from gateway.domain.edit import Actor
 from gateway.domain.network import Address, Blocks
 from gateway.domain.units import Units
@@ -18,6 +18,7 @@ from gateway.store.passwords import Passwords
 from gateway.store.people import User
 from gateway.store.postgres import Pool
 from gateway.store.quota import QuotaStore
+from gateway.store.seal import Seal
 
 
 class Permission(StrEnum):
@@ -27,6 +28,7 @@ class Permission(StrEnum):
     SELF = "self"
     TOKEN_READ = "token.read"  # noqa: S105 -- a permission
     TOKEN_WRITE = "token.write"  # noqa: S105 -- a permission
+    TOKEN_REVEAL = "token.reveal"  # noqa: S105 -- a permission
     TOKEN_READ_ANY = "token.read_any"  # noqa: S105 -- a permission
     TOKEN_WRITE_ANY = "token.write_any"  # noqa: S105 -- a permission
 
@@ -48,11 +50,18 @@ class Services:
     notifier: Notifier
     quota: QuotaStore
     pepper: bytes
+    seal: Seal
     units: Units
     passwords: Passwords
     brake: Brake
+    reveals: Ration
     proxies: Blocks
     clock: Callable[[], float]
+
+    @property
+    def kept_seal(self) -> Seal | None:
+        """What new keys are sealed with, where the operator wants them recoverable."""
+        return self.seal if self.config.keys.recoverable else None
 
     def now(self) -> datetime:
         """The instant of `clock`."""

@@ -33,6 +33,7 @@ class Code(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     TOO_MANY_ATTEMPTS = "too_many_attempts"
+    KEY_NOT_RECOVERABLE = "key_not_recoverable"
     INVALID_REQUEST = "invalid_request"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL_ERROR = "internal_error"
@@ -55,6 +56,7 @@ STATUS: Final[Mapping[Code | Problem, int]] = {
     Code.BODY_TOO_LARGE: 413,
     Code.UNSUPPORTED_MEDIA_TYPE: 415,
     Code.TOO_MANY_ATTEMPTS: 429,
+    Code.KEY_NOT_RECOVERABLE: 410,
     Code.INVALID_REQUEST: 400,
     Code.STORE_UNAVAILABLE: 503,
     Code.INTERNAL_ERROR: 500,
@@ -63,6 +65,8 @@ STATUS: Final[Mapping[Code | Problem, int]] = {
     Problem.GROUP_NOT_ALLOWED: 403,
     Problem.VERSION_MISMATCH: 412,
     Problem.TOKEN_LIMIT_REACHED: 409,
+    Problem.TOO_MANY_SECRETS: 409,
+    Problem.IDEMPOTENCY_KEY_REUSED: 422,
     Problem.NAME_TAKEN: 409,
     Problem.WRONG_PASSWORD: 403,
 }
@@ -91,12 +95,22 @@ def json_bytes(value: Any) -> bytes:
     return orjson.dumps(value)
 
 
-def accept(data: Any = None, *, told: bool = True) -> web.Response:
-    """Success. `told` false: committed, but running gateways may lag behind (202)."""
-    body: dict[str, Any] = {"success": True, "message": "" if told else _SAVED_UNTOLD}
+def accept(data: Any = None, *, told: bool = True, remark: str = "") -> web.Response:
+    """Success. `told` false: committed, but running gateways may lag behind (202).
+
+    `remark` says what a caller would not expect of a success.
+    """
+    message = " ".join(filter(None, (remark, "" if told else _SAVED_UNTOLD)))
+    body: dict[str, Any] = {"success": True, "message": message}
     if data is not None:
         body["data"] = data
     return _response(200 if told else 202, body)
+
+
+def accept_again(data: bytes) -> web.Response:
+    """The success of the first time, for a request that is repeated; `data` is JSON."""
+    body = {"success": True, "message": "", "data": orjson.Fragment(data)}
+    return _response(200, body, {"Idempotency-Replayed": "true"})
 
 
 def decline(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from gateway.catalog_source import limit_of
-from gateway.domain.catalog import nusd
+from gateway.domain.catalog import NUSD_PER_USD, nusd
 from gateway.domain.limits import MAX_EXACT, Limit
 from gateway.domain.network import BlockError, parse_blocks
 from gateway.domain.rejection import invalid
@@ -119,6 +119,13 @@ def parse_limits(values: Iterable[LimitSettings] | None) -> tuple[Limit, ...] | 
 def grant_of_usd(usd: Decimal) -> int | None:
     """`quota_usd` in nano-dollars; 0 = unlimited. The body's bounds keep it exact."""
     return None if usd == 0 else nusd(usd)
+
+
+def nusd_of(name: str, usd: Decimal) -> int:
+    """An amount in nano-dollars, also a negative one. Raises `Rejected` beyond what books hold."""
+    if abs(usd) * NUSD_PER_USD >= MAX_EXACT:
+        raise invalid(name, "is beyond what a book can hold (2^52 nano-dollars).")
+    return nusd(usd)
 
 
 def _names_in(text: str) -> Sequence[str]:

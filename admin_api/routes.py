@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from admin_api import status, tokens, users
+from admin_api import status, token_batches, token_secrets, tokens, users
 from admin_api.auth import authenticate, authorize
 from admin_api.context import CALLER, Permission
 
@@ -29,6 +29,10 @@ ROUTES: Final = (
     Route("GET", "/api/token/search", tokens.list_page, Permission.TOKEN_READ),
     Route("POST", "/api/token", tokens.create, Permission.TOKEN_WRITE),
     Route("PUT", "/api/token", tokens.update_by_body, Permission.TOKEN_WRITE),
+    Route("POST", "/api/token/find", token_secrets.find, Permission.TOKEN_READ),
+    Route("POST", "/api/token/batch", token_batches.delete_batch, Permission.TOKEN_WRITE),
+    Route("POST", "/api/token/batch/status", token_batches.set_status, Permission.TOKEN_WRITE),
+    Route("POST", "/api/token/batch/keys", token_secrets.reveal_many, Permission.TOKEN_REVEAL),
     Route("GET", r"/api/token/{id:[0-9]+}", tokens.show, Permission.TOKEN_READ),
     Route(
         "GET",
@@ -38,6 +42,14 @@ ROUTES: Final = (
     ),
     Route("PATCH", r"/api/token/{id:[0-9]+}", tokens.update_by_path, Permission.TOKEN_WRITE),
     Route("DELETE", r"/api/token/{id:[0-9]+}", tokens.delete, Permission.TOKEN_WRITE),
+    Route("POST", r"/api/token/{id:[0-9]+}/rotate", token_secrets.rotate, Permission.TOKEN_WRITE),
+    Route(
+        "DELETE",
+        r"/api/token/{id:[0-9]+}/rotate",
+        token_secrets.stop_overlap,
+        Permission.TOKEN_WRITE,
+    ),
+    Route("POST", r"/api/token/{id:[0-9]+}/key", token_secrets.reveal_one, Permission.TOKEN_REVEAL),
     Route("POST", "/api/user/login", users.login, Permission.PUBLIC),
     Route("POST", "/api/user/logout", users.logout, Permission.SELF),
     Route("GET", "/api/user/self", users.show_self, Permission.SELF),

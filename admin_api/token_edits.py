@@ -6,6 +6,7 @@ changes nothing, however much was spent meanwhile.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -28,8 +29,8 @@ _IGNORED_REMAIN = "remain_quota is ignored because unlimited_quota is true."
 T = TypeVar("T")
 
 
-def draft_of(body: CreateBody, units: Units, now: datetime) -> tuple[TokenDraft, list[str]]:
-    """The token to be made, and warnings for the caller. Raises `Rejected`."""
+def drafts_of(body: CreateBody, units: Units, now: datetime) -> tuple[list[TokenDraft], list[str]]:
+    """The tokens to be made, and warnings for the caller. Several are numbered. Raises `Rejected`."""
     granted = _first_grant(body, units)
     warnings = []
     if granted == 0:
@@ -51,7 +52,10 @@ def draft_of(body: CreateBody, units: Units, now: datetime) -> tuple[TokenDraft,
         reserve=body.reserve,
         metadata=_metadata(body.metadata or {}),
     )
-    return draft, warnings
+    if body.count == 1:
+        return [draft], warnings
+    names = (fields.parse_name(f"{draft.name}-{number}") for number in range(1, body.count + 1))
+    return [replace(draft, name=name) for name in names], warnings
 
 
 def change_of(body: UpdateBody, row: TokenRow, units: Units, now: datetime) -> TokenChange:
@@ -111,9 +115,30 @@ def _next_grant(body: UpdateBody, row: TokenRow, units: Units) -> int | Unchange
         grant = _regrant(body.remain_quota, body.used_quota, row, units)
         if grant != row.granted or body.used_quota is None:
             wishes["remain_quota"] = grant
+    if (added := _added(body, row, units)) is not None:
+        name, wishes[name] = added
     if body.unlimited_quota is False and row.granted is None and not wishes:
         raise invalid("remain_quota", "is required to make an unlimited token a limited one.")
     return _agreed(body, wishes, UNCHANGED)
+
+
+def _added(body: UpdateBody, row: TokenRow, units: Units) -> tuple[str, int] | None:
+    """The grant after a top-up, and the field that asks for it; a negative one takes back what is not spent."""
+    if body.add_quota is None and body.add_quota_usd is None:
+        return None
+    name = "add_quota" if body.add_quota is not None else "add_quota_usd"
+    if body.add_quota is not None and body.add_quota_usd is not None:
+        raise invalid(name, "and add_quota_usd say the same in two units; send one of them.")
+    if row.granted is None:
+        raise invalid(name, "the token is unlimited: there is nothing to add to.")
+    if body.add_quota_usd is not None:
+        delta = fields.nusd_of(name, body.add_quota_usd)
+    else:
+        delta = (body.add_quota or 0) * units.nusd
+    grant = row.granted + delta
+    if grant < row.used:
+        raise invalid(name, f"takes more than is left ({units.remaining(row.granted, row.used)}).")
+    return name, grant
 
 
 def _regrant(remain: int, used: int | None, row: TokenRow, units: Units) -> int:

@@ -16,6 +16,7 @@ from gateway.domain.units import Units
 from gateway.settings import GroupSettings, TokenDefaultSettings
 from gateway.store.books import Reservation
 from gateway.store.ledger import model_of
+from gateway.store.secrets import Secret
 from gateway.store.token_money import ScopeMoney
 
 _RULES = {
@@ -34,10 +35,12 @@ def token_object(
     groups: Mapping[str, GroupSettings],
     now: float,
     held_nusd: int | None,
+    *,
+    kept: bool,
 ) -> dict[str, Any]:
     """A token as it is shown; `now` is Unix seconds. Its key is masked.
 
-    `held_nusd` is what running calls hold of it, None where that is not known.
+    `held_nusd` is what running calls hold of it, None where that is not known; `kept`: keys may be revealed here.
     """
     unlimited = row.granted is None
     return {
@@ -65,6 +68,7 @@ def token_object(
         "reserve": row.reserve,
         "metadata": row.metadata,
         "version": row.version,
+        "recoverable": kept and row.recoverable,
         "inherited": [shown for name, shown in _RULES.items() if getattr(row, name) is None],
         "effective": _effective(row, groups.get(row.effective_group)),
     }
@@ -81,6 +85,19 @@ def quota_object(money: Mapping[str, ScopeMoney]) -> dict[str, dict[str, int | N
             "available_nusd": of.available,
         }
         for scope, of in money.items()
+    }
+
+
+def secret_object(secret: Secret) -> dict[str, Any]:
+    """A secret as it is shown; times are Unix seconds, `expired_time` -1 where no rotation ended or ends it."""
+    return {
+        "key": secret.display,
+        "purpose": secret.purpose,
+        "created_time": int(secret.created_at.timestamp()),
+        "expired_time": -1 if secret.expires_at is None else int(secret.expires_at.timestamp()),
+        "last_used_time": 0
+        if secret.last_used_at is None
+        else int(secret.last_used_at.timestamp()),
     }
 
 

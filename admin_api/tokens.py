@@ -6,17 +6,29 @@ from typing import Any
 from aiohttp import web
 
 from admin_api.bodies import CreateBody, UpdateBody, read_body
-from admin_api.context import CALLER, SERVICES, Permission, Services, actor_of
-from admin_api.envelope import Code, Declined, accept
-from admin_api.token_edits import change_of, draft_of, status_change_of
-from admin_api.token_object import quota_object, reservation_object, token_object
+from admin_api.context import CALLER, SERVICES, Permission, actor_of
+from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
+from admin_api.token_edits import change_of, drafts_of, status_change_of
+from admin_api.token_object import quota_object, reservation_object
 from admin_api.token_queries import page_of, query_of
+from admin_api.token_requests import (
+    if_match,
+    object_of,
+    objects_of,
+    once_of,
+    path_id,
+    publish,
+    secrets_of,
+)
 from gateway.domain.edit import TokenChange, TokenRow
 from gateway.domain.errors import StoreUnavailable
-from gateway.domain.rejection import Problem, Rejected, invalid
-from gateway.store.token_money import read_held, read_money, read_reservations
+from gateway.domain.rejection import invalid
+from gateway.store.editing import Keyed
+from gateway.store.idempotency import carry_out
+from gateway.store.postgres import Connection
+from gateway.store.token_money import read_money, read_reservations
 from gateway.store.token_rows import get_token, list_tokens
-from gateway.store.tokens import Edited, create_token, delete_token, update_token
+from gateway.store.tokens import delete_token, update_token, write_token
 
 
 async def list_page(request: web.Request) -> web.Response:
@@ -26,22 +38,23 @@ async def list_page(request: web.Request) -> web.Response:
     if query.user_id != caller.user.id and not caller.may(Permission.TOKEN_READ_ANY):
         raise Declined(Code.FORBIDDEN, "user_id: only administrators list the tokens of others.")
     total, rows = await list_tokens(services.pool, query, services.now())
-    return accept(page_of(page, query, total, await _objects(services, rows)))
+    return accept(page_of(page, query, total, await objects_of(services, rows)))
 
 
 async def show(request: web.Request) -> web.Response:
-    """GET /api/token/{id}: with the money of all its scopes."""
+    """GET /api/token/{id}: with the money of all its scopes, and its secrets."""
     services = request.app[SERVICES]
-    row = await get_token(services.pool, actor_of(request, writes=False), _path_id(request))
+    row = await get_token(services.pool, actor_of(request, writes=False), path_id(request))
     money = await read_money(services.pool, services.quota, row)
-    shown = _object(services, row, money["token"].held)
-    return accept(shown | {"quota": quota_object(money)})
+    shown = object_of(services, row, money["token"].held)
+    more = {"quota": quota_object(money), "secrets": await secrets_of(services, row)}
+    return accept(shown | more)
 
 
 async def list_reservations(request: web.Request) -> web.Response:
     """GET /api/token/{id}/reservations: the running calls, and what each holds."""
     services = request.app[SERVICES]
-    row = await get_token(services.pool, actor_of(request, writes=False), _path_id(request))
+    row = await get_token(services.pool, actor_of(request, writes=False), path_id(request))
     try:
         live = await read_reservations(services.quota, row)
     except StoreUnavailable as error:
@@ -55,22 +68,39 @@ async def list_reservations(request: web.Request) -> web.Response:
 
 
 async def create(request: web.Request) -> web.Response:
-    """POST /api/token/: the answer holds the full key, once."""
+    """POST /api/token/: the answer holds the full key, once. With a `count` above 1 it holds `items`."""
     services = request.app[SERVICES]
     body = await read_body(request, CreateBody)
-    draft, warnings = draft_of(body, services.units, services.now())
-    created = await create_token(
-        services.pool,
-        actor_of(request),
-        request[CALLER].user.id,
-        draft,
-        pepper=services.pepper,
-        max_tokens=services.config.admin.max_tokens_per_user,
+    drafts, warnings = drafts_of(body, services.units, services.now())
+    actor, user_id = actor_of(request), request[CALLER].user.id
+
+    async def write(connection: Connection) -> list[Keyed]:
+        return [
+            await write_token(
+                connection,
+                actor,
+                user_id,
+                draft,
+                pepper=services.pepper,
+                max_tokens=services.config.admin.max_tokens_per_user,
+                seal=services.kept_seal,
+            )
+            for draft in drafts
+        ]
+
+    def told_of(made: Sequence[Keyed]) -> dict[str, Any]:
+        objects = [
+            object_of(services, each.row, 0) | {"key": each.key, "warnings": warnings}
+            for each in made
+        ]
+        return objects[0] if body.count == 1 else {"items": objects}
+
+    done = await carry_out(
+        services.pool, await once_of(request), write, lambda made: json_bytes(told_of(made))
     )
-    told = await _publish(services, created)
-    (shown,) = await _objects(services, [created.row])
-    answer = shown | {"key": created.key, "warnings": warnings}
-    return accept(answer, told=told)
+    if isinstance(done, bytes):
+        return accept_again(done)
+    return accept(told_of(done), told=await publish(services, done))
 
 
 async def update_by_body(request: web.Request) -> web.Response:
@@ -84,7 +114,7 @@ async def update_by_body(request: web.Request) -> web.Response:
 async def update_by_path(request: web.Request) -> web.Response:
     """PATCH /api/token/{id}."""
     body = await read_body(request, UpdateBody)
-    token_id = _path_id(request)
+    token_id = path_id(request)
     if body.id not in {None, token_id}:
         raise invalid("id", f"is {body.id}, but the path says {token_id}; leave it out.")
     return await _update(request, token_id, body)
@@ -96,10 +126,10 @@ async def delete(request: web.Request) -> web.Response:
     edited = await delete_token(
         services.pool,
         actor_of(request),
-        _path_id(request),
-        if_version=_if_match(request),
+        path_id(request),
+        if_version=if_match(request),
     )
-    return accept(told=await _publish(services, edited))
+    return accept(told=await publish(services, [edited]))
 
 
 async def _update(request: web.Request, token_id: int, body: UpdateBody) -> web.Response:
@@ -109,10 +139,10 @@ async def _update(request: web.Request, token_id: int, body: UpdateBody) -> web.
         actor_of(request),
         token_id,
         _decision(request, body),
-        if_version=body.version if (match := _if_match(request)) is None else match,
+        if_version=body.version if (match := if_match(request)) is None else match,
     )
-    told = await _publish(services, edited)
-    (shown,) = await _objects(services, [edited.row])
+    told = await publish(services, [edited])
+    (shown,) = await objects_of(services, [edited.row])
     return accept(shown, told=told)
 
 
@@ -123,35 +153,3 @@ def _decision(request: web.Request, body: UpdateBody) -> Callable[[TokenRow], To
         return lambda _: change
     now = services.now()
     return lambda row: change_of(body, row, services.units, now)
-
-
-async def _publish(services: Services, edited: Edited) -> bool:
-    row = edited.row
-    return await services.notifier.token_changed(row.account_id, row.id, edited.books)
-
-
-async def _objects(services: Services, rows: Sequence[TokenRow]) -> list[dict[str, Any]]:
-    held = await read_held(services.quota, rows)
-    return [_object(services, *each) for each in zip(rows, held, strict=True)]
-
-
-def _object(services: Services, row: TokenRow, held_nusd: int | None) -> dict[str, Any]:
-    return token_object(row, services.units, services.config.groups, services.clock(), held_nusd)
-
-
-def _path_id(request: web.Request) -> int:
-    text = request.match_info["id"]
-    if len(text) > 19:  # noqa: PLR2004 -- more digits than a 64-bit id has
-        raise Rejected(Problem.NOT_FOUND, "There is no such token among your tokens.", "id")
-    return int(text)
-
-
-def _if_match(request: web.Request) -> int | None:
-    """The version in `If-Match`, quoted or not; None where any will do."""
-    sent = request.headers.get("If-Match", "*").strip()
-    if sent == "*":
-        return None
-    version = sent.removeprefix("W/").strip('"')
-    if not (version.isascii() and version.isdigit() and len(version) <= 19):  # noqa: PLR2004
-        raise invalid("If-Match", f'must be a version such as "3", it is {sent[:40]!a}.')
-    return int(version)

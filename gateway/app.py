@@ -52,6 +52,7 @@ from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog
 from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.reservation import Reservations
+from gateway.relay.secret_uses import SecretUses
 from gateway.relay.settlements import Settlements
 from gateway.relay.terms import TermsMaker
 from gateway.relay.unheard import Unheard
@@ -142,8 +143,12 @@ class Gateway:
         self._pool = pool
         self._terms = terms
         self.keys = KeyStore(pool, lambda: self.catalog, reserve=config.quota.reserve)
+        self.secret_uses = SecretUses(pool)
         self.tokens = TokenCache(
-            self.keys.find, pepper, fresh_s=config.keys.cache_s, size=config.keys.cache_size
+            self.secret_uses.noting(self.keys.find),
+            pepper,
+            fresh_s=config.keys.cache_s,
+            size=config.keys.cache_size,
         )
         self.poster = Poster(
             ledger,
@@ -326,6 +331,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
             group.create_task(gateway.refusals.run(), name="refusal counts"),
             group.create_task(gateway.objects.run(), name="objects"),
             group.create_task(gateway.attempts.run(), name="attempts"),
+            group.create_task(gateway.secret_uses.run(), name="uses of secrets"),
             group.create_task(_flush_log(gateway.log), name="access log"),
             group.create_task(gateway.audit.run(), name="audit"),
         ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway import __version__
 from gateway.audit_command import add_arguments, audit
-from gateway.config import ConfigError, load
+from gateway.config import ConfigError, load, read_seal_keys
 from gateway.domain.errors import StoreUnavailable
 from gateway.embedded.errors import EmbeddedError, StateError
 from gateway.embedded.state import StateDirectory
@@ -19,7 +19,12 @@ from gateway.store.ledger import LedgerStore
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import SchemaError, apply_schema, open_pool
 from gateway.store.quota import QuotaStore
-from gateway.stores_in_use import database_in_use, quota_store_in_use, state_path
+from gateway.stores_in_use import (
+    database_in_use,
+    environment_in_use,
+    quota_store_in_use,
+    state_path,
+)
 
 _REPLAY_TIMEOUT_S = 30
 
@@ -59,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(
             "replay-outbox",
             help="post the outbox again, after Postgres came back without its last commits",
+        )
+    )
+    _add_config(
+        commands.add_parser(
+            "reseal", help="seal anew with TOLLHOUSE_KEK what TOLLHOUSE_KEK_PREVIOUS sealed"
         )
     )
     books = commands.add_parser("audit", help="prove that the books add up, or name what does not")
@@ -137,6 +147,28 @@ def _replay_outbox(given: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def _reseal(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.store.seal import Seal  # noqa: PLC0415 -- likewise
+    from gateway.store.secrets import reseal  # noqa: PLC0415
+
+    loaded = load(os.environ, given.config)
+    seal = Seal(*read_seal_keys(environment_in_use(loaded)))
+    dsn = database_in_use(loaded)
+
+    async def seal_anew() -> tuple[int, int]:
+        pool = await open_pool(dsn, size=1, statement_timeout_s=60)
+        try:
+            return await reseal(pool, seal)
+        finally:
+            await pool.close()
+
+    done, lost = asyncio.run(seal_anew())
+    print(f"Sealed {done} keys anew.")
+    if lost:
+        print(f"{lost} are sealed with a key that is neither of the two; nothing was done to them.")
+    return 1 if lost else 0
+
+
 def _user_password(given: argparse.Namespace, _: list[str]) -> int:
     dsn = database_in_use(load(os.environ, given.config))
 
@@ -185,6 +217,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "check-config": _check_config,
     "migrate": _migrate,
     "replay-outbox": _replay_outbox,
+    "reseal": _reseal,
     "audit": audit,
     "user": _user_password,
     "reset": _reset,

@@ -156,6 +156,18 @@ def read_secret(environment: Mapping[str, str], name: str) -> bytes:
     return secret
 
 
+def read_seal_keys(environment: Mapping[str, str]) -> tuple[bytes, bytes | None]:
+    """What secrets are sealed with (KEK), and what they were sealed with before (KEK_PREVIOUS), where it is given.
+
+    Raises `ConfigError`.
+    """
+    key = read_secret(environment, "KEK")
+    previous = "KEK_PREVIOUS"
+    if any(environment.get(f"TOLLHOUSE_{previous}{form}") for form in ("", "_FILE")):
+        return key, read_secret(environment, previous)
+    return key, None
+
+
 def _read(file: Path, problems: list[str]) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(), parse_float=Decimal)

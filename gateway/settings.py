@@ -103,7 +103,7 @@ class RedisSettings(_Section):
 class KeySettings(_Section):
     """[keys]: how secrets are kept and looked up."""
 
-    recoverable: Literal[False] = False  # likewise
+    recoverable: bool = False
     cache_s: Seconds = 10
     cache_size: Annotated[int, Field(ge=1)] = 100_000
 

@@ -27,6 +27,20 @@ def quota_store_in_use(loaded: Loaded) -> str:
     return loaded.config.redis.url.get_secret_value() or _of_running("redis.url", "redis_url")
 
 
+def environment_in_use(
+    loaded: Loaded, environment: Mapping[str, str] = os.environ
+) -> Mapping[str, str]:
+    """The environment, which names the state directory's secrets where its database is in use and none are given."""
+    if loaded.config.postgres.dsn.get_secret_value():
+        return environment
+    kept = {
+        f"TOLLHOUSE_{name}_FILE": str(state_path(environment) / "secrets" / name.lower())
+        for name in ("PEPPER", "KEK")
+        if f"TOLLHOUSE_{name}" not in environment
+    }
+    return kept | dict(environment)
+
+
 def _of_running(setting: str, member: str) -> str:
     ready = state_path() / "ready.json"
     try:

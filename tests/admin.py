@@ -13,8 +13,10 @@ from gateway.store.people import write_access_token, write_user
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import Pool, open_pool, transaction
 from gateway.store.quota import QuotaStore
+from gateway.store.seal import Seal
 
 PEPPER = bytes(range(32))
+KEK = bytes(range(32, 64))
 UNIT = 2000  # nano-dollars of a quota unit at 500,000 units per dollar
 SYSTEM = Actor("system", any_group=True)
 
@@ -112,10 +114,10 @@ class Admin:
 
 
 @contextlib.asynccontextmanager
-async def running_admin(aiohttp_client, dsn, settings=None, quota=None):
+async def running_admin(aiohttp_client, dsn, settings=None, quota=None, notifier=None, seal=None):
     """The app on a database with the schema, after the first start. `clock[0]` is its time.
 
-    Without `quota` its quota store cannot be asked.
+    Without `quota` its quota store cannot be asked; without `notifier` its notices go to `told`.
     """
     config = Config.model_validate(settings or {})
     async with await open_pool(dsn, size=5, statement_timeout_s=10) as pool:
@@ -124,9 +126,10 @@ async def running_admin(aiohttp_client, dsn, settings=None, quota=None):
         app = build_app(
             config,
             pool,
-            told,
+            notifier or told,
             quota or QuotaStore(Pipeline("redis://127.0.0.1:1")),
             PEPPER,
+            seal or Seal(KEK),
             write_line=lines.append,
             clock=lambda: clock[0],
         )

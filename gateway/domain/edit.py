@@ -85,7 +85,7 @@ class TokenRow:
     """A token as it is stored. Money is nano-dollars, `granted` None = unlimited.
 
     `group` is the token's own, None where it follows its user's, which is `user_group`. `display`
-    is the mask of its newest secret.
+    is the mask of its newest secret, `recoverable` says whether that one is kept sealed.
     """
 
     id: int
@@ -111,6 +111,7 @@ class TokenRow:
     created_at: datetime
     accessed_at: datetime | None
     display: str
+    recoverable: bool
 
     @property
     def effective_group(self) -> str:

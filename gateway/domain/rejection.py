@@ -15,6 +15,8 @@ class Problem(StrEnum):
     GROUP_NOT_ALLOWED = "group_not_allowed"
     VERSION_MISMATCH = "version_mismatch"
     TOKEN_LIMIT_REACHED = "token_limit_reached"  # noqa: S105 -- a code
+    TOO_MANY_SECRETS = "too_many_secrets"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     NAME_TAKEN = "name_taken"
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 -- a code
 

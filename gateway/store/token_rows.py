@@ -21,14 +21,14 @@ SELECT t.id, t.account_id, t.user_id, t.name, t.status, g.name AS "group", ug.na
        t.models, t.models_enabled, t.allow_ips, t.deny_ips, t.limits, t.max_concurrency, t.reserve,
        t.metadata,
        t.granted, t.gver, t.used, t.version, t.created_at, t.accessed_at,
-       coalesce(x.display, '') AS display
+       coalesce(x.display, '') AS display, x.sealed IS NOT NULL AS recoverable
 """
 _FROM = """
   FROM token t
   JOIN "user" u ON u.id = t.user_id
   JOIN "group" ug ON ug.id = u.group_id
   LEFT JOIN "group" g ON g.id = t.group_id
-  LEFT JOIN LATERAL (SELECT display FROM token_secret
+  LEFT JOIN LATERAL (SELECT display, sealed FROM token_secret
                       WHERE token_id = t.id AND purpose <> 'playground'
                       ORDER BY id DESC LIMIT 1) x ON true
  WHERE t.deleted_at IS NULL

@@ -1,32 +1,27 @@
 """Administrative writes on tokens: validate → write → audit, in one transaction.
 
-The caller publishes what comes back. Never writes `used`. The account's row is locked first, as
-ledger posting does, so that no two writers deadlock and `used` stands still while a grant is worked
-out from it.
+The caller publishes what comes back. Never writes `used`.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields, replace
 from typing import Any
 
-from gateway.domain import key as keys
 from gateway.domain.edit import UNCHANGED, Actor, TokenChange, TokenDraft, TokenRow
 from gateway.domain.limits import MAX_EXACT
 from gateway.domain.rejection import Problem, Rejected, invalid
 from gateway.store import audit
-from gateway.store.books import Book
+from gateway.store.editing import Edited, Keyed, book_of, lock_token, lock_tokens
 from gateway.store.grants import Scope, write_grant, write_regrant
 from gateway.store.postgres import Connection, Pool, transaction
+from gateway.store.seal import Seal
+from gateway.store.secrets import write_secret
 from gateway.store.token_rows import limit_document, read_token
 
 # NO KEY UPDATE excludes posting (FOR UPDATE) and other edits, not foreign keys of new rows.
 _LOCK_ACCOUNT_OF_USER = """
 SELECT a.id FROM account a JOIN "user" u ON u.account_id = a.id
  WHERE u.id = $1 FOR NO KEY UPDATE OF a
-"""
-_LOCK_ACCOUNT = """
-SELECT a.id FROM account a JOIN token t ON t.account_id = a.id
- WHERE t.id = $1 FOR NO KEY UPDATE OF a
 """
 _INSERT = """
 INSERT INTO token (account_id, user_id, group_id, name, expires_at, models, models_enabled,
@@ -50,24 +45,9 @@ SELECT g.id, g.id = u.group_id OR s.account_id IS NOT NULL AS usable
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Edited:
-    """A token after a committed edit, and the books that the quota store must be told."""
-
-    row: TokenRow
-    books: tuple[Book, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Created(Edited):
-    """A new token with its key: the only time that it is known."""
-
-    key: str
-
-
 async def create_token(
     pool: Pool, actor: Actor, user_id: int, draft: TokenDraft, *, pepper: bytes, max_tokens: int
-) -> Created:
+) -> Keyed:
     """Make a token of `user_id` in that user's account.
 
     Raises `Rejected` (group not allowed, token limit reached, invalid field) and
@@ -87,8 +67,9 @@ async def write_token(
     *,
     pepper: bytes,
     max_tokens: int,
-) -> Created:
-    """As `create_token`, within the caller's transaction."""
+    seal: Seal | None = None,
+) -> Keyed:
+    """As `create_token`, within the caller's transaction. With a `seal` its key is kept recoverable."""
     account_id = await connection.fetchval(_LOCK_ACCOUNT_OF_USER, user_id)
     if account_id is None:
         raise Rejected(Problem.NOT_FOUND, f"There is no user {user_id}.", "user_id")
@@ -114,20 +95,13 @@ async def write_token(
         dict(draft.metadata),
         draft.granted,
     )
-    key = keys.create_key()
-    await connection.execute(
-        "INSERT INTO token_secret (token_id, digest, display, last4) VALUES ($1, $2, $3, $4)",
-        token_id,
-        keys.digest(key, pepper),
-        keys.display(key),
-        key[-4:],
-    )
+    key = await write_secret(connection, token_id, pepper, seal)
     if draft.granted is not None:
         scope: Scope = ("t", account_id, token_id)
         await write_grant(connection, actor, scope, draft.granted, "create")
     row = await read_token(connection, Actor(actor.label), token_id)
     await audit.record(connection, actor, "token.create", token_id, after=_auditable(row))
-    return Created(row, (_book(row),), key)
+    return Keyed(row, (book_of(row),), key)
 
 
 async def update_token(
@@ -145,39 +119,56 @@ async def update_token(
     `StoreUnavailable`.
     """
     async with transaction(pool) as connection:
-        before = await _lock_token(connection, actor, token_id, if_version)
-        change = decide(before)
-        values = _after(before, change)
-        if all(values[name] == getattr(before, name) for name in values):
-            return Edited(before, (_book(before),))
-        if change.granted is not UNCHANGED:
-            _check_grant(change.granted)
-        if values["reserve"] != before.reserve:
-            _check_reserve(actor, values["reserve"])
-        group_id = await _own_group_id(connection, actor, before, values["group"])
-        await _ensure_scopes(connection, before.account_id, before.user_id, group_id)
-        await connection.execute(
-            _UPDATE,
-            token_id,
-            group_id,
-            values["name"],
-            values["expires_at"],
-            values["models"],
-            values["models_enabled"],
-            values["allow_ips"],
-            values["deny_ips"],
-            _documents(values["limits"]),
-            values["max_concurrency"],
-            dict(values["metadata"]),
-            values["granted"],
-            values["status"],
-            values["reserve"],
-        )
-        scope: Scope = ("t", before.account_id, token_id)
-        await write_regrant(connection, actor, scope, before.granted, values["granted"])
-        row = await read_token(connection, Actor(actor.label), token_id)
-        await audit.record(connection, actor, "token.update", token_id, **_differences(before, row))
-        return Edited(row, (_book(row),))
+        before = await lock_token(connection, actor, token_id, if_version)
+        return await _apply(connection, actor, before, decide(before))
+
+
+async def update_tokens(
+    pool: Pool, actor: Actor, token_ids: Sequence[int], change: TokenChange
+) -> list[Edited]:
+    """Make the same change of all those tokens that the actor reaches, or of none.
+
+    Raises `Rejected` and `StoreUnavailable`.
+    """
+    async with transaction(pool) as connection:
+        rows = await lock_tokens(connection, actor, token_ids)
+        return [await _apply(connection, actor, row, change) for row in rows]
+
+
+async def _apply(
+    connection: Connection, actor: Actor, before: TokenRow, change: TokenChange
+) -> Edited:
+    values = _after(before, change)
+    if all(values[name] == getattr(before, name) for name in values):
+        return Edited(before, (book_of(before),))
+    if change.granted is not UNCHANGED:
+        _check_grant(change.granted)
+    if values["reserve"] != before.reserve:
+        _check_reserve(actor, values["reserve"])
+    group_id = await _own_group_id(connection, actor, before, values["group"])
+    await _ensure_scopes(connection, before.account_id, before.user_id, group_id)
+    await connection.execute(
+        _UPDATE,
+        before.id,
+        group_id,
+        values["name"],
+        values["expires_at"],
+        values["models"],
+        values["models_enabled"],
+        values["allow_ips"],
+        values["deny_ips"],
+        _documents(values["limits"]),
+        values["max_concurrency"],
+        dict(values["metadata"]),
+        values["granted"],
+        values["status"],
+        values["reserve"],
+    )
+    scope: Scope = ("t", before.account_id, before.id)
+    await write_regrant(connection, actor, scope, before.granted, values["granted"])
+    row = await read_token(connection, Actor(actor.label), before.id)
+    await audit.record(connection, actor, "token.update", row.id, **_differences(before, row))
+    return Edited(row, (book_of(row),))
 
 
 async def delete_token(
@@ -188,30 +179,25 @@ async def delete_token(
     Raises `Rejected` (not found, version mismatch) and `StoreUnavailable`.
     """
     async with transaction(pool) as connection:
-        row = await _lock_token(connection, actor, token_id, if_version)
-        version = await connection.fetchval(
-            "UPDATE token SET deleted_at = now(), version = version + 1 "
-            "WHERE id = $1 RETURNING version",
-            token_id,
-        )
-        await audit.record(connection, actor, "token.delete", token_id, before=_auditable(row))
-    return Edited(row, (Book(f"t{row.id}", row.granted, row.gver, row.used, version),))
+        row = await lock_token(connection, actor, token_id, if_version)
+        return await _revoke(connection, actor, row)
 
 
-async def _lock_token(
-    connection: Connection, actor: Actor, token_id: int, if_version: int | None
-) -> TokenRow:
-    await read_token(connection, actor, token_id)  # nobody locks what they may not see
-    await connection.fetchval(_LOCK_ACCOUNT, token_id)
-    row = await read_token(connection, actor, token_id)
-    if if_version is not None and if_version != row.version:
-        raise Rejected(
-            Problem.VERSION_MISMATCH,
-            f"version: the token was changed meanwhile, it is at version {row.version} and not "
-            f"{if_version}; read it again and repeat the change.",
-            "version",
-        )
-    return row
+async def delete_tokens(pool: Pool, actor: Actor, token_ids: Sequence[int]) -> list[Edited]:
+    """Revoke all those tokens that the actor reaches, or none. Raises `StoreUnavailable`."""
+    async with transaction(pool) as connection:
+        rows = await lock_tokens(connection, actor, token_ids)
+        return [await _revoke(connection, actor, row) for row in rows]
+
+
+async def _revoke(connection: Connection, actor: Actor, row: TokenRow) -> Edited:
+    version = await connection.fetchval(
+        "UPDATE token SET deleted_at = now(), version = version + 1 "
+        "WHERE id = $1 RETURNING version",
+        row.id,
+    )
+    await audit.record(connection, actor, "token.delete", row.id, before=_auditable(row))
+    return Edited(row, (replace(book_of(row), version=version),))
 
 
 async def _check_count(connection: Connection, user_id: int, max_tokens: int) -> None:
@@ -297,10 +283,6 @@ def _after(before: TokenRow, change: TokenChange) -> dict[str, Any]:
 
 def _documents(limits: Any) -> list[dict[str, Any]] | None:
     return None if limits is None else [limit_document(limit) for limit in limits]
-
-
-def _book(row: TokenRow) -> Book:
-    return Book(f"t{row.id}", row.granted, row.gver, row.used, row.version)
 
 
 def _auditable(row: TokenRow) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from gateway.app import Gateway, build_server, open_gateway
 from gateway.config import Loaded, load
 from gateway.domain.edit import Actor, TokenDraft
 from gateway.store.bootstrap import bootstrap
+from gateway.store.editing import Keyed
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import open_pool
 from gateway.store.quota import QuotaStore
-from gateway.store.tokens import Created, create_token
+from gateway.store.tokens import create_token
 from tests.upstream import ScriptedUpstream
 
 PEPPER = bytes(range(32))
@@ -44,7 +45,7 @@ class Rig:
     database: asyncpg.Pool
     server: web.Server
 
-    async def token(self, granted: int | None = None, **fields: Any) -> Created:
+    async def token(self, granted: int | None = None, **fields: Any) -> Keyed:
         """A new token of the first user, uncapped unless `granted` (nano-dollars) says otherwise."""
         draft = TokenDraft(name=fields.pop("name", "test"), granted=granted, **fields)
         return await create_token(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from gateway.store.editing import Keyed
 from gateway.store.people import write_access_token
 from gateway.store.postgres import transaction
-from gateway.store.tokens import Created
 from tests.admin import PEPPER, SYSTEM, UNIT, Admin, running_admin
 from tests.integration.rig import USD, Rig, chat
 from tests.upstream import Echo, Gate
@@ -22,7 +22,7 @@ class Held:
     rig: Rig
     admin: Admin
     access: str
-    token: Created
+    token: Keyed
     gate: Gate
     call: asyncio.Task[str]
 
@@ -135,8 +135,8 @@ async def test_what_the_quota_store_would_say_is_null_while_it_cannot_be_asked(
 ):
     async with running_admin(aiohttp_client, postgres_dsn) as admin:
         made = await admin.create(remain_quota=USD // UNIT)
-        assert made["held_quota"] is None
         shown = await admin.get(made["id"])
+        assert shown["held_quota"] is None
         assert shown["quota"]["token"] == {
             "granted_nusd": USD,
             "used_nusd": 0,

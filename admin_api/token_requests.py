@@ -1,0 +1,88 @@
+"""What the handlers of tokens share: whom a request is about, what it answers with, and whom it tells."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from admin_api.context import CALLER, SERVICES, Services
+from admin_api.token_object import secret_object, token_object
+from gateway.domain.edit import TokenRow
+from gateway.domain.rejection import Problem, Rejected, invalid
+from gateway.store.editing import Edited
+from gateway.store.idempotency import Once
+from gateway.store.secrets import list_secrets
+from gateway.store.token_money import read_held
+
+_MAX_DIGITS = 19  # of a 64-bit number
+_MAX_IDEMPOTENCY_KEY = 255
+
+
+def path_id(request: web.Request) -> int:
+    """The id in the path. Raises `Rejected` where none can be so long."""
+    text = request.match_info["id"]
+    if len(text) > _MAX_DIGITS:
+        raise Rejected(Problem.NOT_FOUND, "There is no such token among your tokens.", "id")
+    return int(text)
+
+
+def if_match(request: web.Request) -> int | None:
+    """The version in `If-Match`, quoted or not; None where any will do."""
+    sent = request.headers.get("If-Match", "*").strip()
+    if sent == "*":
+        return None
+    version = sent.removeprefix("W/").strip('"')
+    if not (version.isascii() and version.isdigit() and len(version) <= _MAX_DIGITS):
+        raise invalid("If-Match", f'must be a version such as "3", it is {sent[:40]!a}.')
+    return int(version)
+
+
+async def once_of(request: web.Request) -> Once | None:
+    """The request as one that is carried out once, where it has an `Idempotency-Key`."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not (1 <= len(key) <= _MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable()):
+        raise invalid(
+            "Idempotency-Key",
+            f"must be 1 to {_MAX_IDEMPOTENCY_KEY} printable ASCII characters, such as a UUID.",
+        )
+    body = await request.read()
+    asked = hashlib.sha256(f"{request.method} {request.path.rstrip('/')}\n".encode() + body)
+    return Once(request[CALLER].user.id, key, asked.digest(), request.app[SERVICES].seal)
+
+
+async def publish(services: Services, edits: Iterable[Edited]) -> bool:
+    """Tell of committed edits; whether the next request on any worker obeys all of them."""
+    told = await asyncio.gather(
+        *(
+            services.notifier.token_changed(each.row.account_id, each.row.id, each.books)
+            for each in edits
+        )
+    )
+    return all(told)
+
+
+async def objects_of(services: Services, rows: Sequence[TokenRow]) -> list[dict[str, Any]]:
+    """The objects of tokens, with what running calls hold of them."""
+    held = await read_held(services.quota, rows)
+    return [object_of(services, *each) for each in zip(rows, held, strict=True)]
+
+
+def object_of(services: Services, row: TokenRow, held_nusd: int | None) -> dict[str, Any]:
+    """The object of a token; `held_nusd` None where nobody knows it."""
+    return token_object(
+        row,
+        services.units,
+        services.config.groups,
+        services.clock(),
+        held_nusd,
+        kept=services.config.keys.recoverable,
+    )
+
+
+async def secrets_of(services: Services, row: TokenRow) -> list[dict[str, Any]]:
+    """The secrets that open a token, or did; the newest first."""
+    return [secret_object(each) for each in await list_secrets(services.pool, row.id)]

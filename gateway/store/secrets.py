@@ -1,0 +1,226 @@
+"""The secrets that open a token: made, rotated with overlap, found by what was pasted, revealed where kept.
+
+Writes are validate → write → audit in one transaction, as `gateway/store/tokens.py`'s; the caller publishes what comes
+back. No secret is ever in an audit row.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.domain import key as keys
+from gateway.domain.edit import Actor, TokenRow
+from gateway.domain.rejection import Problem, Rejected
+from gateway.store import audit
+from gateway.store.editing import Edited, Keyed, book_of, lock_token
+from gateway.store.postgres import Connection, Pool, reading, transaction
+from gateway.store.seal import Seal, Unsealable
+from gateway.store.token_rows import read_token
+
+MOSTMOST_LIVE = 10
+"""How many secrets may open one token at a time."""
+
+MOST_LIVE = 10
+"""How many secrets may open one token at a time."""
+
+_INSERT = """
+INSERT INTO token_secret (token_id, digest, display, last4, sealed) VALUES ($1, $2, $3, $4, $5)
+"""
+_SECRETS = """
+SELECT display, purpose, created_at, expires_at, last_used_at FROM token_secret
+ WHERE token_id = $1 AND purpose <> 'playground' ORDER BY id DESC LIMIT 100
+"""
+_COUNT_LIVE = """
+SELECT count(*) FROM token_secret
+ WHERE token_id = $1 AND purpose <> 'playground' AND (expires_at IS NULL OR expires_at > now())
+"""
+# Nobody's overlap is made longer, and none that was promised is cut by a later one.
+_END_OLDER = """
+UPDATE token_secret SET expires_at = now() + make_interval(secs => $2)
+ WHERE token_id = $1 AND purpose <> 'playground' AND (expires_at IS NULL OR ($2 = 0 AND expires_at > now()))
+"""
+_END_OVERLAP = """
+UPDATE token_secret SET expires_at = now()
+ WHERE token_id = $1 AND purpose <> 'playground' AND expires_at > now()
+"""
+_NEWEST = """
+SELECT digest, sealed FROM token_secret WHERE token_id = $1 AND purpose <> 'playground' ORDER BY id DESC LIMIT 1
+"""
+# In one order, so that workers who note the same secrets do not wait for each other in a circle.
+_NOTE_USES = """
+UPDATE token_secret x SET last_used_at = now()
+  FROM (SELECT id FROM token_secret
+         WHERE digest = ANY ($1) AND coalesce(last_used_at < now() - interval '10 seconds', true)
+         ORDER BY id FOR NO KEY UPDATE) u
+ WHERE x.id = u.id
+"""
+_RESEAL = "SELECT id, digest, sealed FROM token_secret WHERE sealed IS NOT NULL AND id > $1 ORDER BY id LIMIT 500"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret as it may be shown. `expires_at` is the end of a rotation's overlap."""
+
+    display: str
+    purpose: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+async def write_secret(
+    connection: Connection, token_id: int, pepper: bytes, seal: Seal | None
+) -> str:
+    """Make a new secret of a token; the key. Kept recoverable where there is a `seal`."""
+    key = keys.create_key()
+    digest = keys.digest(key, pepper)
+    sealed = None if seal is None else seal.close(key.encode(), digest)
+    await connection.execute(_INSERT, token_id, digest, keys.display(key), key[-4:], sealed)
+    return key
+
+
+async def list_secrets(pool: Pool, token_id: int) -> list[Secret]:
+    """A token's secrets, the newest first, with those that have ended."""
+    async with reading(pool) as connection:
+        return [Secret(*row) for row in await connection.fetch(_SECRETS, token_id)]
+
+
+async def note_uses(pool: Pool, digests: Collection[bytes]) -> None:
+    """Note that secrets were used now, to about ten seconds. Raises `StoreUnavailable`."""
+    async with reading(pool) as connection:
+        await connection.execute(_NOTE_USES, list(digests))
+
+
+async def write_rotation(
+    connection: Connection,
+    actor: Actor,
+    token_id: int,
+    overlap_s: int,
+    *,
+    pepper: bytes,
+    seal: Seal | None,
+    if_version: int | None = None,
+) -> Keyed:
+    """Give a token a new secret, within the caller's transaction; the one before it ends in `overlap_s`.
+
+    Without an overlap all older ones end now; with one, those that are ending keep the end that they were given.
+
+    Raises `Rejected` (not found, version mismatch, too many secrets).
+    """
+    before = await lock_token(connection, actor, token_id, if_version)
+    live = await connection.fetchval(_COUNT_LIVE, token_id)
+    if overlap_s and live >= MOST_LIVE:
+        raise Rejected(
+            Problem.TOO_MANY_SECRETS,
+            f"overlap_seconds: {live} secrets open this token already; end their overlap first "
+            f"(DELETE /api/token/{token_id}/rotate), or rotate without one.",
+            "overlap_seconds",
+        )
+    await connection.execute(_END_OLDER, token_id, float(overlap_s))
+    key = await write_secret(connection, token_id, pepper, seal)
+    row = await _risen(connection, actor, token_id)
+    await audit.record(
+        connection,
+        actor,
+        "token.rotate",
+        token_id,
+        before={"display": before.display},
+        after={"display": row.display, "overlap_seconds": overlap_s},
+    )
+    return Keyed(row, (book_of(row),), key)
+
+
+async def end_overlap(
+    pool: Pool, actor: Actor, token_id: int, *, if_version: int | None = None
+) -> Edited:
+    """End the secrets that a rotation left in force. Raises `Rejected` and `StoreUnavailable`."""
+    async with transaction(pool) as connection:
+        row = await lock_token(connection, actor, token_id, if_version)
+        ended = await connection.execute(_END_OVERLAP, token_id)
+        if ended != "UPDATE 0":
+            row = await _risen(connection, actor, token_id)
+            count = int(ended.removeprefix("UPDATE "))
+            await audit.record(
+                connection, actor, "token.end_overlap", token_id, after={"ended": count}
+            )
+    return Edited(row, (book_of(row),))
+
+
+async def find_by_key(pool: Pool, actor: Actor, key: str, pepper: bytes) -> TokenRow:
+    """The token that a key opens, or opened, among those that the actor reaches. Raises `Rejected`."""
+    async with reading(pool) as connection:
+        token_id = await connection.fetchval(
+            "SELECT token_id FROM token_secret WHERE digest = $1 AND purpose <> 'playground'",
+            keys.digest(key, pepper),
+        )
+        try:
+            return await read_token(connection, actor, token_id or 0)
+        except Rejected:
+            raise Rejected(
+                Problem.NOT_FOUND,
+                "key: it opens none of your tokens; it is mistyped, deleted or somebody else's.",
+                "key",
+            ) from None
+
+
+async def reveal(
+    pool: Pool, actor: Actor, token_ids: Sequence[int], seal: Seal
+) -> tuple[dict[int, str], dict[int, str]]:
+    """The keys of tokens whose newest secret is kept, and for the others why there is none.
+
+    Raises `Rejected` where a token is not among the actor's, and `StoreUnavailable`.
+    """
+    found: dict[int, str] = {}
+    missing: dict[int, str] = {}
+    async with transaction(pool) as connection:
+        for token_id in token_ids:
+            await read_token(connection, actor, token_id)
+            digest, sealed = await connection.fetchrow(_NEWEST, token_id) or (b"", None)
+            if sealed is None:
+                missing[token_id] = _NOT_KEPT
+                continue
+            try:
+                found[token_id] = seal.open(sealed, digest).decode()
+            except Unsealable:
+                missing[token_id] = _OTHER_KEY
+                continue
+            await audit.record(connection, actor, "token.reveal", token_id)
+    return found, missing
+
+
+async def reseal(pool: Pool, seal: Seal) -> tuple[int, int]:
+    """Seal anew what an earlier key sealed; how many were, and how many no key at hand opens.
+
+    Raises `StoreUnavailable`; what was done until then stays done.
+    """
+    done = lost = last = 0
+    while True:
+        async with transaction(pool) as connection:
+            rows = await connection.fetch(_RESEAL, last)
+            for row_id, digest, sealed in rows:
+                last = row_id
+                if not seal.is_old(sealed):
+                    continue
+                try:
+                    key = seal.open(sealed, digest)
+                except Unsealable:
+                    lost += 1
+                    continue
+                await connection.execute(
+                    "UPDATE token_secret SET sealed = $2 WHERE id = $1",
+                    row_id,
+                    seal.close(key, digest),
+                )
+                done += 1
+        if not rows:
+            return done, lost
+
+
+_NOT_KEPT = "Its key was not kept when it was made; rotate to obtain a new secret."
+_OTHER_KEY = "Its key was sealed with a key that is gone; rotate to obtain a new secret."
+
+
+async def _risen(connection: Connection, actor: Actor, token_id: int) -> TokenRow:
+    """The token with the version that makes running gateways read its secrets again."""
+    await connection.execute("UPDATE token SET version = version + 1 WHERE id = $1", token_id)
+    return await read_token(connection, Actor(actor.label), token_id)
