@@ -40,6 +40,7 @@ def test_missing_stores_are_named():
 def stores():
     return {
         "TOLLHOUSE_PEPPER": os.urandom(32).hex(),
+        "TOLLHOUSE_KEK": os.urandom(32).hex(),
         "TOLLHOUSE_POSTGRES__DSN": "postgresql://u:hunter2@127.0.0.1:1/x",
         "TOLLHOUSE_REDIS__URL": "redis://127.0.0.1:1",
     }
