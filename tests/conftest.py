@@ -1,7 +1,9 @@
-"""Servers and objects that tests share: one real Postgres and one real Valkey for the whole run.
+"""Servers and objects that tests share: one real Postgres for the whole run, one real Valkey for each process of it.
 
-The process that steers the run starts them (pytest-xdist's workers get the addresses from it), makes a template
-database once, and stops them. TOLLHOUSE_TEST_POSTGRES and TOLLHOUSE_TEST_REDIS name other servers instead.
+The process that steers the run starts Postgres (pytest-xdist's workers get its address from it), makes a template
+database once, and stops it. A Valkey has one set of scripts, one memory and one configuration, whatever its databases:
+a test that flushes or fills it must not meet another's. TOLLHOUSE_TEST_POSTGRES and TOLLHOUSE_TEST_REDIS name other
+servers instead.
 """
 
 import asyncio
@@ -38,27 +40,24 @@ settings.load_profile("tollhouse")
 collect_ignore = [] if os.environ.get("TOLLHOUSE_TEST_CLIENTS") else ["clients"]
 
 LONGEST_S = 120
+_LAST_RESORT_S = 60  # pytest-timeout's own end comes so much later
 TEMPLATE = "tollhouse_template"
 _KEY = pytest.StashKey["Servers"]()
 
 
 class Servers:
-    """The run's servers: started here, or given."""
+    """The run's Postgres: started here, or given."""
 
     def __init__(self) -> None:
         self._root = Path(tempfile.mkdtemp(prefix="tollhouse-tests-"))
-        # The servers run as another user where we are root: it must be able to walk here.
+        # The server runs as another user where we are root: it must be able to walk here.
         self._root.chmod(0o711)
         self._state = StateDirectory.open(self._root / "state")
-        self._postgres = self._valkey = None
+        self._postgres = None
         self.postgres = os.environ.get("TOLLHOUSE_TEST_POSTGRES", "")
-        self.redis = os.environ.get("TOLLHOUSE_TEST_REDIS", "")
         if not self.postgres:
             self._postgres = EmbeddedPostgres(self._state, durable=False, max_connections=300)
             self.postgres = self._postgres.start()
-        if not self.redis:
-            self._valkey = EmbeddedValkey(self._state, durable=False)
-            self.redis = self._valkey.start()
         asyncio.run(self._make_template())
 
     async def _make_template(self) -> None:
@@ -69,11 +68,24 @@ class Servers:
         await apply_schema(database(self.postgres, TEMPLATE))
 
     def stop(self) -> None:
-        for server in (self._valkey, self._postgres):
-            if server is not None:
-                server.stop()
+        if self._postgres is not None:
+            self._postgres.stop()
         self._state.close()
         shutil.rmtree(self._root, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def valkey_running() -> Iterator[str]:
+    """A Valkey of its own; its URL."""
+    with tempfile.TemporaryDirectory(prefix="tollhouse-tests-") as directory:
+        Path(directory).chmod(0o711)
+        state = StateDirectory.open(Path(directory) / "state")
+        server = EmbeddedValkey(state, durable=False)
+        try:
+            yield server.start()
+        finally:
+            server.stop()
+            state.close()
 
 
 def database(dsn: str, name: str) -> str:
@@ -99,21 +111,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node) -> None:
-    servers = node.config.stash[_KEY]
-    node.workerinput["postgres"], node.workerinput["redis"] = servers.postgres, servers.redis
+    node.workerinput["postgres"] = node.config.stash[_KEY].postgres
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
-        item.obj = _bounded(item.obj)
+        own = item.get_closest_marker("timeout")
+        item.obj = _bounded(item.obj, own.args[0] - _LAST_RESORT_S if own else LONGEST_S)
 
 
-def _bounded(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
+def _bounded(
+    test: Callable[..., Coroutine[Any, Any, None]], longest_s: float
+) -> Callable[..., Any]:
     """The test, which fails where it stands instead of waiting for ever."""
 
     @functools.wraps(test)
     async def bounded(*args: Any, **kwargs: Any) -> None:
-        async with asyncio.timeout(LONGEST_S):
+        async with asyncio.timeout(longest_s):
             await test(*args, **kwargs)
 
     return bounded
@@ -125,13 +139,23 @@ def pytest_asyncio_loop_factories(config, item) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def server_addresses(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """DSN and URL of the run's servers."""
+def valkey_address() -> Iterator[str]:
+    """The URL of this process's Valkey."""
+    given = os.environ.get("TOLLHOUSE_TEST_REDIS")
+    if given:
+        yield given
+        return
+    with valkey_running() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def server_addresses(request: pytest.FixtureRequest, valkey_address: str) -> tuple[str, str]:
+    """DSN and URL of the servers."""
     given = getattr(request.config, "workerinput", None)
     if given is not None:
-        return given["postgres"], given["redis"]
-    servers = request.config.stash[_KEY]
-    return servers.postgres, servers.redis
+        return given["postgres"], valkey_address
+    return request.config.stash[_KEY].postgres, valkey_address
 
 
 @contextlib.asynccontextmanager
@@ -177,16 +201,9 @@ def valkey_url(server_addresses: tuple[str, str], worker_id: str) -> Iterator[st
 
 @pytest.fixture
 def own_valkey_url() -> Iterator[str]:
-    """A Valkey of this test alone, which may pause or configure it: the run's is others' as well."""
-    with tempfile.TemporaryDirectory(prefix="tollhouse-tests-") as directory:
-        Path(directory).chmod(0o711)
-        state = StateDirectory.open(Path(directory) / "state")
-        server = EmbeddedValkey(state, durable=False)
-        try:
-            yield server.start()
-        finally:
-            server.stop()
-            state.close()
+    """A Valkey of this test alone, which may be left paused or full."""
+    with valkey_running() as url:
+        yield url
 
 
 @pytest.fixture

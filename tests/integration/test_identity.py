@@ -207,7 +207,7 @@ class Caller:
         assert (answer.status, error["code"]) == (status, code)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_no_caller_ever_gets_anothers_answer_and_the_sums_agree(postgres_dsn, valkey_url):
     def configure(members: dict[str, Any]) -> None:
         members["models"].append({**members["models"][0], "name": "declined"})
