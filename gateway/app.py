@@ -9,7 +9,7 @@ import asyncpg
 from aiohttp import web
 
 from gateway import __version__
-from gateway.catalog_source import build_catalog, rules_of
+from gateway.catalog_source import rules_of
 from gateway.config import Loaded
 from gateway.domain.catalog import Catalog
 from gateway.domain.network import Blocks
@@ -59,7 +59,7 @@ from gateway.relay.unheard import Unheard
 from gateway.relay.waiting import Waiting
 from gateway.settings import Config
 from gateway.store.bootstrap import register_groups
-from gateway.store.catalog import read_generation, read_group_ids
+from gateway.store.catalog import read_catalog
 from gateway.store.keys import KeyStore
 from gateway.store.ledger import LedgerStore
 from gateway.store.loads import Loads
@@ -250,12 +250,6 @@ class Gateway:
                 "openings": breaker.openings,
             }
         return 200, {"status": "ready"}
-
-
-async def read_catalog(pool: asyncpg.Pool, loaded: Loaded) -> Catalog:
-    """The catalog as configuration and database have it now. Raises `StoreUnavailable`."""
-    generation = await read_generation(pool)
-    return build_catalog(loaded, await read_group_ids(pool), generation)
 
 
 @contextlib.asynccontextmanager

@@ -23,6 +23,7 @@ from gateway.domain.catalog import Catalog, Group, Model, Price
 from gateway.domain.edit import Actor, TokenChange, TokenDraft
 from gateway.domain.errors import Refusal, StoreNotAsked, StoreUnavailable
 from gateway.domain.quota import Hold, grown
+from gateway.domain.routes import Route
 from gateway.domain.usage import Usage
 from gateway.relay.announcing import Announcer
 from gateway.relay.call import Call, Outcome
@@ -33,7 +34,6 @@ from gateway.relay.objects import Objects
 from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog
 from gateway.relay.reservation import Reservations, StaleRow
-from gateway.relay.routes import Route
 from gateway.relay.settlements import Settlements
 from gateway.relay.terms import TermsMaker
 from gateway.relay.unheard import Unheard

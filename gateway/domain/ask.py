@@ -55,6 +55,10 @@ class Ask(msgspec.Struct):
         return self.images > 0 or self.opaque is not None
 
 
+NO_ASK = Ask("", False, None, None, 1, True, None, False, 0)  # noqa: FBT003
+"""Of a call that has no body, or one that nobody reads."""
+
+
 class Path(NamedTuple):
     """What a call's path says of its ask; None where that is the body's to say."""
 

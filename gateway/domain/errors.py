@@ -42,13 +42,42 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+class Ground(StrEnum):
+    """Which rule a refusal rests on: whose it is and its name. Callers are not told it, owners are, by `explain`.
+
+    Those of a scope stand for any of the four: `Refusal.scope` says which.
+    """
+
+    CALL = "call"
+    STATUS = "token.status"
+    EXPIRY = "token.expired_time"
+    ROTATION = "secret.expired_time"
+    ACCOUNT = "account.status"
+    USER = "user.status"
+    DENY = "token.deny_ips"
+    ALLOW = "token.allow_ips"
+    BODY_SIZE = "gateway.max_body_bytes"
+    OWN_MODELS = "token.model_limits"
+    GROUP_MODELS = "group.models"
+    GROUP_UPSTREAMS = "group.upstreams"
+    OWNER = "object.account"
+    ROUTES = "routes.metering"
+    PRICE = "model.price"
+    INPUT_BOUND = "model.max_input_tokens"
+    UNBOUNDED = "call.unbounded"
+    QUOTA = "scope.quota"
+    CONCURRENCY = "scope.max_concurrency"
+    LIMITS = "scope.limits"
+    STORE = "store"
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A decision against a call.
 
     `message` is for the caller and names rule and remedy; `cause` is for our log only. `param` is the
     body's member at fault. `scope` names the scope of quota that refused; `details` are further
-    facts for the caller (used, held, limit, …).
+    facts for the caller (used, held, limit, …). `ground` is the rule that decided.
     """
 
     reason: Reason
@@ -58,6 +87,7 @@ class Refusal:
     retry_after_s: float | None = None
     cause: str = ""
     details: dict[str, int | str | None] = field(default_factory=dict)
+    ground: Ground = Ground.CALL
 
 
 class StoreUnavailable(Exception):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gateway.domain.ask import Ask
 from gateway.domain.catalog import PPM, Model
-from gateway.domain.errors import Reason, Refusal
+from gateway.domain.errors import Ground, Reason, Refusal
 from gateway.domain.usage import most_nusd
 
 SMALLEST_OUTPUT = 256
@@ -135,6 +135,7 @@ def input_bound(ask: Ask, model: Model) -> int | Refusal:
             "max_input_tokens here to bound it. Send text, images or inline audio instead, use an uncapped key, "
             "or ask the operator to set max_input_tokens in [[models]].",
             param=ask.opaque,
+            ground=Ground.INPUT_BOUND,
         )
     return _tokens(ask.size_bytes, model) + ask.images * model.image_max_tokens
 

@@ -13,13 +13,13 @@ from functools import partial
 
 from aiohttp.web import StreamResponse
 
+from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.quota import Hold
 from gateway.relay.allowance import Allowance, Overrun
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome, Target
 from gateway.relay.delivery import Delivery, EventDelivery, LargeDelivery, WholeDelivery
-from gateway.relay.dialects.meter import BadAnswer
 from gateway.relay.envelopes import status_of
 from gateway.relay.headers import answer_lines, form_of
 from gateway.relay.metering import estimate

@@ -12,9 +12,10 @@ from gateway.domain.ask import Ask
 from gateway.domain.catalog import Catalog, Dialect, Model, Upstream
 from gateway.domain.choice import Load
 from gateway.domain.network import Address
+from gateway.domain.pricing import Pricing
 from gateway.domain.quota import Hold
+from gateway.domain.routes import Route
 from gateway.domain.usage import NOTHING, Usage, cost_nusd
-from gateway.relay.routes import Route
 from gateway.relay.upstream import UpstreamPool
 from gateway.relay.upstream_state import UpstreamState
 from gateway.store.prepared import Prepared
@@ -62,18 +63,10 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What binds a token's calls of one model, made once: price, ratio, reservation, upstreams, constant text.
-
-    `strict`: calls are held for the most that they can cost. `steps`: a stream may be held for in steps.
-    """
+class Terms(Pricing):
+    """What binds a token's calls of one model, made once: pricing, reservation, upstreams, constant text."""
 
     catalog: Catalog
-    model: Model
-    ratio_ppm: int
-    capped: bool
-    strict: bool
-    steps: bool
     targets: tuple[Target, ...]
     prepared: Prepared
     ledger_constant: bytes

@@ -12,13 +12,14 @@ from aiohttp.web import HTTPRequestEntityTooLarge, RequestPayloadError
 from gateway.domain import checks, key
 from gateway.domain.ask import Path, read_ask
 from gateway.domain.catalog import Dialect
+from gateway.domain.checks import too_large
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.network import Blocks, caller, hops_of, parse_address
 from gateway.domain.passages import Rule
-from gateway.domain.quota import Hold, estimated_hold, hold
+from gateway.domain.pricing import hold_of
+from gateway.domain.routes import find_route
 from gateway.relay.call import Call, Terms
 from gateway.relay.query import KEY_PARAMETER, key_in
-from gateway.relay.routes import find_route
 from gateway.settings import QuotaSettings
 from gateway.store.token_cache import TokenCache
 
@@ -153,14 +154,6 @@ def read_body(max_bytes: int) -> Link:
     return link
 
 
-def too_large(max_bytes: int, setting: str = "max_body_bytes") -> Refusal:
-    """What is told of a body beyond a bound of the operator's."""
-    return Refusal(
-        Reason.BODY_TOO_LARGE,
-        f"The body is larger than {max_bytes} bytes (the operator's gateway.{setting}).",
-    )
-
-
 _NOTHING_SAID = Path()
 
 
@@ -182,18 +175,6 @@ def require_model(call: Call) -> Refusal | None:
     return checks.require_model(call.entry.token, call.ask.model, call.catalog, call.route.dialect)
 
 
-def require_candidates(call: Call) -> Refusal | None:
-    """Refuse a call without a model that no upstream of the token's group could take."""
-    group, dialect = call.entry.token.group, call.route.dialect
-    if call.catalog.candidates(group, "", dialect):
-        return None
-    return Refusal(
-        Reason.UNKNOWN_URL,
-        f"{call.path} cannot be called here: the group {group.name!r} of this key has no upstream that speaks "
-        f"{dialect}.",
-    )
-
-
 def agreed_terms(call: Call) -> Terms | None:
     """The terms of the call's token and model, where they were made on the present catalog."""
     terms: Terms | None = call.entry.terms.get(call.terms_key)
@@ -207,42 +188,17 @@ def agree_terms(terms_of: Callable[[Call], Terms], settings: QuotaSettings) -> L
     def link(call: Call) -> Refusal | None:
         terms = agreed_terms(call) or terms_of(call)
         call.terms = terms
-        if call.route.metering == "free":
-            call.hold = _NOTHING_HELD
-            return None
-        token = call.entry.token
-        refusal = checks.require_price(token, terms.model)
-        if refusal is None:
-            refusal = checks.require_known_price(token, call.ask)
-        if refusal is not None:
-            return refusal
-        bound = hold_of(call, terms)
+        bound = hold_of(
+            call.entry.token, terms, call.route, call.ask, step_tokens, estimated_tokens
+        )
         if isinstance(bound, Refusal):
             return bound
         call.hold = bound
         return None
 
-    def hold_of(call: Call, terms: Terms) -> Hold | Refusal:
-        route, ask = call.route, call.ask
-        if not terms.strict:
-            output = estimated_tokens if route.has_output else 0
-            return estimated_hold(ask, terms.model, terms.ratio_ppm, output)
-        in_steps = (
-            ask.stream and terms.steps and not ask.hides_output and route.early_end is not None
-        )
-        return hold(
-            ask,
-            terms.model,
-            terms.ratio_ppm,
-            has_output=route.has_output,
-            default_output_tokens=route.default_max_output,
-            step_tokens=step_tokens if in_steps else None,
-        )
-
     return link
 
 
-_NOTHING_HELD = Hold(0, 0)
 _COMPRESSED = Refusal(
     Reason.UNSUPPORTED_MEDIA_TYPE, "The body is compressed (Content-Encoding); send it plain."
 )

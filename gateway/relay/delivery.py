@@ -7,6 +7,7 @@ charge is not on its way to the store.
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.errors import Refusal
 from gateway.domain.quota import Hold
 from gateway.domain.usage import NOTHING
@@ -14,7 +15,6 @@ from gateway.relay import envelopes
 from gateway.relay.allowance import Allowance
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import Call, Outcome
-from gateway.relay.dialects.meter import BadAnswer
 from gateway.relay.metering import (
     estimate,
     is_broken,

@@ -7,9 +7,9 @@ from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.limits import Metric
 from gateway.domain.quota import Hold, Limits, grown, largest_output
 from gateway.relay.call import Call
-from gateway.relay.quota_refusals import refusal_of
 from gateway.relay.waiting import Waiting
 from gateway.store.quota import QuotaStore
+from gateway.store.quota_refusals import refusal_of
 from gateway.store.replies import Again, Extended, Obstacle, Refused, Rule, read_extended
 
 _LOOK_AGAIN_S = 0.1

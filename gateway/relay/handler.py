@@ -11,6 +11,7 @@ from aiohttp.web import BaseRequest, StreamResponse
 
 from gateway.domain.catalog import Catalog
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
+from gateway.domain.routes import dialect_of
 from gateway.relay.answer import refuse, send_json, written
 from gateway.relay.call import Call, Outcome
 from gateway.relay.chain import Link, keys_unavailable, peer_address
@@ -19,7 +20,6 @@ from gateway.relay.envelopes import status_of
 from gateway.relay.record import AccessLog, RequestIds, uuid_text
 from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.reservation import StaleRow
-from gateway.relay.routes import dialect_of
 from gateway.relay.settlements import Settlements
 from gateway.store.token_cache import TokenCache
 

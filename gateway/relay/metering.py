@@ -2,10 +2,10 @@
 
 import zlib
 
+from gateway.domain.dialects.meter import BadAnswer, BadUsage
 from gateway.domain.passages import Metering
 from gateway.domain.usage import NOTHING, ONE_CALL, Usage
 from gateway.relay.call import Call, Outcome
-from gateway.relay.dialects.meter import BadAnswer, BadUsage
 from gateway.relay.sse import EventObserver, is_json
 
 _BYTES_PER_TOKEN = 4  # of an estimate: English text has about as many

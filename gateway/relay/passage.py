@@ -7,36 +7,25 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from gateway.domain import checks
-from gateway.domain.ask import Ask, Path, read_ask
-from gateway.domain.errors import Reason, Refusal, StoreUnavailable
+from gateway.domain.ask import NO_ASK, Path, read_ask
+from gateway.domain.errors import Refusal, StoreUnavailable
 from gateway.domain.passage_ask import PassageForm, boundary_of
-from gateway.domain.passages import OTHER, Metering, ids_in, names_a_model
-from gateway.domain.quota import Hold
-from gateway.domain.usage import ONE_CALL
+from gateway.domain.passages import ids_in, names_a_model
+from gateway.domain.pricing import hold_of_passage
 from gateway.relay.call import Call, Terms
-from gateway.relay.chain import Link, accept_body, agreed_terms, read_body, require_candidates
+from gateway.relay.chain import Link, accept_body, agreed_terms, read_body
 from gateway.relay.objects import Objects, unknown_owner
 from gateway.relay.upload import Upload
 from gateway.settings import GatewaySettings
+from gateway.store.objects import require_own
 
 # Files come so. Everything else is read, since it may name a model.
 _UNREAD = ("multipart/form-data", "application/octet-stream")
-_NO_ASK = Ask("", False, None, None, 1, True, None, False, 0)  # noqa: FBT003
 
 
 def require_metering(call: Call) -> Refusal | None:
     """Refuse, for a capped token, what may cost anything and has no price."""
-    rule = call.route.rule
-    if rule is not None and rule.metering is Metering.UNCAPPED and call.entry.token.capped:
-        slip = (
-            " Is the path right? It is none that is known here." if call.route.name == OTHER else ""
-        )
-        return Refusal(
-            Reason.ROUTE_NOT_METERED,
-            f"What {call.method} {call.path} costs is not known here, and this key has a cap. The operator can set a "
-            f"price for each call in [[routes]], or the key can be made uncapped.{slip}",
-        )
-    return None
+    return checks.require_metering(call.entry.token, call.route, call.method, call.path)
 
 
 def accept_passage(settings: GatewaySettings) -> Link:
@@ -59,7 +48,7 @@ def accept_passage(settings: GatewaySettings) -> Link:
 def read_the_passage(call: Call) -> Refusal | None:
     """Refuse a body of which nobody could say what model it names. Leaves the ask."""
     if call.upload is not None or not call.body:
-        call.ask = _NO_ASK
+        call.ask = NO_ASK
         return None
     form = PassageForm(boundary_of(call.request.headers.get("content-type", "")))
     found = read_ask(call.body, form, Path())
@@ -72,10 +61,9 @@ def read_the_passage(call: Call) -> Refusal | None:
 
 def require_upstream(call: Call) -> Refusal | None:
     """Refuse a model that the token may not call, and a passage that no upstream of its group could take."""
-    token, dialect = call.entry.token, call.route.dialect
-    if call.ask.model:
-        return checks.require_model(token, call.ask.model, call.catalog, dialect)
-    return require_candidates(call)
+    return checks.require_upstream(
+        call.entry.token, call.ask.model, call.path, call.catalog, call.route.dialect
+    )
 
 
 def find_objects(objects: Objects) -> Link:
@@ -92,15 +80,10 @@ def find_objects(objects: Objects) -> Link:
             found = await objects.find(ids)
         except StoreUnavailable as error:
             return unknown_owner(error)
-        account_id = call.entry.token.account_id
-        for made in found:
-            if made.account_id != account_id:
-                return Refusal(
-                    Reason.OBJECT_NOT_FOUND, f"There is no {made.id!r} here, or it is not yours."
-                )
-        if found:
+        refusal = require_own(found, call.entry.token.account_id)
+        if refusal is None and found:
             call.only_at = found[0].upstream
-        return None
+        return refusal
 
     return link
 
@@ -110,7 +93,6 @@ def agree_price(terms_of: Callable[[Call], Terms]) -> Link:
 
     def link(call: Call) -> None:
         call.terms = agreed_terms(call) or terms_of(call)
-        amount = call.cost_nusd(ONE_CALL) if call.route.metering == "call" else 0
-        call.hold = Hold(amount, 0)
+        call.hold = hold_of_passage(call.terms, call.route, call.ask)
 
     return link

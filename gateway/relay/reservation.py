@@ -8,13 +8,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from gateway.domain.errors import Reason, Refusal, StoreUnavailable
-from gateway.domain.quota import Limits, grown, shrunk
+from gateway.domain.errors import Refusal, StoreUnavailable
+from gateway.domain.quota import grown
 from gateway.relay.call import LET_THROUGH, Call, Terms
-from gateway.relay.quota_refusals import refusal_of, room_of
 from gateway.relay.waiting import Waiting
 from gateway.store.loads import Loads
 from gateway.store.quota import QuotaStore
+from gateway.store.quota_refusals import may_pass_later, refusal_of, shrink, unavailable
 from gateway.store.replies import Again, Obstacle, Refused, Reply, Reserved, Rule, read_reply
 
 _log = logging.getLogger(__name__)
@@ -64,13 +64,13 @@ class Reservations:
             answer = await self._decide(call)
             if not isinstance(answer, Refused):
                 return answer
-            if answer.rule is not Rule.HELD and _shrink(call, answer):
+            if answer.rule is not Rule.HELD and shrink(call, answer):
                 continue
-            if _may_pass_later(call, answer) and await self._waiting.wait(
+            if may_pass_later(call, answer) and await self._waiting.wait(
                 call.entry.token.account_id, give_up_at
             ):
                 continue
-            if answer.rule is Rule.HELD and _shrink(call, answer):
+            if answer.rule is Rule.HELD and shrink(call, answer):
                 continue
             return refusal_of(answer, call)
 
@@ -153,13 +153,7 @@ class Reservations:
             return None
         if reply.obstacle is Obstacle.UNKNOWN:
             self._disown(call)
-        wait_s = reply.value / 1000 if reply.obstacle is Obstacle.PAUSE else 1.0
-        return Refusal(
-            Reason.QUOTA_UNAVAILABLE,
-            "This key has a cap, and the quota store cannot be asked at the moment. Try again shortly.",
-            retry_after_s=wait_s,
-            cause=f"{reply.obstacle}: {reply.cause}",
-        )
+        return unavailable(reply)
 
     def _may_pass(self, call: Call) -> bool:
         """Whether the call fits, whole, into what its token may spend unasked; if so, it is counted."""
@@ -171,29 +165,3 @@ class Reservations:
             return False
         self._let_through_nusd[token_id] = passed_nusd
         return True
-
-
-def _shrink(call: Call, refused: Refused) -> bool:
-    """Take less output where the caller named no maximum; whether there is reason to ask again."""
-    room = room_of(refused, call)
-    if not call.terms.strict or room == Limits():
-        return False
-    terms = call.terms
-    smaller = shrunk(call.hold, call.ask, terms.model, terms.ratio_ppm, room)
-    if smaller is None or smaller.amount_nusd >= call.hold.amount_nusd:
-        return False
-    call.hold = smaller
-    return True
-
-
-def _may_pass_later(call: Call, refused: Refused) -> bool:
-    """Whether settlements of other calls can let it pass."""
-    if refused.rule is Rule.HELD:
-        return True
-    if refused.rule is not Rule.QUOTA or not refused.held:
-        return False
-    terms = call.terms
-    most = Limits(amount_nusd=refused.limit - refused.used)
-    return (
-        terms.strict and shrunk(call.hold, call.ask, terms.model, terms.ratio_ppm, most) is not None
-    )

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 import orjson
 
 from gateway.domain.catalog import Dialect
+from gateway.domain.dialects.meter import BadAnswer, BadUsage, Meter
 from gateway.domain.usage import Usage
-from gateway.relay.dialects.meter import BadAnswer, BadUsage, Meter
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 

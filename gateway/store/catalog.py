@@ -1,7 +1,10 @@
-"""What Postgres knows of the catalog: its generation and the ids of groups."""
+"""The catalog of the moment: the configuration's, and of Postgres its generation and the ids of groups."""
 
 import asyncpg
 
+from gateway.catalog_source import build_catalog
+from gateway.config import Loaded
+from gateway.domain.catalog import Catalog
 from gateway.store.postgres import store_errors
 
 
@@ -16,3 +19,25 @@ async def read_group_ids(pool: asyncpg.Pool) -> dict[str, int]:
     with store_errors():
         rows = await pool.fetch('SELECT name, id FROM "group"')
     return {row["name"]: row["id"] for row in rows}
+
+
+async def read_catalog(pool: asyncpg.Pool, loaded: Loaded) -> Catalog:
+    """The catalog as configuration and database have it now. Raises `StoreUnavailable`."""
+    generation = await read_generation(pool)
+    return build_catalog(loaded, await read_group_ids(pool), generation)
+
+
+class CatalogReader:
+    """The catalog for who asks now and then: built again only where something has changed."""
+
+    def __init__(self, pool: asyncpg.Pool, loaded: Loaded) -> None:
+        self._pool = pool
+        self._loaded = loaded
+        self._known: tuple[object, Catalog] | None = None
+
+    async def read(self) -> Catalog:
+        """As `read_catalog`. Raises `StoreUnavailable`."""
+        generation, ids = await read_generation(self._pool), await read_group_ids(self._pool)
+        if self._known is None or self._known[0] != (generation, ids):
+            self._known = ((generation, ids), build_catalog(self._loaded, ids, generation))
+        return self._known[1]

@@ -16,7 +16,7 @@ from gateway.store.books import Book
 from gateway.store.postgres import store_errors
 from gateway.store.token_rows import read_limit
 
-_FIND = """
+_ROW = """
 SELECT t.id, t.account_id, t.user_id, t.name, t.status, t.models, t.models_enabled, t.allow_ips, t.deny_ips,
        t.limits, t.max_concurrency, t.reserve, t.version, t.granted IS NOT NULL AS capped,
        extract(epoch FROM t.expires_at)::float8 AS expires_at,
@@ -26,14 +26,24 @@ SELECT t.id, t.account_id, t.user_id, t.name, t.status, t.models, t.models_enabl
        u.status AS user_status, m.limits AS member_limits, m.max_concurrency AS member_concurrency,
        coalesce(m.version, 1) AS member_version, m.granted IS NOT NULL AS member_capped,
        coalesce(s.version, 1) AS subscription_version, s.granted IS NOT NULL AS subscription_capped
-  FROM token_secret x
-  JOIN token t ON t.id = x.token_id
+{source}
   JOIN account a ON a.id = t.account_id
   JOIN "user" u ON u.id = t.user_id
   LEFT JOIN member m ON m.account_id = t.account_id AND m.user_id = t.user_id
   LEFT JOIN subscription s ON s.account_id = t.account_id AND s.group_id = coalesce(t.group_id, u.group_id)
- WHERE x.digest = $1 AND t.deleted_at IS NULL
+ WHERE {which} AND t.deleted_at IS NULL
 """
+_FIND = _ROW.format(
+    source="FROM token_secret x JOIN token t ON t.id = x.token_id", which="x.digest = $1"
+)
+_FIND_BY_ID = _ROW.format(
+    source="""
+  FROM token t
+  LEFT JOIN LATERAL (SELECT expires_at FROM token_secret
+                      WHERE token_id = t.id AND purpose <> 'playground'
+                      ORDER BY id DESC LIMIT 1) x ON true""",
+    which="t.id = $1",
+)
 
 _ENSURE = """
 WITH m AS (INSERT INTO member (account_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING)
@@ -64,6 +74,12 @@ class KeyStore:
         """The token that a key's digest opens; None where there is none. Raises `StoreUnavailable`."""
         with store_errors():
             row = await self._pool.fetchrow(_FIND, digest)
+        return None if row is None else _token(row, self._catalog(), self._reserve)
+
+    async def find_by_id(self, token_id: int) -> Token | None:
+        """The token, as its newest secret opens it; None where there is none. Raises `StoreUnavailable`."""
+        with store_errors():
+            row = await self._pool.fetchrow(_FIND_BY_ID, token_id)
         return None if row is None else _token(row, self._catalog(), self._reserve)
 
     async def books(self, token: Token) -> list[Book]:

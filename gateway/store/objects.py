@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from gateway.domain.errors import Ground, Reason, Refusal
 from gateway.store.postgres import store_errors
 
 
@@ -25,6 +26,18 @@ INSERT INTO object (id, account_id, upstream)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[]) ON CONFLICT (id) DO NOTHING
 """
 _FIND = "SELECT id, account_id, upstream FROM object WHERE id = ANY($1::text[])"
+
+
+def require_own(found: Iterable[Made], account_id: int) -> Refusal | None:
+    """Refuse what another account has made."""
+    for made in found:
+        if made.account_id != account_id:
+            return Refusal(
+                Reason.OBJECT_NOT_FOUND,
+                f"There is no {made.id!r} here, or it is not yours.",
+                ground=Ground.OWNER,
+            )
+    return None
 
 
 async def add_objects(pool: asyncpg.Pool, some: Iterable[Made]) -> None:

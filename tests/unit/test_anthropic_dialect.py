@@ -8,10 +8,10 @@ import pytest
 
 from gateway.domain.anthropic_ask import MessagesForm
 from gateway.domain.ask import Ask, Changes, read_ask
+from gateway.domain.dialects.anthropic import MessagesEnding, MessagesMeter
+from gateway.domain.dialects.meter import BadUsage
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.usage import Usage
-from gateway.relay.dialects.anthropic import MessagesEnding, MessagesMeter
-from gateway.relay.dialects.meter import BadUsage
 
 FORM = MessagesForm()
 TOOL_PROMPT = 2048

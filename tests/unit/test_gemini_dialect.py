@@ -7,11 +7,11 @@ import orjson
 import pytest
 
 from gateway.domain.ask import Ask, Changes, Path, read_ask
+from gateway.domain.dialects.gemini import ContentEnding, ContentMeter
+from gateway.domain.dialects.meter import BadUsage
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.gemini_ask import ContentForm
 from gateway.domain.usage import Usage
-from gateway.relay.dialects.gemini import ContentEnding, ContentMeter
-from gateway.relay.dialects.meter import BadUsage
 
 FORM = ContentForm()
 PATH = Path("m", stream=True)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.catalog import Price
+from gateway.domain.dialects.meter import BadUsage
+from gateway.domain.dialects.openai import OpenAIMeter, RerankMeter
 from gateway.domain.usage import Usage, cost_nusd
-from gateway.relay.dialects.meter import BadUsage
-from gateway.relay.dialects.openai import OpenAIMeter, RerankMeter
 
 
 def read_usage(payload: bytes) -> Usage | None:

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.passages import Metering, Rule
-from gateway.relay.routes import Route, dialect_of, find_route
+from gateway.domain.routes import Route, dialect_of, find_route
 
 BASE = "https://gateway.example"
 

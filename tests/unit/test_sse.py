@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.domain.dialects.meter import BadAnswer
+from gateway.domain.dialects.openai import OpenAIMeter
 from gateway.domain.usage import Usage
-from gateway.relay.dialects.meter import BadAnswer
-from gateway.relay.dialects.openai import OpenAIMeter
 from gateway.relay.sse import MAX_EVENT_BYTES, EventObserver
 
 TERMINATORS = (b"data: [DONE]", b"data:[DONE]")

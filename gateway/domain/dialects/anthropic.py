@@ -10,8 +10,8 @@ import re
 import msgspec
 import orjson
 
+from gateway.domain.dialects.meter import BadUsage, believed, decoded
 from gateway.domain.usage import Usage
-from gateway.relay.dialects.meter import BadUsage, believed, decoded
 
 
 class _Details(msgspec.Struct):

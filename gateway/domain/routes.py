@@ -11,15 +11,15 @@ from typing import Literal, Protocol
 from gateway.domain.anthropic_ask import MessagesForm
 from gateway.domain.ask import Form, Path
 from gateway.domain.catalog import Dialect
+from gateway.domain.dialects.anthropic import MessagesEnding, MessagesMeter
+from gateway.domain.dialects.gemini import ContentEnding, ContentMeter
+from gateway.domain.dialects.meter import Meter
+from gateway.domain.dialects.openai import ChunksEnding, OpenAIMeter, RerankMeter
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.gemini_ask import ContentForm
 from gateway.domain.openai_ask import OpenAIForm
 from gateway.domain.passages import Metering, Rule, ids_in, name_of, rule_of
 from gateway.domain.usage import Usage
-from gateway.relay.dialects.anthropic import MessagesEnding, MessagesMeter
-from gateway.relay.dialects.gemini import ContentEnding, ContentMeter
-from gateway.relay.dialects.meter import Meter
-from gateway.relay.dialects.openai import ChunksEnding, OpenAIMeter, RerankMeter
 
 BASE_PATH = "/v1"
 

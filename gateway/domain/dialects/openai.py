@@ -7,8 +7,8 @@ https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage
 import msgspec
 import orjson
 
+from gateway.domain.dialects.meter import BadUsage, believed, decoded
 from gateway.domain.usage import Usage
-from gateway.relay.dialects.meter import BadUsage, believed, decoded
 
 
 class _Details(msgspec.Struct):

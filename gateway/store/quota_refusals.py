@@ -1,17 +1,75 @@
-"""What the quota store's refusals say to a caller: which scope, how much, when to come back."""
+"""What follows from the quota store's refusals: whether less would pass, or later, and what the caller is told.
+
+Calls and `explain` share it. Pure.
+"""
 
 import math
+from typing import Protocol
 
-from gateway.domain.errors import Reason, Refusal
+from gateway.domain.ask import Ask
+from gateway.domain.catalog import NUSD_PER_USD
+from gateway.domain.errors import Ground, Reason, Refusal
 from gateway.domain.limits import Metric
-from gateway.domain.quota import Limits, largest_output
-from gateway.relay.call import Call
-from gateway.store.replies import Refused, Rule
-
-_NUSD_PER_USD = 1_000_000_000
+from gateway.domain.pricing import Pricing
+from gateway.domain.quota import Hold, Limits, largest_output, shrunk
+from gateway.store.replies import Again, Obstacle, Refused, Rule
 
 
-def room_of(refused: Refused, call: Call) -> Limits:
+class Asking(Protocol):
+    """A call that asks the store for its hold."""
+
+    hold: Hold
+
+    @property
+    def ask(self) -> Ask:
+        """What it asks an upstream for."""
+        ...
+
+    @property
+    def terms(self) -> Pricing:
+        """By what it is held."""
+        ...
+
+
+def shrink(call: Asking, refused: Refused) -> bool:
+    """Take less output where the caller named no maximum; whether there is reason to ask again."""
+    room = room_of(refused, call)
+    if not call.terms.strict or room == Limits():
+        return False
+    terms = call.terms
+    smaller = shrunk(call.hold, call.ask, terms.model, terms.ratio_ppm, room)
+    if smaller is None or smaller.amount_nusd >= call.hold.amount_nusd:
+        return False
+    call.hold = smaller
+    return True
+
+
+def may_pass_later(call: Asking, refused: Refused) -> bool:
+    """Whether settlements of other calls can let it pass."""
+    if refused.rule is Rule.HELD:
+        return True
+    if refused.rule is not Rule.QUOTA or not refused.held:
+        return False
+    terms = call.terms
+    most = Limits(amount_nusd=refused.limit - refused.used)
+    return (
+        terms.strict and shrunk(call.hold, call.ask, terms.model, terms.ratio_ppm, most) is not None
+    )
+
+
+def unavailable(reply: Again) -> Refusal:
+    """What a capped call is told while the store cannot decide."""
+    wait_s = reply.value / 1000 if reply.obstacle is Obstacle.PAUSE else 1.0
+    return Refusal(
+        Reason.QUOTA_UNAVAILABLE,
+        "This key has a cap, and the quota store cannot be asked at the moment. Try again shortly.",
+        retry_after_s=wait_s,
+        cause=f"{reply.obstacle}: {reply.cause}",
+        ground=Ground.STORE,
+    )
+
+
+def room_of(refused: Refused, call: Asking) -> Limits:
     """What the call could hold now, where less would pass; no limits where less would not help."""
     match refused.rule:
         case Rule.QUOTA | Rule.HELD:
@@ -24,7 +82,7 @@ def room_of(refused: Refused, call: Call) -> Limits:
             return Limits()
 
 
-def refusal_of(refused: Refused, call: Call) -> Refusal:
+def refusal_of(refused: Refused, call: Asking) -> Refusal:
     """A store's refusal in words."""
     details: dict[str, int | str | None] = {
         "scope": refused.scope,
@@ -46,6 +104,7 @@ def refusal_of(refused: Refused, call: Call) -> Refusal:
                 scope=scope,
                 retry_after_s=1,
                 details=details,
+                ground=Ground.CONCURRENCY,
             )
         case Rule.TOO_BIG:
             return Refusal(
@@ -55,6 +114,7 @@ def refusal_of(refused: Refused, call: Call) -> Refusal:
                 "Ask for less output.",
                 scope=scope,
                 details={**details, "metric": refused.metric, "window": refused.window},
+                ground=Ground.LIMITS,
             )
         case Rule.WINDOW:
             wait_s = (refused.retry_ms or 0) / 1000
@@ -65,10 +125,11 @@ def refusal_of(refused: Refused, call: Call) -> Refusal:
                 scope=scope,
                 retry_after_s=wait_s,
                 details={**details, "metric": refused.metric, "window": refused.window},
+                ground=Ground.LIMITS,
             )
 
 
-def _quota_refusal(refused: Refused, call: Call, details: dict[str, int | str | None]) -> Refusal:
+def _quota_refusal(refused: Refused, call: Asking, details: dict[str, int | str | None]) -> Refusal:
     needed = _usd(call.hold.amount_nusd)
     state = (
         f"The quota of this {refused.scope} is {_usd(refused.limit)}: {_usd(refused.used)} used, "
@@ -84,16 +145,21 @@ def _quota_refusal(refused: Refused, call: Call, details: dict[str, int | str | 
             scope=refused.scope,
             retry_after_s=1,
             details=details,
+            ground=Ground.QUOTA,
         )
     remedy = "Ask for less output, or have the quota raised."
     if refused.used >= refused.limit:
         remedy = "Have the quota raised."
     return Refusal(
-        Reason.INSUFFICIENT_QUOTA, f"{state} {remedy}{less}", scope=refused.scope, details=details
+        Reason.INSUFFICIENT_QUOTA,
+        f"{state} {remedy}{less}",
+        scope=refused.scope,
+        details=details,
+        ground=Ground.QUOTA,
     )
 
 
-def _largest_output(refused: Refused, call: Call) -> int:
+def _largest_output(refused: Refused, call: Asking) -> int:
     terms = call.terms
     room = room_of(refused, call)
     if not terms.strict or room.amount_nusd is None or room.amount_nusd < 0:
@@ -106,6 +172,6 @@ def _amount(metric: Metric | None, value: int) -> str:
 
 
 def _usd(nusd: int) -> str:
-    whole, rest = divmod(nusd, _NUSD_PER_USD)
+    whole, rest = divmod(nusd, NUSD_PER_USD)
     decimals = f"{rest:09d}".rstrip("0")
     return f"${whole}.{decimals:0<2}"
