@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from admin_api import status, token_batches, token_secrets, tokens, users
+from admin_api import status, token_batches, token_secrets, tokens, usage, users
 from admin_api.auth import authenticate, authorize
 from admin_api.context import CALLER, Permission
 
@@ -50,6 +50,7 @@ ROUTES: Final = (
         Permission.TOKEN_WRITE,
     ),
     Route("POST", r"/api/token/{id:[0-9]+}/key", token_secrets.reveal_one, Permission.TOKEN_REVEAL),
+    Route("GET", r"/api/token/{id:[0-9]+}/usage", usage.of_token, Permission.TOKEN_READ),
     Route("POST", "/api/user/login", users.login, Permission.PUBLIC),
     Route("POST", "/api/user/logout", users.logout, Permission.SELF),
     Route("GET", "/api/user/self", users.show_self, Permission.SELF),

@@ -1,0 +1,80 @@
+"""How the parameters of a query string are read, each into one value (pure).
+
+All raise `Rejected` naming the parameter.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from gateway.domain.rejection import invalid
+
+_MAX_TEXT_CHARACTERS = 200
+_INTEGER = re.compile(r"[+-]?[0-9]{1,15}")
+_MILLISECONDS_FROM = 10**11  # as seconds that is the year 5138
+
+S = TypeVar("S", bound=str)
+
+
+def integer(parameters: Mapping[str, str], name: str, default: int) -> int:
+    """A whole number; the default where it is absent or empty."""
+    given = parameters.get(name, "").strip()
+    if not given:
+        return default
+    if not _INTEGER.fullmatch(given):
+        raise invalid(name, f"must be a whole number of at most 15 digits, it is {given[:40]!a}.")
+    return int(given)
+
+
+def text(parameters: Mapping[str, str], name: str, most: int = _MAX_TEXT_CHARACTERS) -> str:
+    """A text without control characters; empty where it is absent."""
+    given = parameters.get(name, "").strip()
+    if len(given) > most:
+        raise invalid(name, f"may have {most} characters at most.")
+    if not given.isprintable():
+        raise invalid(name, "may hold no control characters.")
+    return given
+
+
+def choice(parameters: Mapping[str, str], name: str, choices: Collection[S], default: S) -> S:
+    """One of a few words; the default where it is absent or empty."""
+    given = parameters.get(name, "").strip() or default
+    for each in choices:
+        if each == given:
+            return each
+    raise invalid(name, f"must be one of {', '.join(choices)}; it is {given[:40]!a}.")
+
+
+def instant(parameters: Mapping[str, str], name: str) -> datetime | None:
+    """Unix seconds; None where it is absent or empty."""
+    if not parameters.get(name, "").strip():
+        return None
+    seconds = integer(parameters, name, 0)
+    if seconds < 0:
+        raise invalid(name, f"must be Unix seconds, it is {seconds}.")
+    if seconds >= _MILLISECONDS_FROM:
+        raise invalid(name, f"counts seconds, not milliseconds; did you mean {seconds // 1000}?")
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def time_zone(parameters: Mapping[str, str], name: str) -> ZoneInfo:
+    """A time zone by its IANA name; UTC where it is absent or empty."""
+    given = text(parameters, name) or "UTC"
+    try:
+        return ZoneInfo(given)
+    except (ValueError, LookupError, OSError):
+        raise invalid(
+            name, f"{given[:40]!a} is no time zone; name one as Europe/Berlin is named."
+        ) from None
+
+
+def require_known(parameters: Collection[str], known: Collection[str]) -> None:
+    """Refuse a parameter that nothing reads: a filter with a mistyped name would let everything through."""
+    for name in parameters:
+        if name not in known:
+            raise invalid(
+                name[:40].encode("ascii", "backslashreplace").decode(),
+                f"there is no such parameter; there are {', '.join(sorted(known))}.",
+            )

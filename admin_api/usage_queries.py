@@ -1,0 +1,98 @@
+"""The query string of a usage series, and the object that answers it (pure)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from admin_api.parameters import choice, instant, require_known, text, time_zone
+from admin_api.token_object import usd
+from gateway.domain.intervals import INTERVALS, Interval, TooManyPoints, default_start, edges
+from gateway.domain.rejection import invalid
+from gateway.domain.units import Units
+from gateway.store.ledger_calls import COUNTS
+from gateway.store.usage import KEYS, Series, Sums, add_up
+
+PARAMETERS: Final = frozenset({"interval", "start", "end", "time_zone", "by"})
+MAX_POINTS: Final = 1000
+_MAX_CELLS = 10_000  # points of all series together
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesQuery:
+    """Series by one of `usage.KEYS`, a point between two neighbours of `edges`."""
+
+    interval: Interval
+    zone: ZoneInfo
+    edges: tuple[datetime, ...]
+    by: str
+
+    @property
+    def most(self) -> int:
+        """How many keys have a series of their own."""
+        return _MAX_CELLS // (len(self.edges) - 1)
+
+
+def series_query_of(
+    parameters: Mapping[str, str], now: datetime, known: frozenset[str] = PARAMETERS
+) -> SeriesQuery:
+    """The series asked for. Raises `Rejected` naming the parameter; `known` are all that are read."""
+    require_known(parameters, known)
+    interval = choice(parameters, "interval", INTERVALS, "day")
+    zone = time_zone(parameters, "time_zone")
+    end = instant(parameters, "end") or now
+    start = instant(parameters, "start") or default_start(end, interval, zone)
+    if start >= end:
+        raise invalid("start", f"must be before end ({int(end.timestamp())}).")
+    try:
+        points = edges(start, end, interval, zone, MAX_POINTS)
+    except TooManyPoints as error:
+        raise invalid(
+            "interval",
+            f"{interval} makes {error.points} points of this stretch, and {MAX_POINTS} are "
+            "allowed; ask for less time at once, or for longer intervals.",
+        ) from None
+    return SeriesQuery(interval, zone, points, _key_of(parameters))
+
+
+def series_object(query: SeriesQuery, series: Sequence[Series], units: Units) -> dict[str, Any]:
+    """The answer: what was asked, the total, and each series with its points."""
+    starts = [int(edge.timestamp()) for edge in query.edges]
+    return {
+        "interval": query.interval,
+        "time_zone": query.zone.key,
+        "start": starts[0],
+        "end": starts[-1],
+        "by": query.by or None,
+        "total": sums_object(add_up([each.total for each in series]), units),
+        "series": [
+            {
+                "key": each.key,
+                "total": sums_object(each.total, units),
+                "points": [
+                    {"start": start, **sums_object(point, units)}
+                    for start, point in zip(starts, each.points, strict=False)
+                ],
+            }
+            for each in series
+        ],
+    }
+
+
+def sums_object(sums: Sums, units: Units) -> dict[str, Any]:
+    """Requests, tokens and money: in units rounded up, in dollars and nano-dollars exact."""
+    return {
+        "requests": sums["requests"],
+        **{name: sums[name] for name in COUNTS},
+        "quota": units.used(sums["amount"]),
+        "usd": usd(sums["amount"]),
+        "amount_nusd": sums["amount"],
+    }
+
+
+def _key_of(parameters: Mapping[str, str]) -> str:
+    by = text(parameters, "by")
+    if by not in KEYS:
+        raise invalid("by", f"must be one of {', '.join(filter(None, KEYS))}; it is {by[:40]!a}.")
+    return by

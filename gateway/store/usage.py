@@ -1,0 +1,117 @@
+"""What calls have used: sums over the ledger, whole or in points of time, grouped by what they have in common."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+
+from gateway.domain.rejection import invalid
+from gateway.store.ledger_calls import CALLS, COUNTS, CallFilter, Where, uuid7_floor, where_of
+from gateway.store.postgres import Pool, reading
+
+KEYS: Final[Mapping[str, str]] = {"": "''", "model": "call.model"}
+"""By what series may be grouped, and the expression that does it; "" is one series of all."""
+
+_MEASURES = ("requests", *COUNTS, "amount")
+_SUMS = ", ".join(f"sum(call.{name})::bigint AS {name}" for name in (*COUNTS, "amount"))
+_OF_CELLS = ", ".join(f"sum({name})::bigint AS {name}" for name in _MEASURES)
+
+Sums = Mapping[str, int]
+"""`requests`, each of `COUNTS`, and `amount` in nano-dollars."""
+
+NO_USE: Final[Sums] = dict.fromkeys(_MEASURES, 0)
+"""Of no call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What one key has used in each point. `key` None: of all calls that no other series has."""
+
+    key: str | None
+    points: tuple[Sums, ...]
+
+    @property
+    def total(self) -> Sums:
+        """All points together."""
+        return add_up(self.points)
+
+
+def add_up(several: Sequence[Sums]) -> Sums:
+    """The sum of sums."""
+    return {name: sum(each[name] for each in several) for name in _MEASURES}
+
+
+async def read_series(
+    pool: Pool,
+    chosen: CallFilter,
+    edges: Sequence[datetime],
+    by: str,
+    most: int,
+) -> list[Series]:
+    """Series by one of `KEYS`, the dearest first; what is beyond the `most` dearest is one, the last.
+
+    Points are what lies between neighbours of `edges`, which count instead of the filter's start and end. Raises
+    `Rejected` where that takes too long, and `StoreUnavailable`.
+    """
+    bounds = [uuid7_floor(edge) for edge in edges]
+    async with reading(pool) as connection:
+        where = await where_of(connection, chosen)
+        where.add("call.request_id >= {}", bounds[0])
+        where.add("call.request_id < {}", bounds[-1])
+        with _in_time():
+            cells = await connection.fetch(_cells(where, bounds, by, most), *where.values)
+    found: dict[str | None, dict[int, Sums]] = {} if by else {None: {}}
+    for cell in cells:
+        points = found.setdefault(cell["key"] if by else None, {})
+        points[cell["point"]] = {name: cell[name] for name in _MEASURES}
+    return [
+        Series(key, tuple(points.get(n, NO_USE) for n in range(1, len(edges))))
+        for key, points in found.items()
+    ]
+
+
+async def read_sums(pool: Pool, chosen: CallFilter) -> Sums:
+    """What all calls of a filter have used. Raises `Rejected` where that takes too long, and `StoreUnavailable`."""
+    async with reading(pool) as connection:
+        where = await where_of(connection, chosen)
+        with _in_time():
+            row = await connection.fetchrow(
+                f"SELECT count(*) AS requests, {_SUMS} FROM {CALLS} WHERE {where}",  # noqa: S608 -- our own names
+                *where.values,
+            )
+    assert row is not None, "sums without a group are one row"
+    return {name: row[name] or 0 for name in _MEASURES}
+
+
+def _cells(where: Where, bounds: Sequence[Any], by: str, most: int) -> str:
+    """The statement: what each key has used in each point, keys by their amount."""
+    return f"""
+WITH cell AS (
+  SELECT width_bucket(call.request_id, {where.value(bounds)}::uuid[]) AS point, {KEYS[by]} AS key,
+         count(*) AS requests, {_SUMS}
+    FROM {CALLS} WHERE {where} GROUP BY 1, 2
+), ranked AS (
+  SELECT key, row_number() OVER (ORDER BY sum(amount) DESC, sum(requests) DESC, key) AS rank
+    FROM cell GROUP BY key
+), kept AS (
+  SELECT key AS found, CASE WHEN rank <= {(largest := where.value(most))} THEN key END AS kept_key,
+         least(rank, {largest} + 1) AS rank
+    FROM ranked
+)
+SELECT rank, kept_key AS key, point, {_OF_CELLS}
+  FROM cell JOIN kept ON key = found GROUP BY 1, 2, 3 ORDER BY 1, 3
+"""  # noqa: S608 -- our own names
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    """Tell a sum that takes too long from a database that does not answer."""
+    try:
+        yield
+    except asyncpg.QueryCanceledError:
+        raise invalid(
+            "start", "so many calls cannot be summed in time; choose a shorter stretch of time."
+        ) from None
