@@ -77,6 +77,7 @@ def build_app(
         clock=clock,
     )
     app.cleanup_ctx.append(_own_passwords)
+    app.on_response_prepare.append(_add_headers)
     add_routes(app)
     return app
 
@@ -94,14 +95,18 @@ def _answer_everything(write_line: record.Write) -> Middleware:
         request[REQUEST_ID] = uuid.uuid4().hex
         find_address(request, request.app[SERVICES])
         response = await _answered(request, handler)
-        response.headers["X-Request-Id"] = request[REQUEST_ID]
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Server"] = "tollhouse"  # else aiohttp tells its own and Python's versions
         code = response.get(CODE)
         write_line(record.line(request, response.status, code, time.perf_counter() - begun))
         return response
 
     return answer
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """What every answer has, streamed ones too: it is called before their heads are sent."""
+    response.headers["X-Request-Id"] = request[REQUEST_ID]
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "tollhouse"  # else aiohttp tells its own and Python's versions
 
 
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -48,10 +48,10 @@ def choice(parameters: Mapping[str, str], name: str, choices: Collection[S], def
 
 
 def instant(parameters: Mapping[str, str], name: str) -> datetime | None:
-    """Unix seconds; None where it is absent or empty."""
-    if not parameters.get(name, "").strip():
-        return None
+    """Unix seconds; None where it is absent, empty or 0."""
     seconds = integer(parameters, name, 0)
+    if not seconds:
+        return None
     if seconds < 0:
         raise invalid(name, f"must be Unix seconds, it is {seconds}.")
     if seconds >= _MILLISECONDS_FROM:

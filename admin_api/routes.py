@@ -8,11 +8,20 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from admin_api import status, token_batches, token_secrets, tokens, usage, users
+from admin_api import (
+    log_export,
+    logs,
+    status,
+    token_batches,
+    token_secrets,
+    tokens,
+    usage,
+    users,
+)
 from admin_api.auth import authenticate, authorize
 from admin_api.context import CALLER, Permission
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Route(NamedTuple):
@@ -51,6 +60,12 @@ ROUTES: Final = (
     ),
     Route("POST", r"/api/token/{id:[0-9]+}/key", token_secrets.reveal_one, Permission.TOKEN_REVEAL),
     Route("GET", r"/api/token/{id:[0-9]+}/usage", usage.of_token, Permission.TOKEN_READ),
+    Route("GET", "/api/usage", logs.show_usage, Permission.TOKEN_READ),
+    Route("GET", "/api/log", logs.list_calls, Permission.TOKEN_READ),
+    Route("GET", "/api/log/self", logs.list_own, Permission.TOKEN_READ),
+    Route("GET", "/api/log/export", log_export.export, Permission.TOKEN_READ),
+    Route("GET", "/api/log/stat", logs.sum_up, Permission.TOKEN_READ),
+    Route("GET", "/api/log/self/stat", logs.sum_up, Permission.TOKEN_READ),
     Route("POST", "/api/user/login", users.login, Permission.PUBLIC),
     Route("POST", "/api/user/logout", users.logout, Permission.SELF),
     Route("GET", "/api/user/self", users.show_self, Permission.SELF),
@@ -83,7 +98,7 @@ def _guarded(handler: Handler, permission: Permission) -> Handler:
     if permission is Permission.PUBLIC:
         return handler
 
-    async def guarded(request: web.Request) -> web.Response:
+    async def guarded(request: web.Request) -> web.StreamResponse:
         request[CALLER] = await authenticate(request)
         authorize(request[CALLER], permission)
         return await handler(request)

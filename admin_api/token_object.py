@@ -117,9 +117,14 @@ def reservation_object(reservation: Reservation, units: Units, now: float) -> di
 
 def usd(nusd: int) -> orjson.Fragment:
     """Nano-dollars as a JSON number of dollars, exact."""
+    return orjson.Fragment(usd_text(nusd))
+
+
+def usd_text(nusd: int) -> str:
+    """Nano-dollars as dollars in decimal digits, exact."""
     text = format(Decimal(nusd).scaleb(-9).normalize(), "f")
     assert Decimal(text) * NUSD_PER_USD == nusd
-    return orjson.Fragment(text)
+    return text
 
 
 def _effective(row: TokenRow, group: GroupSettings | None) -> dict[str, Any]:

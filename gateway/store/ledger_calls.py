@@ -4,12 +4,16 @@ A correction (kind 'x') has the exact figures of a call that a reaper had charge
 call's counts are the correction's where there is one, and its amount is the sum of both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
+
+from gateway.domain.rejection import invalid
 from gateway.store.postgres import Connection
 
 COUNTS: Final = (
@@ -123,6 +127,18 @@ async def where_of(connection: Connection, chosen: CallFilter) -> Where:
     if chosen.statuses is not None:
         where.add("call.status BETWEEN {} AND {}", *chosen.statuses)
     return where
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """Tell a statement that takes too long from a database that does not answer. Raises `Rejected`."""
+    try:
+        yield
+    except asyncpg.QueryCanceledError:
+        raise invalid(
+            "start",
+            "so many calls cannot be gone through in time; choose a shorter stretch of time.",
+        ) from None
 
 
 def uuid7_floor(at: datetime) -> UUID:

@@ -1,18 +1,28 @@
 """What calls have used: sums over the ledger, whole or in points of time, grouped by what they have in common."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import asyncpg
-
-from gateway.domain.rejection import invalid
-from gateway.store.ledger_calls import CALLS, COUNTS, CallFilter, Where, uuid7_floor, where_of
+from gateway.store.ledger_calls import (
+    CALLS,
+    COUNTS,
+    CallFilter,
+    Where,
+    in_time,
+    uuid7_floor,
+    where_of,
+)
 from gateway.store.postgres import Pool, reading
 
-KEYS: Final[Mapping[str, str]] = {"": "''", "model": "call.model"}
+KEYS: Final[Mapping[str, str]] = {
+    "": "''",
+    "model": "call.model",
+    "upstream": "call.upstream",
+    "token_id": "call.token_id::text",
+    "user_id": "call.user_id::text",
+}
 """By what series may be grouped, and the expression that does it; "" is one series of all."""
 
 _MEASURES = ("requests", *COUNTS, "amount")
@@ -61,7 +71,7 @@ async def read_series(
         where = await where_of(connection, chosen)
         where.add("call.request_id >= {}", bounds[0])
         where.add("call.request_id < {}", bounds[-1])
-        with _in_time():
+        with in_time():
             cells = await connection.fetch(_cells(where, bounds, by, most), *where.values)
     found: dict[str | None, dict[int, Sums]] = {} if by else {None: {}}
     for cell in cells:
@@ -77,7 +87,7 @@ async def read_sums(pool: Pool, chosen: CallFilter) -> Sums:
     """What all calls of a filter have used. Raises `Rejected` where that takes too long, and `StoreUnavailable`."""
     async with reading(pool) as connection:
         where = await where_of(connection, chosen)
-        with _in_time():
+        with in_time():
             row = await connection.fetchrow(
                 f"SELECT count(*) AS requests, {_SUMS} FROM {CALLS} WHERE {where}",  # noqa: S608 -- our own names
                 *where.values,
@@ -104,14 +114,3 @@ WITH cell AS (
 SELECT rank, kept_key AS key, point, {_OF_CELLS}
   FROM cell JOIN kept ON key = found GROUP BY 1, 2, 3 ORDER BY 1, 3
 """  # noqa: S608 -- our own names
-
-
-@contextmanager
-def _in_time() -> Iterator[None]:
-    """Tell a sum that takes too long from a database that does not answer."""
-    try:
-        yield
-    except asyncpg.QueryCanceledError:
-        raise invalid(
-            "start", "so many calls cannot be summed in time; choose a shorter stretch of time."
-        ) from None

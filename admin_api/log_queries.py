@@ -1,0 +1,152 @@
+"""The query string of the log: which calls, and which part of the list (pure)."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from admin_api.parameters import instant, integer, require_known, text
+from gateway.domain.rejection import invalid
+from gateway.store.ledger_calls import CallFilter
+
+# The second names are New-API's.
+_SECOND_NAMES: Final = {"model": "model_name", "start": "start_timestamp", "end": "end_timestamp"}
+FILTERS: Final = frozenset(
+    {
+        *("user_id", "token_id", "token_name", "model", "group", "upstream", "status"),
+        *("start", "end", "request_id", "min_amount_nusd", "max_amount_nusd", "type"),
+        *_SECOND_NAMES.values(),
+    }
+)
+"""What chooses among calls."""
+
+EVERYBODY: Final = "all"
+MAX_ROWS_OF_PAGES: Final = 10_000
+"""Rows that pages with numbers reach, and that are counted; cursors reach all."""
+
+_PAGING: Final = frozenset({"cursor", "limit", "size", "p", "page_size", "ps"})
+_DEFAULT_SIZE = 10
+_MAX_SIZE = 100
+_MAX_MODEL_CHARACTERS = 256
+_ID_BYTES = 16
+_STATUS = re.compile(r"([1-9][0-9]{2})|([1-5])xx")
+_REQUEST_ID = re.compile(r"[0-9a-fA-F-]{32,36}")
+_CONSUMPTION = "2"  # New-API's type of what is in this log
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """A part of the list: what follows the call `before`, or else the page of that number."""
+
+    chosen: CallFilter
+    size: int
+    before: UUID | None
+    page: int | None
+
+    @property
+    def offset(self) -> int:
+        """How many rows are left out in front."""
+        return 0 if self.page is None else (self.page - 1) * self.size
+
+
+def log_query_of(parameters: Mapping[str, str], user_id: int, *, pages: bool) -> LogQuery:
+    """The list asked for; with `pages` it has pages unless there is a cursor. Raises `Rejected`."""
+    chosen = filter_of(parameters, user_id, FILTERS | _PAGING)
+    size_name = next((n for n in ("limit", "page_size", "ps", "size") if parameters.get(n)), "size")
+    size = min(_MAX_SIZE, max(1, integer(parameters, size_name, _DEFAULT_SIZE)))
+    before = _cursor(parameters)
+    if before is not None or not (pages or parameters.get("p")):
+        return LogQuery(chosen, size, before, None)
+    page = max(1, integer(parameters, "p", 1))
+    if page * size > MAX_ROWS_OF_PAGES:
+        raise invalid(
+            "p",
+            f"pages reach {MAX_ROWS_OF_PAGES} rows; choose a shorter stretch of time, or go on "
+            "with cursor, which reaches all.",
+        )
+    return LogQuery(chosen, size, None, page)
+
+
+def filter_of(
+    parameters: Mapping[str, str], user_id: int, known: frozenset[str] = FILTERS
+) -> CallFilter:
+    """The calls asked for, of `user_id` unless it says otherwise. Raises `Rejected` naming the parameter."""
+    require_known(parameters, known)
+    kind = text(parameters, "type")
+    if kind not in {"", "0", _CONSUMPTION}:
+        raise invalid(
+            "type", f"must be {_CONSUMPTION} (consumption), or 0 for all: no other is kept."
+        )
+    everybody = parameters.get("user_id") == EVERYBODY
+    return CallFilter(
+        user_id=None if everybody else integer(parameters, "user_id", user_id),
+        start=instant(parameters, _name(parameters, "start")),
+        end=instant(parameters, _name(parameters, "end")),
+        request_id=_request_id(parameters),
+        token_id=integer(parameters, "token_id", 0) or None,
+        token_name=text(parameters, "token_name") or None,
+        model=text(parameters, _name(parameters, "model"), _MAX_MODEL_CHARACTERS) or None,
+        group=text(parameters, "group") or None,
+        upstream=text(parameters, "upstream") or None,
+        statuses=_statuses(parameters),
+        min_amount=integer(parameters, "min_amount_nusd", 0) or None,
+        max_amount=_optional(parameters, "max_amount_nusd"),
+    )
+
+
+def cursor_of(request_id: UUID) -> str:
+    """The place behind a call, for the next part of the list."""
+    return base64.urlsafe_b64encode(request_id.bytes).rstrip(b"=").decode()
+
+
+def _cursor(parameters: Mapping[str, str]) -> UUID | None:
+    given = text(parameters, "cursor")
+    if not given:
+        return None
+    try:
+        decoded = base64.b64decode(given + "==", altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        decoded = b""
+    if len(decoded) != _ID_BYTES:
+        raise invalid("cursor", "is not the next_cursor of an answer; leave it out to begin anew.")
+    return UUID(bytes=decoded)
+
+
+def _request_id(parameters: Mapping[str, str]) -> UUID | None:
+    given = text(parameters, "request_id")
+    if not given:
+        return None
+    try:
+        return UUID(given if _REQUEST_ID.fullmatch(given) else "")
+    except ValueError:
+        raise invalid(
+            "request_id",
+            "must be the x-request-id of an answer: 32 hexadecimal digits, with or without hyphens.",
+        ) from None
+
+
+def _statuses(parameters: Mapping[str, str]) -> tuple[int, int] | None:
+    given = text(parameters, "status")
+    if not given:
+        return None
+    found = _STATUS.fullmatch(given.lower())
+    if found is None:
+        raise invalid(
+            "status", f"must be a status such as 200, or 4xx for all of them; it is {given[:40]!a}."
+        )
+    if found[2]:
+        return int(found[2]) * 100, int(found[2]) * 100 + 99
+    return int(found[1]), int(found[1])
+
+
+def _optional(parameters: Mapping[str, str], name: str) -> int | None:
+    return integer(parameters, name, 0) if parameters.get(name, "").strip() else None
+
+
+def _name(parameters: Mapping[str, str], name: str) -> str:
+    """Under which of its names a parameter was sent."""
+    second = _SECOND_NAMES[name]
+    return second if parameters.get(second) and not parameters.get(name) else name

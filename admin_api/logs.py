@@ -1,0 +1,86 @@
+"""Handlers of the log of calls: lists and sums. SQL is `gateway/store/logs.py`'s and `usage.py`'s."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from aiohttp import web
+
+from admin_api.context import CALLER, SERVICES, Permission
+from admin_api.envelope import Code, Declined, accept
+from admin_api.log_object import call_object, new_api_object
+from admin_api.log_queries import FILTERS, MAX_ROWS_OF_PAGES, cursor_of, filter_of, log_query_of
+from admin_api.usage_queries import PARAMETERS, series_object, series_query_of, sums_object
+from gateway.domain.units import Units
+from gateway.store.ledger_calls import CallFilter
+from gateway.store.logs import LoggedCall, count_calls, read_calls
+from gateway.store.usage import read_series, read_sums
+
+_MINUTE = timedelta(minutes=1)
+
+
+async def list_calls(request: web.Request) -> web.Response:
+    """GET /api/log/: calls, newest first, in parts that a cursor joins."""
+    return await _list(request, call_object, pages=False)
+
+
+async def list_own(request: web.Request) -> web.Response:
+    """GET /api/log/self: the same as New-API's clients ask for it."""
+    return await _list(request, new_api_object, pages=True)
+
+
+async def sum_up(request: web.Request) -> web.Response:
+    """GET /api/log/stat: sums over the calls of a filter, and the last minute's requests and tokens."""
+    services = request.app[SERVICES]
+    chosen = within_reach(request, filter_of(request.query, request[CALLER].user.id))
+    sums = await read_sums(services.pool, chosen)
+    minute_ago = services.now() - _MINUTE
+    since = minute_ago if chosen.start is None else max(chosen.start, minute_ago)
+    minute = await read_sums(services.pool, replace(chosen, start=since))
+    pace = {"rpm": minute["requests"], "tpm": minute["input_tokens"] + minute["output_tokens"]}
+    return accept(sums_object(sums, services.units) | pace)
+
+
+async def show_usage(request: web.Request) -> web.Response:
+    """GET /api/usage: series over the calls of a filter."""
+    services = request.app[SERVICES]
+    query = series_query_of(request.query, services.now(), PARAMETERS | FILTERS)
+    chosen = filter_of(request.query, request[CALLER].user.id, PARAMETERS | FILTERS)
+    series = await read_series(
+        services.pool, within_reach(request, chosen), query.edges, query.by, query.most
+    )
+    return accept(series_object(query, series, services.units))
+
+
+async def _list(
+    request: web.Request, shown: Callable[[LoggedCall, Units], dict[str, object]], *, pages: bool
+) -> web.Response:
+    services = request.app[SERVICES]
+    query = log_query_of(request.query, request[CALLER].user.id, pages=pages)
+    chosen = within_reach(request, query.chosen)
+    # One more than is shown tells whether there are more.
+    calls = await read_calls(
+        services.pool, chosen, query.size + 1, before=query.before, offset=query.offset
+    )
+    page = calls[: query.size]
+    data: dict[str, object] = {
+        "items": [shown(call, services.units) for call in page],
+        "next_cursor": cursor_of(page[-1]["request_id"]) if len(calls) > query.size else None,
+    }
+    if query.page is not None:
+        total = await count_calls(services.pool, chosen, MAX_ROWS_OF_PAGES + 1)
+        data |= {
+            "page": query.page,
+            "page_size": query.size,
+            "total": min(total, MAX_ROWS_OF_PAGES),
+            "total_is_more": total > MAX_ROWS_OF_PAGES,
+        }
+    return accept(data)
+
+
+def within_reach(request: web.Request, chosen: CallFilter) -> CallFilter:
+    """The filter, if the caller may see what it chooses."""
+    caller = request[CALLER]
+    if chosen.user_id != caller.user.id and not caller.may(Permission.TOKEN_READ_ANY):
+        raise Declined(Code.FORBIDDEN, "user_id: only administrators see the calls of others.")
+    return chosen
