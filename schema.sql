@@ -148,6 +148,7 @@ CREATE TABLE token_secret (
   created_at      timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX token_secret_token ON token_secret (token_id);
+CREATE INDEX token_secret_imported ON token_secret (id) WHERE purpose = 'imported';  -- is there any?
 
 -- Every change of a granted column. scope_kind: t token, m member, g subscription, a account; scope_id is the
 -- token's, user's, group's or account's id within account_id.

@@ -25,6 +25,7 @@ from gateway.relay.chain import (
     accept_body,
     agree_terms,
     authenticate,
+    caller_behind,
     identify_route,
     read_body,
     read_the_ask,
@@ -34,6 +35,7 @@ from gateway.relay.chain import (
 )
 from gateway.relay.extension import Extensions
 from gateway.relay.figures import accounting_figures, upstream_figures
+from gateway.relay.foreign_keys import ForeignKeys
 from gateway.relay.forward import Forwarder
 from gateway.relay.handler import Handler
 from gateway.relay.housekeeping import Housekeeping
@@ -72,8 +74,8 @@ from gateway.store.valkey import open_valkey
 
 # fmt: off
 def chains(
-    config: Config, tokens: TokenCache, terms: TermsMaker, objects: Objects, poster: Poster,
-    reservations: Reservations,
+    config: Config, tokens: TokenCache, foreign: ForeignKeys, terms: TermsMaker, objects: Objects,
+    poster: Poster, reservations: Reservations,
 ) -> dict[str, tuple[Link, ...]]:
     """The whole way of a request once its path is identified; nothing else adds a link.
 
@@ -81,10 +83,11 @@ def chains(
     comes last; what it took is settled on every way out.
     """
     trusted = Blocks.of(config.gateway.trusted_proxies)
+    address_of = caller_behind(trusted, config.gateway.client_header)
     known_caller = (
-        authenticate(tokens),                                        # key → token
+        authenticate(tokens, foreign, address_of),                   # key → token
         require_live,                                                # state, expiry, owner
-        require_network(trusted, config.gateway.client_header),      # deny before allow
+        require_network(address_of),                                 # deny before allow
     )
     return {
         "models": known_caller,
@@ -150,6 +153,7 @@ class Gateway:
             fresh_s=config.keys.cache_s,
             size=config.keys.cache_size,
         )
+        self.foreign = ForeignKeys(self.keys.has_foreign)
         self.poster = Poster(
             ledger,
             quota,
@@ -200,7 +204,9 @@ class Gateway:
         balance = answer_balance(self.keys, Units(config.quota.units_per_usd))
         self.handler = Handler(
             identify=identify_route(self.public_url, rules_of(config.routes)),
-            chains=chains(config, self.tokens, terms, self.objects, self.poster, reservations),
+            chains=chains(
+                config, self.tokens, self.foreign, terms, self.objects, self.poster, reservations
+            ),
             endings={
                 "forward": self.forwarder.forward,
                 "passage": self.forwarder.forward,
@@ -226,6 +232,16 @@ class Gateway:
         """Build the catalog of the present generation. Raises `StoreUnavailable`."""
         self.catalog = await read_catalog(self._pool, self._loaded)
         self.tokens.clear()
+
+    def token_changed(self, token_id: int) -> None:
+        """Obey the notice of a token's edit: it may be the first that another gateway's key opens."""
+        self.tokens.drop(token_id)
+        self.foreign.wake()
+
+    def changes_missed(self) -> None:
+        """Obey that notices may have been lost."""
+        self.tokens.clear()
+        self.foreign.wake()
 
     def figures(self) -> list[Figure]:
         """What `/metrics` tells of this worker now."""
@@ -294,11 +310,12 @@ async def open_gateway(loaded: Loaded, *, pepper: bytes) -> AsyncIterator[Gatewa
             log=log,
             terms=terms,
         )
+        await gateway.foreign.look()
         valkey = await stack.enter_async_context(open_valkey(url))
         await stack.enter_async_context(_tasks(gateway))
         await stack.enter_async_context(
             valkey.listen(
-                gateway.tokens.drop, lambda _: gateway.tokens.clear(), gateway.tokens.clear
+                gateway.token_changed, lambda _: gateway.tokens.clear(), gateway.changes_missed
             )
         )
         yield gateway
@@ -328,6 +345,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
             group.create_task(gateway.secret_uses.run(), name="uses of secrets"),
             group.create_task(_flush_log(gateway.log), name="access log"),
             group.create_task(gateway.audit.run(), name="audit"),
+            group.create_task(gateway.foreign.run(), name="foreign keys"),
         ]
         try:
             yield

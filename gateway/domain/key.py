@@ -10,6 +10,7 @@ import hmac
 import re
 import secrets
 import zlib
+from dataclasses import dataclass
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_CHARACTERS = 43
@@ -17,6 +18,21 @@ _CHECKSUM_CHARACTERS = 6
 _SHAPE = re.compile(r"sk-[0-9A-Za-z]{49}")
 # Also what secret scanners may search for.
 KEY_PATTERN = r"\bsk-[0-9A-Za-z]{49}\b"
+
+_STARS = "*" * 10
+_SHOWN_FIRST = 7
+_SHOWN_LAST = 4
+_SHOWN_FROM = 16
+_HIDDEN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """What is kept of another gateway's key: never the key. `last4` is empty where it would tell too much."""
+
+    sha256: bytes
+    display: str
+    last4: str
 
 
 def create_key() -> str:
@@ -37,12 +53,32 @@ def is_sound(key: str) -> bool:
 
 def digest(key: str, pepper: bytes) -> bytes:
     """What we store of a key: HMAC-SHA-256(pepper, SHA-256(key)), 32 bytes."""
-    return hmac.digest(pepper, hashlib.sha256(key.encode()).digest(), "sha256")
+    return digest_of(hashlib.sha256(key.encode()).digest(), pepper)
+
+
+def digest_of(sha256: bytes, pepper: bytes) -> bytes:
+    """As `digest`, of a key of which only the SHA-256 is known."""
+    return hmac.digest(pepper, sha256, "sha256")
 
 
 def display(key: str) -> str:
     """The masked form that lists show: `sk-` and four characters, ten stars, the last four."""
-    return f"{key[:7]}{'*' * 10}{key[-4:]}"
+    return f"{key[:_SHOWN_FIRST]}{_STARS}{key[-_SHOWN_LAST:]}"
+
+
+def foreign(key: str) -> Foreign:
+    """Another gateway's key. Of a short one nothing is shown, of a longer one eight characters are hidden at least."""
+    sha256 = hashlib.sha256(key.encode()).digest()
+    if len(key) < _SHOWN_FROM:
+        return Foreign(sha256, _STARS, "")
+    first = min(_SHOWN_FIRST, len(key) - _SHOWN_LAST - _HIDDEN)
+    last4 = key[-_SHOWN_LAST:]
+    return Foreign(sha256, f"{key[:first]}{_STARS}{last4}", last4)
+
+
+def foreign_by_sha256(sha256: bytes, prefix: str = "", last4: str = "") -> Foreign:
+    """Another gateway's key of which only the SHA-256, and perhaps its beginning and end, is known."""
+    return Foreign(sha256, f"{prefix}{_STARS}{last4}", last4)
 
 
 def _checksum(body: str) -> str:

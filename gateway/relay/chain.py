@@ -6,6 +6,7 @@ only a key that is not cached, a body that is not here yet, and the reservation 
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from aiohttp.web import HTTPRequestEntityTooLarge, RequestPayloadError
 
@@ -14,11 +15,12 @@ from gateway.domain.ask import Path, read_ask
 from gateway.domain.catalog import Dialect
 from gateway.domain.checks import too_large
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
-from gateway.domain.network import Blocks, caller, hops_of, parse_address
+from gateway.domain.network import Address, Blocks, caller, hops_of, parse_address
 from gateway.domain.passages import Rule
 from gateway.domain.pricing import hold_of
 from gateway.domain.routes import find_route
 from gateway.relay.call import Call, Terms
+from gateway.relay.foreign_keys import UNKNOWN_PER_S, ForeignKeys
 from gateway.relay.query import KEY_PARAMETER, key_in
 from gateway.settings import QuotaSettings
 from gateway.store.token_cache import TokenCache
@@ -55,8 +57,13 @@ def _spoken_dialect(call: Call) -> Dialect:
     return call.dialect
 
 
-def authenticate(tokens: TokenCache) -> Link:
-    """Refuse a caller without a key that opens a token. Leaves the entry of the token."""
+def authenticate(
+    tokens: TokenCache, foreign: ForeignKeys, address_of: Callable[[Call], Address | None]
+) -> Link:
+    """Refuse a caller without a key that opens a token. Leaves the entry of the token.
+
+    A text that is no key of ours is looked up only while other gateways' keys are `foreign` here.
+    """
 
     def link(call: Call) -> Refusal | Awaitable[Refusal | None] | None:
         given = _given_key(call)
@@ -69,21 +76,33 @@ def authenticate(tokens: TokenCache) -> Link:
         return None
 
     async def look_up(call: Call, given: str) -> Refusal | None:
-        if not key.is_sound(given):
-            return Refusal(Reason.INVALID_API_KEY, _NOT_A_KEY)
-        try:
-            entry = await tokens.fetch(given)
-        except StoreUnavailable as error:
-            return keys_unavailable(error)
-        if entry is None:
-            return Refusal(
-                Reason.INVALID_API_KEY, "This key opens nothing here: it is wrong or was deleted."
-            )
-        call.entry = entry
-        call.is_fresh = True
-        return None
+        if key.is_sound(given):
+            return await _fetch(tokens, call, given)
+        if key.is_own(given) or not foreign.exist:
+            return _NOT_A_KEY
+        if tokens.is_unknown(given):
+            return _OPENS_NOTHING
+        address = address_of(call)
+        if not foreign.look_ups.take(address):
+            return _TOO_MANY_UNKNOWN
+        refusal = await _fetch(tokens, call, given)
+        if refusal is None:
+            foreign.look_ups.give_back(address)
+        return refusal
 
     return link
+
+
+async def _fetch(tokens: TokenCache, call: Call, given: str) -> Refusal | None:
+    try:
+        entry = await tokens.fetch(given)
+    except StoreUnavailable as error:
+        return keys_unavailable(error)
+    if entry is None:
+        return _OPENS_NOTHING
+    call.entry = entry
+    call.is_fresh = True
+    return None
 
 
 def require_live(call: Call) -> Refusal | None:
@@ -91,22 +110,29 @@ def require_live(call: Call) -> Refusal | None:
     return checks.require_live(call.entry.token, call.started_at)
 
 
-def require_network(trusted: Blocks, header: str) -> Link:
-    """Refuse an address that the token does not allow. Leaves the caller's address.
-
-    `header` is the one by which `trusted` proxies tell it.
-    """
+def require_network(address_of: Callable[[Call], Address | None]) -> Link:
+    """Refuse an address that the token does not allow. Leaves the caller's address."""
 
     def link(call: Call) -> Refusal | None:
-        peer = call.peer
-        if trusted and peer in trusted:
-            lines = call.request.headers.getall(header, ())
-            call.address = caller(peer, hops_of(header, lines) if lines else (), trusted)
-        else:
-            call.address = peer
+        call.address = address_of(call)
         return checks.require_network(call.entry.token, call.address)
 
     return link
+
+
+def caller_behind(trusted: Blocks, header: str) -> Callable[[Call], Address | None]:
+    """How a caller's address is found out; `header` is the one by which `trusted` proxies tell it."""
+    if not trusted:
+        return attrgetter("peer")
+
+    def address_of(call: Call) -> Address | None:
+        peer = call.peer
+        if peer not in trusted:
+            return peer
+        lines = call.request.headers.getall(header, ())
+        return caller(peer, hops_of(header, lines) if lines else (), trusted)
+
+    return address_of
 
 
 def accept_body(max_bytes: int, setting: str = "max_body_bytes") -> Link:
@@ -202,9 +228,20 @@ def agree_terms(terms_of: Callable[[Call], Terms], settings: QuotaSettings) -> L
 _COMPRESSED = Refusal(
     Reason.UNSUPPORTED_MEDIA_TYPE, "The body is compressed (Content-Encoding); send it plain."
 )
-_NOT_A_KEY = (
+_NOT_A_KEY = Refusal(
+    Reason.INVALID_API_KEY,
     "This is no key of this gateway (its shape or checksum is wrong). "
-    "Keys look like sk-… and are 52 characters long."
+    "Keys look like sk-… and are 52 characters long.",
+)
+_OPENS_NOTHING = Refusal(
+    Reason.INVALID_API_KEY, "This key opens nothing here: it is wrong or was deleted."
+)
+# Not a 401: nobody has looked whether this one is good, and clients do not repeat what is told to be wrong.
+_TOO_MANY_UNKNOWN = Refusal(
+    Reason.RATE_LIMIT_EXCEEDED,
+    f"More than {UNKNOWN_PER_S} unknown keys a second came from this address, so this one was not looked up. "
+    "Try again in a second.",
+    retry_after_s=1,
 )
 
 

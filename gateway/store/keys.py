@@ -45,6 +45,8 @@ _FIND_BY_ID = _ROW.format(
     which="t.id = $1",
 )
 
+_HAS_FOREIGN = "SELECT EXISTS (SELECT FROM token_secret WHERE purpose = 'imported')"
+
 _ENSURE = """
 WITH m AS (INSERT INTO member (account_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING)
 INSERT INTO subscription (account_id, group_id) VALUES ($1, $3) ON CONFLICT DO NOTHING
@@ -81,6 +83,11 @@ class KeyStore:
         with store_errors():
             row = await self._pool.fetchrow(_FIND_BY_ID, token_id)
         return None if row is None else _token(row, self._catalog(), self._reserve)
+
+    async def has_foreign(self) -> bool:
+        """Whether another gateway's key opens a token here. Raises `StoreUnavailable`."""
+        with store_errors():
+            return await self._pool.fetchval(_HAS_FOREIGN) is True
 
     async def books(self, token: Token) -> list[Book]:
         """The four books of a token's scopes as Postgres has them now. Raises `StoreUnavailable`."""

@@ -74,6 +74,11 @@ class TokenCache:
             return None
         return await self._fly(name, keys.digest(key, self._pepper))
 
+    def is_unknown(self, key: str) -> bool:
+        """Whether the key was looked up a moment ago and opened nothing."""
+        until = self._unknown.get(hashlib.sha256(key.encode()).digest())
+        return until is not None and self._clock() < until
+
     async def refresh(self, entry: Entry) -> bool:
         """Look an entry's token up again, at most once a second; whether it has changed.
 
