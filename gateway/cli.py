@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway import __version__
 from gateway.audit_command import add_arguments, audit
+from gateway.commands import import_arguments
 from gateway.config import ConfigError, load, read_seal_keys
 from gateway.domain.errors import StoreUnavailable
 from gateway.embedded.errors import EmbeddedError, StateError
@@ -74,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     books = commands.add_parser("audit", help="prove that the books add up, or name what does not")
     add_arguments(books)
     _add_config(books)
+    import_arguments.add_arguments(
+        commands.add_parser("import", help="other gateways' keys, which go on working")
+    )
     user = commands.add_parser("user", help="people")
     of_user = user.add_subparsers(dest="action", required=True, metavar="ACTION")
     password = of_user.add_parser("password", help="make a new one-time password")
@@ -169,6 +173,12 @@ def _reseal(given: argparse.Namespace, _: list[str]) -> int:
     return 1 if lost else 0
 
 
+def _import(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.commands import importing  # noqa: PLC0415 -- tables and progress, which other commands do without
+
+    return importing.run(given)
+
+
 def _user_password(given: argparse.Namespace, _: list[str]) -> int:
     dsn = database_in_use(load(os.environ, given.config))
 
@@ -219,6 +229,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "replay-outbox": _replay_outbox,
     "reseal": _reseal,
     "audit": audit,
+    "import": _import,
     "user": _user_password,
     "reset": _reset,
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import orjson
 
-from gateway.config import ConfigError, Loaded
+from gateway.config import ConfigError, Loaded, read_secret
 from gateway.embedded.state import default_path
 
 
@@ -39,6 +39,11 @@ def environment_in_use(
         if f"TOLLHOUSE_{name}" not in environment
     }
     return kept | dict(environment)
+
+
+def pepper_in_use(loaded: Loaded) -> bytes:
+    """The pepper of the database in use. Raises `ConfigError`."""
+    return read_secret(environment_in_use(loaded), "PEPPER")
 
 
 def _of_running(setting: str, member: str) -> str:

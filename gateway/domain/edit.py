@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, Final
 
 from gateway.domain.limits import Limit
-from gateway.domain.token import effective_status
+from gateway.domain.token import ENABLED, effective_status
 
 
 class Unchanged(Enum):
@@ -59,6 +59,7 @@ class TokenDraft:
     max_concurrency: int | None = None
     reserve: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    status: int = ENABLED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ MOST_LIVE = 10
 """How many secrets may open one token at a time."""
 
 _INSERT = """
-INSERT INTO token_secret (token_id, digest, display, last4, sealed) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO token_secret (token_id, digest, display, last4, purpose, sealed) VALUES ($1, $2, $3, $4, $5, $6)
 """
 _SECRETS = """
 SELECT display, purpose, created_at, expires_at, last_used_at FROM token_secret
@@ -68,15 +68,36 @@ class Secret:
     last_used_at: datetime | None
 
 
-async def write_secret(
-    connection: Connection, token_id: int, pepper: bytes, seal: Seal | None
-) -> str:
-    """Make a new secret of a token; the key. Kept recoverable where there is a `seal`."""
+@dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """What is kept of a secret; `purpose` is `key`, or `imported` for another gateway's."""
+
+    digest: bytes
+    display: str
+    last4: str
+    purpose: str = "key"
+    sealed: bytes | None = None
+
+
+def new_secret(pepper: bytes, seal: Seal | None) -> tuple[str, StoredSecret]:
+    """A new key, and what is kept of it. With a `seal` that is the key itself, too."""
     key = keys.create_key()
     digest = keys.digest(key, pepper)
     sealed = None if seal is None else seal.close(key.encode(), digest)
-    await connection.execute(_INSERT, token_id, digest, keys.display(key), key[-4:], sealed)
-    return key
+    return key, StoredSecret(digest, keys.display(key), key[-4:], sealed=sealed)
+
+
+async def write_secret(connection: Connection, token_id: int, secret: StoredSecret) -> None:
+    """Let a secret open a token."""
+    await connection.execute(
+        _INSERT,
+        token_id,
+        secret.digest,
+        secret.display,
+        secret.last4,
+        secret.purpose,
+        secret.sealed,
+    )
 
 
 async def list_secrets(pool: Pool, token_id: int) -> list[Secret]:
@@ -117,7 +138,8 @@ async def write_rotation(
             "overlap_seconds",
         )
     await connection.execute(_END_OLDER, token_id, float(overlap_s))
-    key = await write_secret(connection, token_id, pepper, seal)
+    key, secret = new_secret(pepper, seal)
+    await write_secret(connection, token_id, secret)
     row = await _risen(connection, actor, token_id)
     await audit.record(
         connection,

@@ -15,7 +15,7 @@ from gateway.store.editing import Edited, Keyed, book_of, lock_token, lock_token
 from gateway.store.grants import Scope, write_grant, write_regrant
 from gateway.store.postgres import Connection, Pool, transaction
 from gateway.store.seal import Seal
-from gateway.store.secrets import write_secret
+from gateway.store.secrets import StoredSecret, new_secret, write_secret
 from gateway.store.token_rows import limit_document, read_token
 
 # NO KEY UPDATE excludes posting (FOR UPDATE) and other edits, not foreign keys of new rows.
@@ -25,8 +25,9 @@ SELECT a.id FROM account a JOIN "user" u ON u.account_id = a.id
 """
 _INSERT = """
 INSERT INTO token (account_id, user_id, group_id, name, expires_at, models, models_enabled,
-                   allow_ips, deny_ips, limits, max_concurrency, reserve, metadata, granted)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id
+                   allow_ips, deny_ips, limits, max_concurrency, reserve, metadata, granted,
+                   status)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id
 """
 _UPDATE = """
 UPDATE token SET group_id = $2, name = $3, expires_at = $4, models = $5, models_enabled = $6,
@@ -70,10 +71,29 @@ async def write_token(
     seal: Seal | None = None,
 ) -> Keyed:
     """As `create_token`, within the caller's transaction. With a `seal` its key is kept recoverable."""
+    key, secret = new_secret(pepper, seal)
+    row = await insert_token(connection, actor, user_id, draft, secret, max_tokens=max_tokens)
+    return Keyed(row, (book_of(row),), key)
+
+
+async def insert_token(
+    connection: Connection,
+    actor: Actor,
+    user_id: int,
+    draft: TokenDraft,
+    secret: StoredSecret,
+    *,
+    max_tokens: int | None,
+) -> TokenRow:
+    """Make a token that `secret` opens, within the caller's transaction.
+
+    `max_tokens` None: as many as it takes. Raises `Rejected` as `create_token` does.
+    """
     account_id = await connection.fetchval(_LOCK_ACCOUNT_OF_USER, user_id)
     if account_id is None:
         raise Rejected(Problem.NOT_FOUND, f"There is no user {user_id}.", "user_id")
-    await _check_count(connection, user_id, max_tokens)
+    if max_tokens is not None:
+        await _check_count(connection, user_id, max_tokens)
     _check_grant(draft.granted)
     _check_reserve(actor, draft.reserve)
     group_id = await _group_id(connection, actor, user_id, draft.group)
@@ -94,14 +114,15 @@ async def write_token(
         draft.reserve,
         dict(draft.metadata),
         draft.granted,
+        draft.status,
     )
-    key = await write_secret(connection, token_id, pepper, seal)
+    await write_secret(connection, token_id, secret)
     if draft.granted is not None:
         scope: Scope = ("t", account_id, token_id)
         await write_grant(connection, actor, scope, draft.granted, "create")
     row = await read_token(connection, Actor(actor.label), token_id)
     await audit.record(connection, actor, "token.create", token_id, after=_auditable(row))
-    return Keyed(row, (book_of(row),), key)
+    return row
 
 
 async def update_token(

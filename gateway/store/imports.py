@@ -1,0 +1,81 @@
+"""Writes of an import: tokens that other gateways' keys open. Idempotent by digest.
+
+A batch is one transaction. Only one import writes at a time.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gateway.domain.edit import Actor, TokenDraft
+from gateway.domain.key import Foreign, digest_of
+from gateway.domain.rejection import Problem, Rejected
+from gateway.store.postgres import Connection, Pool, reading, transaction
+from gateway.store.secrets import StoredSecret
+from gateway.store.tokens import insert_token
+
+_IMPORT_LOCK = 0x746F6C69
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose the imported tokens become."""
+
+    id: int
+    username: str
+
+
+async def find_owner(pool: Pool, username: str | None) -> Owner:
+    """The user of that name, or the first owner. Raises `Rejected` (not found) and `StoreUnavailable`."""
+    async with reading(pool) as connection:
+        row = await connection.fetchrow(
+            """
+            SELECT id, username FROM "user"
+             WHERE CASE WHEN $1::text IS NULL THEN role = 'owner' ELSE lower(username) = lower($1) END
+             ORDER BY id LIMIT 1
+            """,
+            username,
+        )
+    if row is None:
+        whom = "no owner" if username is None else f"no user {username!r}"
+        raise Rejected(Problem.NOT_FOUND, f"There is {whom}; --user names another.", "user")
+    return Owner(row["id"], row["username"])
+
+
+async def find_present(pool: Pool, secrets: Iterable[Foreign], pepper: bytes) -> set[bytes]:
+    """The `sha256` of those that open a token here already, or did until it was deleted."""
+    by_digest = {digest_of(secret.sha256, pepper): secret.sha256 for secret in secrets}
+    async with reading(pool) as connection:
+        return {by_digest[each] for each in await _present(connection, by_digest)}
+
+
+async def write_batch(
+    pool: Pool,
+    actor: Actor,
+    owner: Owner,
+    batch: Sequence[tuple[Foreign, TokenDraft]],
+    *,
+    pepper: bytes,
+) -> dict[bytes, int]:
+    """Make the tokens of a batch that are not there yet, all or none, and answer their ids by `sha256`.
+
+    Raises `Rejected` (a group that was deleted meanwhile) and `StoreUnavailable`.
+    """
+    made = {}
+    async with transaction(pool) as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _IMPORT_LOCK)
+        by_digest = {digest_of(secret.sha256, pepper): (secret, draft) for secret, draft in batch}
+        present = await _present(connection, by_digest)
+        for digest, (secret, draft) in by_digest.items():
+            if digest in present:
+                continue
+            stored = StoredSecret(digest, secret.display, secret.last4, "imported")
+            row = await insert_token(connection, actor, owner.id, draft, stored, max_tokens=None)
+            made[secret.sha256] = row.id
+    return made
+
+
+async def _present(connection: Connection, digests: Iterable[bytes]) -> set[bytes]:
+    rows = await connection.fetch(
+        "SELECT digest FROM token_secret WHERE digest = ANY($1::bytea[])", list(digests)
+    )
+    return {row["digest"] for row in rows}
