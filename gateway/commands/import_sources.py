@@ -14,6 +14,7 @@ from gateway.log import redact
 from gateway.store.foreign_tables import read_postgres, read_sqlite
 
 _MAX_CELL = 1_000_000
+_LINE = "line"
 
 
 class BadSource(Exception):
@@ -22,19 +23,22 @@ class BadSource(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One kind of table. `known` None: columns that are not understood are passed over."""
+    """One kind of table. Columns that are not `known` are refused where `strict`, and told otherwise."""
 
     read: Callable[[Row, Choices], Candidate | Left]
     columns: tuple[str, ...]
     notes: tuple[str, ...]
+    known: frozenset[str]
     table: str = ""
-    known: frozenset[str] | None = None
+    strict: bool = False
 
 
 SOURCES: Mapping[str, Source] = {
-    "new-api": Source(new_api.read, new_api.COLUMNS, new_api.NOTES, new_api.TABLE),
-    "litellm": Source(litellm.read, litellm.COLUMNS, litellm.NOTES, litellm.TABLE),
-    "keys": Source(plain_keys.read, plain_keys.COLUMNS, plain_keys.NOTES, known=plain_keys.KNOWN),
+    "new-api": Source(new_api.read, new_api.COLUMNS, new_api.NOTES, new_api.KNOWN, new_api.TABLE),
+    "litellm": Source(litellm.read, litellm.COLUMNS, litellm.NOTES, litellm.KNOWN, litellm.TABLE),
+    "keys": Source(
+        plain_keys.read, plain_keys.COLUMNS, plain_keys.NOTES, plain_keys.KNOWN, strict=True
+    ),
 }
 
 
@@ -50,6 +54,15 @@ async def read_rows(given: argparse.Namespace) -> list[dict[str, Any]]:
     if rows:
         _check_columns(source, list(rows[0]), f"the table {source.table}")
     return rows
+
+
+def notes_of(source: Source, rows: Sequence[Row]) -> tuple[str, ...]:
+    """What is true of all rows."""
+    strange = sorted(set(rows[0]) - source.known - {_LINE}) if rows else []
+    if not strange:
+        return source.notes
+    columns = ", ".join(map(ascii, strange))
+    return (*source.notes, f"Columns that are not understood stay behind: {columns}.")
 
 
 async def _read_dsn(dsn: str, table: str) -> list[dict[str, Any]]:
@@ -82,12 +95,12 @@ def _rows_of(lines: Any, path: Path, source: Source) -> Iterator[dict[str, Any]]
                 f"{path}: line {lines.line_num} has {len(cells)} cells, the first has {len(columns)}."
             )
         if cells:
-            yield {**dict(zip(columns, cells, strict=True)), "line": lines.line_num}
+            yield {**dict(zip(columns, cells, strict=True)), _LINE: lines.line_num}
 
 
 def _check_columns(source: Source, columns: Sequence[str], where: str) -> None:
     wanted = [*source.columns]
-    if source.known is not None and "sha256" not in columns:
+    if source.strict and "sha256" not in columns:
         wanted.append("key")
     if missing := [name for name in wanted if name not in columns]:
         raise BadSource(
@@ -95,6 +108,6 @@ def _check_columns(source: Source, columns: Sequence[str], where: str) -> None:
         )
     if twice := sorted({name for name in columns if columns.count(name) > 1}):
         raise BadSource(f"{where} names {', '.join(map(ascii, twice))} twice.")
-    if source.known is not None and (strange := sorted(set(columns) - source.known)):
+    if source.strict and (strange := sorted(set(columns) - source.known)):
         known = ", ".join(sorted(source.known))
         raise BadSource(f"{where} names {', '.join(map(ascii, strange))}; known are {known}.")

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gateway.commands.import_report import Outcome, document, show
-from gateway.commands.import_sources import SOURCES, BadSource, read_rows
+from gateway.commands.import_sources import SOURCES, BadSource, notes_of, read_rows
 from gateway.config import load
 from gateway.domain.edit import Actor
 from gateway.domain.errors import StoreUnavailable
@@ -92,7 +92,8 @@ async def _plan(
     candidates = [each for each in found if isinstance(each, Candidate)]
     present = await find_present(pool, (each.secret for each in candidates), pepper)
     left = [each for each in found if isinstance(each, Left)]
-    return Outcome(owner.username, candidates, left, present, source.notes, applied=False)
+    notes = notes_of(source, rows)
+    return Outcome(owner.username, candidates, left, present, notes, applied=False)
 
 
 async def _apply(pool: Pool, owner: Owner, outcome: Outcome, pepper: bytes) -> None:

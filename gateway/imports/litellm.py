@@ -29,6 +29,21 @@ TABLE = "LiteLLM_VerificationToken"
 COLUMNS = ("token", "models", "spend", "max_budget", "expires")
 """What a source must have, so that nothing is read into what is missing."""
 
+KNOWN = frozenset(
+    {
+        *COLUMNS,
+        *("key_name", "key_alias", "blocked", "metadata", "user_id", "team_id", "organization_id"),
+        *("max_parallel_requests", "tpm_limit", "rpm_limit", "budget_duration", "model_max_budget"),
+        *("budget_id", "budget_limits", "allowed_routes", "object_permission_id", "policies"),
+        *("access_group_ids", "aliases", "config", "router_settings", "permissions"),
+        *("allowed_cache_controls", "auto_rotate", "created_at", "created_by", "updated_at"),
+        *("updated_by", "last_active", "budget_reset_at", "model_spend", "soft_budget_cooldown"),
+        *("rotation_count", "rotation_interval", "last_rotation_at", "key_rotation_at"),
+        *("agent_id", "project_id"),
+    }
+)
+"""Columns whose meaning is known; any other may be a restriction, and is told."""
+
 NOTES = (
     "Budgets and limits of users, teams, organisations and customers do not carry: those of the keys do.",
     "A name in models that is an access group there is taken for a model's.",
@@ -45,7 +60,7 @@ _MAX_TEXT = 200
 # What binds a key there and nothing binds here, with what it is told as.
 _RESTRICTIONS = {
     "budget_id": "its budget is kept in another table there",
-    "budget_limits": "budgets by model stay behind",
+    "budget_limits": "several budgets stay behind",
     "allowed_routes": "paths cannot be allowed by key here",
     "object_permission_id": "permissions on objects stay behind",
     "policies": "policies stay behind",

@@ -1,6 +1,7 @@
-"""Rows of New-API's table `tokens`.
+"""Rows of New-API's table `tokens`, or of One-API's, which has fewer columns and two of its own.
 
 https://github.com/QuantumNous/new-api/blob/main/model/token.go
+https://github.com/songquanpeng/one-api/blob/main/model/token.go
 """
 
 import re
@@ -26,6 +27,16 @@ from gateway.imports.plan import (
 TABLE = "tokens"
 COLUMNS = ("id", "key", "status", "expired_time", "remain_quota", "unlimited_quota")
 """What a source must have, so that nothing is read into what is missing."""
+
+KNOWN = frozenset(
+    {
+        *COLUMNS,
+        *("user_id", "name", "created_time", "accessed_time", "used_quota", "deleted_at", "group"),
+        *("model_limits_enabled", "model_limits", "allow_ips", "cross_group_retry", "auto_groups"),
+        *("models", "subnet"),  # One-API's
+    }
+)
+"""Columns whose meaning is known; any other may be a restriction, and is told."""
 
 NOTES = (
     "A caller that sends a channel behind its key (sk-…-12) is refused: channels do not carry.",
@@ -104,6 +115,9 @@ def _status(row: Row, findings: Findings) -> int:
 
 
 def _models(row: Row, findings: Findings) -> tuple[tuple[str, ...] | None, bool]:
+    """One-API has no switch: there a list that is not empty is on."""
+    if listed := cells.text(row, "models"):
+        return findings.models("models", listed.split(",")), True
     names = findings.models("model_limits", cells.text(row, "model_limits").split(","))
     enabled = cells.flag(row, "model_limits_enabled")
     if enabled and not names:
@@ -112,7 +126,9 @@ def _models(row: Row, findings: Findings) -> tuple[tuple[str, ...] | None, bool]
 
 
 def _allow_ips(row: Row, findings: Findings) -> tuple[str, ...] | None:
-    """Lines; a comma separates nothing there, so a line with one allows nobody."""
+    """Lines; a comma separates nothing there, so a line with one allows nobody. One-API has blocks by commas."""
+    if subnet := cells.text(row, "subnet"):
+        return findings.blocks("subnet", [each.strip() for each in subnet.split(",")]) or None
     lines = [line.replace(" ", "") for line in _LINES.split(cells.text(row, "allow_ips"))]
     return findings.blocks("allow_ips", [line for line in lines if line]) or None
 

@@ -12,7 +12,10 @@ import asyncpg
 import pytest
 
 from gateway.cli import main
-from gateway.domain.key import create_key
+from gateway.domain.edit import TokenDraft
+from gateway.domain.key import create_key, foreign
+from gateway.domain.rejection import Rejected
+from gateway.store.imports import Owner, write_batch
 from gateway.store.people import write_user
 from gateway.store.postgres import transaction
 from tests.conftest import fresh_database
@@ -108,6 +111,7 @@ async def test_a_dry_run_tells_everything_and_writes_nothing(rig: Rig, tollhouse
     await connection.execute(NEW_API)
     await connection.execute(NEW_API_ROW.format(1, new_api_key(1), 250_000, ""))
     await connection.execute(NEW_API_ROW.format(2, new_api_key(2), 500_000, "pro"))
+    await connection.execute("ALTER TABLE tokens ADD COLUMN daily_quota integer")
     before = await rig.database.fetchval("SELECT count(*) FROM audit")
     status, told = await tollhouse("new-api", "--dsn", dsn)
     assert status == 1
@@ -117,6 +121,7 @@ async def test_a_dry_run_tells_everything_and_writes_nothing(rig: Rig, tollhouse
     assert "1 tokens of admin would be made; 0 are here already, 1 rows are left out." in told
     assert "Nothing was written: --apply does it." in told
     assert "sk-…-12" in told
+    assert "Columns that are not understood stay behind: 'daily_quota'." in told
     assert new_api_key(1) not in told
     assert await tokens(rig) == []
     assert await rig.database.fetchval("SELECT count(*) FROM audit") == before
@@ -196,6 +201,21 @@ async def test_sqlite_is_read_as_it_is(rig: Rig, tollhouse: Run, tmp_path: Path)
     assert status == 0, told
     await known(rig)
     await refused(rig.post(f"sk-{new_api_key(1)}", chat()), 401, "key_disabled")
+
+
+async def test_a_batch_is_written_whole_or_not_at_all(rig: Rig):
+    owner = Owner(1, "admin")
+    good = (foreign("the-first-of-two-keys"), TokenDraft(name="good", granted=USD))
+    bad = (foreign("the-other-of-two-keys"), TokenDraft(name="bad", granted=USD, group="gone"))
+    with pytest.raises(Rejected, match="no group 'gone'"):
+        await write_batch(rig.database, SYSTEM, owner, [good, bad], pepper=PEPPER)
+    assert await tokens(rig) == []
+    # Two imports at once make each token once.
+    made = await asyncio.gather(
+        *(write_batch(rig.database, SYSTEM, owner, [good], pepper=PEPPER) for _ in range(4))
+    )
+    assert sorted(map(len, made)) == [0, 0, 0, 1]
+    assert [row["name"] for row in await tokens(rig)] == ["good"]
 
 
 async def test_a_csv_of_any_keys_is_imported_for_a_user_and_reported_in_json(

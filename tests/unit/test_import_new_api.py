@@ -137,6 +137,15 @@ def test_addresses_carry_as_they_are_understood_there():
     assert "nobody could use this key" in left_out({"allow_ips": "1.1.1.1,2.2.2.2"})
 
 
+def test_the_lists_of_one_api_are_on_when_they_are_not_empty():
+    one_api = {"models": "gpt-5.4,claude", "subnet": "10.0.0.1/8, 203.0.113.5"}
+    draft = carried(one_api).draft
+    assert (draft.models, draft.models_enabled) == (("gpt-5.4", "claude"), True)
+    assert draft.allow_ips == ("10.0.0.0/8", "203.0.113.5")
+    empty = carried({"models": "", "subnet": ""}).draft
+    assert (empty.models, empty.models_enabled, empty.allow_ips) == (None, False, None)
+
+
 def test_groups_are_mapped_left_behind_or_a_reason():
     assert carried({"group": "vip"}).draft.group == "vip"
     assert carried({"group": "pro"}, group_map={"pro": "vip"}).draft.group == "vip"
