@@ -1,12 +1,15 @@
 """The query string of a list, and the page object that answers it (pure)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from admin_api.parameters import integer, text
 from gateway.domain.rejection import invalid
 from gateway.domain.token import ENABLED, EXHAUSTED
 from gateway.store.token_rows import SORTS, TokenQuery
+
+EVERYBODY: Final = "all"
+"""What `user_id` says for all users."""
 
 _DEFAULT_SIZE = 10
 _MAX_SIZE = 100
@@ -26,8 +29,9 @@ def query_of(parameters: Mapping[str, str], user_id: int) -> tuple[int, TokenQue
     status = integer(parameters, "status", 0)
     if parameters.get("status") and not ENABLED <= status <= EXHAUSTED:
         raise invalid("status", "must be 1 enabled, 2 disabled, 3 expired or 4 exhausted.")
+    everybody = parameters.get("user_id") == EVERYBODY
     return page, TokenQuery(
-        user_id=integer(parameters, "user_id", user_id),
+        user_id=None if everybody else integer(parameters, "user_id", user_id),
         keyword=text(parameters, "keyword"),
         group=text(parameters, "group"),
         status=status,

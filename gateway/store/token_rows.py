@@ -35,7 +35,6 @@ _FROM = """
 """
 # The effective state as `gateway.domain.token.effective_status` has it, for the filter only.
 _MATCHES = """
-   AND t.user_id = $1
    AND ($2 = '' OR t.name ILIKE $2)
    AND ($3 = '' OR coalesce(g.name, ug.name) = $3)
    AND ($4 = 0 OR $4 = CASE WHEN t.status = 2 THEN 2
@@ -43,6 +42,7 @@ _MATCHES = """
                             WHEN t.granted <= t.used THEN 4
                             ELSE 1 END)
 """
+_OF_USER, _OF_EVERYBODY = "AND t.user_id = $1", "AND $1::bigint IS NULL"
 _BY_ID: Final = f"{_COLUMNS}{_FROM} AND t.id = $1 AND ($2::bigint IS NULL OR t.user_id = $2)"
 
 SORTS: Final[Mapping[str, str]] = {
@@ -61,9 +61,12 @@ _MAX_ID = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenQuery:
-    """Which of a user's tokens, in which order. Empty texts and status 0 filter nothing."""
+    """Which tokens, in which order. Empty texts and status 0 filter nothing.
 
-    user_id: int
+    `user_id` None: everybody's.
+    """
+
+    user_id: int | None
     keyword: str = ""
     group: str = ""
     status: int = 0
@@ -76,12 +79,13 @@ class TokenQuery:
 async def list_tokens(pool: Pool, query: TokenQuery, now: datetime) -> tuple[int, list[TokenRow]]:
     """How many tokens match, and those of the page. `query.sort` is one of `SORTS`."""
     matching = (query.user_id, _containing(query.keyword), query.group, query.status, now)
+    matches = f"{_OF_EVERYBODY if query.user_id is None else _OF_USER}{_MATCHES}"
     direction = "DESC" if query.descending else "ASC"
     order = f"ORDER BY {SORTS[query.sort]} {direction}, t.id {direction}"
     async with reading(pool) as connection:
-        total = await connection.fetchval(f"SELECT count(*) {_FROM}{_MATCHES}", *matching)
+        total = await connection.fetchval(f"SELECT count(*) {_FROM}{matches}", *matching)
         rows = await connection.fetch(
-            f"{_COLUMNS}{_FROM}{_MATCHES} {order} LIMIT $6 OFFSET $7",
+            f"{_COLUMNS}{_FROM}{matches} {order} LIMIT $6 OFFSET $7",
             *matching,
             query.limit,
             query.offset,

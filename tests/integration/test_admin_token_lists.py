@@ -125,3 +125,13 @@ async def test_lists_are_sorted_both_ways(admin, sort, ascending):
         if sort == "used_quota":  # two are equal: their ids decide
             names = {"asc": ["b", "a", "C"], "desc": ["C", "a", "b"]}[order]  # noqa: PLW2901
         assert shown == names
+
+
+async def test_administrators_list_everybodys_tokens_and_others_may_not(admin):
+    _, token = await admin.user("eva")
+    hers = await admin.create(token=token)
+    everybodys = (await admin.call("GET", "/api/token/?user_id=all")).data
+    assert [item["id"] for item in everybodys["items"]] == [hers["id"], 1]
+    assert everybodys["total"] == 2
+    declined = await admin.call("GET", "/api/token/?user_id=all", token=token)
+    assert (declined.status, declined.body["code"]) == (403, "forbidden")
