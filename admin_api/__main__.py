@@ -16,7 +16,7 @@ from gateway import log
 from gateway.child import tell_ready
 from gateway.config import ConfigError, load, read_seal_keys, read_secret
 from gateway.domain.errors import StoreUnavailable
-from gateway.listen import PortTaken, listening_socket, probe_port
+from gateway.listen import PortTaken, as_bound, listening_socket, probe_port, url_of
 from gateway.settings import Config
 from gateway.store.bootstrap import register_groups
 from gateway.store.pipeline import Pipeline
@@ -115,7 +115,7 @@ async def _serve(config: Config, pepper: bytes, seal: Seal) -> None:
             config.admin.listen, "admin.listen", shared=False, backlog=_BACKLOG
         )
         await web.SockSite(runner, listener, backlog=_BACKLOG).start()
-        tell_ready()
+        tell_ready(url_of(as_bound(config.admin.listen, listener)))
         await stopping.wait()
 
 

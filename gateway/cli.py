@@ -11,6 +11,7 @@ from pathlib import Path
 from gateway import __version__
 from gateway.audit_command import add_arguments, audit
 from gateway.commands import import_arguments
+from gateway.commands.arguments import add_completion, add_export, add_token
 from gateway.config import ConfigError, load, read_seal_keys
 from gateway.domain.errors import StoreUnavailable
 from gateway.embedded.errors import EmbeddedError, StateError
@@ -78,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     import_arguments.add_arguments(
         commands.add_parser("import", help="other gateways' keys, which go on working")
     )
+    add_token(commands)
+    add_export(commands)
     user = commands.add_parser("user", help="people")
     of_user = user.add_subparsers(dest="action", required=True, metavar="ACTION")
     password = of_user.add_parser("password", help="make a new one-time password")
@@ -87,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         "reset", help="delete the state directory of `tollhouse run`, after asking"
     )
     reset.add_argument("--yes", action="store_true", help="do not ask")
+    add_completion(commands)
     return parser
 
 
@@ -179,6 +183,25 @@ def _import(given: argparse.Namespace, _: list[str]) -> int:
     return importing.run(given)
 
 
+def _token(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.commands import tokens  # noqa: PLC0415 -- an HTTP client and tables, which other commands do without
+
+    return tokens.run(given, _)
+
+
+def _export(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.commands import export  # noqa: PLC0415 -- likewise
+
+    return export.run(given, _)
+
+
+def _completion(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.commands.completion import script  # noqa: PLC0415 -- likewise
+
+    print(script(_parser(), given.shell))
+    return 0
+
+
 def _user_password(given: argparse.Namespace, _: list[str]) -> int:
     dsn = database_in_use(load(os.environ, given.config))
 
@@ -230,6 +253,9 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "reseal": _reseal,
     "audit": audit,
     "import": _import,
+    "token": _token,
+    "export": _export,
+    "completion": _completion,
     "user": _user_password,
     "reset": _reset,
 }
