@@ -3,63 +3,18 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import asyncpg
 import pytest
 
-from admin_api.notifier import StoreNotifier
 from gateway.domain import key as keys
-from gateway.store.people import write_access_token
-from gateway.store.postgres import transaction
 from gateway.store.seal import Seal
 from gateway.store.secrets import reseal
-from gateway.store.valkey import open_valkey
-from tests.admin import KEK, PEPPER, SYSTEM, Admin, running_admin
-from tests.integration.rig import USD, Rig, chat
+from tests.admin import KEK, Admin, running_admin
+from tests.integration.beside import KEPT, Beside
+from tests.integration.rig import USD, chat
 from tests.integration.test_calls import refused
 from tests.upstream import Echo, Gate
-
-KEPT = {"keys": {"recoverable": True}}
-
-
-@dataclass
-class Beside:
-    """A gateway and the admin app on the same stores."""
-
-    rig: Rig
-    admin: Admin
-    access: str
-
-    async def call(self, method: str, path: str, body=None, **more):
-        answer = await self.admin.call(method, path, body, token=self.access, **more)
-        assert answer.status == 200, answer.body
-        return answer.data
-
-    async def status(self, key: str) -> int:
-        async with self.rig.post(key, chat(max_tokens=5)) as answer:
-            await answer.read()
-            return answer.status
-
-
-@pytest.fixture
-async def beside(rig: Rig, aiohttp_client, postgres_dsn, valkey_url) -> AsyncIterator[Beside]:
-    quota = rig.gateway.quota
-    async with (
-        open_valkey(valkey_url) as valkey,
-        running_admin(
-            aiohttp_client,
-            postgres_dsn,
-            KEPT,
-            quota,
-            StoreNotifier(quota, valkey, timeout_s=5),
-        ) as admin,
-    ):
-        admin.clock[0] = time.time()
-        async with transaction(admin.pool) as connection:
-            access = await write_access_token(connection, SYSTEM, 1, "t", PEPPER)
-        yield Beside(rig, admin, access)
 
 
 @pytest.fixture
