@@ -69,13 +69,13 @@ def show(outcome: Outcome) -> None:
 
 
 def summary(outcome: Outcome) -> str:
-    """One or two sentences."""
-    new = outcome.new
-    count = len(outcome.made) if outcome.applied else len(new)
-    done = "were made" if outcome.applied else "would be made"
+    """One line."""
+    new = len(outcome.new)
+    done = f"Made for {outcome.username}: {len(outcome.made):,}."
+    if not outcome.applied:
+        done = f"Would be made for {outcome.username}: {new:,}."
     text = (
-        f"{count:,} tokens of {outcome.username} {done}; {len(outcome.candidates) - len(new):,} are here already, "
-        f"{len(outcome.left):,} rows are left out."
+        f"{done} Here already: {len(outcome.candidates) - new:,}. Left out: {len(outcome.left):,}."
     )
     return text if outcome.applied else f"{text} Nothing was written: --apply does it."
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.domain.edit import TokenDraft
-from gateway.domain.key import Foreign, foreign_by_sha256
+from gateway.domain.key import Foreign, foreign, foreign_by_sha256
 from gateway.domain.rejection import invalid
 from gateway.domain.token import DISABLED, ENABLED
 from gateway.imports import cells
@@ -79,7 +79,12 @@ _LOST = {
 def read(row: Row, choices: Choices) -> Candidate | Left:
     """What becomes of a row."""
     name = cells.text(row, "key_alias") or cells.text(row, "key_name")
-    return read_row(row, f"key {cells.text(row, 'token')[:12]}", name, _read, choices)
+    return read_row(row, f"key {_label(cells.text(row, 'token'))}", name, _read, choices)
+
+
+def _label(token: str) -> str:
+    """Which row it is, without a word of a key."""
+    return token[:12] if _HASH.fullmatch(token) else foreign(token).display
 
 
 def _read(row: Row, findings: Findings) -> tuple[Foreign, TokenDraft]:
@@ -174,7 +179,6 @@ def _origin(row: Row) -> dict[str, object]:
     spend = cells.number(row, "spend")
     return {
         "from": "litellm",
-        "sha256": cells.text(row, "token") if _HASH.fullmatch(cells.text(row, "token")) else None,
         "user_id": cells.text(row, "user_id"),
         "team_id": cells.text(row, "team_id"),
         "organization_id": cells.text(row, "organization_id"),

@@ -22,9 +22,9 @@ async def test_an_imported_key_works_on_every_worker_of_the_running_product():
         file = product.place / "keys.csv"
         file.write_text(f"name,key,quota_usd\nold,{KEY},1\n")
         for arguments, words in (
-            ((), "1 tokens of admin would be made"),
-            (("--apply",), "1 tokens of admin were made"),
-            (("--apply",), "0 tokens of admin were made; 1 are here already"),
+            ((), "Would be made for admin: 1."),
+            (("--apply",), "Made for admin: 1."),
+            (("--apply",), "Made for admin: 0. Here already: 1."),
         ):
             done = await asyncio.to_thread(
                 tollhouse, product.place, "import", "keys", "--csv", str(file), *arguments

@@ -118,7 +118,7 @@ async def test_a_dry_run_tells_everything_and_writes_nothing(rig: Rig, tollhouse
     shown = f"sk-{new_api_key(1)[:4]}**********{new_api_key(1)[-4:]}"
     assert all(word in told for word in ("token 1", shown, "$0.50"))
     assert "Left out:\n  token 2 'token 2': group: there is no group 'pro' here" in told
-    assert "1 tokens of admin would be made; 0 are here already, 1 rows are left out." in told
+    assert "Would be made for admin: 1. Here already: 0. Left out: 1." in told
     assert "Nothing was written: --apply does it." in told
     assert "sk-…-12" in told
     assert "Columns that are not understood stay behind: 'daily_quota'." in told
@@ -136,7 +136,7 @@ async def test_new_api_keys_work_after_the_import_and_a_second_one_skips_them(
         await connection.execute(NEW_API_ROW.format(number, new_api_key(number), 250_000, ""))
     status, told = await tollhouse("new-api", "--dsn", dsn, "--apply")
     assert status == 0, told
-    assert "250 tokens of admin were made; 0 are here already, 0 rows are left out." in told
+    assert "Made for admin: 250. Here already: 0. Left out: 0." in told
     await known(rig)
     assert await status_of(rig, f"sk-{new_api_key(1)}") == 200
     await refused(rig.post(f"sk-{new_api_key(1)}-12", chat()), 401, "invalid_api_key")
@@ -163,7 +163,7 @@ async def test_new_api_keys_work_after_the_import_and_a_second_one_skips_them(
     await connection.execute(NEW_API_ROW.format(251, new_api_key(251), 0, ""))
     status, told = await tollhouse("new-api", "--dsn", dsn, "--apply")
     assert status == 0
-    assert "1 tokens of admin were made; 250 are here already, 0 rows are left out." in told
+    assert "Made for admin: 1. Here already: 250. Left out: 0." in told
 
 
 async def test_litellm_keys_work_by_their_hash_alone(rig: Rig, tollhouse: Run, theirs):

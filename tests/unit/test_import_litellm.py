@@ -67,13 +67,19 @@ def test_the_hash_is_what_is_kept_and_the_mask_is_that_of_the_table():
     assert (found.secret.display, found.secret.last4) == ("sk-**********stuv", "stuv")
     assert found.draft.granted is None
     assert found.draft.metadata == {
-        "imported": {"from": "litellm", "sha256": SHA256, "user_id": "u-1", "spend_usd": "1.25"}
+        "imported": {"from": "litellm", "user_id": "u-1", "spend_usd": "1.25"}
     }
     assert carried({"key_name": "odd"}).secret.display == "sk-**********"
     assert carried({"token": "sk-abcdefghijklmnopqrstuv"}).secret == foreign(
         "sk-abcdefghijklmnopqrstuv"
     )
     assert "token" in left_out({"token": "zz"})
+
+
+def test_neither_a_key_nor_its_unpeppered_hash_is_told_or_stored():
+    found = carried({"token": "sk-abcdefghijklmnopqrstuv"})
+    assert "abcdefghij" not in repr((found.row, found.draft, found.remarks))
+    assert SHA256 not in repr(carried({}).draft)
 
 
 @pytest.mark.parametrize(
