@@ -21,7 +21,6 @@ from gateway.imports.plan import (
     Left,
     merged,
     read_row,
-    secret_of,
     with_origin,
 )
 
@@ -91,7 +90,7 @@ def _read(row: Row, findings: Findings) -> tuple[Foreign, TokenDraft]:
     team = cells.text(row, "team_id")
     if team == _SESSION_TEAM:
         raise invalid("team_id", "it is a session of its dashboard, not a key.")
-    secret = _secret(row)
+    secret = _secret(row, findings)
     group = findings.group("team_id", team)
     metadata = cells.document(row, "metadata")
     models = _models(row, group, findings)
@@ -111,12 +110,12 @@ def _read(row: Row, findings: Findings) -> tuple[Foreign, TokenDraft]:
     return secret, with_origin(draft, _origin(row))
 
 
-def _secret(row: Row) -> Foreign:
+def _secret(row: Row, findings: Findings) -> Foreign:
     """The hash; rows of early versions hold the key itself."""
     token = cells.text(row, "token")
     if not _HASH.fullmatch(token):
         if token.startswith("sk-"):
-            return secret_of("token", token)
+            return findings.secret("token", token)
         raise invalid("token", "is neither a SHA-256 in hexadecimal digits nor a key (sk-…).")
     shown = _KEY_NAME.fullmatch(cells.text(row, "key_name"))
     return foreign_by_sha256(bytes.fromhex(token), *(shown.groups() if shown else ("sk-",)))

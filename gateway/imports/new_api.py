@@ -20,7 +20,6 @@ from gateway.imports.plan import (
     Left,
     nusd_of_units,
     read_row,
-    secret_of,
     with_origin,
 )
 
@@ -57,7 +56,7 @@ def read(row: Row, choices: Choices) -> Candidate | Left:
 def _read(row: Row, findings: Findings) -> tuple[Foreign, TokenDraft]:
     if cells.text(row, "deleted_at"):
         raise invalid("deleted_at", "the token is deleted there.")
-    secret = secret_of("key", _key(row))
+    secret = findings.secret("key", _key(row))
     models, enabled = _models(row, findings)
     draft = TokenDraft(
         name=findings.name(cells.text(row, "name"), f"imported {cells.text(row, 'id')}"),

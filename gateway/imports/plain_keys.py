@@ -25,7 +25,6 @@ from gateway.imports.plan import (
     merged,
     nusd_of_units,
     read_row,
-    secret_of,
     with_origin,
 )
 from gateway.settings import LimitSettings
@@ -86,13 +85,13 @@ def _read(row: Row, findings: Findings) -> tuple[Foreign, TokenDraft]:
         reserve=_reserve(row),
         metadata=cells.document(row, "metadata"),
     )
-    return _secret(row), with_origin(draft, {"from": "keys"})
+    return _secret(row, findings), with_origin(draft, {"from": "keys"})
 
 
-def _secret(row: Row) -> Foreign:
+def _secret(row: Row, findings: Findings) -> Foreign:
     key, sha256 = cells.text(row, "key"), cells.text(row, "sha256")
     if key or not sha256:
-        return secret_of("key", key)
+        return findings.secret("key", key)
     if not _HASH.fullmatch(sha256):
         raise invalid("sha256", "must be 64 hexadecimal digits.")
     return foreign_by_sha256(bytes.fromhex(sha256))

@@ -26,6 +26,7 @@ from gateway.imports.cells import Row
 MAX_CONCURRENCY = 1_000_000
 _MAX_NAME_CHARACTERS = 100
 _MAX_KEY_CHARACTERS = 512
+_GUESSABLE = 16
 _MAX_MODELS = 1000
 _MAX_MODEL_CHARACTERS = 200
 _MAX_METADATA_BYTES = 16_384
@@ -86,6 +87,27 @@ class Findings:
     def lose(self, text: str) -> None:
         """A restriction stays behind."""
         (self.remarks if self.choices.loosen else self.reasons).append(text)
+
+    def secret(self, column: str, key: str) -> Foreign:
+        """What is kept of a key. Raises `Rejected` for one that no caller could use here."""
+        if not key:
+            raise invalid(column, "is empty.")
+        if len(key) > _MAX_KEY_CHARACTERS or not _SENDABLE.fullmatch(key):
+            raise invalid(
+                column,
+                f"no header can carry it: it must be 1 to {_MAX_KEY_CHARACTERS} visible ASCII characters.",
+            )
+        if is_own(key) and not is_sound(key):
+            raise invalid(
+                column,
+                "has the form of a key of this gateway but not its checksum, so it would be refused "
+                "without a look; make a new one.",
+            )
+        if len(key) < _GUESSABLE:
+            self.remark(
+                f"{column}: has {len(key)} characters only, and may be guessed; rotate it soon"
+            )
+        return foreign(key)
 
     def group(self, column: str, theirs: str) -> str | None:
         """The group that theirs is here; None where there is none, or it may stay behind."""
@@ -166,24 +188,6 @@ def without_repeats(found: Sequence[Candidate | Left]) -> list[Candidate | Left]
                 continue
         unique.append(each)
     return unique
-
-
-def secret_of(column: str, key: str) -> Foreign:
-    """What is kept of a key. Raises `Rejected` for one that no caller could use here."""
-    if not key:
-        raise invalid(column, "is empty.")
-    if len(key) > _MAX_KEY_CHARACTERS or not _SENDABLE.fullmatch(key):
-        raise invalid(
-            column,
-            f"no header can carry it: it must be 1 to {_MAX_KEY_CHARACTERS} visible ASCII characters.",
-        )
-    if is_own(key) and not is_sound(key):
-        raise invalid(
-            column,
-            "has the form of a key of this gateway but not its checksum, so it would be refused "
-            "without a look; make a new one.",
-        )
-    return foreign(key)
 
 
 def nusd_left(granted: Decimal, spent: Decimal) -> int:

@@ -101,6 +101,13 @@ def test_a_row_with_a_fault_is_left_out_with_the_columns_name(cells, reason):
     assert reason in found.reasons[0]
 
 
+def test_a_short_key_is_carried_with_a_warning():
+    assert carried(key="sk-1234").remarks == (
+        "key: has 7 characters only, and may be guessed; rotate it soon",
+    )
+    assert carried().remarks == ()
+
+
 def test_a_key_of_our_own_making_may_come_too():
     key = keys.create_key()
     assert carried(key=key).secret.display == keys.display(key)
