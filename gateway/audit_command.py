@@ -20,14 +20,6 @@ _SHOWN_IDS = 20
 _NUSD_PER_USD = 1_000_000_000
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes, beside `--config`."""
-    parser.add_argument("--json", action="store_true", help="the report as one JSON object")
-    parser.add_argument(
-        "--account", type=int, metavar="ID", help="tell of this account alone; everything is read"
-    )
-
-
 def audit(given: argparse.Namespace, _: list[str]) -> int:
     """Run it; answers 0 when everything adds up, 1 when something does not, 2 when a store cannot be read."""
     loaded = load(os.environ, given.config)

@@ -1,4 +1,7 @@
-"""`tollhouse`: the one command. Starts processes, and does locally what an operator needs a shell for."""
+"""`tollhouse`: the one command. Starts processes, and does locally what an operator needs a shell for.
+
+Each command imports what it needs when it runs: all of it together takes a second, which other commands do without.
+"""
 
 import argparse
 import asyncio
@@ -9,24 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway import __version__
-from gateway.audit_command import add_arguments, audit
 from gateway.commands import import_arguments
 from gateway.commands.arguments import add_completion, add_export, add_token
-from gateway.config import ConfigError, load, read_seal_keys
-from gateway.domain.errors import StoreUnavailable
-from gateway.embedded.errors import EmbeddedError, StateError
-from gateway.embedded.state import StateDirectory
-from gateway.store.bootstrap import UnknownUser, new_one_time_password
-from gateway.store.ledger import LedgerStore
-from gateway.store.pipeline import Pipeline
-from gateway.store.postgres import SchemaError, apply_schema, open_pool
-from gateway.store.quota import QuotaStore
-from gateway.stores_in_use import (
-    database_in_use,
-    environment_in_use,
-    quota_store_in_use,
-    state_path,
-)
 
 _REPLAY_TIMEOUT_S = 30
 
@@ -39,13 +26,28 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return _COMMANDS[given.command](given, rest)
-    except ConfigError as error:
+    except Exception as error:
+        if (status := _told(error)) is None:
+            raise
+        return status
+
+
+def _told(error: Exception) -> int | None:
+    """Tell what a command could not do; the exit status, or None for what nobody expects."""
+    from gateway.config import ConfigError
+    from gateway.domain.errors import StoreUnavailable
+    from gateway.embedded.errors import EmbeddedError
+    from gateway.store.bootstrap import UnknownUser
+    from gateway.store.postgres import SchemaError
+
+    if isinstance(error, ConfigError):
         for problem in error.problems:
             print(f"tollhouse: {problem}", file=sys.stderr)
         return 2
-    except (EmbeddedError, SchemaError, StoreUnavailable, UnknownUser) as error:
+    if isinstance(error, EmbeddedError | SchemaError | StoreUnavailable | UnknownUser):
         print(f"tollhouse: {error}", file=sys.stderr)
         return 1
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
         )
     )
     books = commands.add_parser("audit", help="prove that the books add up, or name what does not")
-    add_arguments(books)
+    books.add_argument("--json", action="store_true", help="the report as one JSON object")
+    books.add_argument(
+        "--account", type=int, metavar="ID", help="tell of this account alone; everything is read"
+    )
     _add_config(books)
     import_arguments.add_arguments(
         commands.add_parser("import", help="other gateways' keys, which go on working")
@@ -101,13 +106,13 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(given: argparse.Namespace, _: list[str]) -> int:
-    from gateway.supervisor import Supervisor  # noqa: PLC0415 -- a third of a second that other commands do without
+    from gateway.supervisor import Supervisor
 
     return asyncio.run(Supervisor(os.environ, given.config).run())
 
 
 def _gateway(_: argparse.Namespace, rest: list[str]) -> int:
-    from gateway import worker  # noqa: PLC0415 -- likewise
+    from gateway import worker
 
     return worker.main(rest)
 
@@ -118,6 +123,8 @@ def _admin(_: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _check_config(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.config import load
+
     loaded = load(os.environ, given.config)
     for notice in loaded.notices:
         print(notice)
@@ -130,14 +137,23 @@ def _check_config(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _migrate(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.config import load
+    from gateway.store.postgres import apply_schema
+    from gateway.stores_in_use import database_in_use
+
     asyncio.run(apply_schema(database_in_use(load(os.environ, given.config))))
     print("The database has the tables of this version.")
     return 0
 
 
 def _replay_outbox(given: argparse.Namespace, _: list[str]) -> int:
-    from gateway.relay.posting import Poster  # noqa: PLC0415 -- likewise
-    from gateway.relay.replay import replay_outbox  # noqa: PLC0415
+    from gateway.config import load
+    from gateway.relay.posting import Poster
+    from gateway.relay.replay import replay_outbox
+    from gateway.store.ledger import LedgerStore
+    from gateway.store.pipeline import Pipeline
+    from gateway.store.quota import QuotaStore
+    from gateway.stores_in_use import database_in_use, quota_store_in_use
 
     loaded = load(os.environ, given.config)
     dsn, url = database_in_use(loaded), quota_store_in_use(loaded)
@@ -156,8 +172,11 @@ def _replay_outbox(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _reseal(given: argparse.Namespace, _: list[str]) -> int:
-    from gateway.store.seal import Seal  # noqa: PLC0415 -- likewise
-    from gateway.store.secrets import reseal  # noqa: PLC0415
+    from gateway.config import load, read_seal_keys
+    from gateway.store.postgres import open_pool
+    from gateway.store.seal import Seal
+    from gateway.store.secrets import reseal
+    from gateway.stores_in_use import database_in_use, environment_in_use
 
     loaded = load(os.environ, given.config)
     seal = Seal(*read_seal_keys(environment_in_use(loaded)))
@@ -178,31 +197,42 @@ def _reseal(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _import(given: argparse.Namespace, _: list[str]) -> int:
-    from gateway.commands import importing  # noqa: PLC0415 -- tables and progress, which other commands do without
+    from gateway.commands import importing
 
     return importing.run(given)
 
 
-def _token(given: argparse.Namespace, _: list[str]) -> int:
-    from gateway.commands import tokens  # noqa: PLC0415 -- an HTTP client and tables, which other commands do without
+def _audit(given: argparse.Namespace, rest: list[str]) -> int:
+    from gateway.audit_command import audit
 
-    return tokens.run(given, _)
+    return audit(given, rest)
 
 
-def _export(given: argparse.Namespace, _: list[str]) -> int:
-    from gateway.commands import export  # noqa: PLC0415 -- likewise
+def _token(given: argparse.Namespace, rest: list[str]) -> int:
+    from gateway.commands import tokens
 
-    return export.run(given, _)
+    return tokens.run(given, rest)
+
+
+def _export(given: argparse.Namespace, rest: list[str]) -> int:
+    from gateway.commands import export
+
+    return export.run(given, rest)
 
 
 def _completion(given: argparse.Namespace, _: list[str]) -> int:
-    from gateway.commands.completion import script  # noqa: PLC0415 -- likewise
+    from gateway.commands.completion import script
 
     print(script(_parser(), given.shell))
     return 0
 
 
 def _user_password(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.config import load
+    from gateway.store.bootstrap import new_one_time_password
+    from gateway.store.postgres import open_pool
+    from gateway.stores_in_use import database_in_use
+
     dsn = database_in_use(load(os.environ, given.config))
 
     async def make() -> str:
@@ -217,6 +247,10 @@ def _user_password(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _reset(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.embedded.errors import StateError
+    from gateway.embedded.state import StateDirectory
+    from gateway.stores_in_use import state_path
+
     path = state_path()
     if not path.exists():
         print(f"{path} does not exist: nothing to delete.")
@@ -251,7 +285,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "migrate": _migrate,
     "replay-outbox": _replay_outbox,
     "reseal": _reseal,
-    "audit": audit,
+    "audit": _audit,
     "import": _import,
     "token": _token,
     "export": _export,

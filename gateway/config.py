@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -22,8 +22,8 @@ _MISSPELT_SETTING = re.compile(
     rf"TOLLHOUSE_({'|'.join(Config.model_fields)})_([A-Z0-9_]+)", re.IGNORECASE
 )
 
-ADMIN_URL: Final = "TOLLHOUSE_ADMIN_URL"
-"""No setting: which admin API commands call (`gateway/commands/reach.py`)."""
+# No setting: which admin API commands call (gateway/commands/reach.py).
+_ADMIN_URL = "TOLLHOUSE_ADMIN_URL"
 
 _SECRET_BYTES = 32
 _SECRET_VARIETY = 8
@@ -184,7 +184,7 @@ def _read(file: Path, problems: list[str]) -> dict[str, Any]:
 def _override(data: dict[str, Any], environment: Mapping[str, str], problems: list[str]) -> None:
     for name, text in environment.items():
         if not (match := _ENVIRONMENT_SETTING.fullmatch(name)):
-            if name != ADMIN_URL and (misspelt := _MISSPELT_SETTING.fullmatch(name)):
+            if name != _ADMIN_URL and (misspelt := _MISSPELT_SETTING.fullmatch(name)):
                 meant = f"TOLLHOUSE_{misspelt[1]}__{misspelt[2]}".upper()
                 problems.append(f"{name}: settings are written with two underscores: {meant}")
             continue

@@ -21,9 +21,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from gateway.commands.errors import WrongUse
-from gateway.config import ADMIN_URL, Loaded, load
-from gateway.stores_in_use import state_path
 
+ADMIN_URL: Final = "TOLLHOUSE_ADMIN_URL"
 ACCESS_TOKEN: Final = "TOLLHOUSE_ACCESS_TOKEN"  # noqa: S105 -- the variable's name
 
 
@@ -48,11 +47,15 @@ async def reaching(
     if (named := by_environment(environment, insecure=insecure)) is not None:
         yield named
         return
+    from gateway.config import load  # noqa: PLC0415 -- slow, and for commands on this machine alone
+    from gateway.stores_in_use import state_path  # noqa: PLC0415 -- likewise
+
     loaded = load(environment, config)
-    if (running := beside_run(state_path(environment) / "ready.json", loaded)) is not None:
+    ready, dsn = state_path(environment) / "ready.json", loaded.config.postgres.dsn
+    if (running := beside_run(ready, dsn.get_secret_value())) is not None:
         yield running
         return
-    from gateway.commands.own_admin import own_admin  # noqa: PLC0415 -- drivers of the stores, for this alone
+    from gateway.commands.own_admin import own_admin  # noqa: PLC0415 -- drivers of the stores
 
     async with own_admin(environment, loaded, config) as reach:
         yield reach
@@ -97,7 +100,7 @@ def check_url(url: str, *, insecure: bool) -> None:
         )
 
 
-def beside_run(ready: Path, loaded: Loaded) -> Reach | None:
+def beside_run(ready: Path, configured_dsn: str) -> Reach | None:
     """That of the running `tollhouse run`.
 
     None where the configuration names another database, or no access token is known any more.
@@ -108,8 +111,7 @@ def beside_run(ready: Path, loaded: Loaded) -> Reach | None:
         database = members["database_url"]
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    configured = loaded.config.postgres.dsn.get_secret_value()
-    if not token or (configured and configured != database):
+    if not token or (configured_dsn and configured_dsn != database):
         return None
     return Reach(url, str(token), f"{url} (of {ready})", f"it is that of {ready}")
 
