@@ -19,7 +19,7 @@ from gateway.commands.running import carry_out, note, open_api
 
 def run(given: argparse.Namespace, _: list[str]) -> int:
     """Carry it out; answers the exit status."""
-    return carry_out(_run(given))
+    return carry_out(lambda: _run(given))
 
 
 async def _run(given: argparse.Namespace) -> None:

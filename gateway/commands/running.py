@@ -4,8 +4,9 @@ import argparse
 import asyncio
 import contextlib
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 
 from gateway.commands.api_client import Answer, Api, calling
 from gateway.commands.errors import CommandFailed, WrongUse, printable
@@ -14,10 +15,13 @@ from gateway.commands.reach import reaching
 _DONE, _FAILED, _WRONG_USE, _INTERRUPTED = 0, 1, 2, 130
 
 
-def carry_out(work: Coroutine[None, None, None]) -> int:
-    """Run it; answers the exit status. What the stores and the configuration raise is the caller's."""
+def carry_out(begin: Callable[[], Coroutine[None, None, None]]) -> int:
+    """Run what `begin` makes; answers the exit status. What stores and configuration raise is the caller's.
+
+    `begin` itself may ask, and refuse, before anything is started.
+    """
     try:
-        asyncio.run(work)
+        asyncio.run(begin())
         sys.stdout.flush()
     except WrongUse as error:
         note(f"tollhouse: {error}")
@@ -43,6 +47,16 @@ async def open_api(given: argparse.Namespace) -> AsyncIterator[Api]:
         calling(reach) as api,
     ):
         yield api
+
+
+def ask(question: str) -> str:
+    """The line that somebody types as an answer. Ctrl-C ends the command, not only the waiting of a task."""
+    note(question)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return sys.stdin.readline().strip()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def note(text: str) -> None:

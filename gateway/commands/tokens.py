@@ -3,7 +3,7 @@
 import argparse
 import getpass
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from gateway.commands import texts
@@ -11,7 +11,7 @@ from gateway.commands.api_client import Answer, Api
 from gateway.commands.bodies import create_body, needs_current, update_body
 from gateway.commands.errors import CommandFailed, Declined, WrongUse, printable
 from gateway.commands.naming import TOKENS, token_id, units_per_usd, whose
-from gateway.commands.running import carry_out, note, open_api, write_data
+from gateway.commands.running import ask, carry_out, note, open_api, write_data
 from gateway.commands.tables import show_pairs, show_table
 
 _EDITORS: Final = 5  # so often is an edit begun anew because somebody else was quicker
@@ -20,12 +20,16 @@ _ENABLED, _DISABLED = 1, 2
 
 def run(given: argparse.Namespace, _: list[str]) -> int:
     """Carry the action out; answers the exit status."""
-    return carry_out(_run(given))
+
+    def begin() -> Coroutine[None, None, None]:
+        if (prepare := _BEFORE.get(given.action)) is not None:
+            prepare(given)
+        return _run(given)
+
+    return carry_out(begin)
 
 
 async def _run(given: argparse.Namespace) -> None:
-    if (check := _BEFORE.get(given.action)) is not None:
-        check(given)  # what is wrong without asking anybody, before anything is started
     async with open_api(given) as api:
         await _ACTIONS[given.action](api, given)
 
@@ -170,7 +174,7 @@ async def _delete(api: Api, given: argparse.Namespace) -> None:
         note(
             f"This revokes {texts.summary(token, await units_per_usd(api))}. Its key ends for good."
         )
-        if not _confirmed():
+        if ask("Type 'delete' to go on:") != "delete":
             raise CommandFailed("Nothing was deleted.")
     answer = await api.call("DELETE", path, headers=headers)
     _tell(answer)
@@ -215,11 +219,7 @@ async def _usage(api: Api, given: argparse.Namespace) -> None:
 
 
 async def _find(api: Api, given: argparse.Namespace) -> None:
-    asked = sys.stdin.isatty()
-    key = getpass.getpass("Key: ") if asked else sys.stdin.readline()
-    if not key.strip():
-        raise WrongUse("no key was given: type it, or pass it on standard input")
-    answer = await api.call("POST", f"{TOKENS}find", body={"key": key.strip()})
+    answer = await api.call("POST", f"{TOKENS}find", body={"key": given.key})
     if given.json:
         write_data(answer)
     else:
@@ -257,14 +257,15 @@ def _tell(answer: Answer) -> None:
         note(answer.message)
 
 
-def _confirmed() -> bool:
-    note("Type 'delete' to go on:")
-    return sys.stdin.readline().strip() == "delete"
-
-
 def _check_delete(given: argparse.Namespace) -> None:
     if not given.yes and not sys.stdin.isatty():
         raise WrongUse("without a terminal to ask on, delete needs --yes")
+
+
+def _read_key(given: argparse.Namespace) -> None:
+    given.key = (getpass.getpass("Key: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
+    if not given.key:
+        raise WrongUse("no key was given: type it, or pass it on standard input")
 
 
 def _check_update(given: argparse.Namespace) -> None:
@@ -276,7 +277,10 @@ _BEFORE: Final[Mapping[str, Callable[[argparse.Namespace], object]]] = {
     "create": create_body,
     "update": _check_update,
     "delete": _check_delete,
+    "find": _read_key,
 }
+"""What is asked, or wrong, before anything is started."""
+
 _ACTIONS: Final[Mapping[str, Callable[[Api, argparse.Namespace], Awaitable[None]]]] = {
     "list": _list,
     "create": _create,

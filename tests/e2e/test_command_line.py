@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -53,8 +54,13 @@ def shown(done: subprocess.CompletedProcess[str]) -> dict:
     return json.loads(done.stdout)
 
 
-def at_terminal(product: Product, *words: str, typed: str = "", **settings: str) -> tuple[int, str]:
-    """Run a command on a terminal of its own; its exit status, and what stands there in the end."""
+def at_terminal(
+    product: Product, *words: str, typed: str = "", interrupted_at: str = "", **settings: str
+) -> tuple[int, str]:
+    """Run a command on a terminal of its own; its exit status, and what stands there in the end.
+
+    `interrupted_at`: what it prints when Ctrl-C is typed.
+    """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway.cli", *words],
@@ -76,6 +82,9 @@ def at_terminal(product: Product, *words: str, typed: str = "", **settings: str)
         if not piece:
             break
         output += piece
+        if interrupted_at and interrupted_at.encode() in output:
+            interrupted_at = ""
+            process.send_signal(signal.SIGINT)
     os.close(ours)
     return process.wait(START_S), output.decode()
 
@@ -222,35 +231,53 @@ def test_an_address_and_an_access_token_are_all_that_a_remote_command_needs(prod
         assert "no `tollhouse run` is up" in nothing.stderr
 
 
+def stores_of(product: Product) -> dict[str, str]:
+    """Settings for a command that works on the product's stores without knowing the product."""
+    return {
+        "TOLLHOUSE_STATE": str(product.place / "another"),
+        "TOLLHOUSE_POSTGRES__DSN": product.ready["database_url"],
+        "TOLLHOUSE_REDIS__URL": product.ready["redis_url"],
+        "TOLLHOUSE_PEPPER_FILE": str(product.state / "secrets/pepper"),
+        "TOLLHOUSE_KEK_FILE": str(product.state / "secrets/kek"),
+    }
+
+
 async def test_on_configured_stores_a_command_brings_its_own_admin_app_and_leaves_nothing(
     product, run
 ):
     token = shown(run("token", "create", "--name", "direct", "--json"))
-    with folder() as elsewhere:
-        stores = {
-            "TOLLHOUSE_POSTGRES__DSN": product.ready["database_url"],
-            "TOLLHOUSE_REDIS__URL": product.ready["redis_url"],
-            "TOLLHOUSE_PEPPER_FILE": str(product.state / "secrets/pepper"),
-            "TOLLHOUSE_KEK_FILE": str(product.state / "secrets/kek"),
-        }
-        before = len(await audit_of(product, "access_token.create"))
-        assert tollhouse(elsewhere, "token", "disable", "direct", **stores).returncode == 0
-        async with calling(product) as caller:
-            assert await caller.chat(token["key"], ASK) == (401, "key_disabled")
-        declined = tollhouse(elsewhere, "token", "show", "0", **stores)
-        assert declined.returncode == 1, declined.stderr
-        del stores["TOLLHOUSE_PEPPER_FILE"]
-        unusable = tollhouse(elsewhere, "token", "list", **stores)
-        assert unusable.returncode == 2
-        assert "TOLLHOUSE_PEPPER_FILE must be given" in unusable.stderr
+    stores = stores_of(product)
+    before = len(await audit_of(product, "access_token.create"))
+    assert run("token", "disable", "direct", **stores).returncode == 0
+    async with calling(product) as caller:
+        assert await caller.chat(token["key"], ASK) == (401, "key_disabled")
+    declined = run("token", "show", "0", **stores)
+    assert declined.returncode == 1, declined.stderr
+    ended = await audit_of(product, "access_token.delete")
+    made = (await audit_of(product, "access_token.create"))[before:]
+    assert len(made) == 2
+    assert [(row["actor"], row["object_id"]) for row in made] == [
+        ("cli", row["object_id"]) for row in ended[-2:]
+    ]
+    del stores["TOLLHOUSE_PEPPER_FILE"]
+    unusable = run("token", "list", **stores)
+    assert unusable.returncode == 2
+    assert "TOLLHOUSE_PEPPER_FILE must be given" in unusable.stderr
+
+
+async def test_ctrl_c_at_a_question_ends_the_command_and_what_it_brought(product, run):
+    assert run("token", "create", "--name", "kept anyway").returncode == 0
+    words = ("token", "delete", "kept anyway")
+    status, output = at_terminal(
+        product, *words, interrupted_at="Type 'delete'", **stores_of(product)
+    )
+    assert status == 130
+    assert output.splitlines()[-1] == "tollhouse: interrupted"
     made, ended = [
         await audit_of(product, f"access_token.{action}") for action in ("create", "delete")
     ]
-    assert len(made) == before + 2
-    assert [(row["actor"], row["object_id"]) for row in made[before:]] == [
-        (row["actor"], row["object_id"]) for row in ended
-    ]
-    assert {row["actor"] for row in ended} == {"cli"}
+    assert ended[-1]["object_id"] == made[-1]["object_id"]
+    assert run("token", "show", "kept anyway").returncode == 0
 
 
 # Calls that not every admin API has
