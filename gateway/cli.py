@@ -81,16 +81,16 @@ def _parser() -> argparse.ArgumentParser:
         "--account", type=int, metavar="ID", help="tell of this account alone; everything is read"
     )
     _add_config(books)
-    import_arguments.add_arguments(
-        commands.add_parser("import", help="other gateways' keys, which go on working")
-    )
-    add_token(commands)
-    add_export(commands)
     user = commands.add_parser("user", help="people")
     of_user = user.add_subparsers(dest="action", required=True, metavar="ACTION")
     password = of_user.add_parser("password", help="make a new one-time password")
     password.add_argument("username")
     _add_config(password)
+    add_token(commands)
+    import_arguments.add_arguments(
+        commands.add_parser("import", help="other gateways' keys, which go on working")
+    )
+    add_export(commands)
     reset = commands.add_parser(
         "reset", help="delete the state directory of `tollhouse run`, after asking"
     )
@@ -208,25 +208,6 @@ def _audit(given: argparse.Namespace, rest: list[str]) -> int:
     return audit(given, rest)
 
 
-def _token(given: argparse.Namespace, rest: list[str]) -> int:
-    from gateway.commands import tokens
-
-    return tokens.run(given, rest)
-
-
-def _export(given: argparse.Namespace, rest: list[str]) -> int:
-    from gateway.commands import export
-
-    return export.run(given, rest)
-
-
-def _completion(given: argparse.Namespace, _: list[str]) -> int:
-    from gateway.commands.completion import script
-
-    print(script(_parser(), given.shell))
-    return 0
-
-
 def _user_password(given: argparse.Namespace, _: list[str]) -> int:
     from gateway.config import load
     from gateway.store.bootstrap import new_one_time_password
@@ -268,6 +249,25 @@ def _reset(given: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def _token(given: argparse.Namespace, rest: list[str]) -> int:
+    from gateway.commands import tokens
+
+    return tokens.run(given, rest)
+
+
+def _export(given: argparse.Namespace, rest: list[str]) -> int:
+    from gateway.commands import export
+
+    return export.run(given, rest)
+
+
+def _completion(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.commands.completion import script
+
+    print(script(_parser(), given.shell))
+    return 0
+
+
 def _asked(path: Path) -> bool:
     print(f"This deletes {path}: all keys, accounts and the ledger in it.")
     try:
@@ -287,11 +287,11 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "reseal": _reseal,
     "audit": _audit,
     "import": _import,
+    "user": _user_password,
+    "reset": _reset,
     "token": _token,
     "export": _export,
     "completion": _completion,
-    "user": _user_password,
-    "reset": _reset,
 }
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ def _table(*, header: bool) -> Table:
     return Table(
         box=box.SIMPLE_HEAD if framed else None,
         show_header=header,
+        show_edge=False,
         pad_edge=False,
         padding=(0, 1) if framed else (0, 2, 0, 0),
         header_style="bold",
