@@ -1,7 +1,7 @@
 # Every command of the project. `make` alone lists them.
 #
 #   PYTHON=python3.12   the interpreter that .venv is made from (default python3; 3.11 or newer)
-#   ARGS="…"            passed on to the command behind run, test, chaos, bench, llm and lock
+#   ARGS="…"            passed on to the command behind run, test, chaos, bench, llm, openapi and lock
 #   T=path              what `make test` runs (default: all of tests/)
 #   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take
 
@@ -20,7 +20,7 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test chaos check fmt bench llm clients lock build clean always
+.PHONY: help setup run test chaos check fmt bench llm openapi clients lock build clean always
 always:
 
 help:  ## list these commands
@@ -54,6 +54,9 @@ bench: .venv/dev-ok  ## measure the gateway against nginx
 
 llm: .venv/llm-ok  ## call a small real model through the gateway and compare the ledger with it
 	@exec $(BIN)/python tools/llm.py $(ARGS)
+
+openapi: .venv/dev-ok  ## call the admin API at length in every way that its document allows: ARGS="--examples 300 --seed 1"
+	@exec $(BIN)/python -m tests.openapi_run $(ARGS)
 
 clients: .venv/clients-ok  ## call the gateway with LangChain, the llm command and the Node SDK
 	@TOLLHOUSE_TEST_CLIENTS=1 exec $(BIN)/pytest -q $(ARGS) tests/clients

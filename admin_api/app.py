@@ -13,8 +13,9 @@ from admin_api.auth import find_address
 from admin_api.bodies import MAX_BODY_BYTES
 from admin_api.brake import Brake, Ration
 from admin_api.context import REQUEST_ID, SERVICES, Notifier, Services
+from admin_api.describe import describe
 from admin_api.envelope import CODE, Code, Declined, decline
-from admin_api.routes import add_routes
+from admin_api.routes import ROUTES, add_routes
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
 from gateway.domain.rejection import Rejected
@@ -79,6 +80,7 @@ def build_app(
     app.cleanup_ctx.append(_own_passwords)
     app.on_response_prepare.append(_add_headers)
     add_routes(app)
+    describe(app, ROUTES)
     return app
 
 

@@ -35,6 +35,7 @@ MAX_OVERLAP_S = 7 * 86_400
 _MAX_DAYS = 36_500
 _MAX_PROBLEMS = 10
 _MAX_DEPTH = 32
+_MAX_DIGITS = 19
 
 
 def _number(value: Any) -> Any:
@@ -54,116 +55,226 @@ def _text_or_list(value: Any) -> Any:
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-Amount = Annotated[Decimal, BeforeValidator(_number)]
-Lines = Annotated[str | list[str], BeforeValidator(_text_or_list)]
+IsNumber = BeforeValidator(_number)  # behind the bounds: those are the number's
+Amount = Annotated[Decimal, IsNumber]
+Lines = Annotated[
+    StrictStr | Annotated[list[StrictStr], Field(max_length=MAX_LIST)],
+    BeforeValidator(_text_or_list),
+]
+# What a schema can say of `fields.parse_name`.
+Name = Annotated[
+    StrictStr,
+    Field(
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": 100,
+            "pattern": r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+        }
+    ),
+]
 
 
 class LimitBody(LimitSettings):
-    """One limit of a token; `limit` and `burst` in dollars for `usd`. `bound` is shown, and ignored."""
+    """One limit of a token; `limit` and `burst` in dollars for `usd`."""
 
-    limit: Annotated[Amount, Field(gt=0, lt=MAX_EXACT)]
-    burst: Annotated[Amount, Field(lt=MAX_EXACT)] | None = None
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    limit: Annotated[Decimal, Field(gt=0, lt=MAX_EXACT), IsNumber]
+    """How much may pass in a window."""
+    burst: (
+        Annotated[Decimal, Field(lt=MAX_EXACT, json_schema_extra={"exclusiveMinimum": 0}), IsNumber]
+        | None
+    ) = None
+    """How much passes at once; for a sliding `1m` only."""
     bound: Amount | None = None
+    """Shown, and ignored."""
     models: Annotated[tuple[StrictStr, ...], Field(min_length=1, max_length=MAX_LIST)] | None = None
+    """The models that are counted, all together; absent or `*`: all of them."""
 
 
 class TokenFields(_Body):
     """What can be said of a token, both when it is made and when it is changed."""
 
     remain_quota: StrictInt | None = None
+    """Quota units left from now on; with `used_quota`, a part of the grant."""
     unlimited_quota: StrictBool | None = None
-    quota_usd: Annotated[Amount, Field(ge=0, le=Decimal(MAX_EXACT - 1) / NUSD_PER_USD)] | None = (
-        None
-    )
+    """No cap on this token."""
+    quota_usd: (
+        Annotated[Decimal, Field(ge=0, le=Decimal(MAX_EXACT - 1) / NUSD_PER_USD), IsNumber] | None
+    ) = None
+    """The grant in dollars; 0 is unlimited."""
     expired_time: Annotated[StrictInt, Field(ge=-1)] | None = None
+    """Unix seconds, in the future; -1 or 0 is never."""
     expires_in_days: Annotated[StrictInt, Field(ge=0, le=_MAX_DAYS)] | None = None
+    """Counted from the call; 0 is never."""
     model_limits_enabled: StrictBool | None = None
+    """Whether `model_limits` is in force; on by itself where it names models."""
     model_limits: Lines | None = None
+    """Names of models: a list, a JSON array in a text, or by commas or lines."""
     allow_ips: Lines | None = None
+    """Addresses and CIDR blocks, IPv4 and IPv6: a list, or by lines or commas."""
     deny_ips: Lines | None = None
+    """Likewise; they go before `allow_ips`."""
     group: Annotated[StrictStr, Field(max_length=100)] | None = None
+    """Empty: your own group."""
     limits: list[LimitBody] | None = None
+    """How much may pass in a time; 20 at most."""
     max_concurrency: Annotated[StrictInt, Field(ge=0, le=1_000_000)] | None = None
+    """Calls at once; 0 is no limit of its own."""
     reserve: Literal["strict", "estimate"] | None = None
+    """How much a call is held for; `estimate` is for administrators to set."""
     metadata: dict[str, Any] | None = None
+    """Yours, up to 16 KiB."""
 
 
 class CreateBody(TokenFields):
-    """POST /api/token/."""
+    """A token to be made. Without any quota field there is nothing on it."""
 
-    name: StrictStr
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"name": "my app", "quota_usd": 5, "expires_in_days": 30},
+                {
+                    "name": "Production",
+                    "remain_quota": 100_000,
+                    "unlimited_quota": False,
+                    "expired_time": -1,
+                    "model_limits_enabled": True,
+                    "model_limits": '["gpt-5.4", "claude-sonnet-4-6"]',
+                    "allow_ips": "203.0.113.10",
+                },
+            ]
+        }
+    )
+
+    name: Name
+    """May repeat."""
     count: Annotated[StrictInt, Field(ge=1, le=MAX_AT_ONCE)] = 1
+    """So many tokens; above 1 the answer has `items`."""
 
 
 class UpdateBody(TokenFields):
-    """PUT and PATCH; as GET's object is one too, what is read-only is taken and ignored."""
+    """What is to change: absent fields stay. What is read-only in GET's object is ignored."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"id": 1, "name": "my app, renamed"}]}
+    )
 
     id: StrictInt | None = None
+    """Only as the path says."""
     version: StrictInt | None = None
-    name: StrictStr | None = None
+    """The version that is to be changed: 412 if it is another by now. `If-Match` goes before it."""
+    name: Name | None = None
+    """May repeat."""
     status: Annotated[StrictInt, Field(ge=1, le=4)] | None = None
+    """1 enabled, 2 disabled; 3 and 4 may be sent back, and change nothing."""
     add_quota: StrictInt | None = None
+    """Quota units to add to the grant; negative takes away."""
     add_quota_usd: Amount | None = None
+    """Likewise, in dollars."""
     held_quota: Any = None
+    """Ignored."""
     quota: Any = None
+    """Ignored."""
     used_quota: Annotated[StrictInt, Field(ge=0)] | None = None
+    """What `remain_quota` was read with."""
     key: StrictStr | None = None
+    """Only as it is shown: keys cannot be set."""
     user_id: Any = None
+    """Ignored."""
     account_id: Any = None
+    """Ignored."""
     created_time: Any = None
+    """Ignored."""
     accessed_time: Any = None
+    """Ignored."""
     inherited: Any = None
+    """Ignored."""
     effective: Any = None
+    """Ignored."""
     warnings: Any = None
+    """Ignored."""
     recoverable: Any = None
+    """Ignored."""
     secrets: Any = None
+    """Ignored."""
+
+
+class PutBody(UpdateBody):
+    """As for PATCH, with the token's `id`. GET's object may be sent back whole."""
+
+    id: StrictInt
+    """The token."""
 
 
 class RotateBody(_Body):
-    """POST /api/token/{id}/rotate: for how long the present secret goes on."""
+    """For how long the present secret goes on; an empty body ends it at once."""
 
     overlap_seconds: Annotated[StrictInt, Field(ge=0, le=MAX_OVERLAP_S)] = 0
+    """So long the present secret still opens the token."""
     version: StrictInt | None = None
+    """The version that is to be changed: 412 if it is another by now."""
 
 
 class FindBody(_Body):
-    """POST /api/token/find: a secret as it was pasted."""
+    """A secret as it was pasted."""
 
     key: Annotated[StrictStr, Field(min_length=1, max_length=4096)]
+    """The whole secret."""
 
 
 Ids = Annotated[list[StrictInt], Field(min_length=1, max_length=MAX_AT_ONCE)]
 
 
 class IdsBody(_Body):
-    """POST /api/token/batch and /api/token/batch/keys."""
+    """The tokens that are meant."""
 
     ids: Ids
+    """Ids of tokens."""
 
 
 class BatchStatusBody(_Body):
-    """POST /api/token/batch/status."""
+    """The tokens that are meant, and their new status."""
 
     ids: Ids
+    """Ids of tokens."""
     status: Annotated[StrictInt, Field(ge=1, le=2)]
+    """1 enables, 2 disables."""
 
 
 class LoginBody(_Body):
-    """POST /api/user/login."""
+    """A user's name and password."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"username": "admin", "password": "three plain words"}]}
+    )
 
     username: Annotated[StrictStr, Field(max_length=256)]
+    """As the user was made with; case does not matter."""
     password: Annotated[StrictStr, Field(max_length=1024)]
+    """The password, a one-time one or their own."""
 
 
 class SelfBody(_Body):
-    """PUT /api/user/self. A new `password` needs the present one in `original_password`."""
+    """What is to change of yourself: one of the two, or both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"display_name": "Ada"}],
+            "anyOf": [{"required": ["display_name"]}, {"required": ["password"]}],
+            "dependentRequired": {"password": ["original_password"]},
+        }
+    )
 
     display_name: Annotated[StrictStr, Field(max_length=100)] | None = None
+    """How you are shown."""
     original_password: Annotated[StrictStr, Field(max_length=1024)] | None = None
+    """Your present password; required with `password`."""
     password: Annotated[StrictStr, Field(max_length=1024)] | None = None
+    """A new password. It ends all other sessions."""
 
 
 BodyT = TypeVar("BodyT", bound=_Body)
@@ -190,11 +301,11 @@ async def read_body(request: web.Request, model: type[BodyT], *, optional: bool 
 
 
 def _parse(body: bytes) -> dict[str, Any]:
-    """A JSON object. Numbers with a point become decimals: no float touches money."""
+    """A JSON object. Numbers become integers and decimals: no float touches money."""
     try:
         document = json.loads(
             body,
-            parse_float=Decimal,
+            parse_float=_number_of,
             parse_constant=_refuse_constant,
             object_pairs_hook=_members,
         )
@@ -208,6 +319,13 @@ def _parse(body: bytes) -> dict[str, Any]:
     for name, value in document.items():
         _check_storable(name, value)
     return document
+
+
+def _number_of(text: str) -> int | Decimal:
+    """JSON has one kind of number: 2.0 is 2."""
+    number = Decimal(text)
+    small = number.adjusted() < _MAX_DIGITS  # else 1e999999999 would be written out
+    return int(number) if small and number == number.to_integral_value() else number
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

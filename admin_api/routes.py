@@ -3,14 +3,18 @@
 A route without a permission stops the start; so does one that was added past this table.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable
+from typing import Final
 
 from aiohttp import web
 
 from admin_api import (
+    answers,
+    bodies,
+    describe,
     log_export,
     logs,
+    queries,
     status,
     token_batches,
     token_secrets,
@@ -18,64 +22,79 @@ from admin_api import (
     usage,
     users,
 )
+from admin_api.answers import Nothing
 from admin_api.auth import authenticate, authorize
 from admin_api.context import CALLER, Permission
+from admin_api.envelope import Code
+from admin_api.route import Handler, Header, Media, Route
+from gateway.domain.rejection import Problem
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_ONE = r"/api/token/{id:[0-9]+}"
+_CHANGES: Final = (Problem.GROUP_NOT_ALLOWED,)
+_ONCE: Final = (Problem.IDEMPOTENCY_KEY_REUSED,)
+_REVEALS: Final = (Code.KEY_NOT_RECOVERABLE, Code.TOO_MANY_ATTEMPTS)
+_HTML = Media(("text/html",))
 
-
-class Route(NamedTuple):
-    """A path is answered with and without a slash at its end, without redirect."""
-
-    method: str
-    path: str
-    handler: Handler
-    permission: Permission | None
-
-
+# fmt: off
 ROUTES: Final = (
-    Route("GET", "/api/token", tokens.list_page, Permission.TOKEN_READ),
-    Route("GET", "/api/token/search", tokens.list_page, Permission.TOKEN_READ),
-    Route("POST", "/api/token", tokens.create, Permission.TOKEN_WRITE),
-    Route("PUT", "/api/token", tokens.update_by_body, Permission.TOKEN_WRITE),
-    Route("POST", "/api/token/find", token_secrets.find, Permission.TOKEN_READ),
-    Route("POST", "/api/token/batch", token_batches.delete_batch, Permission.TOKEN_WRITE),
-    Route("POST", "/api/token/batch/status", token_batches.set_status, Permission.TOKEN_WRITE),
-    Route("POST", "/api/token/batch/keys", token_secrets.reveal_many, Permission.TOKEN_REVEAL),
-    Route("GET", r"/api/token/{id:[0-9]+}", tokens.show, Permission.TOKEN_READ),
-    Route(
-        "GET",
-        r"/api/token/{id:[0-9]+}/reservations",
-        tokens.list_reservations,
-        Permission.TOKEN_READ,
-    ),
-    Route("PATCH", r"/api/token/{id:[0-9]+}", tokens.update_by_path, Permission.TOKEN_WRITE),
-    Route("DELETE", r"/api/token/{id:[0-9]+}", tokens.delete, Permission.TOKEN_WRITE),
-    Route("POST", r"/api/token/{id:[0-9]+}/rotate", token_secrets.rotate, Permission.TOKEN_WRITE),
-    Route(
-        "DELETE",
-        r"/api/token/{id:[0-9]+}/rotate",
-        token_secrets.stop_overlap,
-        Permission.TOKEN_WRITE,
-    ),
-    Route("POST", r"/api/token/{id:[0-9]+}/key", token_secrets.reveal_one, Permission.TOKEN_REVEAL),
-    Route("GET", r"/api/token/{id:[0-9]+}/usage", usage.of_token, Permission.TOKEN_READ),
+    Route("GET", "/api/token", tokens.list_page, Permission.TOKEN_READ,
+          answers.TokenPage, query=queries.ListQuery, declines=(Code.FORBIDDEN,)),
+    Route("GET", "/api/token/search", tokens.list_page, Permission.TOKEN_READ,
+          answers.TokenPage, query=queries.ListQuery, declines=(Code.FORBIDDEN,)),
+    Route("POST", "/api/token", tokens.create, Permission.TOKEN_WRITE,
+          answers.CreatedToken | answers.CreatedTokens, bodies.CreateBody,
+          headers=(Header.IDEMPOTENCY_KEY,), declines=(*_CHANGES, Problem.TOKEN_LIMIT_REACHED, *_ONCE)),
+    Route("PUT", "/api/token", tokens.update_by_body, Permission.TOKEN_WRITE,
+          answers.Token, bodies.PutBody, queries.UpdateQuery, (Header.IF_MATCH,),
+          declines=(*_CHANGES, Problem.NOT_FOUND, Problem.VERSION_MISMATCH)),
+    Route("POST", "/api/token/find", token_secrets.find, Permission.TOKEN_READ,
+          answers.TokenWithSecrets, bodies.FindBody, declines=(Problem.NOT_FOUND,)),
+    Route("POST", "/api/token/batch", token_batches.delete_batch, Permission.TOKEN_WRITE,
+          int, bodies.IdsBody),
+    Route("POST", "/api/token/batch/status", token_batches.set_status, Permission.TOKEN_WRITE,
+          int, bodies.BatchStatusBody),
+    Route("POST", "/api/token/batch/keys", token_secrets.reveal_many, Permission.TOKEN_REVEAL,
+          answers.Keys, bodies.IdsBody, declines=_REVEALS),
+    Route("GET", _ONE, tokens.show, Permission.TOKEN_READ, answers.TokenWithQuota),
+    Route("GET", f"{_ONE}/reservations", tokens.list_reservations, Permission.TOKEN_READ,
+          list[answers.Reservation]),
+    Route("PATCH", _ONE, tokens.update_by_path, Permission.TOKEN_WRITE,
+          answers.Token, bodies.UpdateBody, queries.UpdateQuery, (Header.IF_MATCH,),
+          declines=(*_CHANGES, Problem.VERSION_MISMATCH)),
+    Route("DELETE", _ONE, tokens.delete, Permission.TOKEN_WRITE,
+          Nothing, headers=(Header.IF_MATCH,), declines=(Problem.VERSION_MISMATCH,)),
+    Route("POST", f"{_ONE}/rotate", token_secrets.rotate, Permission.TOKEN_WRITE,
+          answers.RotatedToken, bodies.RotateBody, headers=(Header.IF_MATCH, Header.IDEMPOTENCY_KEY),
+          declines=(Problem.VERSION_MISMATCH, Problem.TOO_MANY_SECRETS, *_ONCE)),
+    Route("DELETE", f"{_ONE}/rotate", token_secrets.stop_overlap, Permission.TOKEN_WRITE,
+          answers.TokenWithSecrets, headers=(Header.IF_MATCH,), declines=(Problem.VERSION_MISMATCH,)),
+    Route("POST", f"{_ONE}/key", token_secrets.reveal_one, Permission.TOKEN_REVEAL,
+          answers.Key, declines=_REVEALS),
+    Route("GET", f"{_ONE}/usage", usage.of_token, Permission.TOKEN_READ),
     Route("GET", "/api/usage", logs.show_usage, Permission.TOKEN_READ),
     Route("GET", "/api/log", logs.list_calls, Permission.TOKEN_READ),
     Route("GET", "/api/log/self", logs.list_own, Permission.TOKEN_READ),
     Route("GET", "/api/log/export", log_export.export, Permission.TOKEN_READ),
     Route("GET", "/api/log/stat", logs.sum_up, Permission.TOKEN_READ),
     Route("GET", "/api/log/self/stat", logs.sum_up, Permission.TOKEN_READ),
-    Route("POST", "/api/user/login", users.login, Permission.PUBLIC),
-    Route("POST", "/api/user/logout", users.logout, Permission.SELF),
-    Route("GET", "/api/user/self", users.show_self, Permission.SELF),
-    Route("PUT", "/api/user/self", users.update_self, Permission.SELF),
-    Route("GET", "/api/status", status.status, Permission.PUBLIC),
-    Route("GET", "/healthz", status.healthz, Permission.PUBLIC),
-    Route("GET", "/readyz", status.readyz, Permission.PUBLIC),
-    Route("GET", "/console.css", status.style, Permission.PUBLIC),
-    Route("GET", "/", status.page, Permission.PUBLIC),
+    Route("POST", "/api/user/login", users.login, Permission.PUBLIC,
+          answers.Profile, bodies.LoginBody,
+          declines=(Code.INVALID_LOGIN, Code.USER_DISABLED, Code.CROSS_SITE, Code.TOO_MANY_ATTEMPTS)),
+    Route("POST", "/api/user/logout", users.logout, Permission.SELF, Nothing),
+    Route("GET", "/api/user/self", users.show_self, Permission.SELF, answers.OwnProfile),
+    Route("PUT", "/api/user/self", users.update_self, Permission.SELF, Nothing, bodies.SelfBody,
+          declines=(Problem.WRONG_PASSWORD, Code.TOO_MANY_ATTEMPTS)),
+    Route("GET", "/api/status", status.status, Permission.PUBLIC, answers.Installation),
+    Route("GET", "/api/openapi.json", describe.document, Permission.PUBLIC,
+          Media(("application/json",))),
+    Route("GET", "/api/docs", describe.page, Permission.PUBLIC, _HTML),
+    Route("GET", "/healthz", status.healthz, Permission.PUBLIC, Nothing),
+    Route("GET", "/readyz", status.readyz, Permission.PUBLIC, Nothing,
+          declines=(Code.STORE_UNAVAILABLE,)),
+    Route("GET", "/console.css", status.style, Permission.PUBLIC, Media(("text/css",))),
+    Route("GET", "/", status.page, Permission.PUBLIC, _HTML),
 )
+# fmt: on
 
 
 def add_routes(app: web.Application, routes: Iterable[Route] = ROUTES) -> None:

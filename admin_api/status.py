@@ -48,7 +48,7 @@ async def healthz(request: web.Request) -> web.Response:  # noqa: ARG001 -- a ha
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """GET /readyz: so does Postgres; 503 otherwise."""
+    """GET /readyz: the process and Postgres answer; 503 otherwise."""
     async with reading(request.app[SERVICES].pool) as connection:
         await connection.fetchval("SELECT 1")
     return accept()
@@ -68,7 +68,7 @@ async def page(request: web.Request) -> web.Response:
 
 
 async def style(request: web.Request) -> web.Response:  # noqa: ARG001 -- a handler
-    """GET /console.css."""
+    """GET /console.css: how the pages look."""
     return web.Response(text=_STYLE, content_type="text/css", headers=PAGE_HEADERS)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from admin_api.bodies import CreateBody, UpdateBody, read_body
+from admin_api.bodies import CreateBody, PutBody, UpdateBody, read_body
 from admin_api.context import CALLER, SERVICES, Permission, actor_of
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
 from admin_api.token_edits import change_of, drafts_of, status_change_of
@@ -32,7 +32,7 @@ from gateway.store.tokens import delete_token, update_token, write_token
 
 
 async def list_page(request: web.Request) -> web.Response:
-    """GET /api/token/ and /api/token/search: a page of tokens."""
+    """GET /api/token and /api/token/search: a page of your tokens, the newest first."""
     services, caller = request.app[SERVICES], request[CALLER]
     page, query = query_of(request.query, caller.user.id)
     if query.user_id != caller.user.id and not caller.may(Permission.TOKEN_READ_ANY):
@@ -42,7 +42,7 @@ async def list_page(request: web.Request) -> web.Response:
 
 
 async def show(request: web.Request) -> web.Response:
-    """GET /api/token/{id}: with the money of all its scopes, and its secrets."""
+    """GET /api/token/{id}: one token, with the money of all its scopes, and its secrets."""
     services = request.app[SERVICES]
     row = await get_token(services.pool, actor_of(request, writes=False), path_id(request))
     money = await read_money(services.pool, services.quota, row)
@@ -68,7 +68,10 @@ async def list_reservations(request: web.Request) -> web.Response:
 
 
 async def create(request: web.Request) -> web.Response:
-    """POST /api/token/: the answer holds the full key, once. With a `count` above 1 it holds `items`."""
+    """POST /api/token: makes a token; the answer holds the full key, once.
+
+    With a `count` above 1 it makes so many, and the answer holds `items`.
+    """
     services = request.app[SERVICES]
     body = await read_body(request, CreateBody)
     drafts, warnings = drafts_of(body, services.units, services.now())
@@ -104,15 +107,13 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def update_by_body(request: web.Request) -> web.Response:
-    """PUT /api/token/: the id is in the body; absent fields stay as they are."""
-    body = await read_body(request, UpdateBody)
-    if body.id is None:
-        raise invalid("id", "is required: PUT /api/token/ changes the token that the body names.")
+    """PUT /api/token: changes the token whose id is in the body; absent fields stay as they are."""
+    body = await read_body(request, PutBody)
     return await _update(request, body.id, body)
 
 
 async def update_by_path(request: web.Request) -> web.Response:
-    """PATCH /api/token/{id}."""
+    """PATCH /api/token/{id}: changes the token; absent fields stay as they are."""
     body = await read_body(request, UpdateBody)
     token_id = path_id(request)
     if body.id not in {None, token_id}:
@@ -121,7 +122,7 @@ async def update_by_path(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """DELETE /api/token/{id}: revoked for good."""
+    """DELETE /api/token/{id}: revokes the token for good."""
     services = request.app[SERVICES]
     edited = await delete_token(
         services.pool,

@@ -53,7 +53,7 @@ async def logout(request: web.Request) -> web.Response:
 
 
 async def show_self(request: web.Request) -> web.Response:
-    """GET /api/user/self: the profile, with the account's money."""
+    """GET /api/user/self: your profile, with the account's money."""
     services, caller = request.app[SERVICES], request[CALLER]
     wallet = await find_wallet(services.pool, caller.user.account_id)
     units = services.units
@@ -71,7 +71,7 @@ async def show_self(request: web.Request) -> web.Response:
 
 
 async def update_self(request: web.Request) -> web.Response:
-    """PUT /api/user/self: own name and password. A new password ends all other sessions."""
+    """PUT /api/user/self: changes your name or password. A new password ends all other sessions."""
     services, caller = request.app[SERVICES], request[CALLER]
     body = await read_body(request, SelfBody)
     if body.password is None and body.display_name is None:

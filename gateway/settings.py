@@ -164,13 +164,19 @@ class MetricsSettings(_Section):
 class LimitSettings(_Section):
     """One limit of a group or token."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     metric: Literal["requests", "tokens", "usd"]
+    """What is counted."""
     window: Literal["1m", "5h", "1d", "7d", "30d", "month"]
+    """The time over which it counts; `month` is for calendars only."""
     limit: Usd
     burst: Usd | None = None
     mode: Literal["sliding", "calendar"] = "sliding"
+    """Whether the window moves along, or is a day or month of the calendar."""
     models: tuple[str, ...] | None = None
     time_zone: str = "UTC"
+    """An IANA name: whose calendar."""
 
     @field_validator("time_zone")
     @classmethod

@@ -14,6 +14,7 @@ from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import Pool, open_pool, transaction
 from gateway.store.quota import QuotaStore
 from gateway.store.seal import Seal
+from tests.described import check_described
 
 PEPPER = bytes(range(32))
 KEK = bytes(range(32, 64))
@@ -73,7 +74,9 @@ class Admin:
             method, path, data=data, headers=headers, allow_redirects=False
         ) as response:
             text = await response.text()
-            return Answer(response.status, json.loads(text) if text else {}, response.headers)
+            answer = Answer(response.status, json.loads(text) if text else {}, response.headers)
+        check_described(method, path, body, answer.status, answer.body)
+        return answer
 
     async def create(self, token=None, **fields):
         """Make a token; the answer's object."""

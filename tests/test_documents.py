@@ -130,3 +130,32 @@ def test_the_keys_and_scripts_are_those_of_the_quota_store():
     assert kinds == set(one_of[1].split(", "))
     scripts = {path.stem for path in (ROOT / "gateway/store/lua").glob("*.lua")}
     assert {row for row in rows if not row.startswith("q:")} == scripts
+
+
+# Troubleshooting
+
+TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text()
+
+
+def test_troubleshooting_knows_every_code_that_somebody_can_meet():
+    errors = (ROOT / "docs/errors.md").read_text()
+    met = set(re.findall(r"^\| \d+ \| `(\w+)` .*\|$", errors, re.MULTILINE))
+    met -= set(re.findall(r"^\| \d+ \| `(\w+)` .*\| Not used yet\. \|$", errors, re.MULTILINE))
+    met |= {str(code) for code in STATUS}
+    assert not met - set(re.findall(r"`([a-z_]+)`", TROUBLESHOOTING))
+
+
+def test_troubleshooting_has_a_command_for_each_symptom():
+    known = {"call", "admin", "chat", "grep", "curl", "tollhouse"}
+    for row in re.findall(r"^\| (?!Symptom)(.+) \|$", TROUBLESHOOTING, re.MULTILINE):
+        cells = row.split(" | ")
+        assert len([cell for cell in cells if cell.strip()]) == 4, row
+        commands = spans([cells[3]])
+        assert "as above" in cells[3] or commands[0].split()[0] in known, row
+
+
+def test_what_troubleshooting_calls_is_there():
+    paths = {re.sub(r"{id:[^}]*}", "7", route.path) for route in ROUTES}
+    called = set(re.findall(r"`admin \"?(/[a-z0-9/]+)", TROUBLESHOOTING))
+    assert called
+    assert called <= paths

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from admin_api import answers
 from gateway.store.editing import Keyed
 from gateway.store.people import write_access_token
 from gateway.store.postgres import transaction
@@ -69,6 +70,8 @@ async def _priced_call(rig: Rig, secret: str) -> str:
 
 async def test_a_running_call_is_listed_with_what_it_holds(held: Held):
     (shown,) = await held.get("/reservations")
+    assert set(shown) == set(answers.Reservation.model_fields)
+    answers.Reservation.model_validate(shown, strict=True)
     book = await held.rig.gateway.quota.book(held.token.row.account_id, f"t{held.token.row.id}")
     assert book is not None
     assert shown["held_nusd"] == book.reserved > 0

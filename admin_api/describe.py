@@ -1,0 +1,34 @@
+"""The API's own description: the document for programs, and the page for people."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from aiohttp import web
+
+from admin_api.context import SERVICES
+from admin_api.envelope import json_bytes
+from admin_api.openapi import document_of
+from admin_api.page import page_of
+from admin_api.route import Route
+from admin_api.status import PAGE_HEADERS, base_urls
+from gateway import __version__
+
+DOCUMENT: Final = web.AppKey("document", bytes)
+PAGE: Final = web.AppKey("page", str)
+
+
+def describe(app: web.Application, routes: Iterable[Route]) -> None:
+    """Make both once, from the table of routes."""
+    made = document_of(routes, __version__)
+    _, admin_url = base_urls(app[SERVICES].config)
+    app[DOCUMENT], app[PAGE] = json_bytes(made), page_of(made, admin_url)
+
+
+async def document(request: web.Request) -> web.Response:
+    """GET /api/openapi.json: this API in OpenAPI 3.1, for programs."""
+    return web.Response(body=request.app[DOCUMENT], content_type="application/json")
+
+
+async def page(request: web.Request) -> web.Response:
+    """GET /api/docs: the same for people, as a page."""
+    return web.Response(text=request.app[PAGE], content_type="text/html", headers=PAGE_HEADERS)
