@@ -30,7 +30,7 @@ async def list_own(request: web.Request) -> web.Response:
 
 
 async def sum_up(request: web.Request) -> web.Response:
-    """GET /api/log/stat and /api/log/self/stat: sums over the calls of a filter, and the last minute's requests and tokens."""
+    """GET /api/log/stat and /api/log/self/stat: sums over the calls of a filter, and the last minute's pace."""
     services = request.app[SERVICES]
     chosen = within_reach(request, filter_of(request.query, request[CALLER].user.id))
     sums = await read_sums(services.pool, chosen)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.store.token_rows import SORTS
+from gateway.store.usage import KEYS
 
 _LARGEST = 10**15 - 1
 Number = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)] | Literal[""]
@@ -41,8 +42,8 @@ class ListQuery(Query):
     """What the list is ordered by."""
     order: Annotated[str, Field(pattern="^([aA][sS][cC]|[dD][eE][sS][cC]|)$")] = "desc"
     """`asc` or `desc`."""
-    user_id: Number = ""
-    """Whose tokens: your own unless it is given. Others' are for administrators."""
+    user_id: Number | Literal["all"] = ""
+    """Whose tokens: your own unless it is given. Others', and `all`, are for administrators."""
 
 
 class UpdateQuery(Query):
@@ -50,3 +51,87 @@ class UpdateQuery(Query):
 
     status_only: str = ""
     """If it is not empty, `status` alone is changed and the rest of the body is ignored."""
+
+
+Instant = Annotated[str, Field(pattern=r"^[0-9]{0,11}$")]
+Owner = Number | Literal["all"]
+
+
+class CallQuery(Query):
+    """Which calls."""
+
+    user_id: Owner = ""
+    """Whose calls: yours unless an administrator names another, or `all`."""
+    token_id: Number = ""
+    """Calls of one token."""
+    token_name: Text = ""
+    """Calls of all tokens of that name."""
+    model: Text = ""
+    """The model, exactly."""
+    group: Text = ""
+    """The group, exactly."""
+    upstream: Text = ""
+    """The upstream, exactly."""
+    status: Annotated[str, Field(pattern=r"^([1-9][0-9]{2}|[1-5][xX]{2})?$")] = ""
+    """What the caller was answered: `429`, or `4xx` for all of them."""
+    start: Instant = ""
+    """Unix seconds; within."""
+    end: Instant = ""
+    """Unix seconds; not within."""
+    request_id: Annotated[str, Field(pattern=r"^([0-9a-fA-F-]{32,36})?$")] = ""
+    """The `x-request-id` of an answer."""
+    min_amount_nusd: Number = ""
+    """Nano-dollars, at least."""
+    max_amount_nusd: Number = ""
+    """Nano-dollars, at most."""
+    type: Literal["", "0", "2"] = ""
+    """New-API's: 2, or 0 for all."""
+    model_name: Text = ""
+    """New-API's name of `model`."""
+    start_timestamp: Instant = ""
+    """New-API's name of `start`."""
+    end_timestamp: Instant = ""
+    """New-API's name of `end`."""
+
+
+class CallListQuery(CallQuery):
+    """Which calls, and which part of the list."""
+
+    cursor: Text = ""
+    """The last answer's `next_cursor`."""
+    limit: Number = 10
+    """Calls in an answer, brought into 1 to 100."""
+    size: Number = 10
+    """As `limit`, which goes before it."""
+    page_size: Number = 10
+    """As `limit`, which goes before it."""
+    ps: Number = 10
+    """As `limit`, which goes before it."""
+    p: Number = ""
+    """A page, from 1, instead of a cursor."""
+
+
+class ExportQuery(CallQuery):
+    """Which calls, and in which form."""
+
+    format: Literal["", "csv", "jsonl"] = "csv"
+    """CSV, or an object on each line."""
+
+
+class SeriesQuery(Query):
+    """Which series."""
+
+    interval: Literal["", "hour", "day", "all"] = "day"
+    """How long a point is."""
+    start: Instant = ""
+    """Unix seconds; 30 days or 24 hours before the end without it."""
+    end: Instant = ""
+    """Unix seconds; the first instant that is not counted."""
+    time_zone: Text = "UTC"
+    """An IANA name: whose days and hours they are."""
+    by: Annotated[str, Field(json_schema_extra={"enum": [*KEYS]})] = ""
+    """A series for each of these."""
+
+
+class CallSeriesQuery(SeriesQuery, CallQuery):
+    """Which series, over which calls."""

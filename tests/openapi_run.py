@@ -54,7 +54,7 @@ async def served(dsn: str, valkey_url: str) -> AsyncIterator[Admin]:
         valkey = await stack.enter_async_context(open_valkey(valkey_url))
         quota = QuotaStore(pipeline, pause_s=0.1)
         notifier = StoreNotifier(quota, valkey, timeout_s=5)
-        settings = {"admin": {"max_tokens_per_user": 1_000_000}}
+        settings = {"admin": {"max_tokens_per_user": 1_000_000}, "keys": {"recoverable": True}}
         running = running_admin(client_of, dsn, settings, quota=quota, notifier=notifier)
         admin = await stack.enter_async_context(running)
         admin.clock[0] = time.time()
