@@ -16,11 +16,14 @@ from admin_api.context import REQUEST_ID, SERVICES, Notifier, Services
 from admin_api.describe import describe
 from admin_api.envelope import CODE, Code, Declined, decline
 from admin_api.routes import ROUTES, add_routes
+from gateway.config import Loaded
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
 from gateway.domain.rejection import Rejected
 from gateway.domain.units import Units
+from gateway.explain.walk import Explainer
 from gateway.settings import Config
+from gateway.store.catalog import CatalogReader
 from gateway.store.passwords import Passwords
 from gateway.store.postgres import Pool
 from gateway.store.quota import QuotaStore
@@ -76,12 +79,19 @@ def build_app(
         reveals=Ration(_MOST_REVEALS, _REVEALS_WITHIN_S),
         proxies=Blocks.of(config.admin.trusted_proxies),
         clock=clock,
+        explainer=_explainer(config, pool, quota),
     )
     app.cleanup_ctx.append(_own_passwords)
     app.on_response_prepare.append(_add_headers)
     add_routes(app)
     describe(app, ROUTES)
     return app
+
+
+def _explainer(config: Config, pool: Pool, quota: QuotaStore) -> Explainer:
+    """No upstream is called from here, so their keys stay unknown."""
+    no_keys: dict[str, tuple[str, ...]] = {upstream.name: () for upstream in config.upstreams}
+    return Explainer(config, pool, quota, CatalogReader(pool, Loaded(config, None, no_keys, ())))
 
 
 async def _own_passwords(app: web.Application) -> AsyncIterator[None]:

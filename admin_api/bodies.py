@@ -34,6 +34,7 @@ MAX_AT_ONCE = 100
 MAX_OVERLAP_S = 7 * 86_400
 _MAX_DAYS = 36_500
 _MAX_PROBLEMS = 10
+_MAX_INPUT_TOKENS = 100_000_000
 _MAX_DEPTH = 32
 _MAX_DIGITS = 19
 
@@ -243,6 +244,19 @@ class BatchStatusBody(_Body):
     """Ids of tokens."""
     status: Annotated[StrictInt, Field(ge=1, le=2)]
     """1 enables, 2 disables."""
+
+
+class ExplainBody(_Body):
+    """POST /api/token/{id}/explain. What the call asks for is said by `body`, or by the fields before it."""
+
+    ip: Annotated[StrictStr, Field(max_length=100)] | None = None
+    method: Literal["POST", "GET", "PUT", "PATCH", "DELETE"] = "POST"
+    path: Annotated[StrictStr, Field(max_length=2048)] = "/v1/chat/completions"
+    model: StrictStr | None = None
+    stream: StrictBool | None = None
+    max_tokens: StrictInt | None = None
+    input_tokens: Annotated[StrictInt, Field(ge=0, le=_MAX_INPUT_TOKENS)] | None = None
+    body: StrictStr | dict[str, Any] | None = None
 
 
 class LoginBody(_Body):

@@ -12,6 +12,7 @@ from admin_api.brake import Brake, Ration
 from gateway.domain.edit import Actor
 from gateway.domain.network import Address, Blocks
 from gateway.domain.units import Units
+from gateway.explain.walk import Explainer
 from gateway.settings import Config
 from gateway.store.books import Book
 from gateway.store.passwords import Passwords
@@ -57,6 +58,7 @@ class Services:
     reveals: Ration
     proxies: Blocks
     clock: Callable[[], float]
+    explainer: Explainer
 
     @property
     def kept_seal(self) -> Seal | None:

@@ -16,7 +16,7 @@ from gateway.domain.usage import most_nusd
 SMALLEST_OUTPUT = 256
 """Tokens: a hold shrinks to no less. Below it, an answer is rarely worth having."""
 
-_ESTIMATED_BYTES_PER_TOKEN = 4  # English text has about as many
+ESTIMATED_BYTES_PER_TOKEN = 4  # English text has about as many
 
 
 class Hold(NamedTuple):
@@ -78,7 +78,7 @@ def hold(
 
 def estimated_hold(ask: Ask, model: Model, ratio_ppm: int, output_tokens: int) -> Hold:
     """What an ordinary call of this size may cost, with `output_tokens` of answer or the caller's smaller maximum."""
-    input_tokens = -(-ask.size_bytes // _ESTIMATED_BYTES_PER_TOKEN)
+    input_tokens = -(-ask.size_bytes // ESTIMATED_BYTES_PER_TOKEN)
     input_tokens += ask.images * model.image_max_tokens
     output = min(output_tokens, ask.max_output_tokens or output_tokens) * ask.choices
     return _held(ask, model, ratio_ppm, Hold(0, 0, input_tokens, output, output))

@@ -63,7 +63,7 @@ class Handler:
         catalog: Callable[[], Catalog],
     ) -> None:
         self._identify = identify
-        self._chains = chains
+        self.chains = chains
         self._endings = endings
         self._pages = pages
         self._tokens = tokens
@@ -154,7 +154,7 @@ class Handler:
 
     async def _pass(self, call: Call) -> Refusal | None:
         """Run the chain: the first refusal ends it."""
-        for link in self._chains[call.route.kind]:
+        for link in self.chains[call.route.kind]:
             outcome = link(call)
             if outcome is None:
                 continue

@@ -30,14 +30,16 @@ async def read_catalog(pool: asyncpg.Pool, loaded: Loaded) -> Catalog:
 class CatalogReader:
     """The catalog for who asks now and then: built again only where something has changed."""
 
+    latest: Catalog  # unset until it was read
+
     def __init__(self, pool: asyncpg.Pool, loaded: Loaded) -> None:
         self._pool = pool
         self._loaded = loaded
-        self._known: tuple[object, Catalog] | None = None
+        self._built_of: tuple[int, dict[str, int]] | None = None
 
-    async def read(self) -> Catalog:
-        """As `read_catalog`. Raises `StoreUnavailable`."""
-        generation, ids = await read_generation(self._pool), await read_group_ids(self._pool)
-        if self._known is None or self._known[0] != (generation, ids):
-            self._known = ((generation, ids), build_catalog(self._loaded, ids, generation))
-        return self._known[1]
+    async def read(self) -> None:
+        """Make `latest` what `read_catalog` would give. Raises `StoreUnavailable`."""
+        now = (await read_generation(self._pool), await read_group_ids(self._pool))
+        if now != self._built_of:
+            self.latest = build_catalog(self._loaded, now[1], now[0])
+            self._built_of = now

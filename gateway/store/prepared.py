@@ -18,8 +18,10 @@ _RESERVE_HEAD: Final = struct.Struct("<40sdBd")
 _RESERVE_SCOPES: Final = struct.Struct("<8d")
 _SETTLE_TIMES: Final = struct.Struct("<2d")
 _VOID: Final = 2
+_LOOK: Final = 2
 ID_BYTES: Final = 32
 """A request id: 32 hexadecimal characters."""
+_NOBODY: Final = b"0" * ID_BYTES
 
 # Numbers are written with 16 digits (2^52 has as many), so that their length is constant and one
 # formatting step makes the rest of the command.
@@ -55,6 +57,12 @@ class Prepared:
         return self.reserve_head + _TAIL % (
             request_id, amount, tokens, dry, len(detail), detail,
         )  # fmt: skip
+
+    def look(self, amount: int, tokens: int) -> bytes:
+        """The RESERVE command that takes nothing and tells what is there. Raises ValueError as `reserve` does."""
+        if not (0 <= amount < MAX_EXACT and 0 <= tokens < MAX_EXACT):
+            raise ValueError(f"cannot reserve {amount} for {tokens} tokens")
+        return self.reserve_head + _TAIL % (_NOBODY, amount, tokens, _LOOK, 0, b"")
 
     def extend(self, request_id: bytes, amount: int, tokens: int, *, fill: bool) -> bytes:
         """The whole EXTEND command: what the reservation is to hold in all.

@@ -27,6 +27,7 @@ from gateway.store.books import (
 )
 from gateway.store.breaker import Breaker
 from gateway.store.connection import Done, accept, encode
+from gateway.store.looks import Looked, read_looked
 from gateway.store.pipeline import Pipeline
 from gateway.store.prepared import Prepared, key, prepare, window_keys
 from gateway.store.replies import EPOCH_REPLY
@@ -248,6 +249,22 @@ class QuotaStore:
             return
         command = prepared.reserve(request_id, amount, tokens, detail, dry=dry)
         self._pipeline.send(prepared.shard, command, done)
+
+    async def look(self, prepared: Prepared, amount: int, tokens: int) -> Looked:
+        """What RESERVE would answer, and what it would find. Takes nothing.
+
+        Raises ValueError for amounts outside 0..2^52.
+        """
+        if prepared.run_id != self._pipeline.run_id:
+            return read_looked(EPOCH_REPLY, prepared, amount, tokens)
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+        def done(reply: object) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        self._pipeline.send(prepared.shard, prepared.look(amount, tokens), done)
+        return read_looked(await future, prepared, amount, tokens)
 
     def extend(
         self,

@@ -5,7 +5,7 @@
 -- ARGV  1 what is constant for token and model, packed:
 --           run id, catalog generation, capped (0|1), lease (ms), account, scopes,
 --           4 × (version, concurrency limit; 0 = none), number of windows, then a WINDOW of each
---       2 request id · 3 amount (nano-dollars) · 4 tokens · 5 dry (0|1)
+--       2 request id · 3 amount (nano-dollars) · 4 tokens · 5 dry (0|1, 2 = look)
 --       6 detail (opaque, for the reaper)
 --
 -- Replies, scope as 0..3 in the order of KEYS, times in ms:
@@ -29,6 +29,8 @@
 --   CONC scope live limit
 --   WINDOW scope window used limit retry    limit: the burst where there is one, TOOBIG likewise
 -- `dry` answers the same and takes nothing (DUP and DONE aside: a dry call's id means nothing).
+-- A look takes nothing, too, and where something was decided answers { OK free | refusal, keys and
+-- values }: the four books and the head of each window as they would be with this call.
 --
 -- A redis.call costs about as much as all arithmetic of a scope, so there are five on the way to
 -- OK: TIME, one MGET, ZADD NX (which tells a known id, too), HSET, one MSET. Tables and closures
@@ -191,7 +193,7 @@ for i = 1, window_count do
   end
 end
 
-if ARGV[5] ~= '1' then
+if ARGV[5] == '0' then
   -- A repeated call must not be refused because of its own first arrival.
   local member = static[ACCOUNT] .. '|' .. request_id
   if refusal then
@@ -216,6 +218,8 @@ if ARGV[5] ~= '1' then
     for i = 1, #plan do call(unpack(plan[i])) end
   end
   call('MSET', unpack(out))
+elseif ARGV[5] == '2' then
+  return { refusal or { 'OK', free }, out }
 elseif refusal then
   return refusal
 end

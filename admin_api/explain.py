@@ -1,0 +1,68 @@
+"""POST /api/token/{id}/explain: what would become of a call, check by check. Nothing is taken, nothing spent."""
+
+import json
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from admin_api.bodies import ExplainBody, read_body
+from admin_api.context import SERVICES, actor_of
+from admin_api.envelope import accept
+from admin_api.explain_object import explanation_object
+from admin_api.token_requests import path_id
+from gateway.domain.network import Address, parse_address
+from gateway.domain.rejection import invalid
+from gateway.explain.question import Question
+from gateway.store.token_rows import get_token, no_such_token
+
+_SAID_BY_A_BODY = ("model", "stream", "max_tokens", "input_tokens")
+
+
+async def explain(request: web.Request) -> web.Response:
+    """The decision, every check, what would be held, and what is left of each limit."""
+    services = request.app[SERVICES]
+    actor, token_id = actor_of(request, writes=False), path_id(request)
+    row = await get_token(services.pool, actor, token_id)
+    question = question_of(await read_body(request, ExplainBody))
+    found = await services.explainer.explain(token_id, question, services.clock())
+    if found is None:
+        raise no_such_token(token_id)
+    return accept(explanation_object(found, question, row, services.units))
+
+
+def question_of(body: ExplainBody) -> Question:
+    """The call that is asked about. Raises `Rejected` naming the field."""
+    if body.body is not None:
+        said = [name for name in _SAID_BY_A_BODY if getattr(body, name) is not None]
+        if said:
+            raise invalid(said[0], "is said by body already; leave it out.")
+    path, _, query = body.path.partition("?")
+    if not path.startswith("/"):
+        raise invalid("path", "must begin with a slash, such as /v1/chat/completions.")
+    return Question(
+        method=body.method,
+        path=unquote(path),
+        query=query,
+        address=None if body.ip is None else _address(body.ip),
+        body=None if body.body is None else _bytes(body.body),
+        model=body.model or "",
+        stream=body.stream or False,
+        max_output_tokens=body.max_tokens,
+        input_tokens=body.input_tokens or 0,
+    )
+
+
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError:
+        raise invalid("ip", f"must be an IPv4 or IPv6 address, it is {text[:50]!a}.") from None
+
+
+def _bytes(body: str | dict[str, Any]) -> bytes:
+    """A text is sent as it is, an object as JSON without spaces, as SDKs write it."""
+    if isinstance(body, str):
+        return body.encode()
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False, default=float)
+    return text.encode()

@@ -1,0 +1,1 @@
+"""Why a call would be refused: every check of the chain is asked, nothing is taken."""
