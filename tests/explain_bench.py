@@ -16,6 +16,7 @@ from aiohttp.web import Application
 
 from gateway.domain.edit import TokenDraft, TokenRow
 from gateway.domain.limits import Limit
+from gateway.relay.record import ledger_constant
 from gateway.store.loads import Loads
 from gateway.store.people import write_access_token, write_user
 from gateway.store.postgres import transaction
@@ -166,7 +167,9 @@ class Bench:
         assert token is not None
         prepared = gateway.quota.prepare(token, "m", gateway.catalog.generation)
         assert await Loads(self.rig.database, gateway.keys, gateway.quota).load(prepared, token)
-        gateway.quota.reserve(prepared, request_id, amount, tokens, b"", lambda _: None)
+        ids = (token.account_id, token.id, token.user_id, token.group.id)
+        detail = ledger_constant(*ids, "m") + b"\topenai\tchat_completions\t1"
+        gateway.quota.reserve(prepared, request_id, amount, tokens, detail, lambda _: None)
         await gateway.quota.books(token.account_id, token.scope_ids)  # what was sent before is done
 
     async def explain(self, token_id: int, question: dict[str, Any]) -> dict[str, Any]:
