@@ -240,7 +240,8 @@ async def open_bench(
     def configure(members: dict[str, Any]) -> None:
         members["gateway"] |= {"trusted_proxies": ["127.0.0.1"], "max_body_bytes": max_body_bytes}
         members["quota"] |= {"hold_wait_s": 0}
-        members["models"].append({"name": "long", **PRICED, "max_input_tokens": 1_000})
+        long = {"name": "long", "max_input_tokens": 1_000, "default_output_tokens": 900}
+        members["models"].append(PRICED | long)
         members["models"].append({"name": "either", "members": ["m", "long"]})
         members["upstreams"] = [
             {

@@ -24,6 +24,7 @@ CALL_NUSD = 1_000_000
 
 ENOUGH = chat(max_tokens=150)
 LIMIT = Limit(Metric.REQUESTS, "1m", 1)
+TOKENS = Limit(Metric.TOKENS, "1d", 600)
 
 
 class Steps:
@@ -49,7 +50,9 @@ async def bench(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Bench]:
         yield bench
 
 
-amounts = st.sampled_from([0, 1, 100_000, CALL_NUSD, 3 * CALL_NUSD, 20 * CALL_NUSD, USD])
+amounts = st.sampled_from(
+    [0, 1, 100_000, CALL_NUSD, 3 * CALL_NUSD, 6 * CALL_NUSD, 20 * CALL_NUSD, USD]
+)
 limits = st.builds(
     Limit,
     metric=st.just(Metric.REQUESTS),
@@ -110,7 +113,7 @@ bodies = st.fixed_dictionaries(
         "max_completion_tokens": st.sampled_from([60, -1]),
     },
 )
-plain = st.sampled_from([chat(), ENOUGH, chat(max_tokens=400), chat(stream=True)])
+plain = st.sampled_from([chat(), chat("long"), ENOUGH, chat(max_tokens=400), chat(stream=True)])
 said = st.fixed_dictionaries(
     {"model": st.sampled_from(["m"] * 4 + ["unpriced", "absent"]), "messages": st.just([])},
     optional={"max_tokens": st.sampled_from([50, 400]), "stream": st.booleans()},
@@ -145,6 +148,11 @@ asks = st.one_of(
 @example(state=State(granted=4 * CALL_NUSD, running=[(3 * CALL_NUSD, 1)]), ask=Ask(body=ENOUGH))
 @example(state=State(group="narrow", running=[(0, 0)]), ask=Ask(body=chat()))
 @example(state=State(limits=(LIMIT,), running=[(0, 0)]), ask=Ask(body=chat()))
+@example(state=State(granted=5 * CALL_NUSD), ask=Ask(body=chat("long")))
+@example(
+    state=State(granted=8 * CALL_NUSD, running=[(3 * CALL_NUSD, 1)]), ask=Ask(body=chat("long"))
+)
+@example(state=State(limits=(TOKENS,)), ask=Ask(body=chat("long")))
 def test_a_call_comes_to_what_was_explained_and_asking_changes_nothing(
     steps: Steps, state: State, ask: Ask
 ) -> None:
