@@ -199,6 +199,8 @@ CREATE TABLE ledger (
   estimated           boolean     NOT NULL DEFAULT false,     -- the provider's own figure is missing
   anomaly             text,
   price_version       integer     NOT NULL DEFAULT 0,         -- 0: no price
+  end_user            text,                                   -- whom the call was for, as the caller told
+  tags                jsonb,                                  -- {"key": "value"}, as the caller told
   PRIMARY KEY (request_id, kind)
 ) PARTITION BY RANGE (request_id);
 CREATE TABLE ledger_default PARTITION OF ledger DEFAULT;      -- skewed clocks

@@ -16,7 +16,7 @@ CSV_COLUMNS: Final = (
     *("request_id", "started_at", "user_id", "username", "account_id", "token_id", "token_name"),
     *("group", "model", "upstream", "dialect", "route", "status", "ttfb_ms", "duration_ms"),
     *("address", *COUNTS, "quota", "usd", "amount_nusd", "correction_nusd", "unbilled_nusd"),
-    *("estimated", "anomaly", "price_version"),
+    *("estimated", "anomaly", "price_version", "end_user", "tags"),
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -37,6 +37,8 @@ def call_object(call: LoggedCall, units: Units) -> dict[str, Any]:
         "correction_nusd": call["correction"],
         "unbilled_nusd": call["unbilled"],
         **{name: call[name] for name in ("estimated", "anomaly", "price_version")},
+        "end_user": call["end_user"],
+        "tags": call["tags"],
     }
 
 
@@ -66,6 +68,7 @@ def csv_lines(calls: Sequence[LoggedCall], units: Units) -> bytes:
         shown = call_object(call, units) | {
             "started_at": call["started_at"].astimezone(UTC).isoformat(timespec="milliseconds"),
             "usd": usd_text(call["amount"]),
+            "tags": call["tags"] and json_bytes(call["tags"]).decode(),
         }
         write([_cell(shown[name]) for name in CSV_COLUMNS])
     return lines.getvalue().encode()

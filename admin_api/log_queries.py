@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from multidict import MultiMapping
+
 from admin_api.parameters import instant, integer, require_known, text
 from gateway.domain.rejection import invalid
+from gateway.domain.told import MAX_END_USER_CHARACTERS, MAX_KEY_CHARACTERS, MAX_VALUE_CHARACTERS
 from gateway.store.ledger_calls import CallFilter
 
 # The second names are New-API's.
@@ -18,6 +21,7 @@ FILTERS: Final = frozenset(
     {
         *("user_id", "token_id", "token_name", "model", "group", "upstream", "status"),
         *("start", "end", "request_id", "min_amount_nusd", "max_amount_nusd", "type"),
+        *("end_user", "tag"),
         *_SECOND_NAMES.values(),
     }
 )
@@ -31,6 +35,7 @@ _PAGING: Final = frozenset({"cursor", "limit", "size", "p", "page_size", "ps"})
 _DEFAULT_SIZE = 10
 _MAX_SIZE = 100
 _MAX_MODEL_CHARACTERS = 256
+_MAX_TAG_CHARACTERS = MAX_KEY_CHARACTERS + 1 + MAX_VALUE_CHARACTERS
 _ID_BYTES = 16
 _STATUS = re.compile(r"([1-9][0-9]{2})|([1-5])xx")
 _REQUEST_ID = re.compile(r"[0-9a-fA-F-]{32,36}")
@@ -52,7 +57,7 @@ class LogQuery:
         return 0 if self.page is None else (self.page - 1) * self.size
 
 
-def log_query_of(parameters: Mapping[str, str], user_id: int, *, pages: bool) -> LogQuery:
+def log_query_of(parameters: MultiMapping[str], user_id: int, *, pages: bool) -> LogQuery:
     """The list asked for; with `pages` it has pages unless there is a cursor. Raises `Rejected`."""
     chosen = filter_of(parameters, user_id, FILTERS | _PAGING)
     size_name = next((n for n in ("limit", "page_size", "ps", "size") if parameters.get(n)), "size")
@@ -71,10 +76,10 @@ def log_query_of(parameters: Mapping[str, str], user_id: int, *, pages: bool) ->
 
 
 def filter_of(
-    parameters: Mapping[str, str], user_id: int, known: frozenset[str] = FILTERS
+    parameters: MultiMapping[str], user_id: int, known: frozenset[str] = FILTERS
 ) -> CallFilter:
     """The calls asked for, of `user_id` unless it says otherwise. Raises `Rejected` naming the parameter."""
-    require_known(parameters, known)
+    require_known(parameters, known, repeatable="tag")
     kind = text(parameters, "type")
     if kind not in {"", "0", _CONSUMPTION}:
         raise invalid(
@@ -94,6 +99,8 @@ def filter_of(
         statuses=_statuses(parameters),
         min_amount=integer(parameters, "min_amount_nusd", 0) or None,
         max_amount=_optional(parameters, "max_amount_nusd"),
+        end_user=text(parameters, "end_user", MAX_END_USER_CHARACTERS) or None,
+        tags=tuple(map(_tag, parameters.getall("tag", []))),
     )
 
 
@@ -140,6 +147,13 @@ def _statuses(parameters: Mapping[str, str]) -> tuple[int, int] | None:
     if found[2]:
         return int(found[2]) * 100, int(found[2]) * 100 + 99
     return int(found[1]), int(found[1])
+
+
+def _tag(given: str) -> tuple[str, str]:
+    key, colon, value = given.partition(":")
+    if not (key and colon and given.isprintable() and len(given) <= _MAX_TAG_CHARACTERS):
+        raise invalid("tag", f"must be a key, a colon and a value; it is {given[:40]!a}.")
+    return key, value
 
 
 def _optional(parameters: Mapping[str, str], name: str) -> int | None:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from multidict import MultiMapping
+
 from gateway.domain.rejection import invalid
 
 _MAX_TEXT_CHARACTERS = 200
@@ -70,7 +72,9 @@ def time_zone(parameters: Mapping[str, str], name: str) -> ZoneInfo:
         ) from None
 
 
-def require_known(parameters: Collection[str], known: Collection[str]) -> None:
+def require_known(
+    parameters: MultiMapping[str], known: Collection[str], *, repeatable: str = ""
+) -> None:
     """Refuse a parameter that nothing reads: a filter with a mistyped name would let everything through."""
     for name in parameters:
         if name not in known:
@@ -78,3 +82,5 @@ def require_known(parameters: Collection[str], known: Collection[str]) -> None:
                 name[:40].encode("ascii", "backslashreplace").decode(),
                 f"there is no such parameter; there are {', '.join(sorted(known))}.",
             )
+        if name != repeatable and len(parameters.getall(name)) > 1:
+            raise invalid(name, "is given twice; give it once.")

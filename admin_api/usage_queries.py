@@ -6,13 +6,15 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from multidict import MultiMapping
+
 from admin_api.parameters import choice, instant, require_known, text, time_zone
 from admin_api.token_object import usd
 from gateway.domain.intervals import INTERVALS, Interval, TooManyPoints, default_start, edges
 from gateway.domain.rejection import invalid
 from gateway.domain.units import Units
 from gateway.store.ledger_calls import COUNTS
-from gateway.store.usage import KEYS, Series, Sums, add_up
+from gateway.store.usage import KEYS, TAG, Series, Sums, add_up
 
 PARAMETERS: Final = frozenset({"interval", "start", "end", "time_zone", "by"})
 MAX_POINTS: Final = 1000
@@ -21,7 +23,7 @@ _MAX_CELLS = 10_000  # points of all series together
 
 @dataclass(frozen=True, slots=True)
 class SeriesQuery:
-    """Series by one of `usage.KEYS`, a point between two neighbours of `edges`."""
+    """Series by one of `usage.KEYS` or by a tag, a point between two neighbours of `edges`."""
 
     interval: Interval
     zone: ZoneInfo
@@ -35,10 +37,10 @@ class SeriesQuery:
 
 
 def series_query_of(
-    parameters: Mapping[str, str], now: datetime, known: frozenset[str] = PARAMETERS
+    parameters: MultiMapping[str], now: datetime, known: frozenset[str] = PARAMETERS
 ) -> SeriesQuery:
     """The series asked for. Raises `Rejected` naming the parameter; `known` are all that are read."""
-    require_known(parameters, known)
+    require_known(parameters, known, repeatable="tag")
     interval = choice(parameters, "interval", INTERVALS, "day")
     zone = time_zone(parameters, "time_zone")
     end = instant(parameters, "end") or now
@@ -93,6 +95,7 @@ def sums_object(sums: Sums, units: Units) -> dict[str, Any]:
 
 def _key_of(parameters: Mapping[str, str]) -> str:
     by = text(parameters, "by")
-    if by not in KEYS:
-        raise invalid("by", f"must be one of {', '.join(filter(None, KEYS))}; it is {by[:40]!a}.")
+    if by not in KEYS and not (by.startswith(TAG) and by != TAG):
+        known = ", ".join(filter(None, KEYS))
+        raise invalid("by", f"must be one of {known}, or {TAG} and a key; it is {by[:40]!a}.")
     return by

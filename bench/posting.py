@@ -110,6 +110,8 @@ def _charges(count: int) -> list[Charge]:
             "amount": b"%d" % _AMOUNT,
             "estimated": b"f",
             "anomaly": b"\\N",
+            "end_user": b"\\N",
+            "tags": b"\\N",
         }
         line = b"\t".join(fields[name] for name in COLUMNS) + b"\n"
         made.append(Charge(request_id, account, line))

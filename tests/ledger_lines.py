@@ -23,6 +23,8 @@ _ORDINARY = dict.fromkeys(COLUMNS, b"0") | {
     "estimated": b"f",
     "anomaly": b"\\N",
     "price_version": b"1",
+    "end_user": b"\\N",
+    "tags": b"\\N",
 }
 
 

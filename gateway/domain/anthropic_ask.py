@@ -22,6 +22,7 @@ from gateway.domain.ask import (
     unknown_in,
 )
 from gateway.domain.references import references
+from gateway.domain.told import user_id_in
 
 # The prompt that the provider adds where there are tools, the largest of its list and then some:
 # https://docs.claude.com/en/docs/agents-and-tools/tool-use/overview#pricing
@@ -180,6 +181,8 @@ class MessagesForm:
             # https://docs.claude.com/en/docs/build-with-claude/extended-thinking#summarized-thinking
             hides_output=members.thinking is not None and members.thinking.type != "disabled",
         )
+        if "metadata" in top:
+            ask.end_user = user_id_in(top["metadata"])
         if not _WATCHED.isdisjoint(top):
             _look_closer(ask, top)
         if (

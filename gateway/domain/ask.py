@@ -29,7 +29,7 @@ class Ask(msgspec.Struct):
     `opaque` is where input comes in that cannot be measured, `dearer` the member that asks for another price than the
     model's. `size_bytes` is what counts as text: all but inline images. `predicted_bytes` are of a prediction.
     `hides_output`: its answer may cost output that a stream does not show. `about`: ids of objects at an upstream;
-    `stores`: the answer becomes one.
+    `stores`: the answer becomes one. `end_user` and `tags`: what the caller told of it (`told.py`).
     """
 
     model: str
@@ -48,6 +48,8 @@ class Ask(msgspec.Struct):
     hides_output: bool = False
     about: tuple[str, ...] = ()
     stores: bool = False
+    end_user: str = ""
+    tags: dict[str, str] | None = None
 
     @property
     def has_images(self) -> bool:

@@ -23,6 +23,7 @@ from gateway.domain.ask import (
 )
 from gateway.domain.openai_content import OPAQUE, Entry, Tool, content_of
 from gateway.domain.references import references
+from gateway.domain.told import TELLING, end_user_of, tags_of
 
 _ABSENT = msgspec.Raw(b"")
 
@@ -80,7 +81,7 @@ _CHECKED = quoted(
 )
 # https://platform.openai.com/docs/guides/conversation-state
 _STATES = ("previous_response_id", "conversation")
-_WATCHED = frozenset({*_PRICES, *_STATES, "prediction", "store"})
+_WATCHED = frozenset({*_PRICES, *_STATES, *TELLING, "prediction", "store"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,8 @@ class OpenAIForm:
             ask.predicted_bytes = 0 if prediction == b"null" else len(prediction)
             _require_ids(top)
             ask.stores = bytes(top.get("store", _ABSENT)) == b"true"
+            if not TELLING.isdisjoint(top):
+                ask.end_user, ask.tags = end_user_of(top), tags_of(top)
         return ask
 
     def _maximum(self, members: _Members) -> tuple[str | None, int | None]:

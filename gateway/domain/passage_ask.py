@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.domain.ask import Ask, Changes, Invalid, Path, quoted, read_members, rewrite
 from gateway.domain.references import LONGEST_ID, is_reference, references
+from gateway.domain.told import TELLING, end_user_of, tags_of
 
 _BOUNDARY = re.compile(r';\s*boundary=("?)([^";\s]{1,70})\1\s*(?:;|$)', re.IGNORECASE)
 _DISPOSITION = re.compile(rb"(?im)^content-disposition:([^\r\n]*)")
@@ -64,16 +65,21 @@ class PassageForm:
         """The ask in `body`, with an empty model where none is named. Raises `Invalid`."""
         model, stream = "", False
         about: tuple[str, ...] = ()
+        end_user, tags = "", None
         if self.boundary is not None:
             fields = list(self._fields(body))
             named = _model_among(fields)
             model = "" if named is None else named.text(body)
             about = tuple(field.text(body) for field in fields if field.is_reference)
         elif body:
-            members, _ = read_members(body, _decode, _CHECKED)
+            members, top = read_members(body, _decode, _CHECKED)
             model, stream = members.model or "", bool(members.stream)
             about = references(body)
-        return Ask(model, stream, None, None, 1, True, None, False, len(body), about=about)  # noqa: FBT003
+            if not TELLING.isdisjoint(top):
+                end_user, tags = end_user_of(top), tags_of(top)
+        ask = Ask(model, stream, None, None, 1, True, None, False, len(body), about=about)  # noqa: FBT003
+        ask.end_user, ask.tags = end_user, tags
+        return ask
 
     def write(self, body: bytes, changes: Changes) -> bytes:
         """The body with another name for its model."""

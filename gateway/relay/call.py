@@ -18,6 +18,7 @@ from gateway.domain.routes import Route
 from gateway.domain.usage import NOTHING, Usage, cost_nusd
 from gateway.relay.upstream import UpstreamPool
 from gateway.relay.upstream_state import UpstreamState
+from gateway.store.ledger import NOTHING_TOLD, told_text
 from gateway.store.prepared import Prepared
 from gateway.store.replies import Reserved
 from gateway.store.token_cache import Entry
@@ -198,12 +199,22 @@ class Call:
     @property
     def detail(self) -> bytes:
         """What whoever finds the reservation needs to write the ledger's line, should this worker be lost."""
-        return b"%b\t%b\t%b\t%d" % (
+        known = b"%b\t%b\t%b\t%d" % (
             self.terms.ledger_constant,
             self.dialect.encode(),
             self.route.name.encode(),
             self.price_version,
         )
+        told = self.told
+        return known if told is NOTHING_TOLD else known + b"\t" + told
+
+    @property
+    def told(self) -> bytes:
+        """The last fields of the ledger's line: what the caller told of the call."""
+        ask = self.ask
+        if ask.end_user or ask.tags is not None:
+            return told_text(ask.end_user, ask.tags)
+        return NOTHING_TOLD
 
     @property
     def price_version(self) -> int:

@@ -18,11 +18,12 @@ from gateway.relay.posting import Poster
 from gateway.relay.record import instant_text
 from gateway.relay.unheard import Unheard
 from gateway.store.books import Overdue, Reservation
-from gateway.store.ledger import LOST_WORKER, Charge
+from gateway.store.ledger import LOST_WORKER, NOTHING_TOLD, Charge
 from gateway.store.quota import QuotaStore
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 1.0
+_FIELDS_OF_DETAIL = 8  # before what the caller told, if anything (`Call.detail`)
 
 
 class Housekeeping:
@@ -123,8 +124,10 @@ def _charge(overdue: Overdue) -> Charge:
     request_id = entry.request_id.encode()
     if not isinstance(entry, Reservation):
         return Charge(request_id, overdue.account_id, entry.event)
-    *constant, dialect, route, price_version = entry.detail.split(b"\t")
-    fields: Iterable[bytes] = (
+    fields = entry.detail.split(b"\t", _FIELDS_OF_DETAIL)
+    *constant, dialect, route, price_version = fields[:_FIELDS_OF_DETAIL]
+    told = fields[_FIELDS_OF_DETAIL:] or [NOTHING_TOLD]
+    line: Iterable[bytes] = (
         request_id,
         b"c",
         *constant,
@@ -143,5 +146,6 @@ def _charge(overdue: Overdue) -> Charge:
         b"t",
         LOST_WORKER.encode(),
         price_version,
+        *told,
     )
-    return Charge(request_id, overdue.account_id, b"\t".join(fields) + b"\n")
+    return Charge(request_id, overdue.account_id, b"\t".join(line) + b"\n")

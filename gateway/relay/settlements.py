@@ -100,7 +100,7 @@ def _ledger_line(
 ) -> bytes:
     """The ledger's row in COPY's text format, in the order of `store.ledger.COLUMNS`."""
     return (
-        b"%b\tc\t%b\t%b\t%b\t%b\t%d\t%b\t%b\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%d\n"
+        b"%b\tc\t%b\t%b\t%b\t%b\t%d\t%b\t%b\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%d\t%b\n"
         % (
             call.request_id,
             call.terms.ledger_constant,
@@ -128,6 +128,7 @@ def _ledger_line(
             b"t" if outcome.estimated else b"f",
             b"\\N" if anomaly is None else anomaly.encode(),
             call.price_version,
+            call.told,
         )
     )
 

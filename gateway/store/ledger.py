@@ -6,11 +6,12 @@ A row is written once, as a line of COPY's text format: the same bytes stand in 
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import asyncpg
+import orjson
 
 from gateway.store.books import Book, Settlement
 from gateway.store.late_figures import FIND_LATE, LATE_TABLE, correct_sql
@@ -58,6 +59,8 @@ COLUMNS = (
     "estimated",
     "anomaly",
     "price_version",
+    "end_user",
+    "tags",
 )
 
 _SCOPE_FIELDS = [COLUMNS.index(name) for name in ("account_id", "token_id", "user_id", "group_id")]
@@ -240,3 +243,15 @@ def copy_text(value: str) -> bytes:
     """A text value as COPY's text format writes it; NUL cannot be stored and becomes U+FFFD."""
     escaped = value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
     return escaped.replace("\r", "\\r").replace("\0", "\ufffd").encode(errors="replace")
+
+
+NOTHING_TOLD = b"\\N\t\\N"
+"""The fields `end_user` and `tags` of a call whose caller told neither."""
+
+
+def told_text(end_user: str, tags: Mapping[str, str] | None) -> bytes:
+    """The fields `end_user` and `tags`."""
+    return b"%b\t%b" % (
+        copy_text(end_user) if end_user else b"\\N",
+        copy_text(orjson.dumps(tags).decode()) if tags else b"\\N",
+    )

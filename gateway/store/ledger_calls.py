@@ -32,7 +32,7 @@ COUNTS: Final = (
 """The ledger's counts of tokens."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SAME = ("account_id", "token_id", "user_id", "group_id", "model", "started_at")
+_SAME = ("account_id", "token_id", "user_id", "group_id", "model", "started_at", "end_user", "tags")
 _EXACT = (
     "upstream",
     "dialect",
@@ -82,6 +82,8 @@ class CallFilter:
     statuses: tuple[int, int] | None = None
     min_amount: int | None = None
     max_amount: int | None = None
+    end_user: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
 
 
 class Where:
@@ -121,11 +123,14 @@ async def where_of(connection: Connection, chosen: CallFilter) -> Where:
         (chosen.upstream, "call.upstream = {}"),
         (chosen.min_amount, "call.amount >= {}"),
         (chosen.max_amount, "call.amount <= {}"),
+        (chosen.end_user, "call.end_user = {}"),
     ):
         if value is not None:
             where.add(condition, value)
     if chosen.statuses is not None:
         where.add("call.status BETWEEN {} AND {}", *chosen.statuses)
+    for key, value in chosen.tags:
+        where.add("call.tags ->> {} = {}", key, value)
     return where
 
 

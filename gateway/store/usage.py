@@ -22,8 +22,12 @@ KEYS: Final[Mapping[str, str]] = {
     "upstream": "call.upstream",
     "token_id": "call.token_id::text",
     "user_id": "call.user_id::text",
+    "end_user": "coalesce(call.end_user, '')",
 }
 """By what series may be grouped, and the expression that does it; "" is one series of all."""
+
+TAG: Final = "tag:"
+"""With the key of a tag behind it: grouped by the tag's value."""
 
 _MEASURES = ("requests", *COUNTS, "amount")
 _SUMS = ", ".join(f"sum(call.{name})::bigint AS {name}" for name in (*COUNTS, "amount"))
@@ -61,7 +65,7 @@ async def read_series(
     by: str,
     most: int,
 ) -> list[Series]:
-    """Series by one of `KEYS`, the dearest first; what is beyond the `most` dearest is one, the last.
+    """Series by one of `KEYS`, or by a `TAG`, the dearest first; what is beyond the `most` dearest is one, the last.
 
     Points are what lies between neighbours of `edges`, which count instead of the filter's start and end. Raises
     `Rejected` where that takes too long, and `StoreUnavailable`.
@@ -96,11 +100,17 @@ async def read_sums(pool: Pool, chosen: CallFilter) -> Sums:
     return {name: row[name] or 0 for name in _MEASURES}
 
 
+def _key(where: Where, by: str) -> str:
+    if not by.startswith(TAG):
+        return KEYS[by]
+    return f"coalesce(call.tags ->> {where.value(by.removeprefix(TAG))}, '')"
+
+
 def _cells(where: Where, bounds: Sequence[Any], by: str, most: int) -> str:
     """The statement: what each key has used in each point, keys by their amount."""
     return f"""
 WITH cell AS (
-  SELECT width_bucket(call.request_id, {where.value(bounds)}::uuid[]) AS point, {KEYS[by]} AS key,
+  SELECT width_bucket(call.request_id, {where.value(bounds)}::uuid[]) AS point, {_key(where, by)} AS key,
          count(*) AS requests, {_SUMS}
     FROM {CALLS} WHERE {where} GROUP BY 1, 2
 ), ranked AS (

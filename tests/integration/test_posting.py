@@ -24,6 +24,8 @@ def charge(request_id: bytes, account: int, token: int, group: int) -> Charge:
         "amount": b"%d" % AMOUNT,
         "estimated": b"f",
         "anomaly": b"\\N",
+        "end_user": b"\\N",
+        "tags": b"\\N",
     }
     line = b"\t".join(fields[name] for name in COLUMNS) + b"\n"
     return Charge(request_id, account, line)
