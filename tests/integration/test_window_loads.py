@@ -292,7 +292,7 @@ async def test_a_lost_workers_call_counts_in_full(worker: Worker) -> None:
     lost.line = (
         worker._line(lost, 33, 100, b"")
         .replace(b"\t200\t", b"\t500\t")
-        .replace(b"\\N", b"lost_worker")
+        .replace(b"\\N", b"lost_worker", 1)
     )
     await worker.post(lost)
     lost.is_live = False
