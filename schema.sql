@@ -104,6 +104,10 @@ CREATE TABLE subscription (
   PRIMARY KEY (account_id, group_id)
 );
 
+-- Where an amount lies, to three digits: as coarse an order as money's, so that what grows changes it seldom.
+CREATE FUNCTION amount_step(amount bigint) RETURNS integer LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN sign(amount)::integer * (length(abs(amount)::text) * 1000 + left(rpad(abs(amount)::text, 3, '0'), 3)::integer);
+
 -- What a key opens. NULL in a rule means: the group's token_defaults apply; '{}', '[]' mean: none of its own.
 CREATE TABLE token (
   id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -127,10 +131,35 @@ CREATE TABLE token (
   version         bigint      NOT NULL DEFAULT 1,
   created_at      timestamptz NOT NULL DEFAULT now(),
   accessed_at     timestamptz,                                -- written with the ledger, at most once a minute
-  deleted_at      timestamptz                                 -- soft: the ledger keeps its ids
-);
+  deleted_at      timestamptz,                                -- soft: the ledger keeps its ids
+  -- For lists (docs/decisions/0010-token-lists.md). Posting writes `used` and `accessed_at` each time, and these seldom:
+  -- so they may be indexed, and those may not.
+  standing        smallint    NOT NULL GENERATED ALWAYS AS     -- the effective status, but for expiry
+                  (CASE WHEN status = 2 THEN 2 WHEN granted <= used THEN 4 ELSE 1 END) STORED,
+  used_step       integer     NOT NULL GENERATED ALWAYS AS (amount_step(used)) STORED,
+  remain_step     integer     GENERATED ALWAYS AS (amount_step(granted - used)) STORED,
+  accessed_step   integer     NOT NULL GENERATED ALWAYS AS     -- ten minutes; 0: never
+                  (coalesce((extract(epoch FROM accessed_at AT TIME ZONE 'UTC') / 600)::integer, 0)) STORED
+) WITH (fillfactor = 85);                                     -- room for `used` to rise within its page
 CREATE INDEX token_user ON token (user_id, id DESC) WHERE deleted_at IS NULL;
 CREATE INDEX token_account ON token (account_id);
+CREATE INDEX token_group ON token (group_id, id) INCLUDE (user_id) WHERE deleted_at IS NULL;
+CREATE INDEX token_by_id ON token (standing, id)
+       INCLUDE (user_id, group_id, expires_at) WHERE deleted_at IS NULL;
+CREATE INDEX token_by_name ON token (standing, (lower(name) COLLATE "C"), id)
+       INCLUDE (user_id, group_id, expires_at, name) WHERE deleted_at IS NULL;
+CREATE INDEX token_by_created ON token (standing, created_at, id)
+       INCLUDE (user_id, group_id, expires_at) WHERE deleted_at IS NULL;
+CREATE INDEX token_by_expiry ON token (standing, (coalesce(expires_at, 'infinity')), id)
+       INCLUDE (user_id, group_id, expires_at) WHERE deleted_at IS NULL;
+CREATE INDEX token_by_access ON token (standing, accessed_step, id)
+       INCLUDE (user_id, group_id, expires_at) WHERE deleted_at IS NULL;
+CREATE INDEX token_by_use ON token (standing, used_step, id)
+       INCLUDE (user_id, group_id, expires_at) WHERE deleted_at IS NULL;
+CREATE INDEX token_by_remainder ON token (standing, remain_step, id)
+       INCLUDE (user_id, group_id, expires_at) WHERE deleted_at IS NULL AND used_step > 0;
+CREATE INDEX token_by_grant ON token (standing, granted, id)
+       INCLUDE (user_id, group_id, expires_at) WHERE deleted_at IS NULL AND used_step = 0;
 
 -- The secrets that open a token. Rotation, playground, pepper change and reveal are rows, not columns.
 -- digest = HMAC-SHA-256(pepper, SHA-256(key)), so that tables which hold only SHA-256 of a key can be imported.
@@ -149,6 +178,8 @@ CREATE TABLE token_secret (
 );
 CREATE INDEX token_secret_token ON token_secret (token_id);
 CREATE INDEX token_secret_imported ON token_secret (id) WHERE purpose = 'imported';  -- is there any?
+CREATE INDEX token_secret_last4 ON token_secret (last4);
+CREATE INDEX token_secret_first ON token_secret (left(display, 7));
 
 -- Every change of a granted column. scope_kind: t token, m member, g subscription, a account; scope_id is the
 -- token's, user's, group's or account's id within account_id.
@@ -308,3 +339,13 @@ CREATE TABLE audit (
   request_id  text
 );
 CREATE INDEX audit_object ON audit (object_kind, object_id, id DESC);
+
+-- Names by three letters of them. Where the server has no pg_trgm, or the user may not create it, long lists are
+-- searched by the beginning of names only (docs/token-api.md).
+DO $$
+BEGIN
+  CREATE EXTENSION IF NOT EXISTS pg_trgm;
+  CREATE INDEX token_trigram ON token USING gin (name gin_trgm_ops) WHERE deleted_at IS NULL;
+EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported OR undefined_object THEN
+  RAISE NOTICE 'no pg_trgm (%): long lists of tokens are searched by the beginning of names only', SQLERRM;
+END $$;

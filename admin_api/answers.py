@@ -236,13 +236,23 @@ class TokenPage(Answer):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"page": 1, "page_size": 10, "total": 1, "items": [_EXAMPLE_TOKEN]}]
+            "examples": [
+                {
+                    "page": 1,
+                    "page_size": 10,
+                    "total": 1,
+                    "total_is_estimate": False,
+                    "items": [_EXAMPLE_TOKEN],
+                }
+            ]
         }
     )
 
     page: int
     page_size: int
     total: int
+    total_is_estimate: bool
+    """Beyond 10,000, `total` is the planner's guess."""
     items: list[Token]
 
 

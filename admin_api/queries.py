@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.store.token_rows import SORTS
+from gateway.store.token_lists import SORTS
 from gateway.store.usage import KEYS
 
 _LARGEST = 10**15 - 1

@@ -26,8 +26,9 @@ from gateway.domain.rejection import invalid
 from gateway.store.editing import Keyed
 from gateway.store.idempotency import carry_out
 from gateway.store.postgres import Connection
+from gateway.store.token_lists import list_tokens
 from gateway.store.token_money import read_money, read_reservations
-from gateway.store.token_rows import get_token, list_tokens
+from gateway.store.token_rows import get_token
 from gateway.store.tokens import delete_token, update_token, write_token
 
 
@@ -37,8 +38,8 @@ async def list_page(request: web.Request) -> web.Response:
     page, query = query_of(request.query, caller.user.id)
     if query.user_id != caller.user.id and not caller.may(Permission.TOKEN_READ_ANY):
         raise Declined(Code.FORBIDDEN, "user_id: only administrators list the tokens of others.")
-    total, rows = await list_tokens(services.pool, query, services.now())
-    return accept(page_of(page, query, total, await objects_of(services, rows)))
+    found = await list_tokens(services.pool, query, services.now())
+    return accept(page_of(page, query, found, await objects_of(services, found.rows)))
 
 
 async def show(request: web.Request) -> web.Response:

@@ -1,11 +1,9 @@
-"""Tokens as administrators read them: one by id, and lists with filters, order and pages.
+"""Tokens as administrators read them: one by its id, or several. Lists are `gateway/store/token_lists.py`'s.
 
 Reads only; the writes are `gateway/store/tokens.py`'s.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -33,64 +31,14 @@ _FROM = """
                       ORDER BY id DESC LIMIT 1) x ON true
  WHERE t.deleted_at IS NULL
 """
-# The effective state as `gateway.domain.token.effective_status` has it, for the filter only.
-_MATCHES = """
-   AND ($2 = '' OR t.name ILIKE $2)
-   AND ($3 = '' OR coalesce(g.name, ug.name) = $3)
-   AND ($4 = 0 OR $4 = CASE WHEN t.status = 2 THEN 2
-                            WHEN t.expires_at <= $5 THEN 3
-                            WHEN t.granted <= t.used THEN 4
-                            ELSE 1 END)
-"""
-_OF_USER, _OF_EVERYBODY = "AND t.user_id = $1", "AND $1::bigint IS NULL"
 _BY_ID: Final = f"{_COLUMNS}{_FROM} AND t.id = $1 AND ($2::bigint IS NULL OR t.user_id = $2)"
 
-SORTS: Final[Mapping[str, str]] = {
-    "id": "t.id",
-    "name": "lower(t.name)",
-    "created_time": "t.created_at",
-    "accessed_time": "coalesce(t.accessed_at, '-infinity')",
-    "expired_time": "coalesce(t.expires_at, 'infinity')",
-    "used_quota": "t.used",
-    "remain_quota": "coalesce(t.granted - t.used, 9223372036854775807)",
-}
-"""What lists may be ordered by, and the expression that does it."""
+# In the order that the ids are given in.
+_BY_IDS: Final = (
+    f"{_COLUMNS}{_FROM} AND t.id = ANY($1::bigint[]) ORDER BY array_position($1::bigint[], t.id)"
+)
 
 _MAX_ID = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenQuery:
-    """Which tokens, in which order. Empty texts and status 0 filter nothing.
-
-    `user_id` None: everybody's.
-    """
-
-    user_id: int | None
-    keyword: str = ""
-    group: str = ""
-    status: int = 0
-    sort: str = "id"
-    descending: bool = True
-    limit: int = 10
-    offset: int = 0
-
-
-async def list_tokens(pool: Pool, query: TokenQuery, now: datetime) -> tuple[int, list[TokenRow]]:
-    """How many tokens match, and those of the page. `query.sort` is one of `SORTS`."""
-    matching = (query.user_id, _containing(query.keyword), query.group, query.status, now)
-    matches = f"{_OF_EVERYBODY if query.user_id is None else _OF_USER}{_MATCHES}"
-    direction = "DESC" if query.descending else "ASC"
-    order = f"ORDER BY {SORTS[query.sort]} {direction}, t.id {direction}"
-    async with reading(pool) as connection:
-        total = await connection.fetchval(f"SELECT count(*) {_FROM}{matches}", *matching)
-        rows = await connection.fetch(
-            f"{_COLUMNS}{_FROM}{matches} {order} LIMIT $6 OFFSET $7",
-            *matching,
-            query.limit,
-            query.offset,
-        )
-    return total, [_row(row) for row in rows]
 
 
 async def get_token(pool: Pool, actor: Actor, token_id: int) -> TokenRow:
@@ -107,6 +55,11 @@ async def read_token(connection: Connection, actor: Actor, token_id: int) -> Tok
     if row is None:
         raise no_such_token(token_id)
     return _row(row)
+
+
+async def read_tokens(connection: Connection, ids: Sequence[int]) -> list[TokenRow]:
+    """Those of the tokens that are there, in the order of `ids`."""
+    return [_row(row) for row in await connection.fetch(_BY_IDS, ids)]
 
 
 def no_such_token(token_id: int) -> Rejected:
@@ -149,11 +102,3 @@ def _row(row: asyncpg.Record) -> TokenRow:
     if values["limits"] is not None:
         values["limits"] = tuple(read_limit(document) for document in values["limits"])
     return TokenRow(**values)
-
-
-def _containing(keyword: str) -> str:
-    """The ILIKE pattern of a literal text anywhere; an empty keyword filters nothing."""
-    if not keyword:
-        return ""
-    escaped = keyword.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"

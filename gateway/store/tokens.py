@@ -222,13 +222,16 @@ async def _revoke(connection: Connection, actor: Actor, row: TokenRow) -> Edited
 
 
 async def _check_count(connection: Connection, user_id: int, max_tokens: int) -> None:
-    count = await connection.fetchval(
-        "SELECT count(*) FROM token WHERE user_id = $1 AND deleted_at IS NULL", user_id
+    count = await connection.fetchval(  # as far as it takes to know, and no further
+        "SELECT count(*) FROM"
+        " (SELECT FROM token WHERE user_id = $1 AND deleted_at IS NULL LIMIT $2) t",
+        user_id,
+        max_tokens,
     )
     if count >= max_tokens:
         raise Rejected(
             Problem.TOKEN_LIMIT_REACHED,
-            f"You have {count} tokens and may have {max_tokens}: delete some, or ask an "
+            f"You have {max_tokens} tokens or more and may not have more: delete some, or ask an "
             "administrator to raise admin.max_tokens_per_user.",
         )
 

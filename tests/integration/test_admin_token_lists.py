@@ -57,6 +57,9 @@ BAD_PARAMETERS = [
     "keyword=" + "x" * 201,
     "keyword=a%00b",
     "user_id=x",
+    "token=abc",
+    "token=sk-AbCd*wxy",
+    "token=sk-" + "A" * 49,
 ]
 
 
@@ -127,11 +130,51 @@ async def test_lists_are_sorted_both_ways(admin, sort, ascending):
         assert shown == names
 
 
-async def test_administrators_list_everybodys_tokens_and_others_may_not(admin):
-    _, token = await admin.user("eva")
-    hers = await admin.create(token=token)
+async def test_everybody_s_tokens_are_listed_to_administrators_alone(admin):
+    bob_id, bob = await admin.user("bob")
+    made = await admin.create(token=bob, name="bob's")
+    mine = (await admin.call("GET", "/api/token/")).data
+    assert [item["id"] for item in mine["items"]] == [1]
+    theirs = (await admin.call("GET", f"/api/token/?user_id={bob_id}")).data
+    assert [item["id"] for item in theirs["items"]] == [made["id"]]
     everybodys = (await admin.call("GET", "/api/token/?user_id=all")).data
-    assert [item["id"] for item in everybodys["items"]] == [hers["id"], 1]
-    assert everybodys["total"] == 2
-    declined = await admin.call("GET", "/api/token/?user_id=all", token=token)
-    assert (declined.status, declined.body["code"]) == (403, "forbidden")
+    assert [item["id"] for item in everybodys["items"]] == [made["id"], 1]
+    default = (await admin.call("GET", "/api/token/?user_id=ALL&group=default")).data
+    assert (default["total"], default["total_is_estimate"]) == (2, False)
+    for asked in ("all", "1"):
+        refused = await admin.call("GET", f"/api/token/?user_id={asked}", token=bob)
+        assert (refused.status, refused.body["code"]) == (403, "forbidden")
+    assert (await admin.call("GET", f"/api/token/?user_id={bob_id}", token=bob)).status == 200
+
+
+async def test_empty_parameters_filter_nothing(admin):
+    for n in range(3):
+        await admin.create(name=f"n{n}")
+    cleared = "keyword=&token=&status=&group=&sort=&order=&user_id=&p=&size="
+    for path in ("/api/token/", "/api/token/search"):
+        assert (await admin.call("GET", f"{path}?{cleared}")).data["total"] == 4
+
+
+async def test_a_group_that_is_not_there_has_no_tokens(admin):
+    data = (await admin.call("GET", "/api/token/?group=nobody")).data
+    assert (data["total"], data["items"]) == (0, [])
+
+
+async def test_a_token_is_found_by_what_its_mask_shows_and_by_nothing_more_of_the_key(admin):
+    made = await admin.create(name="wanted")
+    key, mask = made["key"], (await admin.get(made["id"]))["key"]
+
+    async def found(text):
+        answer = await admin.call("GET", f"/api/token/search?token={text}")
+        assert answer.status == 200, answer.body
+        return [item["id"] for item in answer.data["items"]]
+
+    for shown in (mask, key[3:7], f"sk-{key[3:7]}", key[-4:], f"{key[3:7]}*{key[-4:]}"):
+        assert await found(shown) == [made["id"]]
+    assert await found(key[7:11]) == []
+    assert await found(f"{key[-4:]}****{key[3:7]}") == []
+    whole = await admin.call("GET", f"/api/token/search?token={key}")
+    assert whole.status == 422
+    assert key not in whole.message
+    both = await admin.call("GET", f"/api/token/search?token={key[-4:]}&keyword=other")
+    assert both.data["total"] == 0

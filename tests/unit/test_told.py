@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.ask import read_ask
-from gateway.relay.routes import find_route
+from gateway.domain.routes import find_route
 from gateway.store.ledger import COLUMNS, NOTHING_TOLD, told_text
 
 ASKS = {

@@ -1,0 +1,168 @@
+"""Which tokens a list is of: the query, and its conditions in SQL."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from gateway.domain.token import DISABLED, ENABLED, EXHAUSTED, EXPIRED
+from gateway.store.postgres import Connection
+
+FEW: Final = 10_000
+"""So many matches are counted; of more the number is estimated."""
+
+# What a trigram index can look up: it knows three letters or digits in a row.
+_TRIGRAM = re.compile(r"[^\W_]{3}")
+_EXPIRY = "coalesce(t.expires_at, 'infinity')"
+STANDINGS: Final = (ENABLED, DISABLED, EXHAUSTED)
+
+Value = Callable[[Any], str]
+"""Takes a parameter's value and answers how SQL names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenQuery:
+    """Which tokens, in which order. Empty texts and status 0 filter nothing.
+
+    `user_id` None: everybody's. `mask`: four characters that the mask of one of its keys begins or
+    ends with; two of them: begins and ends.
+    """
+
+    user_id: int | None
+    keyword: str = ""
+    mask: tuple[str, ...] = ()
+    group: str = ""
+    status: int = 0
+    sort: str = "id"
+    descending: bool = True
+    limit: int = 10
+    offset: int = 0
+
+
+class Filter(NamedTuple):
+    """Which tokens match, as conditions in SQL and the values of their parameters.
+
+    `branches` are disjoint, a match fulfils one, and each is as indexes find it soonest. `passed` is
+    the same in one, for tokens that are read in some other order. `standings`: what the column of
+    that name, the first one of most indexes, can be besides.
+    """
+
+    branches: tuple[str, ...]
+    passed: str
+    values: list[Any]
+    standings: tuple[int, ...]
+
+    @property
+    def standing(self) -> str:
+        """What is said of the standing, as a condition."""
+        return f"t.standing IN ({', '.join(map(str, self.standings))})"
+
+    @property
+    def whole(self) -> str:
+        """All that is asked of a token that is passed."""
+        if self.standings == STANDINGS:
+            return self.passed
+        return f"{self.standing} AND ({self.passed})"
+
+
+async def filter_of(connection: Connection, query: TokenQuery, now: datetime) -> Filter | None:
+    """What a match of the query has to fulfil at `now`; None where nothing can."""
+    values: list[Any] = []
+
+    def value(of: Any) -> str:
+        values.append(of)
+        return f"${len(values)}"
+
+    conditions = ["t.deleted_at IS NULL"]
+    standings: tuple[int, ...] = STANDINGS
+    if query.user_id is not None:
+        conditions.append(f"t.user_id = {value(query.user_id)}")
+    if query.status:
+        standings, lapse = _of_status(query.status)
+        conditions += [f"{_EXPIRY} {lapse} {value(now)}"] if lapse else []
+    if query.mask:
+        conditions.append(_of_mask(query.mask, value))
+    found, passed = conditions, conditions
+    if query.keyword:
+        by_index, by_reading = await _of_keyword(connection, query, value)
+        found = [*conditions, by_index]
+        passed = found if query.sort == "name" else [*conditions, by_reading]
+    groups = await _of_group(connection, query, value) if query.group else ["true"]
+    if not groups:
+        return None
+    return Filter(
+        tuple(" AND ".join([*found, group]) for group in groups),
+        " AND ".join([*passed, f"({' OR '.join(f'({group})' for group in groups)})"]),
+        values,
+        standings,
+    )
+
+
+def _of_status(status: int) -> tuple[tuple[int, ...], str]:
+    """`gateway.domain.token.effective_status` as the column and how the expiry compares with now."""
+    if status == DISABLED:
+        return (DISABLED,), ""
+    if status == EXPIRED:
+        return (ENABLED, EXHAUSTED), "<="
+    return (status,), ">"
+
+
+async def _of_keyword(connection: Connection, query: TokenQuery, value: Value) -> tuple[str, str]:
+    """Anywhere in the name, or at its beginning where the tokens are many and no index knows more.
+
+    As an index finds it, and in the form that the planner has statistics of.
+    """
+    escaped = query.keyword.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    text = f"{value(escaped)}::text"
+    if await _finds_anywhere(connection, query):
+        return (f"t.name ILIKE '%' || {text} || '%'",) * 2
+    return (
+        f"lower(t.name) COLLATE \"C\" LIKE lower({text}) || '%'",
+        f"t.name ILIKE {text} || '%'",
+    )
+
+
+async def _finds_anywhere(connection: Connection, query: TokenQuery) -> bool:
+    if _TRIGRAM.search(query.keyword) and await connection.fetchval(
+        "SELECT to_regclass('token_trigram') IS NOT NULL"
+    ):
+        return True
+    owned, owner = ("", ()) if query.user_id is None else ("user_id = $1 AND", (query.user_id,))
+    reached: int = await connection.fetchval(
+        f"SELECT count(*) FROM (SELECT FROM token WHERE {owned} deleted_at IS NULL LIMIT {FEW + 1}) t",  # noqa: S608 -- our own
+        *owner,
+    )
+    return reached <= FEW
+
+
+def _of_mask(mask: tuple[str, ...], value: Value) -> str:
+    if len(mask) == 1:
+        shown = f"left(display, 7) = 'sk-' || {value(mask[0])}::text OR last4 = {value(mask[0])}"
+    else:
+        start, end = mask
+        shown = f"left(display, 7) = 'sk-' || {value(start)}::text AND last4 = {value(end)}"
+    return (
+        "t.id IN (SELECT token_id FROM token_secret"  # noqa: S608 -- our own
+        f" WHERE ({shown}) AND purpose <> 'playground')"
+    )
+
+
+async def _of_group(connection: Connection, query: TokenQuery, value: Value) -> list[str]:
+    """That the effective group is the query's: named by the token, or left to its user's."""
+    found = await connection.fetchrow(
+        """
+        SELECT g.id, (SELECT u.group_id FROM "user" u WHERE u.id = $2) AS users
+          FROM "group" g WHERE g.name = $1
+        """,
+        query.group,
+        query.user_id,
+    )
+    if found is None:
+        return []
+    group_id = value(found["id"])
+    named = f"t.group_id = {group_id}"
+    if query.user_id is None:
+        users = f'SELECT id FROM "user" WHERE group_id = {group_id}'  # noqa: S608 -- our own
+        return [named, f"t.group_id IS NULL AND t.user_id IN ({users})"]
+    return [named, "t.group_id IS NULL"] if found["users"] == found["id"] else [named]

@@ -1,0 +1,118 @@
+"""Lists of tokens: a page of those that match, as quick among a million as among ten.
+
+Up to `FEW` matches are fetched, counted and sorted. Of more, a page is read along an index in its
+order, and how many there are is the planner's estimate: `docs/decisions/0010-token-lists.md`.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from gateway.domain.edit import TokenRow
+from gateway.domain.rejection import invalid
+from gateway.store.postgres import Connection, Pool, reading
+from gateway.store.token_filters import FEW, Filter, TokenQuery, filter_of
+from gateway.store.token_rows import read_tokens
+from gateway.store.token_walks import walk
+
+SORTS: Final[Mapping[str, str]] = {
+    "id": "t.id",
+    "name": 'lower(t.name) COLLATE "C"',
+    "created_time": "t.created_at",
+    "accessed_time": "coalesce(t.accessed_at, '-infinity')",
+    "expired_time": "coalesce(t.expires_at, 'infinity')",
+    "used_quota": "t.used",
+    "remain_quota": "coalesce(t.granted - t.used, 9223372036854775807)",
+}
+"""What lists may be ordered by, and the expression that does it."""
+
+# Fetched from all over the table, so many cost as much as to read an index until a page of them is full.
+_SORTED = 2_000
+# What an index is worth depends on the values: a plan for any values would be the wrong one.
+_PLANNING = """
+SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off
+"""
+
+
+class TokenPage(NamedTuple):
+    """A page, and how many tokens match in all: exact up to `FEW`, more is an estimate."""
+
+    rows: list[TokenRow]
+    total: int
+    total_is_estimate: bool = False
+
+
+async def list_tokens(pool: Pool, query: TokenQuery, now: datetime) -> TokenPage:
+    """A page of the tokens that match. `query.sort` is one of `SORTS`.
+
+    Raises `Rejected` for a page too deep in an order that is made while it is read, and
+    `StoreUnavailable`.
+    """
+    async with (
+        reading(pool) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        await connection.execute(_PLANNING)
+        wanted = await filter_of(connection, query, now)
+        if wanted is None:
+            return TokenPage([], 0)
+        count = await _count(connection, wanted)
+        estimated = count > FEW
+        if count <= query.offset and not estimated:
+            return TokenPage([], count)
+        if count <= (FEW if query.keyword else _SORTED):
+            ids = await _sorted(connection, query, wanted)
+        else:
+            _check_depth(query)
+            ids = await walk(connection, query, wanted)
+        total = await _estimate(connection, wanted) if estimated else count
+        return TokenPage(await read_tokens(connection, ids), total, estimated)
+
+
+async def _count(connection: Connection, wanted: Filter) -> int:
+    """The number of matches; one more than `FEW` where they are more than that."""
+    matches = _matches(wanted, "")
+    count: int = await connection.fetchval(
+        f"SELECT count(*) FROM ({matches} LIMIT {FEW + 1}) m",  # noqa: S608 -- our own
+        *wanted.values,
+    )
+    return count
+
+
+async def _sorted(connection: Connection, query: TokenQuery, wanted: Filter) -> list[int]:
+    """The ids of the page, out of all matches."""
+    direction = "DESC" if query.descending else "ASC"
+    rows = await connection.fetch(
+        f"""
+        WITH few AS MATERIALIZED ({_matches(wanted, f"t.id, {SORTS[query.sort]} AS key")})
+        SELECT id FROM few ORDER BY key {direction}, id {direction}
+         LIMIT {query.limit} OFFSET {query.offset}
+        """,  # noqa: S608 -- our own
+        *wanted.values,
+    )
+    return [row["id"] for row in rows]
+
+
+def _matches(wanted: Filter, columns: str) -> str:
+    return " UNION ALL ".join(
+        f"SELECT {columns} FROM token t WHERE {wanted.standing} AND {branch}"  # noqa: S608 -- our own
+        for branch in wanted.branches
+    )
+
+
+async def _estimate(connection: Connection, wanted: Filter) -> int:
+    """How many match as far as the planner knows; it is known that they are more than `FEW`."""
+    (plan,) = await connection.fetchval(
+        f"EXPLAIN (FORMAT JSON) SELECT FROM token t WHERE {wanted.whole}",
+        *wanted.values,
+    )
+    return max(FEW + 1, int(plan["Plan"]["Plan Rows"]))
+
+
+def _check_depth(query: TokenQuery) -> None:
+    if query.sort != "id" and query.offset + query.limit > FEW:
+        raise invalid(
+            "p",
+            f"by {query.sort}, a list of more than {FEW} tokens goes no deeper than that; narrow "
+            "it, turn its order round, or sort it by id, which goes to the end.",
+        )
