@@ -60,26 +60,38 @@ def show(results: Results, *, pinned: bool) -> None:
 
 def write(results: Results, *, pinned: bool) -> str:
     """Write everything to bench/results/<utc>-<commit>.json; the path within the project."""
+    return save(
+        {
+            "setting": {
+                "generator": generator(),
+                "connections": CONNECTIONS,
+                "request_bytes": REQUEST_BYTES,
+                "answer_bytes": ANSWER_BYTES,
+                "pinned": pinned,
+            },
+            "repetitions": {
+                name: {"warm_up": asdict(reps[0]), "counted": [asdict(rep) for rep in reps[1:]]}
+                for name, reps in results.items()
+            },
+        }
+    )
+
+
+def save(found: dict[str, Any], kind: str = "") -> str:
+    """Write what was found, with commit, versions and machine; the path within the project.
+
+    `kind` stands in the file's name where it is no result of `make bench` itself.
+    """
     now = datetime.now(UTC)
     commit = _commit()
     document = {
         "at": now.isoformat(timespec="seconds"),
         "commit": commit,
-        "setting": {
-            "generator": generator(),
-            "connections": CONNECTIONS,
-            "request_bytes": REQUEST_BYTES,
-            "answer_bytes": ANSWER_BYTES,
-            "pinned": pinned,
-        },
         "versions": _versions(),
         "machine": _machine(),
-        "repetitions": {
-            name: {"warm_up": asdict(reps[0]), "counted": [asdict(rep) for rep in reps[1:]]}
-            for name, reps in results.items()
-        },
+        **found,
     }
-    path = _ROOT / "bench" / "results" / f"{now:%Y%m%dT%H%M%SZ}-{commit}.json"
+    path = _ROOT / "bench" / "results" / f"{now:%Y%m%dT%H%M%SZ}-{kind}{commit}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n")
     return str(path.relative_to(_ROOT))

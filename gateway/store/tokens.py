@@ -15,7 +15,7 @@ from gateway.store.editing import Edited, Keyed, book_of, lock_token, lock_token
 from gateway.store.grants import Scope, write_grant, write_regrant
 from gateway.store.postgres import Connection, Pool, transaction
 from gateway.store.seal import Seal
-from gateway.store.secrets import StoredSecret, new_secret, write_secret
+from gateway.store.secrets import StoredSecret, new_secret
 from gateway.store.token_rows import limit_document, read_token
 
 # NO KEY UPDATE excludes posting (FOR UPDATE) and other edits, not foreign keys of new rows.
@@ -23,11 +23,25 @@ _LOCK_ACCOUNT_OF_USER = """
 SELECT a.id FROM account a JOIN "user" u ON u.account_id = a.id
  WHERE u.id = $1 FOR NO KEY UPDATE OF a
 """
+# Counted as far as it takes to know, and no further.
+_ACCOUNT_AND_COUNT = """
+SELECT u.account_id, (SELECT count(*) FROM (SELECT FROM token WHERE user_id = $1 AND deleted_at IS NULL
+                                             LIMIT $2) t)::bigint AS count
+  FROM "user" u WHERE u.id = $1
+"""
+_FAR = 2000
+# One statement: each takes a way to the server and back.
 _INSERT = """
-INSERT INTO token (account_id, user_id, group_id, name, expires_at, models, models_enabled,
-                   allow_ips, deny_ips, limits, max_concurrency, reserve, metadata, granted,
-                   status)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id
+WITH made AS (
+  INSERT INTO token (account_id, user_id, group_id, name, expires_at, models, models_enabled,
+                     allow_ips, deny_ips, limits, max_concurrency, reserve, metadata, granted,
+                     status)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id
+), secret AS (
+  INSERT INTO token_secret (token_id, digest, display, last4, purpose, sealed)
+  SELECT id, $16, $17, $18, $19, $20 FROM made
+)
+SELECT id FROM made
 """
 _UPDATE = """
 UPDATE token SET group_id = $2, name = $3, expires_at = $4, models = $5, models_enabled = $6,
@@ -89,15 +103,12 @@ async def insert_token(
 
     `max_tokens` None: as many as it takes. Raises `Rejected` as `create_token` does.
     """
-    account_id = await connection.fetchval(_LOCK_ACCOUNT_OF_USER, user_id)
-    if account_id is None:
-        raise Rejected(Problem.NOT_FOUND, f"There is no user {user_id}.", "user_id")
-    if max_tokens is not None:
-        await _check_count(connection, user_id, max_tokens)
+    account_id = await _account_with_room(connection, user_id, max_tokens)
     _check_grant(draft.granted)
     _check_reserve(actor, draft.reserve)
     group_id = await _group_id(connection, actor, user_id, draft.group)
     await _ensure_scopes(connection, account_id, user_id, group_id)
+    key = keys.create_key()
     token_id = await connection.fetchval(
         _INSERT,
         account_id,
@@ -115,8 +126,12 @@ async def insert_token(
         dict(draft.metadata),
         draft.granted,
         draft.status,
+        secret.digest,
+        secret.display,
+        secret.last4,
+        secret.purpose,
+        secret.sealed,
     )
-    await write_secret(connection, token_id, secret)
     if draft.granted is not None:
         scope: Scope = ("t", account_id, token_id)
         await write_grant(connection, actor, scope, draft.granted, "create")
@@ -221,19 +236,25 @@ async def _revoke(connection: Connection, actor: Actor, row: TokenRow) -> Edited
     return Edited(row, (replace(book_of(row), version=version),))
 
 
-async def _check_count(connection: Connection, user_id: int, max_tokens: int) -> None:
-    count = await connection.fetchval(  # as far as it takes to know, and no further
-        "SELECT count(*) FROM"
-        " (SELECT FROM token WHERE user_id = $1 AND deleted_at IS NULL LIMIT $2) t",
-        user_id,
-        max_tokens,
-    )
-    if count >= max_tokens:
+async def _account_with_room(connection: Connection, user_id: int, max_tokens: int | None) -> int:
+    """The account that a new token of the user belongs to. Near the user's bound, creations take turns.
+
+    Far below it no turn is needed: so many as `_FAR` are not made at once.
+    """
+    found = await connection.fetchrow(_ACCOUNT_AND_COUNT, user_id, max_tokens or 0)
+    if found is not None and max_tokens is not None and found["count"] > max_tokens - _FAR:
+        await connection.fetchval(_LOCK_ACCOUNT_OF_USER, user_id)
+        found = await connection.fetchrow(_ACCOUNT_AND_COUNT, user_id, max_tokens)
+    if found is None:
+        raise Rejected(Problem.NOT_FOUND, f"There is no user {user_id}.", "user_id")
+    if max_tokens is not None and found["count"] >= max_tokens:
         raise Rejected(
             Problem.TOKEN_LIMIT_REACHED,
             f"You have {max_tokens} tokens or more and may not have more: delete some, or ask an "
             "administrator to raise admin.max_tokens_per_user.",
         )
+    account_id: int = found["account_id"]
+    return account_id
 
 
 def _check_grant(granted: int | None) -> None:
@@ -281,12 +302,10 @@ async def _ensure_scopes(
 ) -> None:
     """The rows of the scopes that calls of this token take from."""
     await connection.execute(
-        "INSERT INTO member (account_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        account_id,
-        user_id,
-    )
-    await connection.execute(
         """
+        WITH m AS (
+          INSERT INTO member (account_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
+        )
         INSERT INTO subscription (account_id, group_id)
         SELECT $1, coalesce($3, u.group_id) FROM "user" u WHERE u.id = $2 ON CONFLICT DO NOTHING
         """,
