@@ -108,7 +108,6 @@ async def insert_token(
     _check_reserve(actor, draft.reserve)
     group_id = await _group_id(connection, actor, user_id, draft.group)
     await _ensure_scopes(connection, account_id, user_id, group_id)
-    key = keys.create_key()
     token_id = await connection.fetchval(
         _INSERT,
         account_id,
