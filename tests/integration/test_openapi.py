@@ -16,7 +16,7 @@ from admin_api.page import page_of
 from admin_api.route import Media, Route
 from admin_api.routes import ROUTES
 from admin_api.token_queries import query_of
-from gateway.store.token_rows import SORTS
+from gateway.store.token_lists import SORTS
 from tests.admin import running_admin
 from tests.conftest import empty_valkey, fresh_database
 from tests.openapi_run import call_everything, served
