@@ -17,10 +17,11 @@ from aiohttp.web import Application
 from gateway.domain.edit import TokenDraft, TokenRow
 from gateway.domain.limits import Limit
 from gateway.relay.record import ledger_constant
+from gateway.store.editing import Keyed
 from gateway.store.loads import Loads
 from gateway.store.people import write_access_token, write_user
 from gateway.store.postgres import transaction
-from gateway.store.tokens import Created, create_token
+from gateway.store.tokens import create_token
 from tests.admin import Admin, running_admin
 from tests.integration.rig import PEPPER, PRICED, SYSTEM, Rig, running
 from tests.upstream import ScriptedUpstream
@@ -114,7 +115,7 @@ class Bench:
     access: str
     valkey: Any
 
-    async def token(self, state: State) -> Created:
+    async def token(self, state: State) -> Keyed:
         name = hashlib.sha256(repr((state, time.perf_counter_ns())).encode()).hexdigest()[:12]
         now = time.time()
 

@@ -33,6 +33,7 @@ ROW = TokenRow(
     created_at=datetime(2027, 1, 1, tzinfo=UTC),
     accessed_at=None,
     display="",
+    recoverable=False,
 )
 SILENT = replace(
     ROW,
