@@ -23,7 +23,7 @@ from gateway.store.pipeline import Pipeline
 from gateway.store.quota import QuotaStore
 from gateway.store.valkey import open_valkey
 from tests.admin import SYSTEM, Admin, running_admin
-from tests.conftest import Servers, fresh_database
+from tests.conftest import Servers, fresh_database, valkey_running
 from tests.documents import ROOT
 
 _CONFIGURATION = """
@@ -106,9 +106,9 @@ async def _set_password(admin: Admin) -> None:
     await set_password(admin.pool, SYSTEM, 1, hashed, once=False)
 
 
-async def _at_length(servers: Servers, *options: str) -> int:
-    addresses = servers.postgres, servers.redis
-    async with fresh_database(addresses) as dsn, served(dsn, servers.redis) as admin:
+async def _at_length(postgres_dsn: str, valkey_url: str, *options: str) -> int:
+    addresses = postgres_dsn, valkey_url
+    async with fresh_database(addresses) as dsn, served(dsn, valkey_url) as admin:
         status, report = await call_everything(admin, *options)
     print(report)
     return status
@@ -123,7 +123,8 @@ def main() -> int:
     servers = Servers()
     try:
         examples = ["--max-examples", str(given.examples), "--generation-database", "none"]
-        return asyncio.run(_at_length(servers, *examples, *seed))
+        with valkey_running() as valkey_url:
+            return asyncio.run(_at_length(servers.postgres, valkey_url, *examples, *seed))
     finally:
         servers.stop()
 
