@@ -53,6 +53,7 @@ class UpdateQuery(Query):
     """If it is not empty, `status` alone is changed and the rest of the body is ignored."""
 
 
+Model = Annotated[str, Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Instant = Annotated[str, Field(pattern=r"^[0-9]{0,11}$")]
 Owner = Number | Literal["all"]
 
@@ -66,7 +67,7 @@ class CallQuery(Query):
     """Calls of one token."""
     token_name: Text = ""
     """Calls of all tokens of that name."""
-    model: Text = ""
+    model: Model = ""
     """The model, exactly."""
     group: Text = ""
     """The group, exactly."""
@@ -86,7 +87,7 @@ class CallQuery(Query):
     """Nano-dollars, at most."""
     type: Literal["", "0", "2"] = ""
     """New-API's: 2, or 0 for all."""
-    model_name: Text = ""
+    model_name: Model = ""
     """New-API's name of `model`."""
     start_timestamp: Instant = ""
     """New-API's name of `start`."""

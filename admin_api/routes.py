@@ -35,7 +35,7 @@ from gateway.domain.rejection import Problem
 _ONE = r"/api/token/{id:[0-9]+}"
 _CHANGES: Final = (Problem.GROUP_NOT_ALLOWED,)
 _ONCE: Final = (Problem.IDEMPOTENCY_KEY_REUSED,)
-_REVEALS: Final = (Code.KEY_NOT_RECOVERABLE, Code.TOO_MANY_ATTEMPTS)
+_REVEALS: Final = (Problem.NOT_FOUND, Code.KEY_NOT_RECOVERABLE, Code.TOO_MANY_ATTEMPTS)
 _HTML = Media(("text/html",))
 
 # fmt: off
@@ -53,9 +53,9 @@ ROUTES: Final = (
     Route("POST", "/api/token/find", token_secrets.find, Permission.TOKEN_READ,
           answers.TokenWithSecrets, bodies.FindBody, declines=(Problem.NOT_FOUND,)),
     Route("POST", "/api/token/batch", token_batches.delete_batch, Permission.TOKEN_WRITE,
-          int, bodies.IdsBody),
+          int, bodies.IdsBody, declines=(Problem.NOT_FOUND,)),
     Route("POST", "/api/token/batch/status", token_batches.set_status, Permission.TOKEN_WRITE,
-          int, bodies.BatchStatusBody),
+          int, bodies.BatchStatusBody, declines=(Problem.NOT_FOUND,)),
     Route("POST", "/api/token/batch/keys", token_secrets.reveal_many, Permission.TOKEN_REVEAL,
           answers.Keys, bodies.IdsBody, declines=_REVEALS),
     Route("GET", _ONE, tokens.show, Permission.TOKEN_READ, answers.TokenWithQuota),

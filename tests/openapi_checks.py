@@ -22,6 +22,8 @@ RULES = re.compile(
     r"|model_limits(?:_enabled)?: "  # a list within a text
     r"|limits(?:\.\d+)?(?:\.\w+)?: |limits: "  # what a limit's members mean together
     r"|remain_quota: (?:may not be negative|the grant may be|is required to make)"
+    r"|p: pages reach|time_zone: .* is no time zone|start: must be before|interval: \w+ makes"
+    r"|Idempotency-Key: it was sent|cursor: is not the next_cursor|request_id: |add_quota\w*: "
     r"|quota_usd: |metadata: may be \d+ bytes"
     r"|'\w+': (?:text may hold neither|is nested deeper)"  # what Postgres cannot store
     r"|(?:keyword|group): may hold no control"  # what Unicode calls a control character
