@@ -101,27 +101,28 @@ def _say(where: str, made: Creates) -> None:
 
 
 async def _pages(pool: Pool, whose: str, user_id: int | None, reps: int) -> dict[str, Any]:
-    print(f"\n{whose}, page of 100, p50 / p99 in ms")
-    print(f"{'':24}" + "".join(f"{sort:>15}" for sort in SORTS))
+    print(f"\n{whose}, page of 100: p50 / p99 in ms (processor time of the app and Postgres)")
+    print(f"{'':24}" + "".join(f"{sort:>17}" for sort in SORTS))
+    backend = await pool.fetchval("SELECT pg_backend_pid()")
     found: dict[str, Any] = {}
     for name, fields in _FILTERS.items():
         cells = {}
         for sort in SORTS:
-            took = [
-                await _page_ms(
-                    pool,
-                    TokenQuery(user_id=user_id, sort=sort, descending=down, limit=100, **fields),
-                )
+            pages = [
+                TokenQuery(user_id=user_id, sort=sort, descending=down, limit=100, **fields)
                 for down in (True, False)
-                for _ in range(reps + 1)
             ]
-            counted = sorted(took[1 : reps + 1] + took[reps + 2 :])  # the first of each warms up
+            for page in pages:
+                await _page_ms(pool, page)  # warms up
+            cpu_ms = _cpu_ms(backend)
+            took = sorted([await _page_ms(pool, page) for page in pages for _ in range(reps)])
             cells[sort] = {
-                "p50": round(statistics.median(counted), 2),
-                "p99": round(counted[-1 - len(counted) // 100], 2),
+                "p50": round(statistics.median(took), 2),
+                "p99": round(took[-1 - len(took) // 100], 2),
+                "cpu": round((_cpu_ms(backend) - cpu_ms) / len(took), 2),
             }
         found[name] = cells
-        line = "".join(f"{cell['p50']:8.1f} /{cell['p99']:5.0f}" for cell in cells.values())
+        line = "".join(f"{c['p50']:6.1f}/{c['p99']:4.0f} ({c['cpu']:3.0f})" for c in cells.values())
         print(f"{name:24}{line}", flush=True)
     return found
 
@@ -132,6 +133,12 @@ async def _page_ms(pool: Pool, query: TokenQuery) -> float:
     page = await list_tokens(pool, query, now)
     json_bytes([token_object(row, units, {}, now.timestamp(), 0) for row in page.rows])
     return (time.perf_counter() - begun) * 1000
+
+
+def _cpu_ms(backend: int) -> float:
+    """Processor time of this process and of a server process (nanoseconds, by Linux)."""
+    of_backend = int(Path(f"/proc/{backend}/schedstat").read_text().split()[0])
+    return time.process_time() * 1000 + of_backend / 1e6
 
 
 if __name__ == "__main__":
