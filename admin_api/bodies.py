@@ -227,7 +227,8 @@ class FindBody(_Body):
     """The whole secret."""
 
 
-Ids = Annotated[list[StrictInt], Field(min_length=1, max_length=MAX_AT_ONCE)]
+TokenId = Annotated[StrictInt, Field(ge=1, le=2**63 - 1)]
+Ids = Annotated[list[TokenId], Field(min_length=1, max_length=MAX_AT_ONCE)]
 
 
 class IdsBody(_Body):
@@ -247,16 +248,30 @@ class BatchStatusBody(_Body):
 
 
 class ExplainBody(_Body):
-    """POST /api/token/{id}/explain. What the call asks for is said by `body`, or by the fields before it."""
+    """A call that is not made. What it asks for is said by `body`, or by the fields before it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"model": "gpt-5.4", "ip": "203.0.113.10", "max_tokens": 1000}]
+        }
+    )
 
     ip: Annotated[StrictStr, Field(max_length=100)] | None = None
+    """Where it comes from; left out, the network is not checked."""
     method: Literal["POST", "GET", "PUT", "PATCH", "DELETE"] = "POST"
-    path: Annotated[StrictStr, Field(max_length=2048)] = "/v1/chat/completions"
+    """Its method."""
+    path: Annotated[StrictStr, Field(max_length=2048, pattern="^/")] = "/v1/chat/completions"
+    """Its path, with its query if it has one."""
     model: StrictStr | None = None
+    """The model that it names."""
     stream: StrictBool | None = None
+    """Whether it asks for a stream."""
     max_tokens: StrictInt | None = None
+    """The maximum of output that it names."""
     input_tokens: Annotated[StrictInt, Field(ge=0, le=_MAX_INPUT_TOKENS)] | None = None
+    """About how long its input is."""
     body: StrictStr | dict[str, Any] | None = None
+    """All of its body, as a text or as JSON."""
 
 
 class LoginBody(_Body):

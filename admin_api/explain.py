@@ -20,7 +20,10 @@ _SAID_BY_A_BODY = ("model", "stream", "max_tokens", "input_tokens")
 
 
 async def explain(request: web.Request) -> web.Response:
-    """The decision, every check, what would be held, and what is left of each limit."""
+    """POST /api/token/{id}/explain: what would become of a call; nothing is sent, taken or spent.
+
+    The decision, every check, what would be held, and what is left of each limit.
+    """
     services = request.app[SERVICES]
     actor, token_id = actor_of(request, writes=False), path_id(request)
     row = await get_token(services.pool, actor, token_id)

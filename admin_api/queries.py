@@ -34,6 +34,8 @@ class ListQuery(Query):
     """As `size`, and goes before it."""
     keyword: Text = ""
     """What the name has to contain."""
+    token: Text = ""
+    """What the list shows of the key: its first four characters, its last four, or both with stars; never all of it."""
     status: Literal[1, 2, 3, 4, ""] = ""
     """1 enabled, 2 disabled, 3 expired, 4 exhausted."""
     group: Text = ""

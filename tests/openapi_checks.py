@@ -26,10 +26,12 @@ RULES = re.compile(
     r"|Idempotency-Key: it was sent|cursor: is not the next_cursor|request_id: |add_quota\w*: "
     r"|quota_usd: |metadata: may be \d+ bytes"
     r"|'\w+': (?:text may hold neither|is nested deeper)"  # what Postgres cannot store
-    r"|(?:keyword|group): may hold no control"  # what Unicode calls a control character
+    r"|\w+: may hold no control"  # what Unicode calls a control character
     r"|name: (?:must have|may hold)"
     r"|key: cannot be set|id: is -?\d+, but the path says|status: is required with status_only"
     r"|group: there is no group|reserve: \"estimate\" is for administrators"
+    r"|ip: must be an IPv4|\w+: is said by body already"  # what the document cannot say of a call
+    r"|token: must be what lists show"  # a mask
     r"|(?:original_)?password: )"
 )
 """How a 422 begins that tells a rule which no schema can state: across fields, or about the world."""
