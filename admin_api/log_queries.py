@@ -3,14 +3,14 @@
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from multidict import MultiMapping
 
-from admin_api.parameters import instant, integer, require_known, text
+from admin_api.parameters import first_integer, instant, integer, require_known, text
 from gateway.domain.rejection import invalid
 from gateway.domain.told import MAX_END_USER_CHARACTERS, MAX_KEY_CHARACTERS, MAX_VALUE_CHARACTERS
 from gateway.store.ledger_calls import CallFilter
@@ -31,7 +31,8 @@ EVERYBODY: Final = "all"
 MAX_ROWS_OF_PAGES: Final = 10_000
 """Rows that pages with numbers reach, and that are counted; cursors reach all."""
 
-_PAGING: Final = frozenset({"cursor", "limit", "size", "p", "page_size", "ps"})
+PAGING: Final = frozenset({"cursor", "limit", "size", "p", "page_size", "ps"})
+"""What chooses a part of a list."""
 _DEFAULT_SIZE = 10
 _MAX_SIZE = 100
 _MAX_MODEL_CHARACTERS = 256
@@ -40,6 +41,8 @@ _ID_BYTES = 16
 _STATUS = re.compile(r"([1-9][0-9]{2})|([1-5])xx")
 _REQUEST_ID = re.compile(r"[0-9a-fA-F-]{32,36}")
 _CONSUMPTION = "2"  # New-API's type of what is in this log
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +62,13 @@ class LogQuery:
 
 def log_query_of(parameters: MultiMapping[str], user_id: int, *, pages: bool) -> LogQuery:
     """The list asked for; with `pages` it has pages unless there is a cursor. Raises `Rejected`."""
-    chosen = filter_of(parameters, user_id, FILTERS | _PAGING)
-    size_name = next((n for n in ("limit", "page_size", "ps", "size") if parameters.get(n)), "size")
-    size = min(_MAX_SIZE, max(1, integer(parameters, size_name, _DEFAULT_SIZE)))
+    chosen = filter_of(parameters, user_id, FILTERS | PAGING)
+    wanted = first_integer(parameters, ("limit", "page_size", "ps", "size"), _DEFAULT_SIZE)
+    size = min(_MAX_SIZE, max(1, wanted))
     before = _cursor(parameters)
+    page = max(1, integer(parameters, "p", 1))
     if before is not None or not (pages or parameters.get("p")):
         return LogQuery(chosen, size, before, None)
-    page = max(1, integer(parameters, "p", 1))
     if page * size > MAX_ROWS_OF_PAGES:
         raise invalid(
             "p",
@@ -88,12 +91,12 @@ def filter_of(
     everybody = parameters.get("user_id") == EVERYBODY
     return CallFilter(
         user_id=None if everybody else integer(parameters, "user_id", user_id),
-        start=instant(parameters, _name(parameters, "start")),
-        end=instant(parameters, _name(parameters, "end")),
+        start=_first(parameters, "start", instant),
+        end=_first(parameters, "end", instant),
         request_id=_request_id(parameters),
         token_id=integer(parameters, "token_id", 0) or None,
         token_name=text(parameters, "token_name") or None,
-        model=text(parameters, _name(parameters, "model"), _MAX_MODEL_CHARACTERS) or None,
+        model=_first(parameters, "model", _model) or None,
         group=text(parameters, "group") or None,
         upstream=text(parameters, "upstream") or None,
         statuses=_statuses(parameters),
@@ -160,7 +163,13 @@ def _optional(parameters: Mapping[str, str], name: str) -> int | None:
     return integer(parameters, name, 0) if parameters.get(name, "").strip() else None
 
 
-def _name(parameters: Mapping[str, str], name: str) -> str:
-    """Under which of its names a parameter was sent."""
-    second = _SECOND_NAMES[name]
-    return second if parameters.get(second) and not parameters.get(name) else name
+def _model(parameters: Mapping[str, str], name: str) -> str:
+    return text(parameters, name, _MAX_MODEL_CHARACTERS)
+
+
+def _first(
+    parameters: Mapping[str, str], name: str, read: Callable[[Mapping[str, str], str], T]
+) -> T:
+    """What one of two names says; the first goes before, and both are read, so a bad one is always told."""
+    first, second = read(parameters, name), read(parameters, _SECOND_NAMES[name])
+    return first or second

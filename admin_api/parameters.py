@@ -4,7 +4,7 @@ All raise `Rejected` naming the parameter.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -28,6 +28,12 @@ def integer(parameters: Mapping[str, str], name: str, default: int) -> int:
     if not _INTEGER.fullmatch(given):
         raise invalid(name, f"must be a whole number of at most 15 digits, it is {given[:40]!a}.")
     return int(given)
+
+
+def first_integer(parameters: Mapping[str, str], names: Iterable[str], default: int) -> int:
+    """The first that is given of several names of one number. All are read, so a bad one is always told."""
+    given = [integer(parameters, name, 0) for name in names if parameters.get(name, "").strip()]
+    return given[0] if given else default
 
 
 def text(parameters: Mapping[str, str], name: str, most: int = _MAX_TEXT_CHARACTERS) -> str:

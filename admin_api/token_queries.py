@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from admin_api.parameters import integer, text
+from admin_api.parameters import first_integer, integer, text
 from gateway.domain.rejection import invalid
 from gateway.domain.token import ENABLED, EXHAUSTED
 from gateway.store.token_filters import TokenQuery
@@ -22,8 +22,8 @@ _MASK = re.compile(r"(?:sk-)?([!-)+-~]{4})(?:\*+([!-)+-~]{4}))?")
 def query_of(parameters: Mapping[str, str], user_id: int) -> tuple[int, TokenQuery]:
     """The page asked for, counted from 1, and the query. Raises `Rejected` naming the parameter."""
     page = max(1, integer(parameters, "p", 1))
-    size_name = next((name for name in ("page_size", "ps", "size") if parameters.get(name)), "size")
-    size = min(_MAX_SIZE, max(1, integer(parameters, size_name, _DEFAULT_SIZE)))
+    wanted = first_integer(parameters, ("page_size", "ps", "size"), _DEFAULT_SIZE)
+    size = min(_MAX_SIZE, max(1, wanted))
     sort = parameters.get("sort") or "id"
     if sort not in SORTS:
         raise invalid("sort", f"must be one of {', '.join(SORTS)}.")

@@ -17,9 +17,6 @@ from gateway.store.postgres import Connection, Pool, reading, transaction
 from gateway.store.seal import Seal, Unsealable
 from gateway.store.token_rows import read_token
 
-MOSTMOST_LIVE = 10
-"""How many secrets may open one token at a time."""
-
 MOST_LIVE = 10
 """How many secrets may open one token at a time."""
 

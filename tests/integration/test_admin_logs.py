@@ -244,6 +244,9 @@ BAD = [
     "p=1001",
     "type=1",
     "keyword=x",
+    "p=x&cursor=" + "A" * 22,
+    "end_timestamp=soon&end=1",
+    "size=x&limit=1",
 ]
 
 

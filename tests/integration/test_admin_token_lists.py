@@ -50,6 +50,7 @@ BAD_PARAMETERS = [
     "p=1.5",
     "p=" + "9" * 16,
     "size=x",
+    "size=x&page_size=1",
     "status=9",
     "status=x",
     "sort=password",
