@@ -101,6 +101,10 @@ class Call(Counts, Amount):
     estimated: bool
     anomaly: str | None
     price_version: int
+    end_user: str | None
+    """Whom the caller called for."""
+    tags: dict[str, str] | None
+    """What the caller told of the call."""
 
 
 class OwnCall(Call):

@@ -103,7 +103,7 @@ def filter_of(
         min_amount=integer(parameters, "min_amount_nusd", 0) or None,
         max_amount=_optional(parameters, "max_amount_nusd"),
         end_user=text(parameters, "end_user", MAX_END_USER_CHARACTERS) or None,
-        tags=tuple(map(_tag, parameters.getall("tag", []))),
+        tags=tuple(_tag(each) for each in parameters.getall("tag", []) if each),
     )
 
 

@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.domain.told import MAX_END_USER_CHARACTERS
 from gateway.store.token_lists import SORTS
-from gateway.store.usage import KEYS
+from gateway.store.usage import KEYS, TAG
 
 _LARGEST = 10**15 - 1
+_BY = f"^({'|'.join(KEYS)}|{TAG}[^\\x00-\\x1f\\x7f-\\x9f]+)$"
 Number = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)] | Literal[""]
 Text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 
@@ -60,6 +62,14 @@ Instant = Annotated[str, Field(pattern=r"^[0-9]{0,11}$")]
 Owner = Number | Literal["all"]
 
 
+EndUser = Annotated[
+    str, Field(max_length=MAX_END_USER_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
+]
+Tag = Annotated[
+    str, Field(pattern=r"^([^:\x00-\x1f\x7f-\x9f]{1,64}:[^\x00-\x1f\x7f-\x9f]{1,512})?$")
+]
+
+
 class CallQuery(Query):
     """Which calls."""
 
@@ -73,6 +83,10 @@ class CallQuery(Query):
     """The model, exactly."""
     group: Text = ""
     """The group, exactly."""
+    end_user: EndUser = ""
+    """Whom callers say that they call for, exactly."""
+    tag: Tag = ""
+    """A tag that callers give, as `key:value`; may be repeated, and all have to be there."""
     upstream: Text = ""
     """The upstream, exactly."""
     status: Annotated[str, Field(pattern=r"^([1-9][0-9]{2}|[1-5][xX]{2})?$")] = ""
@@ -132,8 +146,8 @@ class SeriesQuery(Query):
     """Unix seconds; the first instant that is not counted."""
     time_zone: Text = "UTC"
     """An IANA name: whose days and hours they are."""
-    by: Annotated[str, Field(json_schema_extra={"enum": [*KEYS]})] = ""
-    """A series for each of these."""
+    by: Annotated[str, Field(max_length=200, pattern=_BY)] = ""
+    """A series for each of these, or of the values of a tag: `tag:KEY`."""
 
 
 class CallSeriesQuery(SeriesQuery, CallQuery):

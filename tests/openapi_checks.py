@@ -31,7 +31,7 @@ RULES = re.compile(
     r"|key: cannot be set|id: is -?\d+, but the path says|status: is required with status_only"
     r"|group: there is no group|reserve: \"estimate\" is for administrators"
     r"|ip: must be an IPv4|\w+: is said by body already"  # what the document cannot say of a call
-    r"|token: must be what lists show"  # a mask
+    r"|token: must be what lists show|tag: must be a key|by: must be one of"  # texts of a form
     r"|(?:original_)?password: )"
 )
 """How a 422 begins that tells a rule which no schema can state: across fields, or about the world."""
