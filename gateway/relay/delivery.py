@@ -174,11 +174,13 @@ class EventDelivery:
         """End the answer before its time, as an upstream ends one that has reached its maximum."""
         assert self._early_end is not None
         assert self._allowance is not None
-        outcome = self.outcome(self._status, anomaly)
-        self._settle(outcome)
         # One read may hold more than is held for, and still be the first.
         passed = EventCounts(self._passed_events, self._passed_text)
-        covered = self._observer.beginning(self._kept, passed, self._allowance.covers)
+        covered = self._looked_at(
+            self._observer.beginning(self._kept, passed, self._allowance.covers)
+        )
+        outcome = self.outcome(self._status, anomaly)
+        self._settle(outcome)
         if covered:
             self._early_end.passed(covered)
             self._writer.write(covered)
@@ -222,13 +224,8 @@ class EventDelivery:
         if self._ending:
             self._finish()
             return
-        data, self._kept = self._kept, b""
+        data, self._kept = self._looked_at(self._kept), b""
         self._passed_events, self._passed_text = self._observer.events, self._observer.text_bytes
-        if b'"error"' in data:
-            data = scrubbed(data, self._secret)
-        if self._may_make:
-            self._may_make = False
-            self._call.made = id_in(first_data(data))
         if self._observer.ended and self._observer.usage is not None:
             self._settle(self.outcome(self._status))
         if self._early_end is not None:
@@ -236,10 +233,18 @@ class EventDelivery:
         self._writer.write(data)
 
     def _finish(self) -> None:
+        last = self._looked_at(self._kept)
         self._settle(self.outcome(self._status))
-        if self._kept:
-            self._writer.write(self._kept)
+        if last:
+            self._writer.write(last)
         self._writer.end()
+
+    def _looked_at(self, events: bytes) -> bytes:
+        """What the caller gets of these events. Notes what the first of all has made."""
+        if self._may_make and events:
+            self._may_make = False
+            self._call.made = id_in(first_data(events))
+        return scrubbed(events, self._secret) if b'"error"' in events else events
 
 
 class WholeDelivery:

@@ -268,6 +268,37 @@ async def test_an_error_that_quotes_the_operators_key_is_passed_on_without_it(
         assert (answer.status, answer.json()["error"]["message"]) == (500, quoted)
 
 
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param((b"%e\n\n", b"data: [DONE]\n\n"), id="in the middle"),
+        pytest.param((b"data: [DONE]\n\n%e",), id="behind the end, without a blank line"),
+        pytest.param((b"%e\n\ndata: [DONE]\n\n",), id="all in one read"),
+        pytest.param((b"%e\n\n" + b'data: {"choices":[]}\n\n' * 40,), id="where we end it"),
+    ],
+)
+@pytest.mark.parametrize("capped", [True, False])
+async def test_a_stream_that_quotes_the_operators_key_is_passed_on_without_it(
+    postgres_dsn, valkey_url, pieces: tuple[bytes, ...], capped: bool
+):
+    def keyed(members: dict[str, Any]) -> None:
+        members["upstreams"][0]["api_key_env"] = "PROVIDER_KEY"
+
+    key = "provider-secret"
+    error = b'data: {"error": {"message": "cannot bill %b"}}' % key.encode()
+    body = tuple(piece.replace(b"%e", error) for piece in pieces)
+    script = Answer(body, framing="chunked", content_type="text/event-stream")
+    async with (
+        ScriptedUpstream(default=script) as upstream,
+        running(postgres_dsn, valkey_url, upstream, keyed, {"PROVIDER_KEY": key}) as rig,
+        wire(rig.url) as caller,
+    ):
+        token = await rig.token(USD if capped else None)
+        answer = await caller.ask(request(token.key, chat(stream=True, max_tokens=5)))
+        assert b"cannot bill (the operator's key)" in answer.body
+        assert key.encode() not in answer.body
+
+
 # Unix sockets
 
 
