@@ -90,6 +90,13 @@ class Declined(Exception):
         super().__init__(message)
 
 
+def too_many(what: str, retry_after_s: float) -> Declined:
+    """What is told of a call that comes too soon."""
+    seconds = int(retry_after_s) + 1
+    message = f"Too many {what}; try again in {seconds} s."
+    return Declined(Code.TOO_MANY_ATTEMPTS, message, {"Retry-After": str(seconds)})
+
+
 def json_bytes(value: Any) -> bytes:
     """JSON as every answer has it."""
     return orjson.dumps(value)

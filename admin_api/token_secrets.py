@@ -7,7 +7,7 @@ from aiohttp import web
 from admin_api.bodies import FindBody, IdsBody, RotateBody, read_body
 from admin_api.brake import Braked
 from admin_api.context import CALLER, SERVICES, Services, actor_of
-from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
+from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes, too_many
 from admin_api.token_requests import (
     if_match,
     object_of,
@@ -107,12 +107,7 @@ async def _revealed(
     try:
         services.reveals.take(request[CALLER].user.id)
     except Braked as braked:
-        seconds = int(braked.retry_after_s) + 1
-        raise Declined(
-            Code.TOO_MANY_ATTEMPTS,
-            f"Too many keys were asked for; try again in {seconds} s.",
-            {"Retry-After": str(seconds)},
-        ) from None
+        raise too_many("keys were asked for", braked.retry_after_s) from None
     return await reveal(services.pool, actor_of(request), token_ids, services.seal)
 
 

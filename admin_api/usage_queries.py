@@ -13,7 +13,7 @@ from admin_api.token_object import usd
 from gateway.domain.intervals import INTERVALS, Interval, TooManyPoints, default_start, edges
 from gateway.domain.rejection import invalid
 from gateway.domain.units import Units
-from gateway.store.ledger_calls import COUNTS
+from gateway.store.ledger import COUNTS
 from gateway.store.usage import KEYS, TAG, Series, Sums, add_up
 
 PARAMETERS: Final = frozenset({"interval", "start", "end", "time_zone", "by"})

@@ -8,7 +8,7 @@ from admin_api.auth import COOKIE, ROLES, check_json_type, check_same_origin
 from admin_api.bodies import LoginBody, SelfBody, read_body
 from admin_api.brake import Braked
 from admin_api.context import ADDRESS, CALLER, SERVICES, Caller, Services, self_actor
-from admin_api.envelope import Code, Declined, accept
+from admin_api.envelope import Code, Declined, accept, too_many
 from gateway.domain.rejection import Problem, Rejected, invalid
 from gateway.store.passwords import check_new_password
 from gateway.store.people import (
@@ -116,12 +116,7 @@ async def _known(request: web.Request, username: str, password: str) -> User | N
             services.brake.succeeded(username, address)
             return user
     except Braked as braked:
-        seconds = int(braked.retry_after_s) + 1
-        raise Declined(
-            Code.TOO_MANY_ATTEMPTS,
-            f"Too many wrong passwords; try again in {seconds} s.",
-            {"Retry-After": str(seconds)},
-        ) from None
+        raise too_many("wrong passwords", braked.retry_after_s) from None
 
 
 async def _begin_session(

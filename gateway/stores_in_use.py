@@ -34,11 +34,13 @@ def environment_in_use(
     if loaded.config.postgres.dsn.get_secret_value():
         return environment
     kept = {
-        f"TOLLHOUSE_{name}_FILE": str(state_path(environment) / "secrets" / name.lower())
+        f"{variable}_FILE": str(state_path(environment) / "secrets" / name.lower())
         for name in ("PEPPER", "KEK")
-        if f"TOLLHOUSE_{name}" not in environment
+        if not any(
+            environment.get((variable := f"TOLLHOUSE_{name}") + form) for form in ("", "_FILE")
+        )
     }
-    return kept | dict(environment)
+    return dict(environment) | kept
 
 
 def pepper_in_use(loaded: Loaded) -> bytes:

@@ -49,7 +49,8 @@ from gateway.store.quota import QuotaStore
 from gateway.store.replies import Reply, read_reply
 from gateway.store.scripts import Scripts
 from gateway.store.token_cache import Entry
-from gateway.store.tokens import create_token, update_token
+from gateway.store.tokens import update_token
+from tests.tokens import create_token
 
 START_S = 1_800_000_000
 LEASE_S, PAUSE_S, SWEEP_S, BEAT_S = 4.0, 3.0, 2.0, 1.0

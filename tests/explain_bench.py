@@ -21,9 +21,9 @@ from gateway.store.editing import Keyed
 from gateway.store.loads import Loads
 from gateway.store.people import write_access_token, write_user
 from gateway.store.postgres import transaction
-from gateway.store.tokens import create_token
 from tests.admin import Admin, running_admin
 from tests.integration.rig import PEPPER, PRICED, SYSTEM, Rig, running
+from tests.tokens import create_token
 from tests.upstream import ScriptedUpstream
 
 GROUPS = {

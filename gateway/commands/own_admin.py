@@ -18,7 +18,7 @@ from gateway.commands.reach import Reach
 from gateway.config import Loaded, read_secret
 from gateway.store.lent_access import NoOwner, lent_access
 from gateway.store.postgres import check_schema, open_pool
-from gateway.stores_in_use import database_in_use, quota_store_in_use, state_path
+from gateway.stores_in_use import database_in_use, environment_in_use, quota_store_in_use
 
 _STATEMENT_TIMEOUT_S = 10
 
@@ -32,11 +32,9 @@ async def own_admin(
     Raises `ConfigError`, `CommandFailed`, `SchemaError` and `StoreUnavailable`.
     """
     dsn, url = database_in_use(loaded), quota_store_in_use(loaded)
-    given = dict(environment)
-    if not loaded.config.postgres.dsn.get_secret_value():
-        _use_secrets_beside_run(given)
+    given = environment_in_use(loaded, environment)
     pepper = read_secret(given, "PEPPER")
-    given |= {
+    given = dict(given) | {
         "TOLLHOUSE_ADMIN__LISTEN": "127.0.0.1:0",
         "TOLLHOUSE_POSTGRES__DSN": dsn,
         "TOLLHOUSE_REDIS__URL": url,
@@ -64,16 +62,6 @@ async def _running(environment: Mapping[str, str], config: str | None) -> AsyncI
             raise CommandFailed(str(error)) from None
         finally:
             await child.stop()
-
-
-def _use_secrets_beside_run(environment: dict[str, str]) -> None:
-    """Those that `tollhouse run` made, where it runs and the environment names none."""
-    for name in ("PEPPER", "KEK"):
-        variable = f"TOLLHOUSE_{name}"
-        if not environment.get(variable) and not environment.get(f"{variable}_FILE"):
-            environment[f"{variable}_FILE"] = str(
-                state_path(environment) / "secrets" / name.lower()
-            )
 
 
 def _whoami() -> str:

@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import asyncpg
 import orjson
@@ -27,6 +27,21 @@ _UNFIT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 LOST_WORKER = "lost_worker"
 """The anomaly of a call that nobody ended: charged in full, and an upstream may have had it."""
 
+COUNTS: Final = (
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "audio_input_tokens",
+    "image_input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "audio_output_tokens",
+    "image_output_tokens",
+    "rejected_prediction_tokens",
+)
+"""The counts of tokens."""
+
 COLUMNS = (
     "request_id",
     "kind",
@@ -43,17 +58,7 @@ COLUMNS = (
     "ttfb_ms",
     "duration_ms",
     "address",
-    "input_tokens",
-    "cached_input_tokens",
-    "cache_write_tokens",
-    "cache_write_1h_tokens",
-    "audio_input_tokens",
-    "image_input_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "audio_output_tokens",
-    "image_output_tokens",
-    "rejected_prediction_tokens",
+    *COUNTS,
     "amount",
     "unbilled",
     "estimated",

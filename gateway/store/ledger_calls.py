@@ -14,22 +14,8 @@ from uuid import UUID
 import asyncpg
 
 from gateway.domain.rejection import invalid
+from gateway.store.ledger import COUNTS
 from gateway.store.postgres import Connection
-
-COUNTS: Final = (
-    "input_tokens",
-    "cached_input_tokens",
-    "cache_write_tokens",
-    "cache_write_1h_tokens",
-    "audio_input_tokens",
-    "image_input_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "audio_output_tokens",
-    "image_output_tokens",
-    "rejected_prediction_tokens",
-)
-"""The ledger's counts of tokens."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SAME = ("account_id", "token_id", "user_id", "group_id", "model", "started_at", "end_user", "tags")

@@ -60,20 +60,6 @@ SELECT g.id, g.id = u.group_id OR s.account_id IS NOT NULL AS usable
 """
 
 
-async def create_token(
-    pool: Pool, actor: Actor, user_id: int, draft: TokenDraft, *, pepper: bytes, max_tokens: int
-) -> Keyed:
-    """Make a token of `user_id` in that user's account.
-
-    Raises `Rejected` (group not allowed, token limit reached, invalid field) and
-    `StoreUnavailable`.
-    """
-    async with transaction(pool) as connection:
-        return await write_token(
-            connection, actor, user_id, draft, pepper=pepper, max_tokens=max_tokens
-        )
-
-
 async def write_token(
     connection: Connection,
     actor: Actor,
@@ -84,7 +70,11 @@ async def write_token(
     max_tokens: int,
     seal: Seal | None = None,
 ) -> Keyed:
-    """As `create_token`, within the caller's transaction. With a `seal` its key is kept recoverable."""
+    """Make a token of `user_id` in that user's account, within the caller's transaction.
+
+    With a `seal` its key is kept recoverable. Raises `Rejected` (group not allowed, token limit reached, invalid field)
+    and `StoreUnavailable`.
+    """
     key, secret = new_secret(pepper, seal)
     row = await insert_token(connection, actor, user_id, draft, secret, max_tokens=max_tokens)
     return Keyed(row, (book_of(row),), key)
@@ -101,7 +91,7 @@ async def insert_token(
 ) -> TokenRow:
     """Make a token that `secret` opens, within the caller's transaction.
 
-    `max_tokens` None: as many as it takes. Raises `Rejected` as `create_token` does.
+    `max_tokens` None: as many as it takes. Raises `Rejected` as `write_token` does.
     """
     account_id = await _account_with_room(connection, user_id, max_tokens)
     _check_grant(draft.granted)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from gateway.store.ledger import COUNTS
 from gateway.store.ledger_calls import (
     CALLS,
-    COUNTS,
     CallFilter,
     Where,
     in_time,

@@ -11,8 +11,8 @@ from gateway.store.bootstrap import bootstrap
 from gateway.store.grants import write_grant
 from gateway.store.people import write_user
 from gateway.store.postgres import Connection, apply_schema, open_pool, transaction
-from gateway.store.tokens import create_token
 from tests.chaos.plan import Plan, TokenPlan
+from tests.tokens import create_token
 
 _SYSTEM = Actor("system", any_group=True)
 

@@ -20,7 +20,7 @@ from gateway.store.editing import Keyed
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import open_pool
 from gateway.store.quota import QuotaStore
-from gateway.store.tokens import create_token
+from tests.tokens import create_token
 from tests.upstream import ScriptedUpstream
 
 PEPPER = bytes(range(32))

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from gateway.domain.edit import TokenDraft
-from gateway.store.tokens import create_token
 from tests.integration.rig import PEPPER, SYSTEM, USD, Rig, chat, running, until
+from tests.tokens import create_token
 from tests.upstream import CUT, NO_ANSWER, Answer, Echo, Gate, ScriptedUpstream, Turns
 
 PICTURE_NUSD = 40_000_000

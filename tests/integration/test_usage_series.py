@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.store.ledger_calls import COUNTS
+from gateway.store.ledger import COUNTS
 from tests.admin import running_admin
 from tests.ledger_lines import posting_calls
 
