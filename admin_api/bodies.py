@@ -6,6 +6,7 @@ fields is `admin_api/token_edits.py`'s.
 """
 
 import json
+import math
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
@@ -351,9 +352,11 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 
 def _number_of(text: str) -> int | Decimal:
-    """JSON has one kind of number: 2.0 is 2."""
+    """JSON has one kind of number: 2.0 is 2. What readers take for infinite is none."""
+    if math.isinf(float(text)):
+        raise ValueError(f"{text[:40]} is beyond the numbers that readers of JSON hold")
     number = Decimal(text)
-    small = number.adjusted() < _MAX_DIGITS  # else 1e999999999 would be written out
+    small = number.adjusted() < _MAX_DIGITS  # else 1e300 would be written out
     return int(number) if small and number == number.to_integral_value() else number
 
 

@@ -249,7 +249,8 @@ async def _account_with_room(connection: Connection, user_id: int, max_tokens: i
 def _check_grant(granted: int | None) -> None:
     if granted is not None and not 0 <= granted < MAX_EXACT:
         raise invalid(
-            "remain_quota", f"the grant would be {granted} nano-dollars, it must stay below 2^52."
+            "remain_quota",
+            "the grant would be below 0, or not below 2^52 nano-dollars ($4,503,599).",
         )
 
 

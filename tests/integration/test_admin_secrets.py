@@ -451,6 +451,7 @@ async def test_parallel_top_ups_all_count(admin: Admin):
         ({"add_quota": -600_000}, "more than is left"),
         ({"add_quota_usd": 5_000_000}, "2^52"),
         ({"add_quota": 1.5}, "add_quota"),
+        ({"add_quota": 10**300}, "2^52"),
     ],
 )
 async def test_a_bad_top_up_is_named_and_changes_nothing(admin: Admin, body, says):
@@ -459,6 +460,18 @@ async def test_a_bad_top_up_is_named_and_changes_nothing(admin: Admin, body, say
     assert answer.status == 422
     assert says in answer.message
     assert (await admin.get(made["id"]))["quota_usd"] == 1
+
+
+@pytest.mark.parametrize("amount", ["1e999999999", "-1e999999999", "1e9999"])
+async def test_a_number_that_no_reader_holds_is_no_json(admin: Admin, amount):
+    made = await admin.create(quota_usd=1, remain_quota=None)
+    for body in ('{"add_quota_usd": %s}', '{"quota_usd": %s}', '{"metadata": {"a": %s}}'):
+        answer = await admin.call(
+            "PATCH", f"/api/token/{made['id']}", data=(body % amount).encode()
+        )
+        assert (answer.status, answer.body["code"]) == (400, "invalid_json")
+        assert amount in answer.message
+    assert (await admin.get(made["id"]))["version"] == made["version"]
 
 
 async def test_an_unlimited_token_has_nothing_to_add_to(admin: Admin):
