@@ -71,16 +71,18 @@ CREATE TABLE "user" (
   account_id        bigint      NOT NULL REFERENCES account,  -- the account that new tokens belong to
   group_id          bigint      NOT NULL REFERENCES "group",  -- the group of tokens that name none
   status            smallint    NOT NULL DEFAULT 1 CHECK (status IN (1, 2)),
-  created_at        timestamptz NOT NULL DEFAULT now()
+  version           bigint      NOT NULL DEFAULT 1,       -- rises with each edit
+  created_at        timestamptz NOT NULL DEFAULT now(),
+  deleted_at        timestamptz                           -- soft: the ledger keeps its ids
 );
-CREATE UNIQUE INDEX user_username ON "user" (lower(username));
-CREATE UNIQUE INDEX user_email ON "user" (lower(email)) WHERE email IS NOT NULL;
+CREATE UNIQUE INDEX user_username ON "user" (lower(username)) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX user_email ON "user" (lower(email)) WHERE email IS NOT NULL AND deleted_at IS NULL;
 
 -- account × user: the role in the account and an optional cap. version rises with the user's own state too.
 CREATE TABLE member (
   account_id  bigint      NOT NULL REFERENCES account,
   user_id     bigint      NOT NULL REFERENCES "user",
-  role        text        NOT NULL DEFAULT 'owner',
+  role        text        NOT NULL DEFAULT 'member' CHECK (role IN ('owner', 'admin', 'member')),
   limits      jsonb       NOT NULL DEFAULT '[]',
   max_concurrency integer CHECK (max_concurrency > 0),
   granted     bigint      CHECK (granted < 4503599627370496),
@@ -97,6 +99,8 @@ CREATE TABLE subscription (
   group_id    bigint      NOT NULL REFERENCES "group",
   starts_at   timestamptz,
   ends_at     timestamptz,
+  limits      jsonb       NOT NULL DEFAULT '[]',              -- beside those of the group
+  max_concurrency integer CHECK (max_concurrency > 0),
   granted     bigint      CHECK (granted < 4503599627370496),
   gver        bigint      NOT NULL DEFAULT 1,
   used        bigint      NOT NULL DEFAULT 0,
@@ -300,6 +304,23 @@ CREATE TABLE session (
   user_agent  text        NOT NULL DEFAULT ''
 );
 CREATE INDEX session_by_user ON session (user_id);
+
+-- What is sent to people, until it is: e-mails, and calls of their webhooks. Written in the transaction of what it
+-- tells of; the admin app sends it (gateway/store/outbox.py).
+CREATE TABLE outbox (
+  id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  kind        text        NOT NULL CHECK (kind IN ('mail', 'webhook')),
+  target      text        NOT NULL,                           -- an address, or the webhook's URL
+  content     bytea       NOT NULL,                           -- sealed: it may hold a link that lets somebody in
+  once        text        UNIQUE,                             -- of what happened: told once, however often it is noticed
+  attempts    integer     NOT NULL DEFAULT 0,
+  due_at      timestamptz NOT NULL DEFAULT now(),             -- of the next attempt
+  sent_at     timestamptz,
+  failed_at   timestamptz,                                    -- given up
+  error       text,                                           -- of the last attempt
+  created_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX outbox_due ON outbox (due_at) WHERE sent_at IS NULL AND failed_at IS NULL;
 
 -- Access tokens of the admin API: not sk- keys.
 CREATE TABLE access_token (

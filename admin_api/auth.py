@@ -5,37 +5,19 @@ with one must come from our own pages
 (https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html).
 """
 
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from admin_api.context import ADDRESS, SERVICES, Caller, Permission, Services
+from admin_api.context import ADDRESS, SERVICES, Caller, Services
 from admin_api.envelope import Code, Declined
 from gateway.domain.network import Blocks, caller, parse_address
+from gateway.domain.roles import ROLES, Permission
 from gateway.store.people import User, find_access
 from gateway.store.sessions import find_session
 
 COOKIE: Final = "__Host-tollhouse"
-
-_USER = frozenset(
-    {
-        Permission.SELF,
-        Permission.TOKEN_READ,
-        Permission.TOKEN_WRITE,
-        Permission.TOKEN_REVEAL,
-    }
-)
-_EVERYTHING = frozenset(Permission)
-ROLES: Final[Mapping[str, frozenset[Permission]]] = {
-    "owner": _EVERYTHING,
-    "admin": _EVERYTHING,
-    "operator": _USER | {Permission.TOKEN_READ_ANY},
-    "viewer": frozenset({Permission.SELF, Permission.TOKEN_READ, Permission.TOKEN_READ_ANY}),
-    "user": _USER,
-}
-"""What each role may do."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}

@@ -56,7 +56,9 @@ def _text_or_list(value: Any) -> Any:
     return value
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What every body is: unknown fields are refused, and each field says what it means."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
@@ -97,7 +99,7 @@ class LimitBody(LimitSettings):
     """The models that are counted, all together; absent or `*`: all of them."""
 
 
-class TokenFields(_Body):
+class TokenFields(Body):
     """What can be said of a token, both when it is made and when it is changed."""
 
     remain_quota: StrictInt | None = None
@@ -212,7 +214,7 @@ class PutBody(UpdateBody):
     """The token."""
 
 
-class RotateBody(_Body):
+class RotateBody(Body):
     """For how long the present secret goes on; an empty body ends it at once."""
 
     overlap_seconds: Annotated[StrictInt, Field(ge=0, le=MAX_OVERLAP_S)] = 0
@@ -221,7 +223,7 @@ class RotateBody(_Body):
     """The version that is to be changed: 412 if it is another by now."""
 
 
-class FindBody(_Body):
+class FindBody(Body):
     """A secret as it was pasted."""
 
     key: Annotated[StrictStr, Field(min_length=1, max_length=4096)]
@@ -232,14 +234,14 @@ TokenId = Annotated[StrictInt, Field(ge=1, le=2**63 - 1)]
 Ids = Annotated[list[TokenId], Field(min_length=1, max_length=MAX_AT_ONCE)]
 
 
-class IdsBody(_Body):
+class IdsBody(Body):
     """The tokens that are meant."""
 
     ids: Ids
     """Ids of tokens."""
 
 
-class BatchStatusBody(_Body):
+class BatchStatusBody(Body):
     """The tokens that are meant, and their new status."""
 
     ids: Ids
@@ -248,7 +250,7 @@ class BatchStatusBody(_Body):
     """1 enables, 2 disables."""
 
 
-class ExplainBody(_Body):
+class ExplainBody(Body):
     """A call that is not made. What it asks for is said by `body`, or by the fields before it."""
 
     model_config = ConfigDict(
@@ -275,7 +277,7 @@ class ExplainBody(_Body):
     """All of its body, as a text or as JSON."""
 
 
-class LoginBody(_Body):
+class LoginBody(Body):
     """A user's name and password."""
 
     model_config = ConfigDict(
@@ -288,7 +290,7 @@ class LoginBody(_Body):
     """The password, a one-time one or their own."""
 
 
-class SelfBody(_Body):
+class SelfBody(Body):
     """What is to change of yourself: one of the two, or both."""
 
     model_config = ConfigDict(
@@ -307,7 +309,7 @@ class SelfBody(_Body):
     """A new password. It ends all other sessions."""
 
 
-BodyT = TypeVar("BodyT", bound=_Body)
+BodyT = TypeVar("BodyT", bound=Body)
 
 
 async def read_body(request: web.Request, model: type[BodyT], *, optional: bool = False) -> BodyT:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Final, Protocol
 
 from aiohttp import web
@@ -11,6 +10,7 @@ from aiohttp import web
 from admin_api.brake import Brake, Ration
 from gateway.domain.edit import Actor
 from gateway.domain.network import Address, Blocks
+from gateway.domain.roles import Permission
 from gateway.domain.units import Units
 from gateway.explain.walk import Explainer
 from gateway.settings import Config
@@ -22,20 +22,12 @@ from gateway.store.quota import QuotaStore
 from gateway.store.seal import Seal
 
 
-class Permission(StrEnum):
-    """What a route asks for; each access token may be confined to some (`scopes`)."""
-
-    PUBLIC = "public"
-    SELF = "self"
-    TOKEN_READ = "token.read"  # noqa: S105 -- a permission
-    TOKEN_WRITE = "token.write"  # noqa: S105 -- a permission
-    TOKEN_REVEAL = "token.reveal"  # noqa: S105 -- a permission
-    TOKEN_READ_ANY = "token.read_any"  # noqa: S105 -- a permission
-    TOKEN_WRITE_ANY = "token.write_any"  # noqa: S105 -- a permission
-
-
 class Notifier(Protocol):
     """Tells the quota store and running gateways of a committed edit."""
+
+    async def books_changed(self, account_id: int, books: Sequence[Book]) -> bool:
+        """Whether the store was told of books of an account, so that the next request on any worker obeys."""
+        ...
 
     async def token_changed(self, account_id: int, token_id: int, books: Sequence[Book]) -> bool:
         """Whether the store was told, so that the next request on any worker obeys."""

@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from admin_api.context import CALLER, SERVICES, Permission
+from admin_api.context import CALLER, SERVICES
 from admin_api.envelope import Code, Declined, accept
 from admin_api.log_object import call_object, new_api_object
 from admin_api.log_queries import FILTERS, MAX_ROWS_OF_PAGES, cursor_of, filter_of, log_query_of
 from admin_api.usage_queries import PARAMETERS, series_object, series_query_of, sums_object
+from gateway.domain.roles import Permission
 from gateway.domain.units import Units
 from gateway.store.ledger_calls import CallFilter
 from gateway.store.logs import LoggedCall, count_calls, read_calls

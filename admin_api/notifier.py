@@ -23,14 +23,18 @@ class StoreNotifier:
         self._valkey = valkey
         self._timeout_s = timeout_s
 
-    async def token_changed(self, account_id: int, token_id: int, books: Sequence[Book]) -> bool:
-        """Whether the next request on any worker obeys."""
+    async def books_changed(self, account_id: int, books: Sequence[Book]) -> bool:
+        """Whether the next request on any worker obeys: their versions are what it is compared with."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                told = await self._load(account_id, books)
+                return await self._load(account_id, books)
         except (StoreUnavailable, TimeoutError) as error:
-            _log.warning("token %d was edited, the quota store was not told: %r", token_id, error)
+            _log.warning("account %d: the quota store was not told: %r", account_id, error)
             return False
+
+    async def token_changed(self, account_id: int, token_id: int, books: Sequence[Book]) -> bool:
+        """Likewise, with a notice that makes caches drop the token sooner."""
+        told = await self.books_changed(account_id, books)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._valkey.publish_token_change(token_id)

@@ -13,10 +13,10 @@ from pydantic_core import core_schema
 
 from admin_api.answers import Nothing
 from admin_api.auth import COOKIE
-from admin_api.context import Permission
 from admin_api.envelope import STATUS, Code
 from admin_api.route import Header, Media, Route
 from gateway.domain.rejection import Problem
+from gateway.domain.roles import Permission
 
 _INTRODUCTION: Final = """\
 Makes and manages the `sk-…` keys with which applications call LLM providers through the gateway.

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from pydantic import BaseModel
 
-from admin_api.context import Permission
 from admin_api.envelope import Code
 from gateway.domain.rejection import Problem
+from gateway.domain.roles import Permission
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

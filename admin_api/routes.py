@@ -1,4 +1,4 @@
-"""Every route with the permission that it asks for: the one table.
+"""Every route with the permission that it asks for: the one table, of which areas have their own parts.
 
 A route without a permission stops the start; so does one that was added past this table.
 """
@@ -23,14 +23,15 @@ from admin_api import (
     token_secrets,
     tokens,
     usage,
-    users,
 )
 from admin_api.answers import Nothing
 from admin_api.auth import authenticate, authorize
-from admin_api.context import CALLER, Permission
+from admin_api.context import CALLER
 from admin_api.envelope import Code
+from admin_api.people import routes as people
 from admin_api.route import Handler, Header, Media, Route
 from gateway.domain.rejection import Problem
+from gateway.domain.roles import Permission
 
 _ONE = r"/api/token/{id:[0-9]+}"
 _CHANGES: Final = (Problem.GROUP_NOT_ALLOWED,)
@@ -89,13 +90,7 @@ ROUTES: Final = (
           log_answers.Pace, query=queries.CallQuery),
     Route("GET", "/api/log/self/stat", logs.sum_up, Permission.TOKEN_READ,
           log_answers.Pace, query=queries.CallQuery),
-    Route("POST", "/api/user/login", users.login, Permission.PUBLIC,
-          answers.Profile, bodies.LoginBody,
-          declines=(Code.INVALID_LOGIN, Code.USER_DISABLED, Code.CROSS_SITE, Code.TOO_MANY_ATTEMPTS)),
-    Route("POST", "/api/user/logout", users.logout, Permission.SELF, Nothing),
-    Route("GET", "/api/user/self", users.show_self, Permission.SELF, answers.OwnProfile),
-    Route("PUT", "/api/user/self", users.update_self, Permission.SELF, Nothing, bodies.SelfBody,
-          declines=(Problem.WRONG_PASSWORD, Code.TOO_MANY_ATTEMPTS)),
+    *people.ROUTES,
     Route("GET", "/api/status", status.status, Permission.PUBLIC, answers.Installation),
     Route("GET", "/api/openapi.json", describe.document, Permission.PUBLIC,
           Media(("application/json",))),

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from admin_api.bodies import CreateBody, PutBody, UpdateBody, read_body
-from admin_api.context import CALLER, SERVICES, Permission, actor_of
+from admin_api.context import CALLER, SERVICES, actor_of
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
 from admin_api.token_edits import change_of, drafts_of, status_change_of
 from admin_api.token_object import quota_object, reservation_object
@@ -23,6 +23,7 @@ from admin_api.token_requests import (
 from gateway.domain.edit import TokenChange, TokenRow
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.rejection import invalid
+from gateway.domain.roles import Permission
 from gateway.store.editing import Keyed
 from gateway.store.idempotency import carry_out
 from gateway.store.postgres import Connection

@@ -29,6 +29,10 @@ class Told:
     reached: bool = True
     notices: list = field(default_factory=list)
 
+    async def books_changed(self, account_id, books):
+        self.notices.append((account_id, None, list(books)))
+        return self.reached
+
     async def token_changed(self, account_id, token_id, books):
         self.notices.append((account_id, token_id, list(books)))
         return self.reached

@@ -78,7 +78,7 @@ async def find_user(pool: Pool, username: str) -> tuple[User, str | None] | None
         row = await connection.fetchrow(
             f"""
             SELECT {USER_COLUMNS}, u.password_hash FROM "user" u JOIN "group" g ON g.id = u.group_id
-             WHERE lower(u.username) = lower($1)
+             WHERE lower(u.username) = lower($1) AND u.deleted_at IS NULL
             """,  # noqa: S608 -- a constant
             username,
         )
@@ -96,7 +96,7 @@ async def find_access(pool: Pool, token: str, pepper: bytes) -> AccessGrant | No
                    coalesce(k.last_used_at < now() - interval '1 minute', true) AS note_use
               FROM access_token k
               JOIN "user" u ON u.id = k.user_id JOIN "group" g ON g.id = u.group_id
-             WHERE k.digest = $1 AND (k.expires_at IS NULL OR k.expires_at > now())
+             WHERE k.digest = $1 AND u.deleted_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
             """,  # noqa: S608 -- a constant
             keys.digest(token, pepper),
         )
@@ -153,10 +153,9 @@ async def write_user(
         message = f"username: {username!r} is taken; choose another."
         raise Rejected(Problem.NAME_TAKEN, message, "username") from None
     await connection.execute(
-        "INSERT INTO member (account_id, user_id, role) VALUES ($1, $2, $3)",
+        "INSERT INTO member (account_id, user_id, role) VALUES ($1, $2, 'owner')",
         account_id,
         user_id,
-        role,
     )
     after = {"username": username, "role": role, "account_id": account_id}
     await audit.record(connection, actor, "user.create", user_id, after=after)

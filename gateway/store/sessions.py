@@ -50,7 +50,7 @@ async def find_session(pool: Pool, value: str, pepper: bytes) -> User | None:
             f"""
             SELECT {USER_COLUMNS}, s.seen_at < now() - interval '1 minute' AS note_use
               FROM session s JOIN "user" u ON u.id = s.user_id JOIN "group" g ON g.id = u.group_id
-             WHERE s.digest = $1 AND s.expires_at > now()
+             WHERE s.digest = $1 AND u.deleted_at IS NULL AND s.expires_at > now()
                AND s.seen_at > now() - interval '30 minutes'
             """,  # noqa: S608 -- a constant
             digest,

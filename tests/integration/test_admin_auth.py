@@ -7,10 +7,10 @@ import pytest
 from aiohttp import web
 
 from admin_api.auth import COOKIE
-from admin_api.context import Permission
 from admin_api.envelope import STATUS, Code
 from admin_api.routes import ROUTES, Route, add_routes
 from gateway.domain.rejection import Problem
+from gateway.domain.roles import Permission
 from tests.admin import running_admin
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}

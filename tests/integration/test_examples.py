@@ -16,7 +16,15 @@ from tests.admin import SYSTEM
 from tests.documents import ROOT, section
 from tests.openapi_run import served
 
-EXAMPLES = section((ROOT / "docs/token-api.md").read_text(), "## Examples")
+DOCUMENTS = {
+    name: section((ROOT / f"docs/{name}.md").read_text(), "## Examples") for name in ("token-api",)
+}
+"""Those that have examples of calls; each is run by itself, with a token `$ID` of nobody else's."""
+EXAMPLES = "\n".join(DOCUMENTS.values())
+OF_TOKENS = DOCUMENTS["token-api"]
+every_document = pytest.mark.parametrize(
+    "document", [each for each in DOCUMENTS if each != "token-api"]
+)
 PRESETS = (ROOT / "docs/presets.md").read_text()
 PASSWORD = "three plain words"
 
@@ -75,7 +83,7 @@ def run(admin, tmp_path):
 
 async def test_the_shells_examples_of_every_call_work(admin, run):
     made = await admin.create()
-    script = "\n".join(blocks(EXAMPLES, "sh"))
+    script = "\n".join(blocks(OF_TOKENS, "sh"))
     output = await run("bash", "-euo", "pipefail", "-c", script, ID=str(made["id"]))
     assert '"key":"sk-' in output
     assert "my app, renamed" in output
@@ -83,10 +91,20 @@ async def test_the_shells_examples_of_every_call_work(admin, run):
 
 
 async def test_pythons_examples_of_every_call_work(admin, run):
-    output = await run(sys.executable, "-c", "\n".join(blocks(EXAMPLES, "python")))
+    output = await run(sys.executable, "-c", "\n".join(blocks(OF_TOKENS, "python")))
     assert "500000 quota units in a dollar" in output
     key = re.search(r"not shown again: (sk-\w{49})$", output, re.MULTILINE)
     assert key
+
+
+@every_document
+async def test_a_documents_examples_work(document, admin, run):
+    made = await admin.create()
+    for language, command in (
+        ("sh", ("bash", "-euo", "pipefail", "-c")),
+        ("python", (sys.executable, "-c")),
+    ):
+        await run(*command, "\n".join(blocks(DOCUMENTS[document], language)), ID=str(made["id"]))
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import pytest
 from pydantic import BaseModel
 
 from admin_api import answers, queries
-from admin_api.context import Permission
 from admin_api.envelope import STATUS
 from admin_api.openapi import document_of, path_of, undescribed
 from admin_api.page import page_of
 from admin_api.route import Media, Route
 from admin_api.routes import ROUTES
 from admin_api.token_queries import query_of
+from gateway.domain.roles import Permission
 from gateway.store.token_lists import SORTS
 from tests.admin import running_admin
 from tests.conftest import empty_valkey, fresh_database

@@ -4,12 +4,13 @@ from typing import Any
 
 from aiohttp import web
 
-from admin_api.auth import COOKIE, ROLES, check_json_type, check_same_origin
+from admin_api.auth import COOKIE, check_json_type, check_same_origin
 from admin_api.bodies import LoginBody, SelfBody, read_body
 from admin_api.brake import Braked
 from admin_api.context import ADDRESS, CALLER, SERVICES, Caller, Services, self_actor
 from admin_api.envelope import Code, Declined, accept, too_many
 from gateway.domain.rejection import Problem, Rejected, invalid
+from gateway.domain.roles import ROLES
 from gateway.store.passwords import check_new_password
 from gateway.store.people import (
     User,
