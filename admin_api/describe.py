@@ -1,7 +1,8 @@
 """The API's own description: the document for programs, and the page for people."""
 
-from collections.abc import Iterable
-from typing import Final
+import functools
+from collections.abc import Mapping
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -17,11 +18,26 @@ DOCUMENT: Final = web.AppKey("document", bytes)
 PAGE: Final = web.AppKey("page", str)
 
 
-def describe(app: web.Application, routes: Iterable[Route]) -> None:
+def describe(app: web.Application, routes: tuple[Route, ...]) -> None:
     """Make both once, from the table of routes."""
-    made = document_of(routes, __version__)
     _, admin_url = base_urls(app[SERVICES].config)
-    app[DOCUMENT], app[PAGE] = json_bytes(made), page_of(made, admin_url)
+    app[DOCUMENT], app[PAGE] = _document_bytes(routes), _page(routes, admin_url)
+
+
+@functools.cache
+def _document(routes: tuple[Route, ...]) -> Mapping[str, Any]:
+    # It depends on nothing else: of the applications of one process each may have the same.
+    return document_of(routes, __version__)
+
+
+@functools.cache
+def _document_bytes(routes: tuple[Route, ...]) -> bytes:
+    return json_bytes(_document(routes))
+
+
+@functools.cache
+def _page(routes: tuple[Route, ...], admin_url: str) -> str:
+    return page_of(_document(routes), admin_url)
 
 
 async def document(request: web.Request) -> web.Response:
