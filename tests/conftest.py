@@ -13,7 +13,6 @@ import inspect
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
 from gateway.embedded.valkey import EmbeddedValkey
 from gateway.store.postgres import apply_schema
+from tests.databases import TEMPLATE, Databases, database
 from tests.integration.rig import Rig, running
 from tests.upstream import ScriptedUpstream
 
@@ -41,7 +41,6 @@ collect_ignore = [] if os.environ.get("TOLLHOUSE_TEST_CLIENTS") else ["clients"]
 
 LONGEST_S = 120
 _LAST_RESORT_S = 60  # pytest-timeout's own end comes so much later
-TEMPLATE = "tollhouse_template"
 _KEY = pytest.StashKey["Servers"]()
 
 
@@ -58,7 +57,19 @@ class Servers:
         if not self.postgres:
             self._postgres = EmbeddedPostgres(self._state, durable=False, max_connections=300)
             self.postgres = self._postgres.start()
+            asyncio.run(self._make_quick())
         asyncio.run(self._make_template())
+
+    async def _make_quick(self) -> None:
+        """Sessions that begin at little cost, and nothing that works at a time of its own."""
+        connection = await asyncpg.connect(self.postgres)
+        await connection.execute("ALTER SYSTEM SET autovacuum = off")
+        await connection.execute("SELECT pg_reload_conf()")
+        password = urlsplit(self.postgres).password
+        await connection.execute(
+            f"SET scram_iterations = 1; ALTER ROLE CURRENT_USER PASSWORD '{password}'"
+        )
+        await connection.close()
 
     async def _make_template(self) -> None:
         connection = await asyncpg.connect(self.postgres)
@@ -86,11 +97,6 @@ def valkey_running() -> Iterator[str]:
         finally:
             server.stop()
             state.close()
-
-
-def database(dsn: str, name: str) -> str:
-    """The DSN of another database on the same server."""
-    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -158,25 +164,18 @@ def server_addresses(request: pytest.FixtureRequest, valkey_address: str) -> tup
     return request.config.stash[_KEY].postgres, valkey_address
 
 
-@contextlib.asynccontextmanager
-async def fresh_database(server_addresses: tuple[str, str]) -> AsyncIterator[str]:
-    """A fresh database with the schema, for as long as the block runs."""
-    name = f"t_{uuid.uuid4().hex[:16]}"
-    connection = await asyncpg.connect(server_addresses[0])
-    try:
-        await connection.execute(
-            f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" STRATEGY file_copy'
-        )
-        yield database(server_addresses[0], name)
-        await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    finally:
-        await connection.close()
+@pytest.fixture(scope="session")
+def databases(server_addresses: tuple[str, str]) -> Iterator[Databases]:
+    """The databases of this process."""
+    made = Databases(server_addresses[0])
+    yield made
+    asyncio.run(made.drop())
 
 
 @pytest.fixture
-async def postgres_dsn(server_addresses: tuple[str, str]) -> AsyncIterator[str]:
-    """A fresh database with the schema."""
-    async with fresh_database(server_addresses) as dsn:
+async def postgres_dsn(databases: Databases) -> AsyncIterator[str]:
+    """A database with the schema, as good as new."""
+    async with databases.taken() as dsn:
         yield dsn
 
 

@@ -23,7 +23,8 @@ from gateway.store.pipeline import Pipeline
 from gateway.store.quota import QuotaStore
 from gateway.store.valkey import open_valkey
 from tests.admin import SYSTEM, Admin, running_admin
-from tests.conftest import Servers, fresh_database, valkey_running
+from tests.conftest import Servers, valkey_running
+from tests.databases import fresh_database
 from tests.documents import ROOT
 
 _CONFIGURATION = """

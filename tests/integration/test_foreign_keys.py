@@ -13,7 +13,7 @@ from gateway.relay.foreign_keys import UNKNOWN_PER_S, LookUps
 from gateway.store.imports import Owner, find_present, write_batch
 from gateway.store.tokens import delete_token
 from gateway.store.valkey import open_valkey
-from tests.conftest import fresh_database
+from tests.databases import fresh_database
 from tests.integration.rig import PEPPER, SYSTEM, USD, Rig, chat, running, until
 from tests.integration.test_calls import refused
 from tests.upstream import ScriptedUpstream

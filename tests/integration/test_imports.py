@@ -18,7 +18,7 @@ from gateway.domain.rejection import Rejected
 from gateway.store.imports import Owner, write_batch
 from gateway.store.people import write_user
 from gateway.store.postgres import transaction
-from tests.conftest import fresh_database
+from tests.databases import fresh_database
 from tests.integration.rig import PEPPER, SYSTEM, USD, Rig, chat, until
 from tests.integration.test_calls import refused
 
