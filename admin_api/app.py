@@ -127,7 +127,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except Declined as declined:
         return decline(declined.code, declined.message, declined.headers)
     except Rejected as rejected:
-        return decline(rejected.problem, rejected.message)
+        return decline(rejected.problem, rejected.message, mistakes=rejected.mistakes)
     except StoreUnavailable as error:
         _log.warning("store unavailable: %s", error)
         message = "The database does not answer; nothing is known to have changed. Try again."

@@ -24,9 +24,11 @@ from pydantic import (
 
 from admin_api.envelope import Code, Declined
 from admin_api.fields import MAX_LIST
+from admin_api.mistakes import Mistakes, json_type, mistakes_of
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.limits import MAX_EXACT
-from gateway.domain.rejection import Problem, Rejected
+from gateway.domain.rejection import BrokenRule, invalid
+from gateway.domain.rules import Rule
 from gateway.settings import LimitSettings
 
 MAX_BODY_BYTES = 1024**2
@@ -34,7 +36,6 @@ MAX_AT_ONCE = 100
 """How many tokens one call makes, changes or tells the keys of."""
 MAX_OVERLAP_S = 7 * 86_400
 _MAX_DAYS = 36_500
-_MAX_PROBLEMS = 10
 _MAX_INPUT_TOKENS = 100_000_000
 _MAX_DEPTH = 32
 _MAX_DIGITS = 19
@@ -42,17 +43,26 @@ _MAX_DIGITS = 19
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise ValueError("must be a number")  # noqa: TRY004 -- pydantic reports ValueError
+        raise BrokenRule(Rule.WRONG_TYPE, expected=["number"], given=json_type(value))
     return value
 
 
 def _text_or_list(value: Any) -> Any:
     if isinstance(value, str):
         return value
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError("must be a text or a list of texts")
+    if not isinstance(value, list):
+        raise BrokenRule(Rule.WRONG_TYPE, expected=["string", "array"], given=json_type(value))
     if len(value) > MAX_LIST:
-        raise ValueError(f"may have {MAX_LIST} entries at most, it has {len(value)}")
+        raise BrokenRule(Rule.TOO_MANY, most=MAX_LIST, given=len(value))
+    for number, each in enumerate(value, start=1):
+        if not isinstance(each, str):
+            raise BrokenRule(Rule.ENTRY_NOT_TEXT, entry=number, given=json_type(each))
+    return value
+
+
+def _text_or_object(value: Any) -> Any:
+    if value is not None and not isinstance(value, str | dict):
+        raise BrokenRule(Rule.WRONG_TYPE, expected=["string", "object"], given=json_type(value))
     return value
 
 
@@ -263,7 +273,9 @@ class ExplainBody(Body):
     """Where it comes from; left out, the network is not checked."""
     method: Literal["POST", "GET", "PUT", "PATCH", "DELETE"] = "POST"
     """Its method."""
-    path: Annotated[StrictStr, Field(max_length=2048, pattern="^/")] = "/v1/chat/completions"
+    path: Annotated[StrictStr, Field(max_length=2048, json_schema_extra={"pattern": "^/"})] = (
+        "/v1/chat/completions"
+    )
     """Its path, with its query if it has one."""
     model: StrictStr | None = None
     """The model that it names."""
@@ -273,7 +285,7 @@ class ExplainBody(Body):
     """The maximum of output that it names."""
     input_tokens: Annotated[StrictInt, Field(ge=0, le=_MAX_INPUT_TOKENS)] | None = None
     """About how long its input is."""
-    body: StrictStr | dict[str, Any] | None = None
+    body: Annotated[StrictStr | dict[str, Any] | None, BeforeValidator(_text_or_object)] = None
     """All of its body, as a text or as JSON."""
 
 
@@ -315,7 +327,7 @@ BodyT = TypeVar("BodyT", bound=Body)
 async def read_body(request: web.Request, model: type[BodyT], *, optional: bool = False) -> BodyT:
     """The request's body as `model`; where it is `optional`, an empty one says nothing.
 
-    Raises `Declined` (not JSON, encoded) and `Rejected` naming every field at fault.
+    Raises `Declined` (not JSON, encoded) and `Rejected` with all mistakes of its form.
     """
     if "Content-Encoding" in request.headers:
         raise Declined(
@@ -326,10 +338,8 @@ async def read_body(request: web.Request, model: type[BodyT], *, optional: bool 
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        known = ", ".join(model.model_fields)
-        problems = [_problem(detail, known) for detail in error.errors()[:_MAX_PROBLEMS]]
-        field = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else None
-        raise Rejected(Problem.INVALID_FIELD, "; ".join(problems), field) from None
+        mistakes_of(error, model).raise_any(model.model_fields)
+        raise
 
 
 def _parse(body: bytes) -> dict[str, Any]:
@@ -348,8 +358,10 @@ def _parse(body: bytes) -> dict[str, Any]:
         raise Declined(Code.INVALID_JSON, f"{message}; send a JSON object.") from None
     if not isinstance(document, dict):
         raise Declined(Code.INVALID_JSON, "The body is JSON but no object; send a JSON object.")
+    found = Mistakes()
     for name, value in document.items():
-        _check_storable(name, value)
+        found.reading(_check_storable, name, value)
+    found.raise_any()
     return document
 
 
@@ -381,23 +393,11 @@ def _check_storable(name: str, value: Any) -> None:
     while waiting:
         each, depth = waiting.pop()
         if depth > _MAX_DEPTH:
-            raise Rejected(
-                Problem.INVALID_FIELD, f"{name!a}: is nested deeper than {_MAX_DEPTH} levels.", name
-            )
+            raise invalid(name, Rule.NESTED_TOO_DEEPLY, most=_MAX_DEPTH)
         if isinstance(each, str):
             if "\0" in each or any("\ud800" <= character <= "\udfff" for character in each):
-                rule = "text may hold neither U+0000 nor half a surrogate pair."
-                raise Rejected(Problem.INVALID_FIELD, f"{name!a}: {rule}", name)
+                raise invalid(name, Rule.UNSTORABLE_TEXT)
         elif isinstance(each, dict):
             waiting += [(part, depth + 1) for item in each.items() for part in item]
         elif isinstance(each, list):
             waiting += [(part, depth + 1) for part in each]
-
-
-def _problem(detail: Any, known: str) -> str:
-    place = ".".join(str(part) for part in detail["loc"]) or "body"
-    if detail["type"] == "extra_forbidden":
-        return f"{place}: there is no such field; known are {known}"
-    if detail["type"] == "missing":
-        return f"{place}: is required"
-    return f"{place}: {detail['msg'].removeprefix('Value error, ')}"

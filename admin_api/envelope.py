@@ -1,17 +1,17 @@
 """The one form of every answer, and the one home of status codes.
 
-`{"success": bool, "message": str, "code"?: str, "data"?: …}` with real HTTP status codes; success
+`{"success": bool, "message": str, "code"?: str, "errors"?: […], "data"?: …}` with real HTTP status codes; success
 is 200 with an empty message, also where something was made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
-from gateway.domain.rejection import Problem
+from gateway.domain.rejection import Mistake, Problem
 
 
 class Code(StrEnum):
@@ -121,13 +121,28 @@ def accept_again(data: bytes) -> web.Response:
 
 
 def decline(
-    code: Code | Problem, message: str, headers: Mapping[str, str] | None = None
+    code: Code | Problem,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    mistakes: Sequence[Mistake] = (),
 ) -> web.Response:
-    """Failure, with the status of its code."""
-    body = {"success": False, "message": message, "code": str(code)}
+    """Failure, with the status of its code. `mistakes` are told one by one, too."""
+    body: dict[str, Any] = {"success": False, "message": message, "code": str(code)}
+    if mistakes:
+        body["errors"] = [error_object(each) for each in mistakes]
     response = _response(STATUS[code], body, headers)
     response[CODE] = str(code)
     return response
+
+
+def error_object(mistake: Mistake) -> dict[str, Any]:
+    """A mistake, for people and for what says it in another language."""
+    return {
+        "field": mistake.field,
+        "code": str(mistake.rule),
+        "message": mistake.message,
+        "params": dict(mistake.params),
+    }
 
 
 def _response(

@@ -10,9 +10,11 @@ from admin_api.bodies import ExplainBody, read_body
 from admin_api.context import SERVICES, actor_of
 from admin_api.envelope import accept
 from admin_api.explain_object import explanation_object
+from admin_api.mistakes import Mistakes
 from admin_api.token_requests import path_id
 from gateway.domain.network import Address, parse_address
-from gateway.domain.rejection import invalid
+from gateway.domain.rejection import invalid, mistake
+from gateway.domain.rules import Rule
 from gateway.explain.question import Question
 from gateway.store.token_rows import get_token, no_such_token
 
@@ -35,19 +37,22 @@ async def explain(request: web.Request) -> web.Response:
 
 
 def question_of(body: ExplainBody) -> Question:
-    """The call that is asked about. Raises `Rejected` naming the field."""
+    """The call that is asked about. Raises `Rejected` with all mistakes."""
+    found = Mistakes()
     if body.body is not None:
-        said = [name for name in _SAID_BY_A_BODY if getattr(body, name) is not None]
-        if said:
-            raise invalid(said[0], "is said by body already; leave it out.")
+        for name in _SAID_BY_A_BODY:
+            if getattr(body, name) is not None:
+                found.add(mistake(name, Rule.SAID_BY_BODY))
     path, _, query = body.path.partition("?")
     if not path.startswith("/"):
-        raise invalid("path", "must begin with a slash, such as /v1/chat/completions.")
+        found.add(mistake("path", Rule.NO_PATH))
+    address = None if body.ip is None else found.reading(_address, body.ip)
+    found.raise_any(ExplainBody.model_fields)
     return Question(
         method=body.method,
         path=unquote(path),
         query=query,
-        address=None if body.ip is None else _address(body.ip),
+        address=address,
         body=None if body.body is None else _bytes(body.body),
         model=body.model or "",
         stream=body.stream or False,
@@ -60,7 +65,7 @@ def _address(text: str) -> Address:
     try:
         return parse_address(text)
     except ValueError:
-        raise invalid("ip", f"must be an IPv4 or IPv6 address, it is {text[:50]!a}.") from None
+        raise invalid("ip", Rule.NO_ADDRESS, given=text) from None
 
 
 def _bytes(body: str | dict[str, Any]) -> bytes:

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from admin_api.mistakes import Mistakes
 from gateway.catalog_source import limit_of
 from gateway.domain.catalog import NUSD_PER_USD, nusd
 from gateway.domain.limits import MAX_EXACT, Limit
-from gateway.domain.network import BlockError, parse_blocks
-from gateway.domain.rejection import invalid
+from gateway.domain.network import numbered_lines, parse_block
+from gateway.domain.rejection import BrokenRule, invalid, mistake
+from gateway.domain.rules import Rule
 from gateway.settings import LimitSettings
 
 NEVER = frozenset({-1, 0})
@@ -32,11 +34,10 @@ def parse_name(text: str) -> str:
     """A token's name, trimmed."""
     name = text.strip()
     if not 1 <= len(name) <= _MAX_NAME_CHARACTERS:
-        raise invalid(
-            "name", f"must have 1 to {_MAX_NAME_CHARACTERS} characters, it has {len(name)}."
-        )
+        bounds = {"least": 1, "most": _MAX_NAME_CHARACTERS, "given": len(name)}
+        raise invalid("name", Rule.WRONG_LENGTH, **bounds)
     if _CONTROL.search(name):
-        raise invalid("name", "may hold no line breaks or control characters.")
+        raise invalid("name", Rule.CONTROL_CHARACTERS)
     return name
 
 
@@ -50,14 +51,13 @@ def parse_models(value: str | Sequence[str] | None) -> tuple[str, ...] | None:
         value = _names_in(value.strip())
     names = tuple(dict.fromkeys(name for entry in value if (name := entry.strip())))
     if len(names) > MAX_LIST:
-        raise invalid("model_limits", f"may name {MAX_LIST} models at most, it names {len(names)}.")
+        raise invalid("model_limits", Rule.TOO_MANY, most=MAX_LIST, given=len(names))
+    found = Mistakes()
     for name in names:
         if len(name) > _MAX_MODEL_CHARACTERS or _CONTROL.search(name):
-            raise invalid(
-                "model_limits",
-                f"{name[:40]!r} is no model name: at most {_MAX_MODEL_CHARACTERS} characters, "
-                "no control characters.",
-            )
+            most = _MAX_MODEL_CHARACTERS
+            found.add(mistake("model_limits", Rule.NO_MODEL_NAME, given=name, most=most))
+    found.raise_any()
     return names
 
 
@@ -65,13 +65,17 @@ def parse_ips(field: str, value: str | Sequence[str] | None) -> tuple[str, ...] 
     """`allow_ips` and `deny_ips`: addresses and CIDR blocks by lines, commas, or in a list."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    try:
-        blocks = tuple(dict.fromkeys(parse_blocks(value)))
-    except BlockError as error:
-        raise invalid(field, f"{error}.") from None
+    found = Mistakes()
+    blocks: dict[str, None] = {}
+    for number, line in numbered_lines(value):
+        try:
+            blocks[parse_block(number, line)] = None
+        except BrokenRule as broken:
+            found.add(broken.at(field))
+    found.raise_any()
     if len(blocks) > MAX_LIST:
-        raise invalid(field, f"may have {MAX_LIST} lines at most, it has {len(blocks)}.")
-    return blocks
+        raise invalid(field, Rule.TOO_MANY, most=MAX_LIST, given=len(blocks))
+    return tuple(blocks)
 
 
 def parse_expired_time(value: int, now: datetime) -> datetime | None:
@@ -79,14 +83,9 @@ def parse_expired_time(value: int, now: datetime) -> datetime | None:
     if value in NEVER:
         return None
     if value >= _MILLISECONDS_FROM:
-        raise invalid(
-            "expired_time", f"counts seconds, not milliseconds; did you mean {value // 1000}?"
-        )
+        raise invalid("expired_time", Rule.MILLISECONDS, seconds=value // 1000)
     if value <= now.timestamp():
-        raise invalid(
-            "expired_time",
-            f"{value} is in the past; give Unix seconds in the future, or -1 for never.",
-        )
+        raise invalid("expired_time", Rule.IN_THE_PAST, given=value)
     return datetime.fromtimestamp(value, UTC)
 
 
@@ -101,18 +100,15 @@ def parse_limits(values: Iterable[LimitSettings] | None) -> tuple[Limit, ...] | 
         return None
     limits = tuple(limit_of(value) for value in values)
     if len(limits) > _MAX_LIMITS:
-        raise invalid("limits", f"may be {_MAX_LIMITS} at most, they are {len(limits)}.")
-    for number, limit in enumerate(limits, start=1):
+        raise invalid("limits", Rule.TOO_MANY, most=_MAX_LIMITS, given=len(limits))
+    found = Mistakes()
+    first: dict[str, int] = {}
+    for place, limit in enumerate(limits):
         if limit.bound >= MAX_EXACT:
-            raise invalid(
-                "limits", f"number {number} is too large; nano-dollars or counts stay below 2^52."
-            )
-        if limit.id in {other.id for other in limits[: number - 1]}:
-            raise invalid(
-                "limits",
-                f"number {number} counts the same as one before it (metric, window, mode, "
-                "models); keep one.",
-            )
+            found.add(mistake(f"limits.{place}", Rule.LIMIT_TOO_LARGE))
+        if (other := first.setdefault(limit.id, place)) != place:
+            found.add(mistake(f"limits.{place}", Rule.NOT_UNIQUE, other=f"limits.{other}"))
+    found.raise_any()
     return limits
 
 
@@ -124,7 +120,7 @@ def grant_of_usd(usd: Decimal) -> int | None:
 def nusd_of(name: str, usd: Decimal) -> int:
     """An amount in nano-dollars, also a negative one. Raises `Rejected` beyond what books hold."""
     if abs(usd) * NUSD_PER_USD >= MAX_EXACT:
-        raise invalid(name, "is beyond what a book can hold (2^52 nano-dollars).")
+        raise invalid(name, Rule.BEYOND_BOOKS)
     return nusd(usd)
 
 
@@ -136,7 +132,5 @@ def _names_in(text: str) -> Sequence[str]:
     except (ValueError, RecursionError):
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise invalid(
-            "model_limits", 'begins with "[" but is no JSON array of names such as ["gpt-5.4"].'
-        )
+        raise invalid("model_limits", Rule.NO_LIST_OF_NAMES)
     return names

@@ -10,8 +10,10 @@ from uuid import UUID
 
 from multidict import MultiMapping
 
+from admin_api.mistakes import Mistakes
 from admin_api.parameters import first_integer, instant, integer, require_known, text
 from gateway.domain.rejection import invalid
+from gateway.domain.rules import Rule
 from gateway.domain.told import MAX_END_USER_CHARACTERS, MAX_KEY_CHARACTERS, MAX_VALUE_CHARACTERS
 from gateway.store.ledger_calls import CallFilter
 
@@ -62,19 +64,18 @@ class LogQuery:
 
 def log_query_of(parameters: MultiMapping[str], user_id: int, *, pages: bool) -> LogQuery:
     """The list asked for; with `pages` it has pages unless there is a cursor. Raises `Rejected`."""
-    chosen = filter_of(parameters, user_id, FILTERS | PAGING)
-    wanted = first_integer(parameters, ("limit", "page_size", "ps", "size"), _DEFAULT_SIZE)
-    size = min(_MAX_SIZE, max(1, wanted))
-    before = _cursor(parameters)
-    page = max(1, integer(parameters, "p", 1))
+    found = Mistakes()
+    sizes = ("limit", "page_size", "ps", "size")
+    chosen = found.reading(filter_of, parameters, user_id, FILTERS | PAGING)
+    wanted = found.reading(first_integer, parameters, sizes, _DEFAULT_SIZE)
+    before = found.reading(_cursor, parameters)
+    number = found.reading(integer, parameters, "p", 1)
+    found.raise_any()
+    size, page = min(_MAX_SIZE, max(1, wanted)), max(1, number)
     if before is not None or not (pages or parameters.get("p")):
         return LogQuery(chosen, size, before, None)
     if page * size > MAX_ROWS_OF_PAGES:
-        raise invalid(
-            "p",
-            f"pages reach {MAX_ROWS_OF_PAGES} rows; choose a shorter stretch of time, or go on "
-            "with cursor, which reaches all.",
-        )
+        raise invalid("p", Rule.PAGE_TOO_FAR, most=MAX_ROWS_OF_PAGES)
     return LogQuery(chosen, size, None, page)
 
 
@@ -82,34 +83,39 @@ def filter_of(
     parameters: MultiMapping[str], user_id: int, known: frozenset[str] = FILTERS
 ) -> CallFilter:
     """The calls asked for, of `user_id` unless it says otherwise. Raises `Rejected` naming the parameter."""
-    require_known(parameters, known, repeatable="tag")
-    kind = text(parameters, "type")
-    if kind not in {"", "0", _CONSUMPTION}:
-        raise invalid(
-            "type", f"must be {_CONSUMPTION} (consumption), or 0 for all: no other is kept."
-        )
+    found = Mistakes()
+    reading = found.reading
+    reading(require_known, parameters, known, repeatable="tag")
     everybody = parameters.get("user_id") == EVERYBODY
-    return CallFilter(
-        user_id=None if everybody else integer(parameters, "user_id", user_id),
-        start=_first(parameters, "start", instant),
-        end=_first(parameters, "end", instant),
-        request_id=_request_id(parameters),
-        token_id=integer(parameters, "token_id", 0) or None,
-        token_name=text(parameters, "token_name") or None,
-        model=_first(parameters, "model", _model) or None,
-        group=text(parameters, "group") or None,
-        upstream=text(parameters, "upstream") or None,
-        statuses=_statuses(parameters),
-        min_amount=integer(parameters, "min_amount_nusd", 0) or None,
-        max_amount=_optional(parameters, "max_amount_nusd"),
-        end_user=text(parameters, "end_user", MAX_END_USER_CHARACTERS) or None,
-        tags=tuple(_tag(each) for each in parameters.getall("tag", []) if each),
+    chosen = CallFilter(
+        user_id=None if everybody else reading(integer, parameters, "user_id", user_id),
+        token_id=reading(integer, parameters, "token_id", 0) or None,
+        token_name=reading(text, parameters, "token_name") or None,
+        model=reading(_first, parameters, "model", _model) or None,
+        group=reading(text, parameters, "group") or None,
+        end_user=reading(text, parameters, "end_user", MAX_END_USER_CHARACTERS) or None,
+        tags=tuple(reading(_tag, each) for each in parameters.getall("tag", []) if each),
+        upstream=reading(text, parameters, "upstream") or None,
+        statuses=reading(_statuses, parameters),
+        start=reading(_first, parameters, "start", instant),
+        end=reading(_first, parameters, "end", instant),
+        request_id=reading(_request_id, parameters),
+        min_amount=reading(integer, parameters, "min_amount_nusd", 0) or None,
+        max_amount=reading(_optional, parameters, "max_amount_nusd"),
     )
+    reading(_check_type, parameters)
+    found.raise_any()
+    return chosen
 
 
 def cursor_of(request_id: UUID) -> str:
     """The place behind a call, for the next part of the list."""
     return base64.urlsafe_b64encode(request_id.bytes).rstrip(b"=").decode()
+
+
+def _check_type(parameters: Mapping[str, str]) -> None:
+    if text(parameters, "type") not in {"", "0", _CONSUMPTION}:
+        raise invalid("type", Rule.NO_LOG_TYPE)
 
 
 def _cursor(parameters: Mapping[str, str]) -> UUID | None:
@@ -121,7 +127,7 @@ def _cursor(parameters: Mapping[str, str]) -> UUID | None:
     except (binascii.Error, ValueError):
         decoded = b""
     if len(decoded) != _ID_BYTES:
-        raise invalid("cursor", "is not the next_cursor of an answer; leave it out to begin anew.")
+        raise invalid("cursor", Rule.NO_CURSOR)
     return UUID(bytes=decoded)
 
 
@@ -132,10 +138,7 @@ def _request_id(parameters: Mapping[str, str]) -> UUID | None:
     try:
         return UUID(given if _REQUEST_ID.fullmatch(given) else "")
     except ValueError:
-        raise invalid(
-            "request_id",
-            "must be the x-request-id of an answer: 32 hexadecimal digits, with or without hyphens.",
-        ) from None
+        raise invalid("request_id", Rule.NO_REQUEST_ID) from None
 
 
 def _statuses(parameters: Mapping[str, str]) -> tuple[int, int] | None:
@@ -144,9 +147,7 @@ def _statuses(parameters: Mapping[str, str]) -> tuple[int, int] | None:
         return None
     found = _STATUS.fullmatch(given.lower())
     if found is None:
-        raise invalid(
-            "status", f"must be a status such as 200, or 4xx for all of them; it is {given[:40]!a}."
-        )
+        raise invalid("status", Rule.NO_STATUS, given=given)
     if found[2]:
         return int(found[2]) * 100, int(found[2]) * 100 + 99
     return int(found[1]), int(found[1])
@@ -155,7 +156,7 @@ def _statuses(parameters: Mapping[str, str]) -> tuple[int, int] | None:
 def _tag(given: str) -> tuple[str, str]:
     key, colon, value = given.partition(":")
     if not (key and colon and given.isprintable() and len(given) <= _MAX_TAG_CHARACTERS):
-        raise invalid("tag", f"must be a key, a colon and a value; it is {given[:40]!a}.")
+        raise invalid("tag", Rule.NO_TAG, given=given)
     return key, value
 
 

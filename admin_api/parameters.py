@@ -11,9 +11,12 @@ from zoneinfo import ZoneInfo
 
 from multidict import MultiMapping
 
-from gateway.domain.rejection import invalid
+from admin_api.mistakes import Mistakes
+from gateway.domain.rejection import invalid, mistake
+from gateway.domain.rules import Rule
 
 _MAX_TEXT_CHARACTERS = 200
+_MAX_DIGITS = 15
 _INTEGER = re.compile(r"[+-]?[0-9]{1,15}")
 _MILLISECONDS_FROM = 10**11  # as seconds that is the year 5138
 
@@ -26,7 +29,7 @@ def integer(parameters: Mapping[str, str], name: str, default: int) -> int:
     if not given:
         return default
     if not _INTEGER.fullmatch(given):
-        raise invalid(name, f"must be a whole number of at most 15 digits, it is {given[:40]!a}.")
+        raise invalid(name, Rule.NO_WHOLE_NUMBER, digits=_MAX_DIGITS, given=given)
     return int(given)
 
 
@@ -40,9 +43,9 @@ def text(parameters: Mapping[str, str], name: str, most: int = _MAX_TEXT_CHARACT
     """A text without control characters; empty where it is absent."""
     given = parameters.get(name, "").strip()
     if len(given) > most:
-        raise invalid(name, f"may have {most} characters at most.")
+        raise invalid(name, Rule.TOO_LONG, most=most, given=len(given))
     if not given.isprintable():
-        raise invalid(name, "may hold no control characters.")
+        raise invalid(name, Rule.CONTROL_CHARACTERS)
     return given
 
 
@@ -52,7 +55,7 @@ def choice(parameters: Mapping[str, str], name: str, choices: Collection[S], def
     for each in choices:
         if each == given:
             return each
-    raise invalid(name, f"must be one of {', '.join(choices)}; it is {given[:40]!a}.")
+    raise invalid(name, Rule.NOT_ONE_OF, choices=[*filter(None, choices)], given=given)
 
 
 def instant(parameters: Mapping[str, str], name: str) -> datetime | None:
@@ -61,9 +64,9 @@ def instant(parameters: Mapping[str, str], name: str) -> datetime | None:
     if not seconds:
         return None
     if seconds < 0:
-        raise invalid(name, f"must be Unix seconds, it is {seconds}.")
+        raise invalid(name, Rule.NO_UNIX_SECONDS, given=seconds)
     if seconds >= _MILLISECONDS_FROM:
-        raise invalid(name, f"counts seconds, not milliseconds; did you mean {seconds // 1000}?")
+        raise invalid(name, Rule.MILLISECONDS, seconds=seconds // 1000)
     return datetime.fromtimestamp(seconds, UTC)
 
 
@@ -73,20 +76,17 @@ def time_zone(parameters: Mapping[str, str], name: str) -> ZoneInfo:
     try:
         return ZoneInfo(given)
     except (ValueError, LookupError, OSError):
-        raise invalid(
-            name, f"{given[:40]!a} is no time zone; name one as Europe/Berlin is named."
-        ) from None
+        raise invalid(name, Rule.NO_TIME_ZONE, given=given) from None
 
 
 def require_known(
     parameters: MultiMapping[str], known: Collection[str], *, repeatable: str = ""
 ) -> None:
     """Refuse a parameter that nothing reads: a filter with a mistyped name would let everything through."""
-    for name in parameters:
+    found = Mistakes()
+    for name in dict.fromkeys(parameters):
         if name not in known:
-            raise invalid(
-                name[:40].encode("ascii", "backslashreplace").decode(),
-                f"there is no such parameter; there are {', '.join(sorted(known))}.",
-            )
-        if name != repeatable and len(parameters.getall(name)) > 1:
-            raise invalid(name, "is given twice; give it once.")
+            found.add(mistake(name, Rule.UNKNOWN_PARAMETER, known=sorted(known)))
+        elif name != repeatable and len(parameters.getall(name)) > 1:
+            found.add(mistake(name, Rule.GIVEN_TWICE))
+    found.raise_any()

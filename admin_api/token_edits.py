@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 from admin_api import fields
 from admin_api.bodies import CreateBody, TokenFields, UpdateBody
 from admin_api.envelope import json_bytes
+from admin_api.mistakes import Mistakes
 from gateway.domain.edit import UNCHANGED, TokenChange, TokenDraft, TokenRow, Unchanged
 from gateway.domain.rejection import invalid
+from gateway.domain.rules import Rule
 from gateway.domain.token import DISABLED
 from gateway.domain.units import Units
 
@@ -30,28 +32,31 @@ T = TypeVar("T")
 
 
 def drafts_of(body: CreateBody, units: Units, now: datetime) -> tuple[list[TokenDraft], list[str]]:
-    """The tokens to be made, and warnings for the caller. Several are numbered. Raises `Rejected`."""
-    granted = _first_grant(body, units)
-    warnings = []
-    if granted == 0:
-        warnings.append(_NO_QUOTA)
-    if granted is None and body.remain_quota:
-        warnings.append(_IGNORED_REMAIN)
-    models = fields.parse_models(body.model_limits)
+    """The tokens to be made, and warnings for the caller. Several are numbered.
+
+    Raises `Rejected` with all mistakes.
+    """
+    found = Mistakes()
+    granted = found.reading(_first_grant, body, units)
+    named = found.reading(_first_models, body)
     draft = TokenDraft(
-        name=fields.parse_name(body.name),
+        name=found.reading(fields.parse_name, body.name),
         granted=granted,
-        expires_at=_first_expiry(body, now),
+        expires_at=found.reading(_first_expiry, body, now),
         group=_group(body),
-        models=models,
-        models_enabled=_enabled(models, flag=body.model_limits_enabled, otherwise=bool(models)),
-        allow_ips=fields.parse_ips("allow_ips", body.allow_ips),
-        deny_ips=fields.parse_ips("deny_ips", body.deny_ips),
-        limits=fields.parse_limits(body.limits),
+        allow_ips=found.reading(fields.parse_ips, "allow_ips", body.allow_ips),
+        deny_ips=found.reading(fields.parse_ips, "deny_ips", body.deny_ips),
+        limits=found.reading(fields.parse_limits, body.limits),
         max_concurrency=body.max_concurrency,
         reserve=body.reserve,
-        metadata=_metadata(body.metadata or {}),
+        metadata=found.reading(_metadata, body.metadata or {}),
     )
+    found.raise_any(CreateBody.model_fields)
+    models, enabled = named
+    draft = replace(draft, models=models, models_enabled=enabled)
+    warnings = [_NO_QUOTA] if granted == 0 else []
+    if granted is None and body.remain_quota:
+        warnings.append(_IGNORED_REMAIN)
     if body.count == 1:
         return [draft], warnings
     names = (fields.parse_name(f"{draft.name}-{number}") for number in range(1, body.count + 1))
@@ -59,34 +64,41 @@ def drafts_of(body: CreateBody, units: Units, now: datetime) -> tuple[list[Token
 
 
 def change_of(body: UpdateBody, row: TokenRow, units: Units, now: datetime) -> TokenChange:
-    """What the body makes of the row. Raises `Rejected`."""
-    if body.key is not None and body.key not in {row.display, ""}:
-        raise invalid("key", "cannot be set; leave it out, or make a new token for a new key.")
-    models = _rule(body, "model_limits", row.models, fields.parse_models(body.model_limits))
-    return TokenChange(
-        name=UNCHANGED if body.name is None else fields.parse_name(body.name),
+    """What the body makes of the row. Raises `Rejected` with all mistakes."""
+    found = Mistakes()
+    found.reading(_check_key, body, row)
+    named = found.reading(_next_models, body, row)
+    allowed = found.reading(fields.parse_ips, "allow_ips", body.allow_ips)
+    denied = found.reading(fields.parse_ips, "deny_ips", body.deny_ips)
+    limits = found.reading(fields.parse_limits, body.limits)
+    change = TokenChange(
+        name=UNCHANGED if body.name is None else found.reading(fields.parse_name, body.name),
         status=_status(body.status),
-        granted=_next_grant(body, row, units),
-        expires_at=_next_expiry(body, row, now),
+        granted=found.reading(_next_grant, body, row, units),
+        expires_at=found.reading(_next_expiry, body, row, now),
         group=_next_group(body, row),
-        models=models,
-        models_enabled=_next_enabled(body, row, models),
-        allow_ips=_rule(
-            body, "allow_ips", row.allow_ips, fields.parse_ips("allow_ips", body.allow_ips)
-        ),
-        deny_ips=_rule(body, "deny_ips", row.deny_ips, fields.parse_ips("deny_ips", body.deny_ips)),
-        limits=_rule(body, "limits", row.limits, fields.parse_limits(body.limits)),
+        allow_ips=_rule(body, "allow_ips", row.allow_ips, allowed),
+        deny_ips=_rule(body, "deny_ips", row.deny_ips, denied),
+        limits=_rule(body, "limits", row.limits, limits),
         max_concurrency=_rule(body, "max_concurrency", row.max_concurrency, body.max_concurrency),
         reserve=_rule(body, "reserve", row.reserve, body.reserve),
-        metadata=UNCHANGED if body.metadata is None else _metadata(body.metadata),
+        metadata=UNCHANGED if body.metadata is None else found.reading(_metadata, body.metadata),
     )
+    found.raise_any(UpdateBody.model_fields)
+    models, enabled = named
+    return replace(change, models=models, models_enabled=enabled)
 
 
 def status_change_of(body: UpdateBody) -> TokenChange:
     """`?status_only=1`: everything else in the body is ignored. Raises `Rejected`."""
     if body.status is None:
-        raise invalid("status", "is required with status_only: 1 enables, 2 disables.")
+        raise invalid("status", Rule.STATUS_REQUIRED)
     return TokenChange(status=_status(body.status))
+
+
+def _check_key(body: UpdateBody, row: TokenRow) -> None:
+    if body.key is not None and body.key not in {row.display, ""}:
+        raise invalid("key", Rule.KEY_NOT_SETTABLE)
 
 
 def _first_grant(body: CreateBody, units: Units) -> int | None:
@@ -118,7 +130,7 @@ def _next_grant(body: UpdateBody, row: TokenRow, units: Units) -> int | Unchange
     if (added := _added(body, row, units)) is not None:
         name, wishes[name] = added
     if body.unlimited_quota is False and row.granted is None and not wishes:
-        raise invalid("remain_quota", "is required to make an unlimited token a limited one.")
+        raise invalid("remain_quota", Rule.QUOTA_REQUIRED)
     return _agreed(body, wishes, UNCHANGED)
 
 
@@ -128,16 +140,17 @@ def _added(body: UpdateBody, row: TokenRow, units: Units) -> tuple[str, int] | N
         return None
     name = "add_quota" if body.add_quota is not None else "add_quota_usd"
     if body.add_quota is not None and body.add_quota_usd is not None:
-        raise invalid(name, "and add_quota_usd say the same in two units; send one of them.")
+        raise invalid(name, Rule.TWO_UNITS, other="add_quota_usd")
     if row.granted is None:
-        raise invalid(name, "the token is unlimited: there is nothing to add to.")
+        raise invalid(name, Rule.NOTHING_TO_ADD_TO)
     if body.add_quota_usd is not None:
         delta = fields.nusd_of(name, body.add_quota_usd)
     else:
         delta = (body.add_quota or 0) * units.nusd
     grant = row.granted + delta
     if grant < row.used:
-        raise invalid(name, f"takes more than is left ({units.remaining(row.granted, row.used)}).")
+        left = units.remaining(row.granted, row.used)
+        raise invalid(name, Rule.MORE_THAN_IS_LEFT, left=left)
     return name, grant
 
 
@@ -164,32 +177,21 @@ def _regrant(remain: int, used: int | None, row: TokenRow, units: Units) -> int:
 def _agreed(body: TokenFields, wishes: Mapping[str, int | None], otherwise: T) -> int | T | None:
     """The one grant that the fields ask for."""
     if body.unlimited_quota is False and None in wishes.values():
-        raise invalid(
-            "quota_usd", "0 means unlimited, but unlimited_quota is false; set one of them right."
-        )
+        raise invalid("quota_usd", Rule.NOT_UNLIMITED)
     grants = set(wishes.values())
     if len(grants) > 1:
-        names = " and ".join(wishes)
-        raise invalid(
-            next(iter(wishes)), f"{names} disagree; send one of them (quota_usd 0 means unlimited)."
-        )
+        raise invalid(next(iter(wishes)), Rule.QUOTAS_DISAGREE, fields=[*wishes])
     return grants.pop() if grants else otherwise
 
 
 def _in_bounds(units_wanted: int, units: Units) -> int:
     if units_wanted > units.largest:
-        raise invalid(
-            "remain_quota",
-            f"the grant may be {units.largest} units at most (below 2^52 nano-dollars).",
-        )
+        raise invalid("remain_quota", Rule.GRANT_TOO_LARGE, most=units.largest)
     return units_wanted
 
 
 def _negative(remain: int) -> Exception:
-    return invalid(
-        "remain_quota",
-        f"may not be negative, it is {remain}; 0 stops the token, unlimited_quota lifts the cap.",
-    )
+    return invalid("remain_quota", Rule.NEGATIVE, given=remain)
 
 
 def _first_expiry(body: CreateBody, now: datetime) -> datetime | None:
@@ -221,15 +223,24 @@ def _changed_expiry(value: int | None, row: TokenRow, now: datetime) -> datetime
 
 
 def _two_expiries() -> Exception:
-    return invalid("expires_in_days", "disagrees with expired_time; send one of them.")
+    return invalid("expires_in_days", Rule.EXPIRIES_DISAGREE)
+
+
+def _first_models(body: CreateBody) -> tuple[tuple[str, ...] | None, bool]:
+    models = fields.parse_models(body.model_limits)
+    return models, _enabled(models, flag=body.model_limits_enabled, otherwise=bool(models))
+
+
+def _next_models(
+    body: UpdateBody, row: TokenRow
+) -> tuple[tuple[str, ...] | Unchanged | None, bool | Unchanged]:
+    models = _rule(body, "model_limits", row.models, fields.parse_models(body.model_limits))
+    return models, _next_enabled(body, row, models)
 
 
 def _enabled(models: tuple[str, ...] | None, *, flag: bool | None, otherwise: bool) -> bool:
     if flag and not models:
-        raise invalid(
-            "model_limits_enabled",
-            "is true but model_limits names no model; name some, or leave the flag out.",
-        )
+        raise invalid("model_limits_enabled", Rule.NO_MODEL_NAMED)
     return otherwise if flag is None else flag
 
 
@@ -272,9 +283,7 @@ def _status(status: int | None) -> int | Unchanged:
 def _metadata(value: Mapping[str, Any]) -> Mapping[str, Any]:
     metadata: Mapping[str, Any] = _plain(value)
     if (size := len(json_bytes(metadata))) > _MAX_METADATA_BYTES:
-        raise invalid(
-            "metadata", f"may be {_MAX_METADATA_BYTES} bytes of JSON at most, it is {size}."
-        )
+        raise invalid("metadata", Rule.TOO_MANY_BYTES, most=_MAX_METADATA_BYTES, given=size)
     return metadata
 
 

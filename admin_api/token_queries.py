@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from admin_api.parameters import first_integer, integer, text
+from admin_api.mistakes import Mistakes
+from admin_api.parameters import choice, first_integer, integer, text
 from gateway.domain.rejection import invalid
+from gateway.domain.rules import Rule
 from gateway.domain.token import ENABLED, EXHAUSTED
 from gateway.store.token_filters import TokenQuery
 from gateway.store.token_lists import SORTS, TokenPage
@@ -21,30 +24,24 @@ _MASK = re.compile(r"(?:sk-)?([!-)+-~]{4})(?:\*+([!-)+-~]{4}))?")
 
 def query_of(parameters: Mapping[str, str], user_id: int) -> tuple[int, TokenQuery]:
     """The page asked for, counted from 1, and the query. Raises `Rejected` naming the parameter."""
-    page = max(1, integer(parameters, "p", 1))
-    wanted = first_integer(parameters, ("page_size", "ps", "size"), _DEFAULT_SIZE)
-    size = min(_MAX_SIZE, max(1, wanted))
-    sort = parameters.get("sort") or "id"
-    if sort not in SORTS:
-        raise invalid("sort", f"must be one of {', '.join(SORTS)}.")
-    order = (parameters.get("order") or "desc").lower()
-    if order not in {"asc", "desc"}:
-        raise invalid("order", "must be asc or desc.")
-    status = integer(parameters, "status", 0)
-    if parameters.get("status") and not ENABLED <= status <= EXHAUSTED:
-        raise invalid("status", "must be 1 enabled, 2 disabled, 3 expired or 4 exhausted.")
+    reading = (found := Mistakes()).reading
+    number = reading(integer, parameters, "p", 1)
+    wanted = reading(first_integer, parameters, ("page_size", "ps", "size"), _DEFAULT_SIZE)
     everybody = parameters.get("user_id", "").strip().lower() == EVERYBODY
-    return page, TokenQuery(
-        user_id=None if everybody else integer(parameters, "user_id", user_id),
-        keyword=text(parameters, "keyword"),
-        mask=_mask(parameters),
-        group=text(parameters, "group"),
-        status=status,
-        sort=sort,
-        descending=order == "desc",
-        limit=size,
-        offset=(page - 1) * size,
+    query = TokenQuery(
+        keyword=reading(text, parameters, "keyword"),
+        mask=reading(_mask, parameters),
+        status=reading(_status, parameters),
+        group=reading(text, parameters, "group"),
+        sort=reading(choice, parameters, "sort", SORTS, "id"),
+        descending=reading(_order, parameters) == "desc",
+        user_id=None if everybody else reading(integer, parameters, "user_id", user_id),
+        limit=_DEFAULT_SIZE,
+        offset=0,
     )
+    found.raise_any()
+    page, size = max(1, number), min(_MAX_SIZE, max(1, wanted))
+    return page, replace(query, limit=size, offset=(page - 1) * size)
 
 
 def page_of(
@@ -60,6 +57,18 @@ def page_of(
     }
 
 
+def _status(parameters: Mapping[str, str]) -> int:
+    status = integer(parameters, "status", 0)
+    if parameters.get("status") and not ENABLED <= status <= EXHAUSTED:
+        raise invalid("status", Rule.NO_TOKEN_STATUS, given=status)
+    return status
+
+
+def _order(parameters: Mapping[str, str]) -> str:
+    order = parameters.get("order") or "desc"
+    return choice({"order": order.lower()}, "order", ("asc", "desc"), "desc")
+
+
 def _mask(parameters: Mapping[str, str]) -> tuple[str, ...]:
     """What `token` says of a key's mask. A whole key has no business in an address, which is logged."""
     given = text(parameters, "token")
@@ -67,9 +76,5 @@ def _mask(parameters: Mapping[str, str]) -> tuple[str, ...]:
         return ()
     found = _MASK.fullmatch(given)
     if found is None:
-        raise invalid(
-            "token",
-            "must be what lists show of a key: its first four characters, its last four, or "
-            "sk-AbCd****wxyz; never a whole key.",
-        )
+        raise invalid("token", Rule.NO_MASK)
     return tuple(part for part in found.groups() if part)

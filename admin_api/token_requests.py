@@ -10,7 +10,8 @@ from aiohttp import web
 from admin_api.context import CALLER, SERVICES, Services
 from admin_api.token_object import secret_object, token_object
 from gateway.domain.edit import TokenRow
-from gateway.domain.rejection import Problem, Rejected, invalid
+from gateway.domain.rejection import Problem, invalid, rejected
+from gateway.domain.rules import Rule
 from gateway.store.editing import Edited
 from gateway.store.idempotency import Once
 from gateway.store.secrets import list_secrets
@@ -24,7 +25,7 @@ def path_id(request: web.Request) -> int:
     """The id in the path. Raises `Rejected` where none can be so long."""
     text = request.match_info["id"]
     if len(text) > _MAX_DIGITS:
-        raise Rejected(Problem.NOT_FOUND, "There is no such token among your tokens.", "id")
+        raise rejected(Problem.NOT_FOUND, "id", Rule.NO_TOKEN, given=text)
     return int(text)
 
 
@@ -35,7 +36,7 @@ def if_match(request: web.Request) -> int | None:
         return None
     version = sent.removeprefix("W/").strip('"')
     if not (version.isascii() and version.isdigit() and len(version) <= _MAX_DIGITS):
-        raise invalid("If-Match", f'must be a version such as "3", it is {sent[:40]!a}.')
+        raise invalid("If-Match", Rule.NO_VERSION, given=sent)
     return int(version)
 
 
@@ -45,10 +46,7 @@ async def once_of(request: web.Request) -> Once | None:
     if key is None:
         return None
     if not (1 <= len(key) <= _MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable()):
-        raise invalid(
-            "Idempotency-Key",
-            f"must be 1 to {_MAX_IDEMPOTENCY_KEY} printable ASCII characters, such as a UUID.",
-        )
+        raise invalid("Idempotency-Key", Rule.NO_IDEMPOTENCY_KEY, most=_MAX_IDEMPOTENCY_KEY)
     body = await request.read()
     asked = hashlib.sha256(f"{request.method} {request.path.rstrip('/')}\n".encode() + body)
     return Once(request[CALLER].user.id, key, asked.digest(), request.app[SERVICES].seal)

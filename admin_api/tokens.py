@@ -24,6 +24,7 @@ from gateway.domain.edit import TokenChange, TokenRow
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.rejection import invalid
 from gateway.domain.roles import Permission
+from gateway.domain.rules import Rule
 from gateway.store.editing import Keyed
 from gateway.store.idempotency import carry_out
 from gateway.store.postgres import Connection
@@ -119,7 +120,7 @@ async def update_by_path(request: web.Request) -> web.Response:
     body = await read_body(request, UpdateBody)
     token_id = path_id(request)
     if body.id not in {None, token_id}:
-        raise invalid("id", f"is {body.id}, but the path says {token_id}; leave it out.")
+        raise invalid("id", Rule.ID_DISAGREES, given=body.id or 0, path=token_id)
     return await _update(request, token_id, body)
 
 

@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 
 from multidict import MultiMapping
 
+from admin_api.mistakes import Mistakes
 from admin_api.parameters import choice, instant, require_known, text, time_zone
 from admin_api.token_object import usd
 from gateway.domain.intervals import INTERVALS, Interval, TooManyPoints, default_start, edges
 from gateway.domain.rejection import invalid
+from gateway.domain.rules import Rule
 from gateway.domain.units import Units
 from gateway.store.ledger import COUNTS
 from gateway.store.usage import KEYS, TAG, Series, Sums, add_up
@@ -40,22 +42,28 @@ def series_query_of(
     parameters: MultiMapping[str], now: datetime, known: frozenset[str] = PARAMETERS
 ) -> SeriesQuery:
     """The series asked for. Raises `Rejected` naming the parameter; `known` are all that are read."""
-    require_known(parameters, known, repeatable="tag")
-    interval = choice(parameters, "interval", INTERVALS, "day")
-    zone = time_zone(parameters, "time_zone")
-    end = instant(parameters, "end") or now
-    start = instant(parameters, "start") or default_start(end, interval, zone)
+    found = Mistakes()
+    found.reading(require_known, parameters, known, repeatable="tag")
+    interval = found.reading(choice, parameters, "interval", INTERVALS, "day")
+    begun = found.reading(instant, parameters, "start")
+    end = found.reading(instant, parameters, "end") or now
+    zone = found.reading(time_zone, parameters, "time_zone")
+    by = found.reading(_key_of, parameters)
+    found.raise_any()
+    start = begun or default_start(end, interval, zone)
     if start >= end:
-        raise invalid("start", f"must be before end ({int(end.timestamp())}).")
+        raise invalid("start", Rule.NOT_BEFORE_END, end=int(end.timestamp()))
     try:
         points = edges(start, end, interval, zone, MAX_POINTS)
     except TooManyPoints as error:
         raise invalid(
             "interval",
-            f"{interval} makes {error.points} points of this stretch, and {MAX_POINTS} are "
-            "allowed; ask for less time at once, or for longer intervals.",
+            Rule.TOO_MANY_POINTS,
+            interval=interval,
+            points=error.points,
+            most=MAX_POINTS,
         ) from None
-    return SeriesQuery(interval, zone, points, _key_of(parameters))
+    return SeriesQuery(interval, zone, points, by)
 
 
 def series_object(query: SeriesQuery, series: Sequence[Series], units: Units) -> dict[str, Any]:
@@ -96,6 +104,6 @@ def sums_object(sums: Sums, units: Units) -> dict[str, Any]:
 def _key_of(parameters: Mapping[str, str]) -> str:
     by = text(parameters, "by")
     if by not in KEYS and not (by.startswith(TAG) and by != TAG):
-        known = ", ".join(filter(None, KEYS))
-        raise invalid("by", f"must be one of {known}, or {TAG} and a key; it is {by[:40]!a}.")
+        choices = [*filter(None, KEYS)]
+        raise invalid("by", Rule.NO_SERIES_KEY, choices=choices, tag=TAG, given=by)
     return by

@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from gateway.domain.limits import RINGS
-from gateway.domain.network import BlockError, parse_blocks
+from gateway.domain.network import parse_blocks
 from gateway.domain.outbound import is_never_called
+from gateway.domain.rejection import BrokenRule
+from gateway.domain.rules import Rule
 
 _REFILL_MINUTES = 24 * 60
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(\d{1,5})")
@@ -30,13 +32,6 @@ def _listen(value: str) -> str:
     if not (match := _LISTEN.fullmatch(value)) or int(match[2]) > 65535:  # noqa: PLR2004
         raise ValueError('must be "host:port", such as "127.0.0.1:8080" or "[::]:8080"')
     return value
-
-
-def _blocks(value: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        return parse_blocks(value)
-    except BlockError as error:
-        raise ValueError(str(error)) from None
 
 
 class GatewaySettings(_Section):
@@ -58,7 +53,7 @@ class GatewaySettings(_Section):
     heartbeat_s: Annotated[float, Field(ge=0)] = 15
 
     _check_listen = field_validator("listen")(_listen)
-    _check_proxies = field_validator("trusted_proxies")(_blocks)
+    _check_proxies = field_validator("trusted_proxies")(parse_blocks)
 
 
 class AdminSettings(_Section):
@@ -72,7 +67,7 @@ class AdminSettings(_Section):
     max_tokens_per_user: Annotated[int, Field(ge=1)] = 1000
 
     _check_listen = field_validator("listen")(_listen)
-    _check_proxies = field_validator("trusted_proxies")(_blocks)
+    _check_proxies = field_validator("trusted_proxies")(parse_blocks)
 
 
 class PostgresSettings(_Section):
@@ -184,17 +179,17 @@ class LimitSettings(_Section):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError):
-            raise ValueError(f"{value!r} is no IANA time zone, such as Europe/Berlin") from None
+            raise BrokenRule(Rule.NO_TIME_ZONE, given=value) from None
         return value
 
     @model_validator(mode="after")
     def _check_mode(self) -> Self:
         if self.mode == "sliding" and self.window not in RINGS:
-            raise ValueError(f'window = "{self.window}" needs mode = "calendar"')
+            raise BrokenRule(Rule.CALENDAR_ONLY, window=self.window)
         if self.mode == "calendar" and self.window not in {"1d", "month"}:
-            raise ValueError('mode = "calendar" knows the windows "1d" and "month"')
+            raise BrokenRule(Rule.NO_CALENDAR_WINDOW)
         if self.metric != "usd" and self.limit != int(self.limit):
-            raise ValueError(f"a limit of {self.metric} is a whole number")
+            raise BrokenRule(Rule.NOT_WHOLE, what="a limit", metric=self.metric)
         return self
 
     @model_validator(mode="after")
@@ -202,13 +197,13 @@ class LimitSettings(_Section):
         if self.burst is None:
             return self
         if self.window != "1m" or self.mode != "sliding":
-            raise ValueError('burst needs window = "1m" and mode = "sliding"')
+            raise BrokenRule(Rule.BURST_ONLY_BY_MINUTE)
         if self.burst <= 0 or self.limit <= 0:
-            raise ValueError("burst, and the limit that refills it, must be above 0")
+            raise BrokenRule(Rule.BURST_NOT_ABOVE_ZERO)
         if self.burst > self.limit * _REFILL_MINUTES:
-            raise ValueError("burst must be refilled within a day: at most 1440 times the limit")
+            raise BrokenRule(Rule.BURST_TOO_LARGE, times=_REFILL_MINUTES)
         if self.metric != "usd" and self.burst != int(self.burst):
-            raise ValueError(f"a burst of {self.metric} is a whole number")
+            raise BrokenRule(Rule.NOT_WHOLE, what="a burst", metric=self.metric)
         return self
 
 
@@ -221,7 +216,7 @@ class TokenDefaultSettings(_Section):
     limits: tuple[LimitSettings, ...] = ()
     max_concurrency: Annotated[int, Field(ge=1)] | None = None
 
-    _check_blocks = field_validator("allow_ips", "deny_ips")(_blocks)
+    _check_blocks = field_validator("allow_ips", "deny_ips")(parse_blocks)
 
 
 class GroupSettings(_Section):
@@ -394,7 +389,7 @@ class UpstreamSettings(_Section):
             raise ValueError("api_key_envs: a name is empty")
         return self
 
-    _check_cidrs = field_validator("allow_cidrs")(_blocks)
+    _check_cidrs = field_validator("allow_cidrs")(parse_blocks)
 
     @field_validator("proxy")
     @classmethod

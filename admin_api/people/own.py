@@ -9,8 +9,9 @@ from admin_api.bodies import LoginBody, SelfBody, read_body
 from admin_api.brake import Braked
 from admin_api.context import ADDRESS, CALLER, SERVICES, Caller, Services, self_actor
 from admin_api.envelope import Code, Declined, accept, too_many
-from gateway.domain.rejection import Problem, Rejected, invalid
+from gateway.domain.rejection import Problem, invalid, rejected
 from gateway.domain.roles import ROLES
+from gateway.domain.rules import Rule
 from gateway.store.passwords import check_new_password
 from gateway.store.people import (
     User,
@@ -76,7 +77,7 @@ async def update_self(request: web.Request) -> web.Response:
     services, caller = request.app[SERVICES], request[CALLER]
     body = await read_body(request, SelfBody)
     if body.password is None and body.display_name is None:
-        raise invalid("password", "send a new password, or a display_name.")
+        raise invalid("password", Rule.NOTHING_TO_CHANGE)
     response = accept()
     if body.password is not None:
         await _change_password(request, caller, body)
@@ -93,11 +94,10 @@ async def _change_password(request: web.Request, caller: Caller, body: SelfBody)
     assert body.password is not None
     old = body.original_password
     if old is None:
-        raise invalid("original_password", "is required to set a new password.")
+        raise invalid("original_password", Rule.PASSWORD_REQUIRED)
     check_new_password(body.password, username=caller.user.username, old=old)
     if await _known(request, caller.user.username, old) is None:
-        message = "original_password: is not your present password."
-        raise Rejected(Problem.WRONG_PASSWORD, message, "original_password")
+        raise rejected(Problem.WRONG_PASSWORD, "original_password", Rule.PASSWORD_WRONG)
     hashed = await services.passwords.hash(body.password)
     actor = self_actor(request, caller.user)
     await set_password(services.pool, actor, caller.user.id, hashed, once=False)

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from gateway.domain.rejection import BrokenRule
+from gateway.domain.rules import Rule
+
 _SEPARATORS = re.compile(r"[\n\r,]+")
 _MAX_HOPS = 32
 
@@ -21,19 +24,6 @@ class Address(NamedTuple):
     value: int
     is_v4: bool
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class BlockError(ValueError):
-    """A line of a list of blocks that is no address and no block."""
-
-    line: int
-    text: str
-    problem: str
-
-    def __str__(self) -> str:
-        """Name the line, what stands there, and the remedy."""
-        return f"line {self.line}: {self.text!r} {self.problem}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +76,30 @@ def parse_address(text: str) -> Address:
 def parse_blocks(text: str | Sequence[str]) -> tuple[str, ...]:
     """Normalised blocks from lines (or commas, or a list): an address stays one, a block is written canonically.
 
-    Raises `BlockError` naming the offending line (counted from 1 over the non-empty entries).
+    Raises `BrokenRule` naming the offending line.
     """
+    return tuple(parse_block(*each) for each in numbered_lines(text))
+
+
+def numbered_lines(text: str | Sequence[str]) -> Iterable[tuple[int, str]]:
+    """The lines that are not empty, counted from 1."""
     lines = _SEPARATORS.split(text) if isinstance(text, str) else list(text)
-    entries = [entry for line in lines if (entry := line.strip())]
-    return tuple(_parse_block(number, entry) for number, entry in enumerate(entries, start=1))
+    return enumerate((entry for line in lines if (entry := line.strip())), start=1)
 
 
-def _parse_block(line: int, text: str) -> str:
+def parse_block(line: int, text: str) -> str:
+    """One of them. Raises `BrokenRule`."""
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        problem = "is no IPv4 or IPv6 address and no CIDR block such as 203.0.113.0/24"
-        raise BlockError(line, text, problem) from None
+        raise BrokenRule(Rule.NO_BLOCK, line=line, given=text) from None
     if "/" not in text:
         return parse_address(text).text
     if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
-        problem = f"is an IPv4-mapped block; write {network.network_address.ipv4_mapped}/… instead"
-        raise BlockError(line, text, problem)
+        address = str(network.network_address.ipv4_mapped)
+        raise BrokenRule(Rule.MAPPED_BLOCK, line=line, given=text, address=address)
     if ipaddress.ip_interface(text).ip != network.network_address:
-        raise BlockError(line, text, f"has host bits set; the block is {network}")
+        raise BrokenRule(Rule.HOST_BITS, line=line, given=text, block=str(network))
     return str(network)
 
 

@@ -1,10 +1,19 @@
-"""How an administrative change is declined: one closed set of problems and one exception.
+"""How an administrative change is declined: one closed set of problems, the mistakes that were found, one exception.
 
 Refusals of calls are `gateway/domain/errors.py`'s. Knows nothing of HTTP: status codes are
 `admin_api/envelope.py`'s.
 """
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+
+from gateway.domain.rules import Param, Rule
+
+_MAX_SHOWN = 64
+_MAX_EXACT = 2**53  # JSON's readers hold whole numbers to here
+_SECRET = re.compile(r"\b(sk-|tht_)\S{5,}")
 
 
 class Problem(StrEnum):
@@ -21,16 +30,80 @@ class Problem(StrEnum):
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 -- a code
 
 
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One rule that is broken: at which field (None: by the call as a whole), and what its sentence is filled with."""
+
+    field: str | None
+    rule: Rule
+    params: Mapping[str, Param]
+
+    @property
+    def message(self) -> str:
+        """Field, rule and remedy in English."""
+        sentence = self.rule.sentence(self.params)
+        begun = (
+            sentence[0].upper() + sentence[1:]
+            if self.field is None
+            else f"{self.field}: {sentence}"
+        )
+        return begun if begun.endswith("?") else f"{begun}."
+
+
 class Rejected(Exception):
-    """A change that was not made, whole. `message` names the field, the rule and the remedy."""
+    """A change that was not made, whole, and every mistake in it that was found."""
 
-    def __init__(self, problem: Problem, message: str, field: str | None = None) -> None:
+    def __init__(self, problem: Problem, *mistakes: Mistake) -> None:
         self.problem = problem
-        self.message = message
-        self.field = field
-        super().__init__(message)
+        self.mistakes = mistakes
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        """All mistakes in English."""
+        return " ".join(each.message for each in self.mistakes)
 
 
-def invalid(field: str, rule: str) -> Rejected:
-    """The rejection of one field: `rule` completes the sentence that the field's name begins."""
-    return Rejected(Problem.INVALID_FIELD, f"{field}: {rule}", field)
+class BrokenRule(ValueError):
+    """A value breaks a rule, and whoever reads the field knows its name."""
+
+    def __init__(self, rule: Rule, **params: Param) -> None:
+        self.rule = rule
+        self.params = _shown(params)
+        super().__init__(rule.sentence(self.params))
+
+    def at(self, field: str) -> Mistake:
+        """The mistake, with the field."""
+        return Mistake(shown(field), self.rule, self.params)
+
+
+def mistake(field: str | None, rule: Rule, **params: Param) -> Mistake:
+    """A mistake as it may be shown."""
+    return Mistake(None if field is None else shown(field), rule, _shown(params))
+
+
+def rejected(problem: Problem, field: str | None, rule: Rule, **params: Param) -> Rejected:
+    """The rejection of a change for one mistake."""
+    return Rejected(problem, mistake(field, rule, **params))
+
+
+def invalid(field: str, rule: Rule, **params: Param) -> Rejected:
+    """The rejection of one field."""
+    return rejected(Problem.INVALID_FIELD, field, rule, **params)
+
+
+def shown(text: str) -> str:
+    """What a caller sent, as it may be repeated: short, printable, and without what looks like a secret."""
+    short = text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
+    printable = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in short)
+    return _SECRET.sub(r"\1…", printable)
+
+
+def _shown(params: Mapping[str, Param]) -> dict[str, Param]:
+    return {name: _one_shown(value) for name, value in params.items()}
+
+
+def _one_shown(value: Param) -> Param:
+    if isinstance(value, str):
+        return shown(value)
+    return shown(str(value)) if isinstance(value, int) and abs(value) >= _MAX_EXACT else value

@@ -1,6 +1,6 @@
 r"""The cells of a row, whatever it came from: Postgres and SQLite give values, a CSV gives texts.
 
-An empty cell, `NULL` and `\N` are nothing. Each function raises `Rejected` naming the column.
+An empty cell, `NULL` and `\N` are nothing. Each function raises `BadCell` naming the column.
 """
 
 import csv
@@ -10,14 +10,21 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from gateway.domain.rejection import invalid
-
 Row = Mapping[str, Any]
 
 _NOTHING = frozenset({"", "NULL", "\\N"})
 _TRUE = frozenset({"1", "t", "true", "yes"})
 _FALSE = frozenset({"0", "f", "false", "no"})
 _SHOWN = 60
+
+
+class BadCell(Exception):
+    """A cell that nothing can be made of. The message names the column."""
+
+
+def invalid(column: str, rule: str) -> BadCell:
+    """What is wrong with a cell: `rule` completes the sentence that the column's name begins."""
+    return BadCell(f"{column}: {rule}")
 
 
 def text(row: Row, name: str) -> str:

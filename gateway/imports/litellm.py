@@ -9,10 +9,9 @@ from typing import Any
 
 from gateway.domain.edit import TokenDraft
 from gateway.domain.key import Foreign, foreign, foreign_by_sha256
-from gateway.domain.rejection import invalid
 from gateway.domain.token import DISABLED, ENABLED
 from gateway.imports import cells
-from gateway.imports.cells import Row
+from gateway.imports.cells import Row, invalid
 from gateway.imports.litellm_limits import concurrency_of, grant_of, limits_of
 from gateway.imports.plan import (
     Candidate,

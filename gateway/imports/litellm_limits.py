@@ -11,9 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.domain.limits import MAX_EXACT, Limit, Metric
-from gateway.domain.rejection import invalid
 from gateway.imports import cells
-from gateway.imports.cells import Row
+from gateway.imports.cells import Row, invalid
 from gateway.imports.plan import MAX_CONCURRENCY, Findings, nusd_left
 
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d|w|mo)")

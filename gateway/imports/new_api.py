@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 
 from gateway.domain.edit import TokenDraft
 from gateway.domain.key import Foreign
-from gateway.domain.rejection import invalid
 from gateway.domain.token import DISABLED, ENABLED, EXHAUSTED, EXPIRED
 from gateway.imports import cells
-from gateway.imports.cells import Row
+from gateway.imports.cells import Row, invalid
 from gateway.imports.plan import (
     Candidate,
     Choices,

@@ -11,11 +11,11 @@ from gateway.domain.catalog import nusd
 from gateway.domain.edit import TokenDraft
 from gateway.domain.key import Foreign, foreign_by_sha256
 from gateway.domain.limits import MAX_EXACT, Limit
-from gateway.domain.network import BlockError, parse_blocks
-from gateway.domain.rejection import invalid
+from gateway.domain.network import parse_blocks
+from gateway.domain.rejection import BrokenRule
 from gateway.domain.token import DISABLED, ENABLED
 from gateway.imports import cells
-from gateway.imports.cells import Row
+from gateway.imports.cells import Row, invalid
 from gateway.imports.plan import (
     MAX_CONCURRENCY,
     Candidate,
@@ -138,7 +138,7 @@ def _expires_at(row: Row, choices: Choices) -> datetime | None:
 def _blocks(row: Row, column: str) -> tuple[str, ...] | None:
     try:
         return tuple(dict.fromkeys(parse_blocks(cells.text(row, column)))) or None
-    except BlockError as error:
+    except BrokenRule as error:
         raise invalid(column, f"{error}.") from None
 
 

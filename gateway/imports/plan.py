@@ -19,9 +19,9 @@ from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.edit import TokenDraft
 from gateway.domain.key import Foreign, foreign, is_own, is_sound
 from gateway.domain.limits import MAX_EXACT, Limit
-from gateway.domain.network import BlockError, parse_blocks
-from gateway.domain.rejection import Rejected, invalid
-from gateway.imports.cells import Row
+from gateway.domain.network import parse_blocks
+from gateway.domain.rejection import BrokenRule
+from gateway.imports.cells import BadCell, Row, invalid
 
 MAX_CONCURRENCY = 1_000_000
 _MAX_NAME_CHARACTERS = 100
@@ -89,7 +89,7 @@ class Findings:
         (self.remarks if self.choices.loosen else self.reasons).append(text)
 
     def secret(self, column: str, key: str) -> Foreign:
-        """What is kept of a key. Raises `Rejected` for one that no caller could use here."""
+        """What is kept of a key. Raises `BadCell` for one that no caller could use here."""
         if not key:
             raise invalid(column, "is empty.")
         if len(key) > _MAX_KEY_CHARACTERS or not _SENDABLE.fullmatch(key):
@@ -138,14 +138,14 @@ class Findings:
         for line in lines:
             try:
                 kept.append(_block(line))
-            except BlockError:
+            except BrokenRule:
                 self.remark(f"{column}: {line[:60]!r} is neither an address nor a CIDR block")
         if lines and not kept:
             self.reasons.append(f"{column}: no line is an address, so nobody could use this key")
         return tuple(dict.fromkeys(kept))
 
     def models(self, column: str, names: Sequence[str]) -> tuple[str, ...]:
-        """Names that a list may hold, each once. Raises `Rejected`."""
+        """Names that a list may hold, each once. Raises `BadCell`."""
         listed = tuple(dict.fromkeys(stripped for name in names if (stripped := name.strip())))
         if len(listed) > _MAX_MODELS:
             raise invalid(column, f"may name {_MAX_MODELS} models, it names {len(listed)}.")
@@ -168,8 +168,8 @@ def read_row(row: Row, label: str, name: str, reader: Reader, choices: Choices) 
     label, name = _CONTROL.sub(" ", label), _CONTROL.sub(" ", name)
     try:
         secret, draft = reader(row, findings)
-    except Rejected as error:
-        return Left(label, name, (*findings.reasons, error.message))
+    except BadCell as error:
+        return Left(label, name, (*findings.reasons, str(error)))
     if findings.reasons:
         return Left(label, name, tuple(findings.reasons))
     return Candidate(label, secret, draft, tuple(findings.remarks))
@@ -201,7 +201,7 @@ def nusd_of_units(units: int, units_per_usd: int) -> int:
 
 
 def with_origin(draft: TokenDraft, origin: Mapping[str, Any]) -> TokenDraft:
-    """The draft whose metadata tells where it comes from. Raises `Rejected` for what cannot be stored."""
+    """The draft whose metadata tells where it comes from. Raises `BadCell` for what cannot be stored."""
     told = {name: value for name, value in origin.items() if value is not None and value != ""}
     try:
         # Metadata is nobody's money: its numbers are what JSON calls numbers.

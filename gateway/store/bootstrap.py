@@ -11,7 +11,8 @@ import asyncpg
 from gateway.config import ConfigError
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.edit import Actor, TokenDraft
-from gateway.domain.rejection import Problem, Rejected
+from gateway.domain.rejection import Problem, Rejected, mistake
+from gateway.domain.rules import Rule
 from gateway.settings import Config
 from gateway.store.passwords import Passwords, one_time_password
 from gateway.store.people import find_user, set_password, write_access_token, write_user
@@ -30,7 +31,7 @@ class UnknownUser(Rejected):
     """There is no user of that name."""
 
     def __init__(self, username: str) -> None:
-        super().__init__(Problem.NOT_FOUND, f"There is no user {username!r}.", "username")
+        super().__init__(Problem.NOT_FOUND, mistake("username", Rule.NO_USER, given=username))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.domain.edit import Actor, TokenRow
-from gateway.domain.rejection import Problem, Rejected
+from gateway.domain.rejection import Problem, Rejected, rejected
+from gateway.domain.rules import Rule
 from gateway.store.books import Book
 from gateway.store.postgres import Connection
 from gateway.store.token_rows import read_token
@@ -57,12 +58,8 @@ async def lock_token(
     await connection.fetchval(_LOCK_ACCOUNT, token_id)
     row = await read_token(connection, actor, token_id)
     if if_version is not None and if_version != row.version:
-        raise Rejected(
-            Problem.VERSION_MISMATCH,
-            f"version: the token was changed meanwhile, it is at version {row.version} and not "
-            f"{if_version}; read it again and repeat the change.",
-            "version",
-        )
+        versions = {"version": row.version, "given": if_version}
+        raise rejected(Problem.VERSION_MISMATCH, "version", Rule.VERSION_CHANGED, **versions)
     return row
 
 

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import asyncpg
 
-from gateway.domain.rejection import Problem, Rejected
+from gateway.domain.rejection import Problem, Rejected, rejected
+from gateway.domain.rules import Rule
 from gateway.store.postgres import Connection, Pool, reading, transaction
 from gateway.store.seal import Seal, Unsealable
 
@@ -48,21 +49,11 @@ class Once:
         if row is None:
             return None
         if row["body_digest"] != self.digest:
-            raise Rejected(
-                Problem.IDEMPOTENCY_KEY_REUSED,
-                "Idempotency-Key: it was sent with another request in the last 24 hours; "
-                "make a new one for each request, and repeat it only with the same body.",
-                "Idempotency-Key",
-            )
+            raise _reused(Rule.IDEMPOTENCY_KEY_REUSED)
         try:
             return self.seal.open(row["answer"], self._owner)
         except Unsealable:
-            raise Rejected(
-                Problem.IDEMPOTENCY_KEY_REUSED,
-                "Idempotency-Key: this request was carried out, but its answer can no longer be read "
-                "(the encryption key was changed); list your tokens, and rotate the one that it made.",
-                "Idempotency-Key",
-            ) from None
+            raise _reused(Rule.ANSWER_LOST) from None
 
     async def remember(self, connection: Connection, answer: bytes) -> None:
         """Keep the answer, within the transaction of what it tells of. Raises `Repeated`."""
@@ -99,3 +90,7 @@ async def carry_out(
         except Repeated:
             continue  # the first has committed: its answer is there
         return written
+
+
+def _reused(rule: Rule) -> Rejected:
+    return rejected(Problem.IDEMPOTENCY_KEY_REUSED, "Idempotency-Key", rule)

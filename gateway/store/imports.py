@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from gateway.domain.edit import Actor, TokenDraft
 from gateway.domain.key import Foreign, digest_of
-from gateway.domain.rejection import Problem, Rejected
+from gateway.domain.rejection import Problem, rejected
+from gateway.domain.rules import Rule
 from gateway.store.postgres import Connection, Pool, reading, transaction
 from gateway.store.secrets import StoredSecret
 from gateway.store.tokens import insert_token
@@ -36,8 +37,9 @@ async def find_owner(pool: Pool, username: str | None) -> Owner:
             username,
         )
     if row is None:
-        whom = "no owner" if username is None else f"no user {username!r}"
-        raise Rejected(Problem.NOT_FOUND, f"There is {whom}; --user names another.", "user")
+        if username is None:
+            raise rejected(Problem.NOT_FOUND, "--user", Rule.NO_OWNER)
+        raise rejected(Problem.NOT_FOUND, "--user", Rule.NO_USER, given=username)
     return Owner(row["id"], row["username"])
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from gateway.domain.rejection import invalid
+from gateway.domain.rules import Rule
 from gateway.store.ledger import COUNTS
 from gateway.store.postgres import Connection
 
@@ -126,10 +127,7 @@ def in_time() -> Iterator[None]:
     try:
         yield
     except asyncpg.QueryCanceledError:
-        raise invalid(
-            "start",
-            "so many calls cannot be gone through in time; choose a shorter stretch of time.",
-        ) from None
+        raise invalid("start", Rule.TOO_MANY_CALLS) from None
 
 
 def uuid7_floor(at: datetime) -> UUID:

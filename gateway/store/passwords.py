@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import argon2
 
 from gateway.domain.rejection import invalid
+from gateway.domain.rules import Rule
 
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _MIN_CHARACTERS = 12
@@ -54,14 +55,11 @@ def one_time_password() -> str:
 def check_new_password(password: str, *, username: str, old: str) -> None:
     """Raises `Rejected` for a password that may not be chosen."""
     if not _MIN_CHARACTERS <= len(password) <= _MAX_CHARACTERS:
-        raise invalid(
-            "password",
-            f"must have {_MIN_CHARACTERS} to {_MAX_CHARACTERS} characters; a few words will do.",
-        )
+        raise invalid("password", Rule.PASSWORD_LENGTH, least=_MIN_CHARACTERS, most=_MAX_CHARACTERS)
     if password == old:
-        raise invalid("password", "is the one you have now; choose another.")
+        raise invalid("password", Rule.PASSWORD_UNCHANGED)
     if password.strip().lower() == username.lower():
-        raise invalid("password", "may not be the username.")
+        raise invalid("password", Rule.PASSWORD_IS_USERNAME)
 
 
 def _verify(stored: str | None, password: str) -> bool:

@@ -12,7 +12,8 @@ import asyncpg
 
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor
-from gateway.domain.rejection import Problem, Rejected
+from gateway.domain.rejection import Problem, rejected
+from gateway.domain.rules import Rule
 from gateway.store import audit
 from gateway.store.grants import Scope, write_grant
 from gateway.store.postgres import Connection, Pool, reading, transaction
@@ -150,8 +151,7 @@ async def write_user(
             account_id,
         )
     except asyncpg.UniqueViolationError:
-        message = f"username: {username!r} is taken; choose another."
-        raise Rejected(Problem.NAME_TAKEN, message, "username") from None
+        raise rejected(Problem.NAME_TAKEN, "username", Rule.NAME_TAKEN, given=username) from None
     await connection.execute(
         "INSERT INTO member (account_id, user_id, role) VALUES ($1, $2, 'owner')",
         account_id,

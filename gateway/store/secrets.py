@@ -10,7 +10,8 @@ from datetime import datetime
 
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor, TokenRow
-from gateway.domain.rejection import Problem, Rejected
+from gateway.domain.rejection import Problem, Rejected, rejected
+from gateway.domain.rules import Rule
 from gateway.store import audit
 from gateway.store.editing import Edited, Keyed, book_of, lock_token
 from gateway.store.postgres import Connection, Pool, reading, transaction
@@ -128,12 +129,8 @@ async def write_rotation(
     before = await lock_token(connection, actor, token_id, if_version)
     live = await connection.fetchval(_COUNT_LIVE, token_id)
     if overlap_s and live >= MOST_LIVE:
-        raise Rejected(
-            Problem.TOO_MANY_SECRETS,
-            f"overlap_seconds: {live} secrets open this token already; end their overlap first "
-            f"(DELETE /api/token/{token_id}/rotate), or rotate without one.",
-            "overlap_seconds",
-        )
+        field = "overlap_seconds"
+        raise rejected(Problem.TOO_MANY_SECRETS, field, Rule.SECRETS_LIVE, live=live, id=token_id)
     await connection.execute(_END_OLDER, token_id, float(overlap_s))
     key, secret = new_secret(pepper, seal)
     await write_secret(connection, token_id, secret)
@@ -175,11 +172,7 @@ async def find_by_key(pool: Pool, actor: Actor, key: str, pepper: bytes) -> Toke
         try:
             return await read_token(connection, actor, token_id or 0)
         except Rejected:
-            raise Rejected(
-                Problem.NOT_FOUND,
-                "key: it opens none of your tokens; it is mistyped, deleted or somebody else's.",
-                "key",
-            ) from None
+            raise rejected(Problem.NOT_FOUND, "key", Rule.KEY_OPENS_NOTHING) from None
 
 
 async def reveal(

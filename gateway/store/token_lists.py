@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from gateway.domain.edit import TokenRow
 from gateway.domain.rejection import invalid
+from gateway.domain.rules import Rule
 from gateway.store.postgres import Connection, Pool, reading
 from gateway.store.token_filters import FEW, Filter, TokenQuery, filter_of
 from gateway.store.token_rows import read_tokens
@@ -111,8 +112,4 @@ async def _estimate(connection: Connection, wanted: Filter) -> int:
 
 def _check_depth(query: TokenQuery) -> None:
     if query.sort != "id" and query.offset + query.limit > FEW:
-        raise invalid(
-            "p",
-            f"by {query.sort}, a list of more than {FEW} tokens goes no deeper than that; narrow "
-            "it, turn its order round, or sort it by id, which goes to the end.",
-        )
+        raise invalid("p", Rule.PAGE_TOO_DEEP, sort=query.sort, most=FEW)

@@ -10,7 +10,8 @@ import asyncpg
 
 from gateway.domain.edit import Actor, TokenRow
 from gateway.domain.limits import Limit, Metric
-from gateway.domain.rejection import Problem, Rejected
+from gateway.domain.rejection import Problem, Rejected, rejected
+from gateway.domain.rules import Rule
 from gateway.store.postgres import Connection, Pool, reading
 
 _COLUMNS = """
@@ -64,7 +65,7 @@ async def read_tokens(connection: Connection, ids: Sequence[int]) -> list[TokenR
 
 def no_such_token(token_id: int) -> Rejected:
     """Also for a token of somebody else: that it exists is not told."""
-    return Rejected(Problem.NOT_FOUND, f"There is no token {token_id} among your tokens.", "id")
+    return rejected(Problem.NOT_FOUND, "id", Rule.NO_TOKEN, given=token_id)
 
 
 def limit_document(limit: Limit) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from gateway.domain.edit import UNCHANGED, Actor, TokenChange, TokenDraft, TokenRow
 from gateway.domain.limits import MAX_EXACT
-from gateway.domain.rejection import Problem, Rejected, invalid
+from gateway.domain.rejection import Problem, invalid, rejected
+from gateway.domain.rules import Rule
 from gateway.store import audit
 from gateway.store.editing import Edited, Keyed, book_of, lock_token, lock_tokens
 from gateway.store.grants import Scope, write_grant, write_regrant
@@ -235,29 +236,22 @@ async def _account_with_room(connection: Connection, user_id: int, max_tokens: i
         await connection.fetchval(_LOCK_ACCOUNT_OF_USER, user_id)
         found = await connection.fetchrow(_ACCOUNT_AND_COUNT, user_id, max_tokens)
     if found is None:
-        raise Rejected(Problem.NOT_FOUND, f"There is no user {user_id}.", "user_id")
+        raise rejected(Problem.NOT_FOUND, "user_id", Rule.NO_USER, given=user_id)
     if max_tokens is not None and found["count"] >= max_tokens:
-        raise Rejected(
-            Problem.TOKEN_LIMIT_REACHED,
-            f"You have {max_tokens} tokens or more and may not have more: delete some, or ask an "
-            "administrator to raise admin.max_tokens_per_user.",
-        )
+        raise rejected(Problem.TOKEN_LIMIT_REACHED, None, Rule.TOKEN_LIMIT, most=max_tokens)
     account_id: int = found["account_id"]
     return account_id
 
 
 def _check_grant(granted: int | None) -> None:
     if granted is not None and not 0 <= granted < MAX_EXACT:
-        raise invalid(
-            "remain_quota",
-            "the grant would be below 0, or not below 2^52 nano-dollars ($4,503,599).",
-        )
+        raise invalid("remain_quota", Rule.GRANT_OUT_OF_BOUNDS)
 
 
 def _check_reserve(actor: Actor, reserve: str | None) -> None:
     """A cap that is estimated can be overrun: it is not its owner's to say."""
     if reserve == "estimate" and not actor.any_group:
-        raise invalid("reserve", '"estimate" is for administrators to set; "strict" is yours, too.')
+        raise invalid("reserve", Rule.RESERVE_NOT_YOURS)
 
 
 async def _group_id(
@@ -268,13 +262,9 @@ async def _group_id(
         return None
     found = await connection.fetchrow(_USABLE_GROUP, user_id, name)
     if actor.any_group and found is None:
-        raise invalid("group", f"there is no group {name!r}.")
+        raise invalid("group", Rule.NO_GROUP, given=name)
     if found is None or not (actor.any_group or found["usable"]):
-        raise Rejected(
-            Problem.GROUP_NOT_ALLOWED,
-            f"group: {name!r} is not a group that you may use; leave it out for your own group.",
-            "group",
-        )
+        raise rejected(Problem.GROUP_NOT_ALLOWED, "group", Rule.GROUP_NOT_YOURS, given=name)
     return int(found["id"])
 
 

@@ -275,7 +275,7 @@ async def test_the_printed_password_signs_in_until_the_command_makes_another(pro
 def test_a_password_for_nobody_is_refused(product: Product):
     ended = tollhouse(product.place, "user", "password", "nobody")
     assert ended.returncode == 1
-    assert "There is no user 'nobody'" in ended.stderr
+    assert "there is no user 'nobody'" in ended.stderr
 
 
 @pytest.mark.parametrize("command", [("run",), ("reset", "--yes")])

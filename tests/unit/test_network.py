@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.network import (
-    BlockError,
     Blocks,
     caller,
     hops_of,
     parse_address,
     parse_blocks,
 )
+from gateway.domain.rejection import BrokenRule
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_blocks_are_normalised(text, blocks):
     ],
 )
 def test_a_bad_line_is_named_with_its_number_and_the_remedy(text, line, said):
-    with pytest.raises(BlockError) as caught:
+    with pytest.raises(BrokenRule) as caught:
         parse_blocks(text)
-    assert caught.value.line == line
+    assert caught.value.params["line"] == line
     assert str(caught.value).startswith(f"line {line}: ")
     assert said in str(caught.value)
 
