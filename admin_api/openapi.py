@@ -14,17 +14,20 @@ from pydantic_core import core_schema
 from admin_api.answers import Nothing
 from admin_api.auth import COOKIE
 from admin_api.envelope import STATUS, Code
+from admin_api.mistakes import MOST_TOLD
 from admin_api.route import Header, Media, Route
 from gateway.domain.rejection import Problem
 from gateway.domain.roles import Permission
+from gateway.domain.rules import Rule
 
 _INTRODUCTION: Final = """\
 Makes and manages the `sk-…` keys with which applications call LLM providers through the gateway.
 
 Paths are answered with and without a slash at their end, without redirect. Every answer in JSON is \
-`{"success", "message", "code", "data"}`, with a real status: `code` on failure alone, `data` where \
-there is something to tell. 202 means: saved, but running gateways could not be told and may take \
-up to 10 seconds to obey. Programs should look at status and `code`, never at `message`.
+`{"success", "message", "code", "errors", "data"}`, with a real status: `code` on failure alone, \
+`errors` where fields are at fault, `data` where there is something to tell. 202 means: saved, but running \
+gateways could not be told and may take up to 10 seconds to obey. Programs should look at status and `code`, \
+never at `message`.
 
 An unknown path is a 404 `unknown_url`, another method a 405 `method_not_allowed` whose `Allow` \
 names those that there are. HEAD goes wherever GET does. What is not ours to foresee is a 400 \
@@ -99,6 +102,34 @@ _FAILURE: Final = {
         "success": {"const": False},
         "message": {"type": "string", "description": "The rule, and the remedy."},
         "code": {"enum": [str(code) for code in STATUS]},
+        "errors": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_TOLD,
+            "items": {"$ref": "#/components/schemas/Mistake"},
+            "description": "What is wrong, in the order of the fields.",
+        },
+    },
+}
+_PARAMS: Final = {"type": ["integer", "string", "array"], "items": {"type": "string"}}
+_MISTAKE: Final = {
+    "type": "object",
+    "description": "One rule that is broken. `code` and `params` are all that a translation needs.",
+    "required": ["field", "code", "message", "params"],
+    "additionalProperties": False,
+    "properties": {
+        "field": {
+            "anyOf": [{"type": "string"}, {"type": "null"}],
+            "description": "Where: a field, a place in it such as `limits.0.window`, a parameter or a "
+            "header; null where it is the call as a whole.",
+        },
+        "code": {"enum": [str(rule) for rule in Rule], "description": "The rule."},
+        "message": {"type": "string", "description": "Field, rule and remedy in English."},
+        "params": {
+            "type": "object",
+            "additionalProperties": _PARAMS,
+            "description": "What the sentence is filled with: bounds, what was given, what there is.",
+        },
     },
 }
 _DOCSTRING: Final = re.compile(r"^[A-Z]+ /\S*(?: and /\S+)*: (?P<summary>.+?)$", re.MULTILINE)
@@ -150,7 +181,7 @@ def document_of(routes: Iterable[Route], version: str) -> dict[str, Any]:
         "servers": [{"url": "/"}],  # where it was served: right behind every proxy
         "paths": paths,
         "components": {
-            "schemas": {**schemas.definitions, "Failure": _FAILURE},
+            "schemas": {**schemas.definitions, "Failure": _FAILURE, "Mistake": _MISTAKE},
             "securitySchemes": _SECURITY,
         },
     }
@@ -290,7 +321,9 @@ def _failures(route: Route) -> dict[str, Any]:
 
 
 def _failure(status: int, codes: list[str]) -> dict[str, Any]:
-    own = {"properties": {"code": {"enum": codes}}}
+    own: dict[str, Any] = {"properties": {"code": {"enum": codes}}}
+    if {*codes} <= {*Problem}:
+        own["required"] = ["errors"]
     schema = {"allOf": [{"$ref": "#/components/schemas/Failure"}, own]}
     told: dict[str, Any] = {
         "description": ", ".join(f"`{code}`" for code in codes),

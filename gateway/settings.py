@@ -189,7 +189,7 @@ class LimitSettings(_Section):
         if self.mode == "calendar" and self.window not in {"1d", "month"}:
             raise BrokenRule(Rule.NO_CALENDAR_WINDOW)
         if self.metric != "usd" and self.limit != int(self.limit):
-            raise BrokenRule(Rule.NOT_WHOLE, what="a limit", metric=self.metric)
+            raise BrokenRule(Rule.LIMIT_NOT_WHOLE, metric=self.metric)
         return self
 
     @model_validator(mode="after")
@@ -203,7 +203,7 @@ class LimitSettings(_Section):
         if self.burst > self.limit * _REFILL_MINUTES:
             raise BrokenRule(Rule.BURST_TOO_LARGE, times=_REFILL_MINUTES)
         if self.metric != "usd" and self.burst != int(self.burst):
-            raise BrokenRule(Rule.NOT_WHOLE, what="a burst", metric=self.metric)
+            raise BrokenRule(Rule.BURST_NOT_WHOLE, metric=self.metric)
         return self
 
 

@@ -10,11 +10,18 @@ from admin_api.answers import Nothing
 from admin_api.openapi import document_of, path_of
 from admin_api.route import Media, Route
 from admin_api.routes import ROUTES
+from gateway.domain.rejection import Problem
+from gateway.domain.rules import Rule
+
+
+@functools.cache
+def document() -> dict:
+    return document_of(ROUTES, "1")
 
 
 @functools.cache
 def operations() -> dict[tuple[str, str], dict]:
-    paths = document_of(ROUTES, "1")["paths"]
+    paths = document()["paths"]
     return {(method.upper(), path): each for path in paths for method, each in paths[path].items()}
 
 
@@ -47,6 +54,7 @@ def check_described(method: str, url: str, sent: object, status: int, body: dict
     assert told, f"{called} answered {status}, which its row in ROUTES does not say: {body}"
     if not body["success"]:
         assert f"`{body['code']}`" in told["description"], f"{called} answered {body['code']}"
+        check_errors(body)
         return
     parameters = {each["name"] for each in operation["parameters"] if each["in"] == "query"}
     given = {name for name, _ in parse_qsl(urlsplit(url).query)}
@@ -56,3 +64,17 @@ def check_described(method: str, url: str, sent: object, status: int, body: dict
         assert "data" not in body, called
     else:
         adapter(route).validate_python(body["data"], strict=True)
+
+
+def check_errors(body: dict) -> None:
+    """Fail where a failure does not tell its mistakes as the document says."""
+    errors = body.get("errors", [])
+    schema = document()["components"]["schemas"]["Mistake"]
+    assert bool(errors) == (body["code"] in {*Problem}), body
+    for each in errors:
+        assert [*each] == schema["required"], each
+        sentence = Rule(each["code"]).sentence(each["params"])
+        assert sentence[1:] in each["message"], each
+        assert each["message"].startswith(each["field"] or sentence[0].upper()), each
+    if errors:
+        assert body["message"] == " ".join(each["message"] for each in errors)

@@ -5,6 +5,7 @@ nothing is said about stops the script.
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,6 +15,7 @@ import orjson
 from admin_api.envelope import STATUS, Code
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.rejection import Problem
+from gateway.domain.rules import Rule
 from gateway.relay.envelopes import WIRE, body_of, event_of
 
 FILE = Path(__file__).parents[1] / "docs" / "errors.md"
@@ -197,6 +199,13 @@ answered, or answered with an error, costs nothing.
 `{{"success": false, "message": …, "code": …}}` with these statuses:
 
 {admin}
+
+### Rules
+
+Where fields are at fault, `errors` tells each of them: `code` is the rule, `params` is what stands in braces, `message` is
+the field and the filled sentence. [token-api.md](token-api.md#errors) says more.
+
+{rules}
 """
 
 
@@ -222,6 +231,7 @@ def errors_document() -> str:
         event=event_of(cut, "openai", request_id).decode().strip(),
         faults=_faults(),
         admin=_admin(),
+        rules=_rules(),
     )
 
 
@@ -269,6 +279,16 @@ def _admin() -> str:
     for status, codes in sorted(by_status.items()):
         rows.append(f"| {status} | {', '.join(f'`{code}`' for code in codes)} |")
     return "\n".join(rows)
+
+
+def _rules() -> str:
+    rows = ["| Code | Sentence |", "|---|---|"]
+    rows += [f"| `{rule}` | {_without_conversions(rule.template)} |" for rule in Rule]
+    return "\n".join(rows)
+
+
+def _without_conversions(template: str) -> str:
+    return re.sub(r"!\w}", "}", template)
 
 
 def _pretty(body: bytes) -> str:

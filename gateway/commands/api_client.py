@@ -37,10 +37,15 @@ class Answer:
         return json.loads(self.raw, parse_float=Decimal)
 
 
+class _Mistake(msgspec.Struct):
+    message: str
+
+
 class _Envelope(msgspec.Struct):
     success: bool
     message: str = ""
     code: str = ""
+    errors: list[_Mistake] = []
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -139,7 +144,8 @@ class Api:
                     envelope.code,
                 )
             remedy = f" ({self._reach.remedy})" if response.status == _UNAUTHORIZED else ""
-            raise Declined(printable(envelope.message or envelope.code) + remedy, envelope.code)
+            told = "\n".join(each.message for each in envelope.errors) or envelope.message
+            raise Declined(printable(told or envelope.code) + remedy, envelope.code)
         return Answer(bytes(envelope.data), envelope.message)
 
 

@@ -6,7 +6,7 @@ class CommandFailed(Exception):
 
 
 class Declined(CommandFailed):
-    """The admin API said no. `code` is its word for why."""
+    """The admin API said no, with a line for each thing that is wrong. `code` is its word for why."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)

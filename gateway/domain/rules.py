@@ -52,7 +52,6 @@ class Rule(StrEnum):
     TOO_LARGE = "too_large", "must be at most {most}, it is {given}"
     NOT_ABOVE = "not_above", "must be above {bound}, it is {given}"
     NOT_BELOW = "not_below", "must be below {bound}, it is {given}"
-    NOT_WHOLE = "not_whole", "{what} of {metric} is a whole number"
     TOO_SHORT = "too_short", "must have at least {least} characters, it has {given}"
     TOO_LONG = "too_long", "may have {most} characters at most, it has {given}"
     WRONG_LENGTH = "wrong_length", "must have {least} to {most} characters, it has {given}"
@@ -148,6 +147,8 @@ class Rule(StrEnum):
         "limit_too_large",
         "is too large; nano-dollars or counts stay below 2^52, a burst included",
     )
+    LIMIT_NOT_WHOLE = "limit_not_whole", "a limit of {metric} is a whole number"
+    BURST_NOT_WHOLE = "burst_not_whole", "a burst of {metric} is a whole number"
     CALENDAR_ONLY = "calendar_only", 'window = "{window}" needs mode = "calendar"'
     NO_CALENDAR_WINDOW = (
         "no_calendar_window",
@@ -279,7 +280,7 @@ class Rule(StrEnum):
     )
     ANSWER_LOST = (
         "answer_lost",
-        "this request was carried out, but its answer cannot be read any more; list your tokens, and rotate what it made",
+        "this request was carried out, but its answer cannot be read any more; list your tokens, rotate what it made",
     )
 
 

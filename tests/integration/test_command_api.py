@@ -80,6 +80,13 @@ async def test_an_unknown_access_token_is_told_with_where_it_is_from(between):
     assert str(failed) == "unknown \\x1b[31m (it is the test's)"
 
 
+async def test_each_error_is_told_on_a_line_of_its_own(between):
+    errors = [{"field": "a", "message": "a: is required."}, {"message": "b: \x1b is bad."}]
+    body = {"success": False, "message": "Both.", "code": "invalid_field", "errors": errors}
+    failed = await failure(between, lambda _: web.json_response(body, status=422))
+    assert str(failed) == "a: is required.\nb: \\x1b is bad."
+
+
 async def test_data_is_kept_as_it_came_and_read_exactly(between):
     raw = '{"quota_usd": 4503599.627370495, "name":"\\u00e9"}'
     text = f'{{"success":true,"message":"","data":{raw}}}'
