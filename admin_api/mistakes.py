@@ -52,12 +52,15 @@ class Mistakes:
         except Rejected as rejected:
             if rejected.problem is not Problem.INVALID_FIELD:
                 raise
-            self._found += rejected.mistakes
+            for each in rejected.mistakes:
+                self.add(each)
         return cast("T", None)
 
     def add(self, found: Mistake) -> None:
-        """Note one more."""
+        """Note one more. Raises `Rejected` where there are so many that no more are looked for."""
         self._found.append(found)
+        if len(self._found) >= _MOST_READ:
+            self.raise_any()
 
     def raise_any(self, order: Iterable[str] = ()) -> None:
         """Raises `Rejected` if there are any: in the order of the fields, and of positions within."""
@@ -70,7 +73,7 @@ class Mistakes:
 def mistakes_of(error: ValidationError, model: type[BaseModel]) -> Mistakes:
     """What a body's type found, as mistakes."""
     found = Mistakes()
-    for detail in error.errors(include_url=False)[:_MOST_READ]:
+    for detail in error.errors(include_url=False)[: _MOST_READ - 1]:
         found.add(_mistake(detail, model))
     return found
 

@@ -20,7 +20,6 @@ STATED = {
     *(Rule.TOO_SHORT, Rule.TOO_LONG, Rule.TOO_FEW, Rule.UNKNOWN_PARAMETER, Rule.GIVEN_TWICE),
     *(Rule.NO_WHOLE_NUMBER, Rule.NO_UNIX_SECONDS, Rule.NO_TOKEN_STATUS, Rule.NO_STATUS),
     *(Rule.NO_LOG_TYPE, Rule.NO_VERSION, Rule.NO_IDEMPOTENCY_KEY, Rule.NO_PATH),
-    *(Rule.PASSWORD_REQUIRED, Rule.NOTHING_TO_CHANGE),
 }
 """Rules that the document states. The others are across fields, or about the world."""
 

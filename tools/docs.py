@@ -202,7 +202,7 @@ answered, or answered with an error, costs nothing.
 
 ### Rules
 
-Where fields are at fault, `errors` tells each of them: `code` is the rule, `params` is what stands in braces, `message` is
+Where fields are at fault, `errors` tells each: `code` is the rule, `params` is what stands in braces, `message` is
 the field and the filled sentence. [token-api.md](token-api.md#errors) says more.
 
 {rules}

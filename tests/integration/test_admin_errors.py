@@ -128,11 +128,11 @@ async def test_params_are_what_the_sentence_is_filled_with(admin):
 
 
 async def test_a_translation_needs_the_code_and_the_params_alone(admin):
-    german = {"negative": "darf nicht negativ sein, ist aber {given}"}
+    french = {"negative": "{given} est sous zéro"}
     answer = await admin.call("POST", "/api/token/", {"name": "a", "remain_quota": -5})
     (error,) = answer.body["errors"]
-    said = german[error["code"]].format(**error["params"])
-    assert f"{error['field']}: {said}" == "remain_quota: darf nicht negativ sein, ist aber -5"
+    said = french[error["code"]].format(**error["params"])
+    assert f"{error['field']}: {said}" == "remain_quota: -5 est sous zéro"
 
 
 async def test_what_is_wrong_with_the_stored_is_told_in_the_same_form(admin):
@@ -187,6 +187,9 @@ async def test_of_very_many_mistakes_the_first_are_told(admin):
     assert len(answer.body["errors"]) == 20
     assert told(answer)[:2] == [("name", "required"), ("field00000", "unknown_field")]
     assert len(json.dumps(answer.body)) < 50_000
+    lines = {"name": "a", "allow_ips": "x\n" * 200_000}
+    answer = await admin.call("POST", "/api/token/", lines)
+    assert told(answer) == [("allow_ips", "no_block")] * 20
 
 
 BODIES = [
