@@ -186,7 +186,7 @@ class Rule(StrEnum):
     )
     VERSION_CHANGED = (
         "version_changed",
-        "the token is at version {version} by now, and not {given}; read it again and repeat the change",
+        "it was changed meanwhile: it is at version {version} and not {given}; read it again and repeat the change",
     )
     SECRETS_LIVE = (
         "secrets_live",
