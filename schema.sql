@@ -68,6 +68,7 @@ CREATE TABLE "user" (
   password_once     boolean     NOT NULL DEFAULT false, -- made by an operator; must be changed after it was used
   role              text        NOT NULL DEFAULT 'user'
                     CHECK (role IN ('owner', 'admin', 'operator', 'viewer', 'user')),
+  mail_warnings     boolean     NOT NULL DEFAULT true,    -- what concerns them is sent to their e-mail
   account_id        bigint      NOT NULL REFERENCES account,  -- the account that new tokens belong to
   group_id          bigint      NOT NULL REFERENCES "group",  -- the group of tokens that name none
   status            smallint    NOT NULL DEFAULT 1 CHECK (status IN (1, 2)),
@@ -321,6 +322,36 @@ CREATE TABLE outbox (
   created_at  timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX outbox_due ON outbox (due_at) WHERE sent_at IS NULL AND failed_at IS NULL;
+
+-- Where events are sent that concern a user, besides their e-mail.
+CREATE TABLE webhook (
+  id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  user_id     bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,
+  url         text        NOT NULL,
+  sealed_secret bytea     NOT NULL,                           -- AES-256-GCM of what calls are signed with
+  created_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX webhook_user ON webhook (user_id);
+
+-- What was watched and had come past a mark, so that a crossing is told once (gateway/domain/marks.py).
+CREATE TABLE warned (
+  subject     text        NOT NULL,                           -- 't5', 'm1.2', 'g1.3', 'a1', 'u' and an upstream's name
+  rule        text        NOT NULL,                           -- 'quota', 'expiry', 'out', or a window's name
+  value       bigint      NOT NULL,                           -- when it was seen last
+  seen_at     timestamptz NOT NULL,
+  told_level  smallint    NOT NULL,
+  told_at     timestamptz NOT NULL,
+  PRIMARY KEY (subject, rule)
+);
+
+-- Upstreams that a worker cannot use, for as long as it cannot.
+CREATE TABLE outage (
+  upstream    text        NOT NULL,
+  worker      text        NOT NULL,
+  since       timestamptz NOT NULL,
+  seen_at     timestamptz NOT NULL DEFAULT now(),             -- a worker that ends does not take its word back
+  PRIMARY KEY (upstream, worker)
+);
 
 -- Access tokens of the admin API: not sk- keys.
 CREATE TABLE access_token (

@@ -42,6 +42,7 @@ from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lease import Lease
 from gateway.relay.models import answer_models
 from gateway.relay.objects import Objects
+from gateway.relay.outages import Outages
 from gateway.relay.passage import (
     accept_passage,
     agree_price,
@@ -147,6 +148,7 @@ class Gateway:
         self._terms = terms
         self.keys = KeyStore(pool, lambda: self.catalog, reserve=config.quota.reserve)
         self.secret_uses = SecretUses(pool)
+        self.outages = Outages(pool, lambda: terms.upstreams)
         self.tokens = TokenCache(
             self.secret_uses.noting(self.keys.find),
             pepper,
@@ -343,6 +345,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
             group.create_task(gateway.objects.run(), name="objects"),
             group.create_task(gateway.attempts.run(), name="attempts"),
             group.create_task(gateway.secret_uses.run(), name="uses of secrets"),
+            group.create_task(gateway.outages.run(), name="outages"),
             group.create_task(_flush_log(gateway.log), name="access log"),
             group.create_task(gateway.audit.run(), name="audit"),
             group.create_task(gateway.foreign.run(), name="foreign keys"),

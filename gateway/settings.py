@@ -156,6 +156,36 @@ class MetricsSettings(_Section):
         return _listen(value) if value else value
 
 
+class WarningSettings(_Section):
+    """[warnings]: what people are told before it stops. Sent by the admin app."""
+
+    interval_s: Annotated[float, Field(ge=0)] = 10
+    percent: tuple[Annotated[int, Field(ge=1, le=100)], ...] = (80, 100)
+    days: tuple[Annotated[int, Field(ge=1, le=365)], ...] = (7, 1)
+    upstream_out_s: Annotated[float, Field(ge=0)] = 60
+    mail: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = ()
+    webhook_url: str = ""
+    webhook_secret_env: str = ""
+
+    @field_validator("percent")
+    @classmethod
+    def _rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(value)))
+
+    @field_validator("days")
+    @classmethod
+    def _falling(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(value), reverse=True))
+
+    @model_validator(mode="after")
+    def _check_webhook(self) -> Self:
+        if bool(self.webhook_url) != bool(self.webhook_secret_env):
+            raise ValueError("webhook_url and webhook_secret_env belong together: calls are signed")
+        if self.webhook_url and urlsplit(self.webhook_url).scheme not in {"http", "https"}:
+            raise ValueError("webhook_url: must be an http:// or https:// URL")
+        return self
+
+
 class LimitSettings(_Section):
     """One limit of a group or token."""
 
@@ -444,6 +474,7 @@ class Config(_Section):
     quota: QuotaSettings = QuotaSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    warnings: WarningSettings = WarningSettings()
     groups: dict[str, GroupSettings] = {}
     models: tuple[ModelSettings, ...] = ()
     routes: tuple[RouteSettings, ...] = ()

@@ -45,7 +45,13 @@ class Looks:
     ) -> tuple[Refusal | None, Looked]:
         """The refusal, if it is one, and what the store has. Raises `Changed`."""
         while True:
-            looked = await self._decide(held, token, catalog)
+            looked = await self.decide(
+                token,
+                held.ask.model,
+                catalog,
+                amount=held.hold.amount_nusd,
+                tokens=held.hold.tokens,
+            )
             match looked.reply:
                 case Refused() as refused:
                     if shrink(held, refused):
@@ -56,12 +62,14 @@ class Looks:
                 case _:
                     return None, looked
 
-    async def _decide(self, held: Held, token: Token, catalog: Catalog) -> Looked:
+    async def decide(
+        self, token: Token, model: str, catalog: Catalog, *, amount: int = 0, tokens: int = 0
+    ) -> Looked:
         """The store's decision, once nothing keeps it from deciding. Raises `Changed`."""
         now_ms = None
         for _ in range(_TRIES):
-            prepared = self._quota.prepare(token, held.ask.model, catalog.generation, now_ms=now_ms)
-            looked = await self._quota.look(prepared, held.hold.amount_nusd, held.hold.tokens)
+            prepared = self._quota.prepare(token, model, catalog.generation, now_ms=now_ms)
+            looked = await self._quota.look(prepared, amount, tokens)
             if not isinstance(looked.reply, Again):
                 return looked
             try:

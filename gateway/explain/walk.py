@@ -29,6 +29,7 @@ from gateway.store.looks import Looked
 from gateway.store.objects import find_objects, require_own
 from gateway.store.postgres import Pool
 from gateway.store.quota import QuotaStore
+from gateway.store.windows import Window
 
 _KNOWN_CALLER = ("authenticate", "require_live", "require_network")
 CHAINS: Final[Mapping[str, Sequence[str]]] = {
@@ -129,6 +130,26 @@ class Explainer:
             except Changed:
                 continue
         raise StoreUnavailable("the token keeps changing while its checks run")
+
+    async def levels(self, token_id: int) -> list[tuple[str, Window, int]]:
+        """What each window holds that calls with the token are under: its scope, itself, and how much.
+
+        Nothing where the quota store cannot tell. Raises `StoreUnavailable` for Postgres alone.
+        """
+        await self._catalogs.read()
+        token = await self._keys.find_by_id(token_id)
+        if token is None or not token.limits:
+            return []
+        restricted = {min(limit.models) for _, limit in token.limits if limit.models}
+        found = {}
+        for model in ("", *sorted(restricted)):
+            try:
+                looked = await self.looks.decide(token, model, self._catalogs.latest)
+            except Changed:
+                continue
+            for window, level in looked.windows:
+                found[token.scope_ids[window.scope], window.id] = (window, level)
+        return [(scope_id, window, level) for (scope_id, _), (window, level) in found.items()]
 
     def base_url(self) -> str:
         """The origin that callers are told to use."""

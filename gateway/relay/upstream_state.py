@@ -171,6 +171,12 @@ class UpstreamState:
 
     # Health
 
+    def is_out(self, now: float) -> bool:
+        """Whether it fails, or declines every key, as far as the worker's calls have seen."""
+        return self.breaker.state is not BreakerState.CLOSED or self.keys_aside(now) == len(
+            self._seats
+        )
+
     def admit(self, now: float) -> bool:
         """A call is sent; whether it is the one that finds out how the upstream is."""
         if self.breaker.state is BreakerState.CLOSED:

@@ -28,6 +28,7 @@ from gateway.settings import (
     TierSettings,
     TokenDefaultSettings,
     UpstreamSettings,
+    WarningSettings,
 )
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
@@ -40,6 +41,7 @@ SECTIONS: dict[type[BaseModel], tuple[str | int, ...]] = {
     QuotaSettings: ("quota",),
     LogSettings: ("log",),
     MetricsSettings: ("metrics",),
+    WarningSettings: ("warnings",),
     GroupSettings: ("groups", "default"),
     LimitSettings: ("groups", "default", "limits", 0),
     TokenDefaultSettings: ("groups", "default", "token_defaults"),

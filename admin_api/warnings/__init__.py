@@ -1,0 +1,1 @@
+"""Warnings: what is told to people before something stops."""

@@ -1,0 +1,229 @@
+"""The watch: looks now and then at what is near its bound, and writes to the outbox what is to be told.
+
+What cannot be known at a look (the quota store is away) is known at the next one. A failed look harms nobody, so it
+ends nothing.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from admin_api.context import Services
+from admin_api.warnings.events import (
+    EXPIRY,
+    OUT,
+    QUOTA,
+    Scope,
+    scope_of,
+    told_of,
+    upstream_of,
+    upstream_subject,
+)
+from gateway.domain.errors import StoreUnavailable
+from gateway.domain.limits import RINGS
+from gateway.domain.marks import DaysBefore, PerCent, Reading, crossing, remember
+from gateway.store.outages import read_outages
+from gateway.store.outbox import enqueue_mail, enqueue_webhook
+from gateway.store.postgres import Connection, reading, transaction
+from gateway.store.seal import Unsealable
+from gateway.store.warnings import (
+    Concerned,
+    find_concerned,
+    find_token,
+    read_active,
+    read_books,
+    read_expiring,
+    read_remembered,
+    take_turn,
+    write_remembered,
+)
+from gateway.store.webhooks import read_secrets
+from gateway.store.windows import Kind, Window, read_window_id
+
+_log = logging.getLogger(__name__)
+
+_BEFORE_THE_FIRST: Final = timedelta(days=1)
+_OVERLAP: Final = timedelta(
+    minutes=3
+)  # of looks: postings that had not committed, clocks that differ
+_SHORTEST_QUIET_S: Final = 3600
+_OUTAGE_OVER_S: Final = 60
+_MOST_LEVELS: Final = 2000  # tokens whose windows are read at one look
+
+
+class Watch:
+    """Looks every `[warnings] interval_s`, in turns with the watches of other admin processes.
+
+    `webhook_secret` is that of the operator's own webhook, where there is one; without `sends_mail` no e-mail
+    is written.
+    """
+
+    def __init__(self, services: Services, *, webhook_secret: str, sends_mail: bool) -> None:
+        self._services = services
+        self._webhook_secret = webhook_secret
+        self._sends_mail = sends_mail
+        self._settings = services.config.warnings
+        self._percent = PerCent(self._settings.percent)
+        self._days = DaysBefore(self._settings.days)
+        self._looked_at: datetime | None = None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch for as long as the block runs."""
+        task = asyncio.create_task(self._run(), name="warnings")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def look(self) -> int:
+        """Look once; how many warnings were written. Raises `StoreUnavailable`."""
+        now = self._services.now()
+        since = now - _BEFORE_THE_FIRST if self._looked_at is None else self._looked_at - _OVERLAP
+        levels = await self._levels(since)
+        async with transaction(self._services.pool) as connection:
+            if not await take_turn(connection):
+                return 0
+            readings = [
+                *await self._quotas(connection, since),
+                *await self._expiries(connection, now),
+                *await self._outages(connection, now),
+                *levels,
+            ]
+            told = await self._tell(connection, readings, now)
+        self._looked_at = now
+        return told
+
+    async def _run(self) -> None:
+        while self._settings.interval_s:
+            await asyncio.sleep(self._settings.interval_s)
+            try:
+                await self.look()
+            except StoreUnavailable as error:
+                _log.warning("the watch for warnings waits: %s", error)
+            except Exception:  # noqa: BLE001 -- see above
+                _log.exception("the watch for warnings failed")
+
+    async def _quotas(self, connection: Connection, since: datetime) -> Iterator[Reading]:
+        books = await read_books(connection, since)
+        return (Reading(b.subject, QUOTA, b.used, b.granted, self._percent) for b in books)
+
+    async def _expiries(self, connection: Connection, now: datetime) -> Iterator[Reading]:
+        if not self._settings.days:
+            return iter(())
+        until = now + timedelta(days=max(self._settings.days))
+        found = await read_expiring(connection, now, until)
+        seconds = int(now.timestamp())
+        return (Reading(subject, EXPIRY, seconds, at, self._days) for subject, at in found)
+
+    async def _outages(self, connection: Connection, now: datetime) -> Iterator[Reading]:
+        bound = max(1, int(self._settings.upstream_out_s))
+        out = await read_outages(connection)
+        whole = PerCent((100,))
+        return (
+            Reading(
+                upstream_subject(row["upstream"]),
+                OUT,
+                max(0, int(now.timestamp()) - row["since"]),
+                bound,
+                whole,
+                quiet_s=_SHORTEST_QUIET_S,
+                forgotten_s=_OUTAGE_OVER_S,
+            )
+            for row in out
+        )
+
+    async def _levels(self, since: datetime) -> list[Reading]:
+        """What the windows of tokens in use hold."""
+        async with reading(self._services.pool) as connection:
+            active = await read_active(connection, since)
+        if len(active) > _MOST_LEVELS:
+            _log.warning(
+                "%d tokens are in use: the limits of %d are watched", len(active), _MOST_LEVELS
+            )
+        found: dict[tuple[str, str], Reading] = {}
+        for token_id in active[:_MOST_LEVELS]:
+            for subject, window, level in await self._services.explainer.levels(token_id):
+                found[subject, window.id] = self._of_window(subject, window, level)
+        return list(found.values())
+
+    def _of_window(self, subject: str, window: Window, level: int) -> Reading:
+        bound = window.second if window.kind is Kind.BURST else window.limit
+        length_s = _length_s(window)
+        quiet_s = max(_SHORTEST_QUIET_S, length_s)
+        return Reading(subject, window.id, level, bound, self._percent, quiet_s, length_s)
+
+    async def _tell(
+        self, connection: Connection, readings: Sequence[Reading], now: datetime
+    ) -> int:
+        """Write what is to be told, and remember what was seen."""
+        seconds = int(now.timestamp())
+        before = await read_remembered(connection, list({each.subject for each in readings}))
+        kept, told = {}, 0
+        for each in readings:
+            name = (each.subject, each.rule)
+            known = before.get(name)
+            mark = crossing(each, known, seconds)
+            if mark is not None:
+                await self._write(connection, each, mark, now)
+                told += 1
+            after = remember(each, known, told=mark is not None, now=seconds)
+            if after != known:
+                kept[name] = after
+        await write_remembered(connection, kept)
+        return told
+
+    async def _write(
+        self, connection: Connection, found: Reading, mark: int, now: datetime
+    ) -> None:
+        """Write one warning for everybody whom it concerns."""
+        settings, seal = self._services.config.warnings, self._services.seal
+        scope = None if upstream_of(found.subject) else await self._scope(connection, found.subject)
+        told = told_of(found, mark, scope, now)
+        addresses, hooks = set(settings.mail), []
+        if settings.webhook_url:
+            hooks.append((settings.webhook_url, self._webhook_secret))
+        for each in [] if scope is None else await self._concerned(connection, scope):
+            if each.email:
+                addresses.add(each.email)
+            try:
+                hooks += await read_secrets(connection, seal, each.webhook_ids)
+            except Unsealable:
+                _log.warning("a webhook of user %d: its secret cannot be opened", each.user_id)
+        for address in sorted(addresses) if self._sends_mail else ():
+            await enqueue_mail(connection, seal, address, told.subject, told.text)
+        for url, secret in hooks:
+            await enqueue_webhook(connection, seal, url, told.event, secret=secret)
+
+    async def _scope(self, connection: Connection, subject: str) -> Scope:
+        scope = scope_of(subject)
+        if scope.token_id is None:
+            return scope
+        token = await find_token(connection, scope.token_id)
+        assert token is not None, "tokens stay as rows"
+        return dataclasses.replace(
+            scope,
+            account_id=token["account_id"],
+            user_id=token["user_id"],
+            token_name=token["name"],
+        )
+
+    async def _concerned(self, connection: Connection, scope: Scope) -> list[Concerned]:
+        """A token concerns its maker; what others share, those who run the account, too."""
+        account_id = None if scope.token_id is not None else scope.account_id
+        return await find_concerned(connection, user_id=scope.user_id, account_id=account_id)
+
+
+def _length_s(window: Window) -> int:
+    """How long what a window holds counts, in seconds."""
+    if window.kind is Kind.CALENDAR:
+        return (window.second - window.first) // 1000
+    name = read_window_id(window.id)
+    ring = RINGS[name.window]
+    return ring.bucket_ms * ring.count // 1000

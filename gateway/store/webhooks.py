@@ -1,0 +1,88 @@
+"""Where people want events sent: their webhooks, each with a secret that its calls are signed with.
+
+A secret is as Standard Webhooks have it (https://www.standardwebhooks.com): `whsec_` and base64 of 32 random bytes.
+"""
+
+import base64
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from gateway.domain.edit import Actor
+from gateway.domain.rejection import Problem, Rejected, invalid
+from gateway.store import audit
+from gateway.store.postgres import Connection, Pool, reading, transaction
+from gateway.store.seal import Seal
+
+MOST_WEBHOOKS: Final = 10
+_SECRET_BYTES: Final = 32
+_LIST: Final = "SELECT id, url, created_at FROM webhook WHERE user_id = $1 ORDER BY id"
+_INSERT: Final = """
+INSERT INTO webhook (user_id, url, sealed_secret) VALUES ($1, $2, $3) RETURNING id, url, created_at
+"""
+_DELETE: Final = "DELETE FROM webhook WHERE id = $1 AND user_id = $2 RETURNING url"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook as its owner sees it."""
+
+    id: int
+    url: str
+    created_at: datetime
+
+
+async def list_webhooks(pool: Pool, user_id: int) -> list[Webhook]:
+    """A user's own. Raises `StoreUnavailable`."""
+    async with reading(pool) as connection:
+        return [Webhook(*row) for row in await connection.fetch(_LIST, user_id)]
+
+
+async def create_webhook(
+    pool: Pool, actor: Actor, user_id: int, url: str, seal: Seal
+) -> tuple[Webhook, str]:
+    """A new one, with its secret, which is known only now. Raises `Rejected` and `StoreUnavailable`."""
+    secret = f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
+    async with transaction(pool) as connection:
+        # Takes turns: the bound is the user's.
+        await connection.fetchval('SELECT 1 FROM "user" WHERE id = $1 FOR NO KEY UPDATE', user_id)
+        if len(await connection.fetch(_LIST, user_id)) >= MOST_WEBHOOKS:
+            raise invalid("url", f"you have {MOST_WEBHOOKS} webhooks already; delete one first.")
+        sealed = seal.close(secret.encode(), _owner(user_id, url))
+        (row,) = await connection.fetch(_INSERT, user_id, url, sealed)
+        made = Webhook(*row)
+        await audit.record(connection, actor, "webhook.create", made.id, after={"url": url})
+    return made, secret
+
+
+async def delete_webhook(pool: Pool, actor: Actor, user_id: int, webhook_id: int) -> None:
+    """Forget one of the user's own. Raises `Rejected` (not found) and `StoreUnavailable`."""
+    async with transaction(pool) as connection:
+        url = await connection.fetchval(_DELETE, webhook_id, user_id)
+        if url is None:
+            message = f"There is no webhook {webhook_id} among yours."
+            raise Rejected(Problem.NOT_FOUND, message, "id")
+        await audit.record(connection, actor, "webhook.delete", webhook_id, before={"url": url})
+
+
+async def read_secrets(
+    connection: Connection, seal: Seal, webhook_ids: Sequence[int]
+) -> list[tuple[str, str]]:
+    """URL and secret of those webhooks. Raises `Unsealable`."""
+    rows = await connection.fetch(
+        "SELECT user_id, url, sealed_secret FROM webhook WHERE id = ANY ($1) ORDER BY id",
+        webhook_ids,
+    )
+    return [
+        (
+            row["url"],
+            seal.open(row["sealed_secret"], _owner(row["user_id"], row["url"])).decode(),
+        )
+        for row in rows
+    ]
+
+
+def _owner(user_id: int, url: str) -> bytes:
+    return f"webhook {user_id} {url}".encode()
