@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, Field, StrictStr, field_validator
 
 from admin_api.bodies import Body
+from gateway.domain.rejection import BrokenRule
+from gateway.domain.rules import Rule
 
 
 class WebhookBody(Body):
@@ -21,8 +23,12 @@ class WebhookBody(Body):
     @field_validator("url")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if not parts.hostname or parts.username or parts.fragment:
-            raise ValueError("must be an http:// or https:// URL without user and fragment")
-        _ = parts.port
+        try:
+            parts = urlsplit(value)
+            is_sound = bool(parts.hostname) and parts.port != 0
+            is_sound = is_sound and parts.username is None and not parts.fragment
+        except ValueError:  # the port is no number, or an address in brackets is none
+            is_sound = False
+        if not is_sound:
+            raise BrokenRule(Rule.NO_WEBHOOK_URL)
         return value

@@ -212,6 +212,15 @@ class Rule(StrEnum):
     PASSWORD_REQUIRED = "password_required", "is required to set a new password"
     NOTHING_TO_CHANGE = "nothing_to_change", "send a new password, or a display_name"
 
+    # Webhooks
+
+    NO_WEBHOOK = "no_webhook", "there is no webhook {given} among yours"
+    TOO_MANY_WEBHOOKS = "too_many_webhooks", "you have {most} webhooks; delete one first"
+    NO_WEBHOOK_URL = (
+        "no_webhook_url",
+        "must be an http:// or https:// URL without a user and a fragment",
+    )
+
     # Calls that are only asked about
 
     SAID_BY_BODY = "said_by_body", "is said by body already; leave it out"

@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Final
 
 from gateway.domain.edit import Actor
-from gateway.domain.rejection import Problem, Rejected, invalid
+from gateway.domain.rejection import Problem, invalid, rejected
+from gateway.domain.rules import Rule
 from gateway.store import audit
 from gateway.store.postgres import Connection, Pool, reading, transaction
 from gateway.store.seal import Seal
@@ -49,7 +50,7 @@ async def create_webhook(
         # Takes turns: the bound is the user's.
         await connection.fetchval('SELECT 1 FROM "user" WHERE id = $1 FOR NO KEY UPDATE', user_id)
         if len(await connection.fetch(_LIST, user_id)) >= MOST_WEBHOOKS:
-            raise invalid("url", f"you have {MOST_WEBHOOKS} webhooks already; delete one first.")
+            raise invalid("url", Rule.TOO_MANY_WEBHOOKS, most=MOST_WEBHOOKS)
         sealed = seal.close(secret.encode(), _owner(user_id, url))
         (row,) = await connection.fetch(_INSERT, user_id, url, sealed)
         made = Webhook(*row)
@@ -62,8 +63,7 @@ async def delete_webhook(pool: Pool, actor: Actor, user_id: int, webhook_id: int
     async with transaction(pool) as connection:
         url = await connection.fetchval(_DELETE, webhook_id, user_id)
         if url is None:
-            message = f"There is no webhook {webhook_id} among yours."
-            raise Rejected(Problem.NOT_FOUND, message, "id")
+            raise rejected(Problem.NOT_FOUND, "id", Rule.NO_WEBHOOK, given=webhook_id)
         await audit.record(connection, actor, "webhook.delete", webhook_id, before={"url": url})
 
 
