@@ -71,6 +71,8 @@ class Limit(Answer):
     models: list[str] | None
     """The models that are counted; null counts all."""
     time_zone: str
+    shadow: bool
+    """It refuses nothing, and tells what it would have refused."""
 
 
 class Effective(Answer):

@@ -23,6 +23,16 @@ class Allowed(Answer):
     result: Literal["allow"]
 
 
+class ShadowRefusal(Answer):
+    """What the caller would be told if a limit in the shadow refused."""
+
+    reason: str
+    message: str
+    scope: str
+    retry_after_s: float | None = None
+    details: dict[str, Any]
+
+
 class Check(Answer):
     """What a check says of the call. A denied one tells what its caller would be told."""
 
@@ -37,6 +47,8 @@ class Check(Answer):
     scope: str | None = None
     retry_after_s: float | None = None
     details: dict[str, Any] | None = None
+    shadow: list[ShadowRefusal] | None = None
+    """Limits in the shadow that would have refused the call, which passes."""
 
 
 class ExplainedCall(Answer):
@@ -109,6 +121,7 @@ class UsedLimit(Answer):
     window: str
     mode: Literal["sliding", "calendar"]
     models: list[str] | None
+    shadow: bool
     limit: float
     burst: float | None
     used: float

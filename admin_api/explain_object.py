@@ -1,11 +1,12 @@
 """An explanation as it is shown (pure)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from admin_api.token_object import quota_object, usd
 from gateway.domain.catalog import PPM, Price
 from gateway.domain.edit import TokenRow
+from gateway.domain.errors import Refusal
 from gateway.domain.limits import Metric
 from gateway.domain.token import SCOPES
 from gateway.domain.units import Units
@@ -30,6 +31,8 @@ def explanation_object(
 ) -> dict[str, Any]:
     """Everything; what the checks did not get to is null or empty."""
     checks = [_check(each, row) for each in found.checks]
+    if found.shadows:
+        checks[-1] |= _shadows(found.shadows)  # the reservation is the last check
     denied = next((each for each in checks if each["result"] == Result.DENY), None)
     return {
         "decision": {"result": Result.ALLOW} if denied is None else denied,
@@ -71,6 +74,11 @@ def _check(check: Check, row: TokenRow) -> dict[str, Any]:
         shown["rule"]["group"] = row.effective_group
     if refusal.param is not None:
         shown["param"] = refusal.param
+    return shown | _figures(refusal)
+
+
+def _figures(refusal: Refusal) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
     if refusal.scope is not None:
         shown["scope"] = refusal.scope
     if refusal.retry_after_s is not None:
@@ -78,6 +86,16 @@ def _check(check: Check, row: TokenRow) -> dict[str, Any]:
     if refusal.details:
         shown["details"] = refusal.details
     return shown
+
+
+def _shadows(refusals: Sequence[Refusal]) -> dict[str, Any]:
+    messages = " ".join(refusal.message for refusal in refusals)
+    return {
+        "message": f"Passes; but limits in the shadow would have refused it: {messages}",
+        "shadow": [
+            {"reason": each.reason, "message": each.message, **_figures(each)} for each in refusals
+        ],
+    }
 
 
 def _call(found: Explanation, question: Question) -> dict[str, Any]:
@@ -149,6 +167,7 @@ def _limit(window: Window, used: int, row: TokenRow) -> dict[str, Any]:
         "window": read_window_id(window.id).window,
         "mode": "calendar" if window.kind is Kind.CALENDAR else "sliding",
         "models": None if window.models is None else sorted(window.models),
+        "shadow": window.shadow,
         "limit": units(window.limit),
         "burst": None if burst is None else units(burst),
         "used": units(used),

@@ -154,4 +154,5 @@ def _limit_object(limit: Limit) -> dict[str, Any]:
         "mode": limit.mode,
         "models": None if limit.models is None else sorted(limit.models),
         "time_zone": limit.time_zone,
+        "shadow": limit.shadow,
     }

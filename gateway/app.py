@@ -57,6 +57,7 @@ from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.reservation import Reservations
 from gateway.relay.secret_uses import SecretUses
 from gateway.relay.settlements import Settlements
+from gateway.relay.shadow_counts import ShadowCounts
 from gateway.relay.terms import TermsMaker
 from gateway.relay.unheard import Unheard
 from gateway.relay.waiting import Waiting
@@ -172,7 +173,10 @@ class Gateway:
         self.unheard = Unheard(quota, self.poster, lease_s=config.quota.lease_s)
         self.waiting = waiting = Waiting()
         self.objects = Objects(pool)
-        self.settlements = Settlements(quota, self.poster, log, self.unheard, waiting, self.objects)
+        self.shadows = ShadowCounts(self.refusals)
+        self.settlements = Settlements(
+            quota, self.poster, log, self.unheard, waiting, self.objects, self.shadows
+        )
         reservations = Reservations(
             quota,
             Loads(pool, self.keys, quota),
@@ -249,7 +253,7 @@ class Gateway:
         """What `/metrics` tells of this worker now."""
         accounting = accounting_figures(self.poster, self.quota, self.unheard)
         upstreams = upstream_figures(self._terms.upstreams, time.monotonic())
-        return [*accounting, *upstreams, *self.audit.figures()]
+        return [*accounting, *upstreams, *self.audit.figures(), *self.shadows.figures()]
 
     def _health(self) -> tuple[int, dict[str, object]]:
         """The process is alive."""

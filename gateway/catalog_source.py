@@ -336,4 +336,5 @@ def limit_of(settings: LimitSettings) -> Limit:
         models=None if settings.models is None else _names(settings.models),
         time_zone=settings.time_zone,
         burst=None if settings.burst is None else units(settings.burst),
+        shadow=settings.shadow,
     )

@@ -19,7 +19,9 @@ _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Figure(NamedTuple):
-    """A gauge. `values` by label, written as `kind="x"`; empty where there is one value only.
+    """A gauge, or a counter where its name ends in `_total`.
+
+    `values` are by label, written as `kind="x"`; empty where there is one value only.
 
     With a `total` it is a histogram: `values` are its buckets, by `le`, the last of them all that was observed.
     """
@@ -34,13 +36,14 @@ def render(figures: Iterable[Figure]) -> bytes:
     """The text that a monitoring system reads."""
     lines = []
     for figure in figures:
-        is_gauge = figure.total is None
-        kind, suffix = ("gauge", "") if is_gauge else ("histogram", "_bucket")
+        is_histogram = figure.total is not None
+        plain = "counter" if figure.name.endswith("_total") else "gauge"
+        kind, suffix = ("histogram", "_bucket") if is_histogram else (plain, "")
         lines += [f"# HELP {figure.name} {figure.means}", f"# TYPE {figure.name} {kind}"]
         for label, value in figure.values.items():
             name = figure.name + suffix
             lines.append(f"{name}{{{label}}} {value}" if label else f"{name} {value}")
-        if not is_gauge:
+        if is_histogram:
             observed = [*figure.values.values()][-1]
             lines += [f"{figure.name}_sum {figure.total}", f"{figure.name}_count {observed}"]
     return "\n".join([*lines, ""]).encode()

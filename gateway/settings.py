@@ -9,7 +9,15 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
 
 from gateway.domain.limits import RINGS
 from gateway.domain.network import parse_blocks
@@ -202,6 +210,8 @@ class LimitSettings(_Section):
     models: tuple[str, ...] | None = None
     time_zone: str = "UTC"
     """An IANA name: whose calendar."""
+    shadow: StrictBool = False
+    """It refuses nothing: what it would have refused passes, and is counted and logged as such."""
 
     @field_validator("time_zone")
     @classmethod

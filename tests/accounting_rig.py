@@ -33,8 +33,10 @@ from gateway.relay.lease import Lease
 from gateway.relay.objects import Objects
 from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog
+from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.reservation import Reservations, StaleRow
 from gateway.relay.settlements import Settlements
+from gateway.relay.shadow_counts import ShadowCounts
 from gateway.relay.terms import TermsMaker
 from gateway.relay.unheard import Unheard
 from gateway.relay.waiting import Waiting
@@ -199,7 +201,14 @@ class Worker:
         )
         waiting = Waiting()
         self.settlements = Settlements(
-            self.quota, self.poster, stores.log, self.unheard, waiting, Objects(stores.pool), clock
+            self.quota,
+            self.poster,
+            stores.log,
+            self.unheard,
+            waiting,
+            Objects(stores.pool),
+            ShadowCounts(RefusalCounts(stores.pool)),
+            clock,
         )
         self._terms = TermsMaker(self.quota)
         reservations = Reservations(

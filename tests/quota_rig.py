@@ -16,7 +16,7 @@ from gateway.store.pipeline import Pipeline
 from gateway.store.prepared import Prepared, key
 from gateway.store.quota import QuotaStore, WindowSums
 from gateway.store.replies import Reply, read_reply
-from gateway.store.scripts import load_scripts
+from gateway.store.scripts import Scripts, load_scripts
 from gateway.store.windows import windows_of
 
 # In the place of include/clock.lua: the time that the test has set, the store's where it set none.
@@ -175,9 +175,12 @@ class Rig:
 
 
 @asynccontextmanager
-async def open_rig(url: str, *, opened: bool = True, **settings: float) -> AsyncIterator[Rig]:
+async def open_rig(
+    url: str, *, opened: bool = True, scripts: Scripts | None = None, **settings: float
+) -> AsyncIterator[Rig]:
     """An empty store, its shards open without a pause."""
-    async with Pipeline(url, load_scripts(clock=CLOCK), operation_timeout_s=60) as pipeline:
+    scripts = scripts or load_scripts(clock=CLOCK)
+    async with Pipeline(url, scripts, operation_timeout_s=60) as pipeline:
         rig = Rig(pipeline, **settings)
         await rig.command("FLUSHDB")
         if opened:

@@ -17,7 +17,7 @@ SHELLS: Final = ("bash", "zsh", "fish", "tcsh")
 _RULES: Final = (
     'As the value of a rule, "inherit" leaves it to the group, and "none" means that the token has none of its own. '
     "LIMIT is METRIC:WINDOW:NUMBER, such as requests:5h:100 or usd:month:20; "
-    ":calendar or :burst=NUMBER may follow."
+    ":calendar, :burst=NUMBER and :shadow may follow."
 )
 
 Subparsers = Any  # argparse gives its type no public name

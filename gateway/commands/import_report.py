@@ -120,7 +120,8 @@ def _cells(draft: TokenDraft) -> tuple[str, ...]:
 def _limit(limit: Limit) -> str:
     most = _usd(limit.limit) if limit.metric is Metric.USD else f"{limit.limit:,} {limit.metric}"
     models = "" if limit.models is None else f" of {', '.join(sorted(limit.models))}"
-    return f"{most} per {limit.window}{models}"
+    shadow = " in the shadow" if limit.shadow else ""
+    return f"{most} per {limit.window}{models}{shadow}"
 
 
 def _usd(nusd: int) -> str:

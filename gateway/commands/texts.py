@@ -66,7 +66,7 @@ def limit(of: Object) -> str:
         text += f", by the calendar ({of.get('time_zone', 'UTC')})"
     if of.get("models"):
         text += f", of {', '.join(of['models'])}"
-    return text
+    return text + (", only in the shadow" if of.get("shadow") else "")
 
 
 def summary(token: Object, per_usd: int) -> str:

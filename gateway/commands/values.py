@@ -107,10 +107,12 @@ def limit(text: str) -> dict[str, Any] | str:
         name, _, value = option.partition("=")
         if option in {"calendar", "sliding"}:
             made["mode"] = option
+        elif option == "shadow":
+            made["shadow"] = True
         elif name == "burst":
             made["burst"] = amount(value)
         else:
-            raise _bad(option, "an option of a limit: calendar, or burst=NUMBER")
+            raise _bad(option, "an option of a limit: calendar, shadow, or burst=NUMBER")
     return made
 
 

@@ -40,13 +40,16 @@ RINGS: dict[str, Ring] = {
 BURST = "b"
 """In a counter's name, in the place of the mode."""
 
+_SHADOW = "!"
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
     """At most `limit` of `metric` in `window`. `usd` limits and bursts are nano-dollars.
 
     `models` restricts what is counted and refused to those models. `time_zone` (IANA) places the edges of calendar
-    windows. `burst` (sliding `1m` only): as much at once, and `limit` a minute from then on.
+    windows. `burst` (sliding `1m` only): as much at once, and `limit` a minute from then on. One in the `shadow` never
+    refuses: it tells what it would have refused, and does not count that, as if it had been refused.
     """
 
     metric: Metric
@@ -56,6 +59,7 @@ class Limit:
     models: frozenset[str] | None = None
     time_zone: str = "UTC"
     burst: int | None = None
+    shadow: bool = False
 
     @property
     def counter(self) -> str:
@@ -64,9 +68,12 @@ class Limit:
 
     @property
     def id(self) -> str:
-        """The name of the window's counter: limits that count the same share it."""
+        """The name of the window's counter: limits that count the same share it.
+
+        One in the shadow counts what would have passed, so it shares none with one that refuses.
+        """
         scope = "" if self.models is None else "@" + ",".join(sorted(self.models))
-        return self.counter + scope
+        return self.counter + _SHADOW * self.shadow + scope
 
     @property
     def bound(self) -> int:

@@ -141,7 +141,7 @@ class Rule(StrEnum):
 
     NOT_UNIQUE = (
         "not_unique",
-        "counts the same as {other} (metric, window, mode, models); keep one",
+        "counts the same as {other} (metric, window, mode, models, shadow); keep one",
     )
     LIMIT_TOO_LARGE = (
         "limit_too_large",

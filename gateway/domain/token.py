@@ -48,8 +48,12 @@ class Token:
 
     @property
     def capped(self) -> bool:
-        """Whether some scope has a grant, a window or a concurrency limit."""
-        return any(self.granted) or bool(self.limits) or any(self.concurrency)
+        """Whether some scope has a grant, a limit that refuses or a concurrency limit."""
+        return (
+            any(self.granted)
+            or any(not limit.shadow for _, limit in self.limits)
+            or any(self.concurrency)
+        )
 
     @property
     def strict(self) -> bool:

@@ -29,6 +29,8 @@ from gateway.store.looks import Looked
 from gateway.store.objects import find_objects, require_own
 from gateway.store.postgres import Pool
 from gateway.store.quota import QuotaStore
+from gateway.store.quota_refusals import refusal_of
+from gateway.store.replies import Reserved
 from gateway.store.windows import Window
 
 _KNOWN_CALLER = ("authenticate", "require_live", "require_network")
@@ -99,6 +101,13 @@ class Explanation:
     def decision(self) -> Check | None:
         """The check that refuses the call; None where it passes."""
         return next((each for each in self.checks if each.result is Result.DENY), None)
+
+    @property
+    def shadows(self) -> tuple[Refusal, ...]:
+        """What limits in the shadow would have refused it with."""
+        if self.held is None or self.looked is None or not isinstance(self.looked.reply, Reserved):
+            return ()
+        return tuple(refusal_of(each, self.held) for each in self.looked.reply.shadows)
 
 
 class Explainer:

@@ -20,7 +20,7 @@ from gateway.relay.upstream import UpstreamPool
 from gateway.relay.upstream_state import UpstreamState
 from gateway.store.ledger import NOTHING_TOLD, told_text
 from gateway.store.prepared import Prepared
-from gateway.store.replies import Reserved
+from gateway.store.replies import Refused, Reserved
 from gateway.store.token_cache import Entry
 
 LET_THROUGH = Reserved(None)
@@ -169,6 +169,11 @@ class Call:
         if self.only_at is None:
             return targets
         return tuple(each for each in targets if each.upstream.name == self.only_at) or targets
+
+    @property
+    def shadows(self) -> tuple[Refused, ...]:
+        """What limits in the shadow would have refused it for."""
+        return () if self.reservation is None else self.reservation.shadows
 
     @property
     def makes(self) -> bool:

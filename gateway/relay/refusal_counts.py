@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from gateway.domain.errors import Reason, StoreUnavailable
+from gateway.domain.errors import StoreUnavailable
 from gateway.relay.interval import every
 from gateway.store.refusals import add_refusals
 
@@ -22,11 +22,14 @@ class RefusalCounts:
         self._pool = pool
         self._counts: Counter[tuple[int, str]] = Counter()
 
-    def add(self, token_id: int, reason: Reason) -> None:
-        """Count a refusal; `token_id` is 0 where no token was known yet, or too many wait to be written."""
-        key = (token_id, reason.value)
+    def add(self, token_id: int, reason: str) -> None:
+        """Count a refusal by its `Reason`, or what stands in its place.
+
+        `token_id` is 0 where no token was known yet, or too many wait to be written.
+        """
+        key = (token_id, str(reason))
         if key not in self._counts and len(self._counts) >= _MOST:
-            key = (0, reason.value)
+            key = (0, str(reason))
         self._counts[key] += 1
 
     async def run(self) -> None:

@@ -124,7 +124,10 @@ class Reservations:
     def _give_back(self, call: Call, reply: object) -> None:
         """The caller left while the store was deciding."""
         read = read_reply(reply)
-        if isinstance(read, Reserved) or read[0] is Obstacle.DUPLICATE:
+        if isinstance(read, Reserved):
+            call.reservation = read
+            self._release(call)
+        elif read[0] is Obstacle.DUPLICATE:
             self._release(call)
         elif read[0] is Obstacle.UNKNOWN:
             self._disown(call)

@@ -11,6 +11,7 @@ from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
 from gateway.relay.objects import Objects
 from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog, instant_text
+from gateway.relay.shadow_counts import ShadowCounts, log_member
 from gateway.relay.unheard import Unheard
 from gateway.relay.waiting import Waiting
 from gateway.store.ledger import Charge, copy_text
@@ -33,6 +34,7 @@ class Settlements:
         unheard: Unheard,
         waiting: Waiting,
         objects: Objects,
+        shadows: ShadowCounts,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._quota = quota
@@ -41,6 +43,7 @@ class Settlements:
         self._unheard = unheard
         self._waiting = waiting
         self._objects = objects
+        self._shadows = shadows
         self._clock = clock
 
     def finish(self, call: Call, outcome: Outcome) -> None:
@@ -70,6 +73,8 @@ class Settlements:
         )
         if call.made is not None and call.made not in call.path:
             self._objects.note(Made(call.made, call.entry.token.account_id, call.upstream_name))
+        if call.shadows:
+            self._shadows.add(call.entry.token.id, call.shadows)
         self._waiting.wake(call.entry.token.account_id)
         self._poster.add(Charge(call.request_id, call.entry.token.account_id, line))
         self._log.add(_log_line(call, outcome, usage, duration_ms, amount, anomaly))
@@ -144,7 +149,7 @@ def _log_line(
     return (
         b'{"ts":%.3f,"level":"info","event":"call","request_id":"%b",%b,"upstream":"%b","dialect":"%b","route":"%b",'
         b'"stream":%b,"status":%d,"ttfb_ms":%b,"duration_ms":%d,"address":"%b","input_tokens":%d,"output_tokens":%d,'
-        b'"amount_nusd":%d,"estimated":%b,"anomaly":%b}\n'
+        b'"amount_nusd":%d,"estimated":%b,"anomaly":%b%b}\n'
         % (
             call.started_at,
             call.request_id,
@@ -162,5 +167,6 @@ def _log_line(
             amount,
             b"true" if outcome.estimated else b"false",
             b"null" if anomaly is None else b'"%b"' % anomaly.encode(),
+            log_member(call.shadows) if call.shadows else b"",
         )
     )

@@ -66,12 +66,14 @@ class Rate(NamedTuple):
 class Reserved(NamedTuple):
     """Taken. `free_nusd` is what the tightest grant has left, None where no scope has one.
 
-    `requests`, `tokens` are the windows with the least remaining, None where there is none.
+    `requests`, `tokens` are the windows with the least remaining, None where there is none. `shadows` are the
+    refusals of limits in the shadow.
     """
 
     free_nusd: int | None
     requests: Rate | None = None
     tokens: Rate | None = None
+    shadows: tuple["Refused", ...] = ()
 
 
 class Refused(NamedTuple):
@@ -115,6 +117,8 @@ class Extended(NamedTuple):
 
 
 Reply = Reserved | Refused | Again
+_RATES: Final = 8
+"""The members of an OK with the tightest windows."""
 EPOCH_REPLY: Final[list[bytes]] = [b"EPOCH"]
 """What the script would answer to a caller of another run of the store."""
 
@@ -151,12 +155,18 @@ def _reserved(reply: list[Any]) -> Reserved:
     free = None if reply[1] == b"" else reply[1]
     if len(reply) == 2:  # noqa: PLR2004 -- under no window
         return Reserved(free)
-    _, _, limit, remaining, reset_ms, token_limit, token_remaining, token_reset_ms = reply
+    _, _, limit, remaining, reset_ms, token_limit, token_remaining, token_reset_ms = reply[:_RATES]
     return Reserved(
         free,
         None if limit == b"" else Rate(limit, remaining, reset_ms),
         None if token_limit == b"" else Rate(token_limit, token_remaining, token_reset_ms),
+        read_shadows(reply[_RATES:]) if len(reply) > _RATES else (),
     )
+
+
+def read_shadows(refusals: list[Any]) -> tuple[Refused, ...]:
+    """What limits in the shadow would have refused."""
+    return tuple(_window(each) if each[0] == b"WINDOW" else _too_big(each) for each in refusals)
 
 
 def _again(reply: list[Any]) -> Again:

@@ -78,6 +78,7 @@ def limit_document(limit: Limit) -> dict[str, Any]:
         "mode": limit.mode,
         "models": None if limit.models is None else sorted(limit.models),
         "time_zone": limit.time_zone,
+        "shadow": limit.shadow,
     }
 
 
@@ -92,6 +93,7 @@ def read_limit(document: Mapping[str, Any]) -> Limit:
         models=None if models is None else frozenset(models),
         time_zone=document.get("time_zone", "UTC"),
         burst=document.get("burst"),
+        shadow=document.get("shadow", False),
     )
 
 

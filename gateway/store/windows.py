@@ -18,6 +18,7 @@ from gateway.domain.token import Token
 METRICS: Final = (Metric.REQUESTS, Metric.TOKENS, Metric.USD)
 """In the order of their numbers in the scripts, which begin at 1."""
 
+_SHADOW: Final = len(METRICS)
 _MINUTE_MS: Final = 60_000
 _NUMBERS: Final = struct.Struct("<ddd")
 _PAIR: Final = struct.Struct("<dd")
@@ -38,7 +39,7 @@ class Window:
 
     `first`, `second` are bucket (ms) and number of buckets of a ring, start and end (ms) of a
     calendar period, the minute (ms) and the burst of a limit with one. `models` are those that are
-    counted, None for all.
+    counted, None for all. `shadow`: it tells what its limit would refuse, and refuses nothing.
     """
 
     scope: int
@@ -49,11 +50,12 @@ class Window:
     second: int
     limit: int
     models: frozenset[str] | None = None
+    shadow: bool = False
 
     def pack(self, ring_key: int) -> bytes:
         """WINDOW of `lua/include/formats.lua`; `ring_key` is the number of the scope's w among KEYS."""
         name = self.id.encode("ascii")
-        metric = METRICS.index(self.metric) + 1
+        metric = METRICS.index(self.metric) + 1 + _SHADOW * self.shadow
         head = bytes((self.scope, metric, self.kind, ring_key, len(name)))
         return b"".join((head, name, _NUMBERS.pack(self.first, self.second, self.limit)))
 
@@ -170,5 +172,13 @@ def _window(scope: int, limit: Limit, now_ms: int) -> Window:
     else:
         kind, (first, second) = Kind.CALENDAR, period(limit.window, limit.time_zone, now_ms)
     return Window(
-        scope, window_id(limit), limit.metric, kind, first, second, limit.limit, limit.models
+        scope,
+        window_id(limit),
+        limit.metric,
+        kind,
+        first,
+        second,
+        limit.limit,
+        limit.models,
+        limit.shadow,
     )

@@ -84,6 +84,10 @@ LIMITS = [
         {"metric": "requests", "window": "1d", "limit": 9, "mode": "calendar"},
     ),
     ("requests:1m:60:burst=10", {"metric": "requests", "window": "1m", "limit": 60, "burst": 10}),
+    (
+        "requests:5h:100:shadow",
+        {"metric": "requests", "window": "5h", "limit": 100, "shadow": True},
+    ),
     ("none", "none"),
 ]
 
@@ -102,7 +106,7 @@ def test_a_limit_is_metric_window_and_number(text, meant):
         ("requests:5h:x", "a whole number from 1"),
         ("requests:5h:0", "a whole number from 1"),
         ("usd:5h:x", "an amount in dollars"),
-        ("requests:5h:1:soon", "an option of a limit: calendar, or burst=NUMBER"),
+        ("requests:5h:1:soon", "an option of a limit: calendar, shadow, or burst=NUMBER"),
     ],
 )
 def test_a_limit_that_cannot_be_one_is_told_how_it_is_written(text, told):

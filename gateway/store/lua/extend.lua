@@ -16,7 +16,7 @@
 -- the window.
 --
 -- Asks for neither versions nor the catalog's generation: the call began under the caller's, and an
--- edit binds the next one. Windows count a call whole where it began, as SETTLE corrects it there.
+-- edit binds the next one. A limit in the shadow refuses nothing here either. Windows count a call whole where it began, as SETTLE corrects it there.
 --include formats
 --include clock
 --include burst
@@ -85,7 +85,10 @@ for i = 1, window_count do
   local scope, metric, kind, ring, id, first, second, limit, bucket
   scope, metric, kind, ring, id, first, second, limit, position = read(WINDOW, ARGV[1], position)
   if i <= counted then bucket, bucket_at = read(BUCKET, record, bucket_at) end
-  local cost, of_call = 0, 0
+  local cost, of_call, binds = 0, 0, in_full
+  if metric > SHADOW then
+    metric, binds = metric - SHADOW, false
+  end
   if metric == 2 then
     cost, of_call = more_tokens, tokens_held
   elseif metric == 3 then
@@ -100,7 +103,7 @@ for i = 1, window_count do
   end
   if grown then
     local room = kind == 2 and second or limit
-    if in_full then
+    if binds then
       local counts = level_of(head, kind, first, second, limit, ring, id)
       if counts + cost > room then
         local leaves = second

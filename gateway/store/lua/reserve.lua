@@ -9,9 +9,10 @@
 --       6 detail (opaque, for the reaper)
 --
 -- Replies, scope as 0..3 in the order of KEYS, times in ms:
---   OK free [limit remaining reset, limit remaining reset]
+--   OK free [limit remaining reset, limit remaining reset, refusal ...]
 --             free: of the tightest grant, '' where there is none; then the tightest window of
---             requests and of tokens, each '' '' '' where there is none
+--             requests and of tokens, each '' '' '' where there is none; then a TOOBIG or WINDOW for
+--             each limit in the shadow that would have refused, where there are any
 --   EPOCH                  the shard is not open for this run of the store
 --   PAUSE ms               the store was lost; capped calls wait
 --   GEN generation         the caller's catalog is older
@@ -28,9 +29,13 @@
 --             free: of the tightest grant, as in OK, with this call's amount taken: below zero
 --   CONC scope live limit
 --   WINDOW scope window used limit retry    limit: the burst where there is one, TOOBIG likewise
+-- A limit in the shadow refuses nothing. What it would have refused is not counted in its window, as
+-- if it had been: the window tells the same of the next call as that of a limit that binds.
+--
 -- `dry` answers the same and takes nothing (DUP and DONE aside: a dry call's id means nothing).
 -- A look takes nothing, too, and where something was decided answers { OK free | refusal, keys and
--- values }: the four books and the head of each window as they would be with this call.
+-- values [, refusals of limits in the shadow] }: the four books and the head of each window as they
+-- would be with this call.
 --
 -- A redis.call costs about as much as all arithmetic of a scope, so there are five on the way to
 -- OK: TIME, one MGET, ZADD NX (which tells a known id, too), HSET, one MSET. Tables and closures
@@ -88,15 +93,19 @@ end
 if rank == QUOTA or rank == HELD then refusal[6] = free end
 
 local tag, counted, plan, guard, position, retry_ms = nil, '', nil, nil, static[POSITION], -1
+local shadows
 if window_count > 0 then tag = tag_of(run_id) end
 local request_limit, request_left, request_reset = '', '', ''
 local token_limit, token_left, token_reset = '', '', ''
 for i = 1, window_count do
   local scope, metric, kind, ring, id, first, second, limit
   scope, metric, kind, ring, id, first, second, limit, position = read(WINDOW, ARGV[1], position)
+  local in_shadow = metric > SHADOW
+  if in_shadow then metric = metric - SHADOW end
   local cost = metric == 1 and 1 or metric == 2 and tokens or amount
   local bytes, bucket, past, room = state[i + 5], first, second, limit
   local total, oldest, current, sum, made, part, closing, closed
+  local planned = plan and #plan or 0
   if bytes then total, oldest, current, sum, made = read(HEAD, bytes) end
   if kind == 1 then -- before LOAD, which would make a period that is over
     local at = made == tag and current > now_ms and current or now_ms
@@ -148,10 +157,14 @@ for i = 1, window_count do
     end
   end
 
-  local counts = total + cost
+  local counts, shadow = total + cost, nil
   if cost > room then
-    if TOOBIG < rank then rank, refusal = TOOBIG, { 'TOOBIG', scope, id, room, cost } end
-  elseif counts > room and rank >= WAIT then
+    if in_shadow then
+      shadow = { 'TOOBIG', scope, id, room, cost }
+    elseif TOOBIG < rank then
+      rank, refusal = TOOBIG, { 'TOOBIG', scope, id, room, cost }
+    end
+  elseif counts > room and (in_shadow or rank >= WAIT) then
     local open_at = past
     if kind == 2 then
       open_at = now_ms + refill_ms(limit, counts - room, part)
@@ -170,25 +183,40 @@ for i = 1, window_count do
         end
       end
     end
-    if open_at - now_ms > retry_ms then
+    if in_shadow then
+      shadow = { 'WINDOW', scope, id, total, room, open_at - now_ms }
+    elseif open_at - now_ms > retry_ms then
       retry_ms = open_at - now_ms
       rank, refusal = WAIT, { 'WINDOW', scope, id, total, room, retry_ms }
     end
+  end
+
+  local mark = bucket
+  if shadow then
+    shadows = shadows or {}
+    shadows[#shadows + 1] = shadow
+    cost, counts, mark = 0, total, -1 - tag
+  elseif kind == 2 then
+    mark = counts + sum
   end
 
   out[7 + 2 * i] = KEYS[i + 7]
   if kind == 2 then -- oldest, sum: when the head was made, what was given back
     if not refusal then past = now_ms + refill_ms(limit, counts, part) end
     out[8 + 2 * i] = write(BURST, counts, oldest, now_ms, sum, tag, part)
-    counted = counted .. write(BUCKET, counts + sum)
   else
     out[8 + 2 * i] = write(HEAD, counts, oldest, bucket, sum + cost, tag)
-    counted = counted .. write(BUCKET, bucket)
+  end
+  counted = counted .. write(BUCKET, mark)
+  if shadow and ARGV[5] == '0' then -- its window stays as a refusal would leave it
+    for j = plan and #plan or 0, planned + 1, -1 do plan[j] = nil end
+    if kind ~= 2 or now_ms >= current then out[8 + 2 * i] = bytes end
   end
   local left = room - counts
-  if metric == 1 and (request_left == '' or left < request_left) then
+  local told = in_shadow and 0 or metric -- callers are told of what binds them
+  if told == 1 and (request_left == '' or left < request_left) then
     request_limit, request_left, request_reset = room, left, past - now_ms
-  elseif metric == 2 and (token_left == '' or left < token_left) then
+  elseif told == 2 and (token_left == '' or left < token_left) then
     token_limit, token_left, token_reset = room, left, counts > 0 and past - now_ms or 0
   end
 end
@@ -219,12 +247,14 @@ if ARGV[5] == '0' then
   end
   call('MSET', unpack(out))
 elseif ARGV[5] == '2' then
-  return { refusal or { 'OK', free }, out }
+  return { refusal or { 'OK', free }, out, shadows }
 elseif refusal then
   return refusal
 end
 
 if window_count == 0 then return { 'OK', free } end
-return {
+local reply = {
   'OK', free, request_limit, request_left, request_reset, token_limit, token_left, token_reset,
 }
+for i = 1, shadows and #shadows or 0 do reply[8 + i] = shadows[i] end
+return reply

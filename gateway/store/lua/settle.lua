@@ -68,6 +68,7 @@ for i = 1, record and window_count or 0 do
   local metric, kind, ring, id, first, second, limit, bucket, by, _
   _, metric, kind, ring, id, first, second, limit, position = read(WINDOW, ARGV[1], position)
   if i <= counted then bucket, bucket_at = read(BUCKET, record, bucket_at) end
+  if metric > SHADOW then metric = metric - SHADOW end
   local of_call = metric == 1 and 1 or metric == 2 and tokens or held
   if metric == 1 then
     by = ARGV[5] == '1' and 0 or -1

@@ -18,9 +18,11 @@
 -- RECORD   q:{sNNN}:r:<account> request id -> amount, tokens, start (ms), its scopes
 --                               ("t5 m1.2 g1.3 a1"), number of windows it was counted in, then
 --                               the BUCKET of each (in one with a burst: the level after the call
---                               and what was given back until then, added); behind them the
---                               worker's opaque detail. One that ANNOUNCE made has no BUCKET: the
---                               call counts where its start lies.
+--                               and what was given back until then, added; below zero, -1 - tag,
+--                               where its limit is in the shadow and would have refused the call, so
+--                               that it is not in a head of this tag); behind them the worker's
+--                               opaque detail. One that ANNOUNCE made has no BUCKET: the call counts
+--                               where its start lies.
 -- SETTLED  q:{sNNN}:p:<account> request id -> amount, its scopes; behind them the whole event
 -- x        q:{sNNN}:x           "<account>|<request id>" -> when (ms) the reaper (id in r) or the
 --                               sweeper (id in p) may take it. Whatever is in r or p is in x; an id
@@ -37,8 +39,8 @@
 -- never above the burst, and which sinks by `limit` units a minute. It is the theoretical arrival
 -- time in other words (that of an empty one is `now`), and stays whole: no rounding, no drift.
 --
--- WINDOW   how every script is told of a window: scope (0..3), metric (1 requests, 2 tokens, 3 usd),
---          kind (0 ring, 1 calendar, 2 with a burst), number of its w among KEYS, id, then
+-- WINDOW   how every script is told of a window: scope (0..3), metric (1 requests, 2 tokens, 3 usd,
+--          SHADOW more where its limit only tells what it would have refused), kind (0 ring, 1 calendar, 2 with a burst), number of its w among KEYS, id, then
 --          ring: bucket (ms), buckets · calendar: start (ms), end (ms) · burst: minute (ms), burst;
 --          limit
 --
@@ -52,6 +54,7 @@ local WINDOW = '<BBBBBc0ddd'
 local RECORD = '<dddBc0B'
 local BUCKET = '<d'
 local SETTLED = '<dBc0'
+local SHADOW = 3
 local UNCAPPED = 9007199254740992 -- 2^53: no grant reaches it
 local read, write = struct.unpack, struct.pack
 local function tag_of(run_id) return tonumber(string.sub(run_id, 1, 12), 16) end
