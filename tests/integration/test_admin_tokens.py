@@ -226,6 +226,14 @@ BAD_FIELDS = [
         "refilled within a day",
     ),
     (
+        {"limits": [{"metric": "usd", "window": "1d", "limit": 1, "shadow": 1}]},
+        "limits.0.shadow",
+    ),
+    (
+        {"limits": [{"metric": "usd", "window": "1d", "limit": n, "shadow": True} for n in (1, 2)]},
+        "number 2 counts the same",
+    ),
+    (
         {"limits": [{"metric": "usd", "window": "1d", "limit": n} for n in (1, 2)]},
         "limits.1: counts the same as limits.0",
     ),
@@ -372,6 +380,7 @@ async def test_every_answer_shows_own_and_effective_rules(admin):
                 "mode": "sliding",
                 "models": None,
                 "time_zone": "UTC",
+                "shadow": False,
             }
         ],
         "max_concurrency": 7,
@@ -400,10 +409,25 @@ async def test_limits_are_kept_in_nano_dollars_and_shown_in_dollars(admin):
             "models": ["a", "b"],
             "mode": "sliding",
             "time_zone": "UTC",
+            "shadow": False,
         }
     ]
     stored = await admin.pool.fetchval("SELECT limits FROM token WHERE id = $1", created["id"])
     assert stored[0]["limit"] == 100_000_000
+
+
+async def test_a_limit_in_the_shadow_stands_beside_a_real_one_and_comes_back_as_it_was(admin):
+    real = {"metric": "requests", "window": "5h", "limit": 100}
+    created = await admin.create(limits=[real, real | {"limit": 50, "shadow": True}])
+    told = [(each["limit"], each["shadow"]) for each in created["limits"]]
+    assert told == [(100, False), (50, True)]
+    path = f"/api/token/{created['id']}"
+    got = (await admin.call("GET", path)).data
+    assert got["limits"] == got["effective"]["limits"] == created["limits"]
+    put = await admin.call("PUT", "/api/token/", got | {"name": "another"})
+    assert put.data["limits"] == created["limits"]
+    stored = await admin.pool.fetchval("SELECT limits FROM token WHERE id = $1", created["id"])
+    assert [read_limit(each).shadow for each in stored] == [False, True]
 
 
 async def test_a_limit_of_the_model_asterisk_is_one_of_all_models(admin):

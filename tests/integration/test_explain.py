@@ -59,6 +59,7 @@ limits = st.builds(
     window=st.sampled_from(["1m", "5h"]),
     limit=st.integers(1, 3),
     models=st.sampled_from([None, frozenset({"m"}), frozenset({"other"})]),
+    shadow=st.sampled_from([False, False, True]),
 ) | st.one_of(
     st.builds(Limit, st.just(Metric.TOKENS), st.just("1d"), st.integers(1, 2000)),
     st.builds(

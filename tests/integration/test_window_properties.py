@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +26,11 @@ LIMITS = (
     (3, Limit(Metric.USD, "month", 30_000, "calendar")),
 )
 TOKENS = [token(n, user_id=2 + n, limits=LIMITS) for n in (1, 2)]
+IN_SHADOW = tuple(
+    (scope, replace(limit, limit=limit.limit // 2, shadow=True)) for scope, limit in LIMITS
+)
+WATCHED = [token(n, user_id=2 + n, limits=LIMITS + IN_SHADOW) for n in (1, 2)]
+"""With stricter ones in the shadow, which change nothing."""
 WAITS = (0, 7, 400, 999, 3_000, 20_000, 61_000, 300_000, 3_600_000, 40_000_000)
 
 step = st.tuples(
@@ -99,7 +105,7 @@ def test_no_real_window_holds_more_than_its_bound_through_losses(
             live = [call for call in worker.calls if call.is_live]
             if word == "call":
                 await worker.wait(WAITS[number % len(WAITS)])
-                of, model = TOKENS[number % 2], ("big", "m")[number % 3 == 0]
+                of, model = WATCHED[number % 2], ("big", "m")[number % 3 == 0]
                 cost = {"tokens": number % 97, "amount": number % 2_999}
                 reply = await worker.call(of, model, **cost)
                 if isinstance(reply, Refused) and reply.retry_ms and number % 5 == 0:

@@ -23,6 +23,10 @@ def test_figures_are_written_in_prometheus_text_format():
     assert render(figures).endswith(b"\n")
 
 
+def test_a_figure_that_is_named_as_a_total_is_a_counter():
+    assert b"# TYPE d_total counter" in render([Figure("d_total", "What d is.", {"": 1})])
+
+
 def test_a_histogram_has_buckets_a_sum_and_a_count():
     figures = [Figure("c_seconds", "What c is.", {'le="0.1"': 3, 'le="+Inf"': 4}, total=1.5)]
     assert render(figures).decode().splitlines() == [
