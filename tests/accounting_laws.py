@@ -11,8 +11,17 @@ from gateway.relay.call import Call
 from gateway.store.books import StoredBook, unpack_book, unpack_reservation, unpack_settlement
 from gateway.store.ledger import Charge
 from gateway.store.prepared import key
+from gateway.store.windows import window_id
 from tests.accounting_bound import Bound
-from tests.accounting_rig import GRANTS, SHARDS, SUBSCRIPTIONS, Stores, Worker
+from tests.accounting_rig import (
+    GRANTS,
+    OF_SUBSCRIPTIONS,
+    OF_TOKENS,
+    SHARDS,
+    SUBSCRIPTIONS,
+    Stores,
+    Worker,
+)
 
 SCOPES: dict[int, tuple[str, ...]] = {
     1: ("t1", "m1.1", "g1.1", "a1"),
@@ -79,6 +88,13 @@ class Line(NamedTuple):
     token: int
 
 
+class Held(NamedTuple):
+    """What a window says that it counts, and what its buckets sum to."""
+
+    total: int
+    buckets: int
+
+
 @dataclass
 class State:
     """Both stores at one instant."""
@@ -88,12 +104,14 @@ class State:
     books: dict[str, StoredBook] = field(default_factory=dict)
     held: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
     pending: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    windows: dict[str, Held] = field(default_factory=dict)
     watched: set[str] = field(default_factory=set)
     rows: dict[str, Row] = field(default_factory=dict)
     ledger: dict[str, list[Line]] = field(default_factory=dict)
 
 
 _PAUSE_UNTIL = struct.Struct("<d")
+_HEAD = struct.Struct("<4d")
 _ROWS = """
 SELECT 't' || id, granted, gver, used, version FROM token
 UNION ALL SELECT 'm' || account_id || '.' || user_id, granted, gver, used, version FROM member
@@ -128,13 +146,18 @@ async def _read_valkey(stores: Stores) -> State:
             ("HGETALL", key(shard, "r", str(account))),
             ("HGETALL", key(shard, "p", str(account))),
             ("MGET", *(key(shard, "b", scope) for scope in scopes)),
+            (
+                "MGET",
+                *(key(shard, "h", f"{scope}:{window}") for scope, window in _windows(account)),
+            ),
+            *(("HGETALL", key(shard, "w", scope)) for scope, _ in _windows(account)),
         ]
     *_, replies = await asyncio.gather(
         *(stores.look.call(0, *command) for command in (*commands, ("EXEC",)))
     )
     answers: Any = iter(replies)  # type: ignore[call-overload]
     state = State()
-    for scopes in OF_ACCOUNT.values():
+    for account, scopes in OF_ACCOUNT.items():
         epoch, watched, held, pending, books = (next(answers) for _ in range(5))
         state.opening = b"" if epoch is None else epoch[:40] + epoch[56:64]
         state.pause_until_ms = 0 if epoch is None else _PAUSE_UNTIL.unpack_from(epoch, 40)[0]
@@ -148,7 +171,34 @@ async def _read_valkey(stores: Stores) -> State:
         for scope, data in zip(scopes, books, strict=True):
             if data is not None:
                 state.books[scope] = unpack_book(scope, data)
+        for (scope, window), head in zip(_windows(account), next(answers), strict=True):
+            closed = dict(_pairs(next(answers)))
+            if head is not None:
+                state.windows[f"{scope}:{window}"] = _held(head, window, closed)
     return state
+
+
+def _windows(account: int) -> list[tuple[str, str]]:
+    """The windows of an account's tokens and its subscription."""
+    limits = {"t": OF_TOKENS, "g": OF_SUBSCRIPTIONS}
+    return [
+        (scope, window_id(limit))
+        for scope in OF_ACCOUNT[account]
+        for limit in limits.get(scope[0], ())
+    ]
+
+
+def _held(head: bytes, window: str, closed: dict[str, bytes]) -> Held:
+    total, oldest, current, in_current = _HEAD.unpack_from(head)
+    return Held(
+        int(total),
+        int(in_current)
+        + sum(
+            int(units)
+            for name, units in closed.items()
+            if name.startswith(f"{window}|") and oldest <= int(name.rpartition("|")[2]) < current
+        ),
+    )
 
 
 def _pairs(flat: list[bytes]) -> Iterable[tuple[str, bytes]]:
@@ -180,6 +230,7 @@ class Laws:
         )
         self._sums()
         self._index()
+        self._windows()
         self._order(before)
         if postgres:
             self._ledger(before)
@@ -208,6 +259,11 @@ class Laws:
         strays = self.state.watched - records
         known = {i for i in strays if i in self.truths and self.truths[i].state in _VOIDABLE}
         require(strays == known, "index", strays=strays - known)
+
+    def _windows(self) -> None:
+        """A window counts what its buckets do."""
+        for name, held in self.state.windows.items():
+            require(held.total == held.buckets, "window", name=name, held=held)
 
     def _order(self, before: State) -> None:
         """Valkey never knows more than Postgres, and what was used never falls."""

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from gateway.domain.errors import Ground
 from gateway.relay.call import Call
 from gateway.store.replies import Again
 from tests.accounting_laws import Broken, Laws, Truth
@@ -140,6 +141,8 @@ class AccountingMachine(RuleBasedStateMachine):
         truth = Truth(call.request_id.decode(), token, call, worker, most=first)
         with worker.wire.fated("reserve", fate) as met:
             refusal = await worker.reserve(call, token)
+        if refusal is not None and refusal.ground is Ground.LIMITS:
+            raise self._broken(Broken("shadow", refusal=refusal))
         if refusal is None:
             worker.calls.append(call)
         elif met():

@@ -22,6 +22,7 @@ from gateway.domain.ask import Ask
 from gateway.domain.catalog import Catalog, Group, Model, Price
 from gateway.domain.edit import Actor, TokenChange, TokenDraft
 from gateway.domain.errors import Refusal, StoreNotAsked, StoreUnavailable
+from gateway.domain.limits import Limit, Metric
 from gateway.domain.quota import Hold, grown
 from gateway.domain.routes import Route
 from gateway.domain.usage import Usage
@@ -69,6 +70,9 @@ ROUTE = Route("chat_completions", "openai", "POST", "/chat/completions")
 GRANTS = {"t1": 300, "t2": 250, "t3": 300, "m1.1": None, "m2.2": 280, "a1": 400, "a2": None}
 """Where every run begins; subscriptions have none in account 1, and one in account 2."""
 SUBSCRIPTIONS = {1: None, 2: 260}
+OF_TOKENS = (Limit(Metric.USD, "1m", 120, shadow=True), Limit(Metric.TOKENS, "5h", 90, shadow=True))
+OF_SUBSCRIPTIONS = (Limit(Metric.REQUESTS, "1m", 3, shadow=True),)
+"""Small enough that most runs go beyond them: calls that are counted and such that are not stand side by side."""
 
 
 class Clock:
@@ -331,7 +335,7 @@ class Stores:
         self.log = AccessLog("/dev/null")
         self.request = make_mocked_request("POST", "/v1/chat/completions")
         self.secrets: dict[int, str] = {}
-        self.groups = {1: Group(1, "default")}
+        self.groups = {1: Group(1, "default", limits=OF_SUBSCRIPTIONS, token_limits=OF_TOKENS)}
         self.catalog = Catalog(1, MappingProxyType({"m": MODEL}), MappingProxyType(self.groups), ())
         self.keys = KeyStore(pool, lambda: self.catalog)
         self.workers: list[Worker] = []

@@ -202,6 +202,24 @@ MUTATIONS = (
         "announce",
         ("reserved, live = reserved + sum[1], live + sum[2]", ""),
     ),
+    in_script(
+        "a limit in the shadow refuses",
+        {"shadow"},
+        "reserve",
+        (
+            "if in_shadow then\n      shadow = { 'WINDOW', scope, id, total, room, open_at - now_ms }\n    elseif",
+            "if",
+        ),
+    ),
+    in_script(
+        "a settlement corrects a window's head and not its bucket",
+        {"window"},
+        "settle",
+        (
+            "if closed then call('HINCRBY', KEYS[ring], string.format('%s|%d', id, closed), by) end",
+            "",
+        ),
+    ),
 )
 
 OF_SHADOWS = (
