@@ -43,6 +43,10 @@ def test_what_others_wrote_cannot_steer_the_terminal():
             {"metric": "tokens", "window": "1m", "limit": 9, "burst": 3, "models": ["m"]},
             "9 tokens per 1m, 3 tokens at once, of m",
         ),
+        (
+            {"metric": "requests", "window": "1d", "limit": 5, "shadow": True},
+            "5 requests per 1d, only in the shadow",
+        ),
     ],
 )
 def test_a_limit_is_told_in_words(limit, shown):
