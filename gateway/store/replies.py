@@ -155,12 +155,15 @@ def _reserved(reply: list[Any]) -> Reserved:
     free = None if reply[1] == b"" else reply[1]
     if len(reply) == 2:  # noqa: PLR2004 -- under no window
         return Reserved(free)
-    _, _, limit, remaining, reset_ms, token_limit, token_remaining, token_reset_ms = reply[:_RATES]
+    shadows: tuple[Refused, ...] = ()
+    if len(reply) > _RATES:
+        reply, shadows = reply[:_RATES], read_shadows(reply[_RATES:])
+    _, _, limit, remaining, reset_ms, token_limit, token_remaining, token_reset_ms = reply
     return Reserved(
         free,
         None if limit == b"" else Rate(limit, remaining, reset_ms),
         None if token_limit == b"" else Rate(token_limit, token_remaining, token_reset_ms),
-        read_shadows(reply[_RATES:]) if len(reply) > _RATES else (),
+        shadows,
     )
 
 

@@ -33,8 +33,7 @@ from tests.accounting_rig import (
     Stores,
     open_stores,
 )
-from tests.quota_rig import CLOCK, open_rig
-from tests.shadow_twins import NoTwin, Twins
+from tests.quota_rig import CLOCK
 
 EXAMPLES = 100
 """Runs within which each must be found; most are in the first few."""
@@ -219,31 +218,6 @@ MUTATIONS = (
             "if closed then call('HINCRBY', KEYS[ring], string.format('%s|%d', id, closed), by) end",
             "",
         ),
-    ),
-)
-
-OF_SHADOWS = (
-    in_script(
-        "what a limit in the shadow would have refused counts in it",
-        set(),
-        "reserve",
-        ("cost, counts, mark = 0, total, -1 - tag", "mark = -1 - tag"),
-        ("if kind ~= 2 or now_ms >= current then out[8 + 2 * i] = bytes end", ""),
-    ),
-    in_script(
-        "its window moves on, and keeps the head from before",
-        set(),
-        "reserve",
-        ("for j = plan and #plan or 0, planned + 1, -1 do plan[j] = nil end", ""),
-    ),
-    *(
-        in_script(
-            f"{name} corrects a window that the call is not counted in",
-            set(),
-            name,
-            ("if -1 - bucket == select(5, read(HEAD, bytes)) then return nil end", ""),
-        )
-        for name in ("settle", "extend")
     ),
 )
 
@@ -434,17 +408,6 @@ def test_a_seeded_bug_is_found(mutation: Mutation, postgres_dsn, valkey_url, rec
         run(stores, runner)
     record_property("broke", caught.value.law)
     assert caught.value.law in mutation.laws, caught.value
-
-
-@pytest.mark.parametrize("mutation", OF_SHADOWS, ids=lambda each: each.name)
-async def test_a_seeded_bug_of_limits_in_the_shadow_is_found(mutation, valkey_url):
-    async def run() -> None:
-        for seed in range(10):
-            async with open_rig(valkey_url, scripts=mutation.scripts()) as rig:
-                await Twins(rig, seed).run(150)
-
-    with pytest.raises(NoTwin):
-        await run()
 
 
 def test_without_a_bug_every_story_ends_well(postgres_dsn, valkey_url):

@@ -16,7 +16,8 @@
 -- the window.
 --
 -- Asks for neither versions nor the catalog's generation: the call began under the caller's, and an
--- edit binds the next one. A limit in the shadow refuses nothing here either. Windows count a call whole where it began, as SETTLE corrects it there.
+-- edit binds the next one. A limit in the shadow refuses nothing here either. Windows count a call
+-- whole where it began, as SETTLE corrects it there.
 --include formats
 --include clock
 --include burst

@@ -21,9 +21,9 @@ end
 -- `by`, and the closed bucket that changes with it (nil: none). nil: nothing changes.
 --
 -- `bucket` is the record's, nil where it has none; below zero where the call is not in a head of
--- that tag. A head that was made anew since has every call in it. Where the clock went back before the call, it
--- was counted in `bucket`, and LOAD counts it at its start: what is added leaves with the later of
--- the two, what is taken with the earlier, so that neither is ever counted short.
+-- that tag: one that was made anew since has every call in it. Where the clock went back before the
+-- call, it was counted in `bucket`, and LOAD counts it at its start: what is added leaves with the
+-- later of the two, what is taken with the earlier, so that neither is ever counted short.
 local function corrected(bytes, kind, first, second, limit, by, held, start, bucket, now_ms)
   if bucket and bucket < 0 then
     if -1 - bucket == select(5, read(HEAD, bytes)) then return nil end

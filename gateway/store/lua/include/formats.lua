@@ -18,11 +18,11 @@
 -- RECORD   q:{sNNN}:r:<account> request id -> amount, tokens, start (ms), its scopes
 --                               ("t5 m1.2 g1.3 a1"), number of windows it was counted in, then
 --                               the BUCKET of each (in one with a burst: the level after the call
---                               and what was given back until then, added; below zero, -1 - tag,
---                               where its limit is in the shadow and would have refused the call, so
---                               that it is not in a head of this tag); behind them the worker's
---                               opaque detail. One that ANNOUNCE made has no BUCKET: the call counts
---                               where its start lies.
+--                               and what was given back until then, added; -1 - tag where the
+--                               limit is in the shadow and would have refused the call, which is not
+--                               in a head of this tag then); behind them the worker's opaque detail.
+--                               One that ANNOUNCE made has no BUCKET: the call counts where its
+--                               start lies.
 -- SETTLED  q:{sNNN}:p:<account> request id -> amount, its scopes; behind them the whole event
 -- x        q:{sNNN}:x           "<account>|<request id>" -> when (ms) the reaper (id in r) or the
 --                               sweeper (id in p) may take it. Whatever is in r or p is in x; an id
@@ -40,7 +40,8 @@
 -- time in other words (that of an empty one is `now`), and stays whole: no rounding, no drift.
 --
 -- WINDOW   how every script is told of a window: scope (0..3), metric (1 requests, 2 tokens, 3 usd,
---          SHADOW more where its limit only tells what it would have refused), kind (0 ring, 1 calendar, 2 with a burst), number of its w among KEYS, id, then
+--          SHADOW more where its limit only tells what it would have refused),
+--          kind (0 ring, 1 calendar, 2 with a burst), number of its w among KEYS, id, then
 --          ring: bucket (ms), buckets · calendar: start (ms), end (ms) · burst: minute (ms), burst;
 --          limit
 --
