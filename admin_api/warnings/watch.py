@@ -150,7 +150,8 @@ class Watch:
         found: dict[tuple[str, str], Reading] = {}
         for token_id in active[:_MOST_LEVELS]:
             for subject, window, level in await self._services.explainer.levels(token_id):
-                found[subject, window.id] = self._of_window(subject, window, level)
+                if not window.shadow:  # it stops nothing
+                    found[subject, window.id] = self._of_window(subject, window, level)
         return list(found.values())
 
     def _of_window(self, subject: str, window: Window, level: int) -> Reading:
