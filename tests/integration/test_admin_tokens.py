@@ -231,7 +231,7 @@ BAD_FIELDS = [
     ),
     (
         {"limits": [{"metric": "usd", "window": "1d", "limit": n, "shadow": True} for n in (1, 2)]},
-        "number 2 counts the same",
+        "limits.1: counts the same as limits.0",
     ),
     (
         {"limits": [{"metric": "usd", "window": "1d", "limit": n} for n in (1, 2)]},
