@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 
+import uvloop
 from aiohttp import web
 
 from admin_api.app import build_app
@@ -39,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     log.configure()
     try:
-        asyncio.run(_serve(*_read_settings(given.config)))
+        settings = _read_settings(given.config)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(*settings))
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"tollhouse: {problem}\n")

@@ -52,11 +52,17 @@ async def once_of(request: web.Request) -> Once | None:
     return Once(request[CALLER].user.id, key, asked.digest(), request.app[SERVICES].seal)
 
 
-async def publish(services: Services, edits: Iterable[Edited]) -> bool:
-    """Tell of committed edits; whether the next request on any worker obeys all of them."""
+async def publish(services: Services, edits: Iterable[Edited], *, made: bool = False) -> bool:
+    """Tell of committed edits; whether the next request on any worker obeys all of them.
+
+    `made`: the tokens are new, so that no worker keeps one of them.
+    """
+    notifier = services.notifier
     told = await asyncio.gather(
         *(
-            services.notifier.token_changed(each.row.account_id, each.row.id, each.books)
+            notifier.books_changed(each.row.account_id, each.books)
+            if made
+            else notifier.token_changed(each.row.account_id, each.row.id, each.books)
             for each in edits
         )
     )

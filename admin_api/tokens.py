@@ -28,10 +28,11 @@ from gateway.domain.rules import Rule
 from gateway.store.editing import Keyed
 from gateway.store.idempotency import carry_out
 from gateway.store.postgres import Connection
+from gateway.store.token_creations import write_tokens
 from gateway.store.token_lists import list_tokens
 from gateway.store.token_money import read_money, read_reservations
 from gateway.store.token_rows import get_token
-from gateway.store.tokens import delete_token, update_token, write_token
+from gateway.store.tokens import delete_token, update_token
 
 
 async def list_page(request: web.Request) -> web.Response:
@@ -79,20 +80,18 @@ async def create(request: web.Request) -> web.Response:
     body = await read_body(request, CreateBody)
     drafts, warnings = drafts_of(body, services.units, services.now())
     actor, user_id = actor_of(request), request[CALLER].user.id
+    once = await once_of(request)
 
     async def write(connection: Connection) -> list[Keyed]:
-        return [
-            await write_token(
-                connection,
-                actor,
-                user_id,
-                draft,
-                pepper=services.pepper,
-                max_tokens=services.config.admin.max_tokens_per_user,
-                seal=services.kept_seal,
-            )
-            for draft in drafts
-        ]
+        return await write_tokens(
+            connection,
+            actor,
+            user_id,
+            drafts,
+            pepper=services.pepper,
+            max_tokens=services.config.admin.max_tokens_per_user,
+            seal=services.kept_seal,
+        )
 
     def told_of(made: Sequence[Keyed]) -> dict[str, Any]:
         objects = [
@@ -102,11 +101,15 @@ async def create(request: web.Request) -> web.Response:
         return objects[0] if body.count == 1 else {"items": objects}
 
     done = await carry_out(
-        services.pool, await once_of(request), write, lambda made: json_bytes(told_of(made))
+        services.pool,
+        once,
+        write,
+        lambda made: json_bytes(told_of(made)),
+        one_statement=body.count == 1,
     )
     if isinstance(done, bytes):
         return accept_again(done)
-    return accept(told_of(done), told=await publish(services, done))
+    return accept(told_of(done), told=await publish(services, done, made=True))
 
 
 async def update_by_body(request: web.Request) -> web.Response:

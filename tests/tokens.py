@@ -3,7 +3,7 @@
 from gateway.domain.edit import Actor, TokenDraft
 from gateway.store.editing import Keyed
 from gateway.store.postgres import Pool, transaction
-from gateway.store.tokens import write_token
+from gateway.store.token_creations import write_tokens
 
 
 async def create_token(
@@ -11,6 +11,7 @@ async def create_token(
 ) -> Keyed:
     """A new token of that user, in a transaction of its own."""
     async with transaction(pool) as connection:
-        return await write_token(
-            connection, actor, user_id, draft, pepper=pepper, max_tokens=max_tokens
+        (made,) = await write_tokens(
+            connection, actor, user_id, [draft], pepper=pepper, max_tokens=max_tokens
         )
+        return made

@@ -37,7 +37,7 @@ class Foreign:
 
 def create_key() -> str:
     """A new secret, 52 characters."""
-    body = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARACTERS))
+    body = _digits(secrets.randbelow(62**_RANDOM_CHARACTERS), _RANDOM_CHARACTERS)
     return f"sk-{body}{_checksum(body)}"
 
 
@@ -82,9 +82,13 @@ def foreign_by_sha256(sha256: bytes, prefix: str = "", last4: str = "") -> Forei
 
 
 def _checksum(body: str) -> str:
-    value = zlib.crc32(body.encode())
+    return _digits(zlib.crc32(body.encode()), _CHECKSUM_CHARACTERS)
+
+
+def _digits(value: int, count: int) -> str:
+    """A number in base 62."""
     digits = []
-    for _ in range(_CHECKSUM_CHARACTERS):
+    for _ in range(count):
         value, remainder = divmod(value, 62)
         digits.append(_ALPHABET[remainder])
     return "".join(reversed(digits))

@@ -17,7 +17,7 @@ from gateway.settings import Config
 from gateway.store.passwords import Passwords, one_time_password
 from gateway.store.people import find_user, set_password, write_access_token, write_user
 from gateway.store.postgres import Connection, open_pool, transaction
-from gateway.store.tokens import write_token
+from gateway.store.token_creations import write_tokens
 
 _BOOTSTRAP_LOCK = 0x746F6C6D
 _SYSTEM = Actor("system", any_group=True)
@@ -110,7 +110,9 @@ async def _write_first(connection: Connection, pepper: bytes) -> Credentials:
     )
     access_token = await write_access_token(connection, _SYSTEM, user_id, "first token", pepper)
     draft = TokenDraft(name=_KEY_NAME, granted=NUSD_PER_USD)
-    first = await write_token(connection, _SYSTEM, user_id, draft, pepper=pepper, max_tokens=1)
+    (first,) = await write_tokens(
+        connection, _SYSTEM, user_id, [draft], pepper=pepper, max_tokens=1
+    )
     return Credentials(user_id, _USERNAME, password, access_token, first.key)
 
 

@@ -74,16 +74,21 @@ async def carry_out(
     once: Once | None,
     write: Callable[[Connection], Awaitable[T]],
     answer_of: Callable[[T], bytes],
+    *,
+    one_statement: bool = False,
 ) -> T | bytes:
     """Write in one transaction; what was written, or the answer of the first time where this is a repetition.
 
+    `one_statement`: what `write` does is one, so that it is a transaction by itself if nothing is to be remembered.
+
     Raises whatever `write` does, `Rejected` as `Once.answer` does, and `StoreUnavailable`.
     """
+    begin = reading if one_statement and once is None else transaction
     while True:
         if once is not None and (earlier := await once.answer(pool)) is not None:
             return earlier
         try:
-            async with transaction(pool) as connection:
+            async with begin(pool) as connection:
                 written = await write(connection)
                 if once is not None:
                     await once.remember(connection, answer_of(written))

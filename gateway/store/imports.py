@@ -12,7 +12,7 @@ from gateway.domain.rejection import Problem, rejected
 from gateway.domain.rules import Rule
 from gateway.store.postgres import Connection, Pool, reading, transaction
 from gateway.store.secrets import StoredSecret
-from gateway.store.tokens import insert_token
+from gateway.store.token_creations import insert_token
 
 _IMPORT_LOCK = 0x746F6C69
 

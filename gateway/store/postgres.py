@@ -81,6 +81,7 @@ async def open_pool(dsn: str, *, size: int, statement_timeout_s: float) -> async
             # The server cancels a slow statement; this is for a server that does not answer at all.
             command_timeout=statement_timeout_s + 5,
             init=_set_codecs,
+            reset=_keep,
             server_settings=_server_settings(statement_timeout_s),
         )
 
@@ -184,6 +185,13 @@ async def _set_codecs(connection: asyncpg.Connection) -> None:
             encoder=lambda value: orjson.dumps(value).decode(),
             decoder=orjson.loads,
         )
+
+
+async def _keep(_: asyncpg.Connection) -> None:
+    """What asyncpg does when a connection comes back, besides rolling back: a statement less for each use of one.
+
+    That one would undo a session's own state, and nobody here leaves any (`SET LOCAL`, `pg_advisory_xact_lock`).
+    """
 
 
 def _reason(error: Exception) -> str:

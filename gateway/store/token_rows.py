@@ -4,9 +4,8 @@ Reads only; the writes are `gateway/store/tokens.py`'s.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Final
-
-import asyncpg
 
 from gateway.domain.edit import Actor, TokenRow
 from gateway.domain.limits import Limit, Metric
@@ -41,6 +40,9 @@ _BY_IDS: Final = (
 
 _MAX_ID = 2**63 - 1
 
+COLUMNS: Final = tuple(each.name for each in fields(TokenRow))
+"""The names that a row has for `row_of`."""
+
 
 async def get_token(pool: Pool, actor: Actor, token_id: int) -> TokenRow:
     """One token that the actor reaches. Raises `Rejected` (not found)."""
@@ -55,12 +57,12 @@ async def read_token(connection: Connection, actor: Actor, token_id: int) -> Tok
         row = await connection.fetchrow(_BY_ID, token_id, actor.user_id)
     if row is None:
         raise no_such_token(token_id)
-    return _row(row)
+    return row_of(dict(row))
 
 
 async def read_tokens(connection: Connection, ids: Sequence[int]) -> list[TokenRow]:
     """Those of the tokens that are there, in the order of `ids`."""
-    return [_row(row) for row in await connection.fetch(_BY_IDS, ids)]
+    return [row_of(dict(row)) for row in await connection.fetch(_BY_IDS, ids)]
 
 
 def no_such_token(token_id: int) -> Rejected:
@@ -97,8 +99,13 @@ def read_limit(document: Mapping[str, Any]) -> Limit:
     )
 
 
-def _row(row: asyncpg.Record) -> TokenRow:
-    values = dict(row)
+def limit_documents(limits: Sequence[Limit] | None) -> list[dict[str, Any]] | None:
+    """Limits as the column keeps them; None where the group's apply."""
+    return None if limits is None else [limit_document(limit) for limit in limits]
+
+
+def row_of(values: dict[str, Any]) -> TokenRow:
+    """The token of a row that has `COLUMNS`; the dictionary becomes this function's own."""
     for name in ("models", "allow_ips", "deny_ips"):
         if values[name] is not None:
             values[name] = tuple(values[name])

@@ -1,0 +1,55 @@
+"""What a token may be: bounds of its grant, who may let its calls be estimated, which groups its user may use."""
+
+from typing import Final
+
+from gateway.domain.edit import Actor
+from gateway.domain.limits import MAX_EXACT
+from gateway.domain.rejection import Problem, Rejected, invalid, rejected
+from gateway.domain.rules import Rule
+from gateway.store.postgres import Connection
+
+SUBSCRIBED: Final = """
+LEFT JOIN subscription s ON s.account_id = u.account_id AND s.group_id = g.id
+     AND (s.starts_at IS NULL OR s.starts_at <= now())
+     AND (s.ends_at IS NULL OR s.ends_at > now())
+"""
+"""Joins the subscription that lets a user `u` use a group `g`, besides the user's own."""
+
+USABLE: Final = "(g.id = u.group_id OR s.account_id IS NOT NULL)"
+"""Whether the user may use the group, behind `SUBSCRIBED`."""
+
+_USABLE_GROUP = f"""
+SELECT g.id, {USABLE} AS usable FROM "user" u CROSS JOIN "group" g {SUBSCRIBED}
+ WHERE u.id = $1 AND g.name = $2
+"""  # noqa: S608 -- our own
+
+
+def check_grant(granted: int | None) -> None:
+    """Raises `Rejected` for a grant that the books cannot hold."""
+    if granted is not None and not 0 <= granted < MAX_EXACT:
+        raise invalid("remain_quota", Rule.GRANT_OUT_OF_BOUNDS)
+
+
+def check_reserve(actor: Actor, reserve: str | None) -> None:
+    """A cap that is estimated can be overrun: it is not its owner's to say. Raises `Rejected`."""
+    if reserve == "estimate" and not actor.any_group:
+        raise invalid("reserve", Rule.RESERVE_NOT_YOURS)
+
+
+async def find_group(
+    connection: Connection, actor: Actor, user_id: int, name: str | None
+) -> int | None:
+    """The id of a group that the user may use; None follows the user's own group. Raises `Rejected`."""
+    if name is None:
+        return None
+    found = await connection.fetchrow(_USABLE_GROUP, user_id, name)
+    if found is None or not (actor.any_group or found["usable"]):
+        raise no_such_group(actor, name)
+    return int(found["id"])
+
+
+def no_such_group(actor: Actor, name: str) -> Rejected:
+    """Whoever may use every group is told that there is none; others not even that."""
+    if actor.any_group:
+        return invalid("group", Rule.NO_GROUP, given=name)
+    return rejected(Problem.GROUP_NOT_ALLOWED, "group", Rule.GROUP_NOT_YOURS, given=name)
