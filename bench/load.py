@@ -49,6 +49,11 @@ def run_load(url: str, key: str, body: Path, seconds: float) -> Load:
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole}", "-s", script, url]
     else:
         command = [sys.executable, "-m", "bench.load", url, str(seconds)]
+    return run_generator(command, key, body)
+
+
+def run_generator(command: list[str], key: str, body: Path) -> Load:
+    """Run a command that ends with the line of `told`, and answer what it saw."""
     environment = os.environ | {"BENCH_KEY": key, "BENCH_BODY": str(body)}
     done = subprocess.run(
         command, env=environment, cwd=_ROOT, capture_output=True, text=True, check=False
@@ -57,6 +62,28 @@ def run_load(url: str, key: str, body: Path, seconds: float) -> Load:
     if done.returncode or not results:
         raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
     return Load(**json.loads(results[-1].removeprefix(_MARK)))
+
+
+def told(load: Load) -> str:
+    """The line with which a generator ends."""
+    return _MARK + json.dumps({name: getattr(load, name) for name in Load.__dataclass_fields__})
+
+
+def load_of(latencies_s: list[float], seconds: float, errors: int) -> Load:
+    """What a generator saw, of the times that its answers took."""
+    ordered = sorted(latencies_s) or [math.inf]
+    p50_ms, p99_ms = (1e3 * ordered[int(len(ordered) * share)] for share in (0.5, 0.99))
+    return Load(len(latencies_s), seconds, p50_ms, p99_ms, errors)
+
+
+def given_request(url: str) -> bytes:
+    """The request to `url`, with key and body as the environment names them."""
+    body, parts = Path(os.environ["BENCH_BODY"]).read_bytes(), urlsplit(url)
+    head = (
+        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {os.environ['BENCH_KEY']}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 class _Caller(asyncio.Protocol):
@@ -96,21 +123,15 @@ class _Caller(asyncio.Protocol):
         self.transport.write(self._request)
 
 
-async def _generate(url: str, key: str, body: bytes, seconds: float) -> Load:
-    parts = urlsplit(url)
-    head = (
-        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
+async def _generate(url: str, seconds: float) -> Load:
+    parts, request = urlsplit(url), given_request(url)
     latencies_s: list[float] = []
     loop = asyncio.get_running_loop()
     callers: list[_Caller] = []
     started_at = time.perf_counter()
     for _ in range(CONNECTIONS):
         _, caller = await loop.create_connection(
-            lambda: _Caller(head.encode() + body, latencies_s),
-            parts.hostname or "127.0.0.1",
-            parts.port or 80,
+            lambda: _Caller(request, latencies_s), parts.hostname or "127.0.0.1", parts.port or 80
         )
         callers.append(caller)
     await asyncio.sleep(seconds - (time.perf_counter() - started_at))
@@ -118,20 +139,8 @@ async def _generate(url: str, key: str, body: bytes, seconds: float) -> Load:
     for caller in callers:
         caller.stopped = True
         caller.transport.abort()
-    ordered = sorted(latencies_s) or [math.inf]
-    p50_ms, p99_ms = (1e3 * ordered[int(len(ordered) * share)] for share in (0.5, 0.99))
-    errors = sum(caller.errors for caller in callers)
-    return Load(len(latencies_s), elapsed_s, p50_ms, p99_ms, errors)
-
-
-def main() -> None:
-    """Run the generator and print its line of JSON."""
-    url, seconds = sys.argv[1:]
-    body = Path(os.environ["BENCH_BODY"]).read_bytes()
-    load = asyncio.run(_generate(url, os.environ["BENCH_KEY"], body, float(seconds)))
-    fields = {name: getattr(load, name) for name in Load.__dataclass_fields__}
-    print(_MARK + json.dumps(fields))
+    return load_of(latencies_s, elapsed_s, sum(caller.errors for caller in callers))
 
 
 if __name__ == "__main__":
-    main()
+    print(told(asyncio.run(_generate(sys.argv[1], float(sys.argv[2])))))

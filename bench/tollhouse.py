@@ -29,6 +29,7 @@ listen = "127.0.0.1:%(gateway)d"
 workers = 1
 [admin]
 listen = "127.0.0.1:%(admin)d"
+max_tokens_per_user = 100000
 [metrics]
 listen = "127.0.0.1:%(metrics)d"
 [[models]]
@@ -55,6 +56,10 @@ class Tollhouse:
     admin: AdminCall
     token_id: int
     metrics_url: str
+    admin_url: str
+    access_token: str
+    database_url: str
+    pepper: bytes
 
     def used_units(self) -> int:
         """What the ledger has booked on the key."""
@@ -105,7 +110,19 @@ def tollhouse(directory: Path, mock: Server) -> Iterator[Tollhouse]:
         )
         server = Server(ready["gateway_url"], child.pid)
         metrics_url = f"http://127.0.0.1:{ports['metrics']}/metrics"
-        yield Tollhouse(server, token["key"], ready["pids"], admin, token["id"], metrics_url)
+        pepper = bytes.fromhex((state / "secrets" / "pepper").read_text())
+        yield Tollhouse(
+            server,
+            token["key"],
+            ready["pids"],
+            admin,
+            token["id"],
+            metrics_url,
+            ready["admin_url"],
+            ready["access_token"],
+            ready["database_url"],
+            pepper,
+        )
 
 
 def _admin_calls(ready: dict[str, Any]) -> AdminCall:

@@ -27,6 +27,10 @@ SORTS: Final[Mapping[str, str]] = {
 }
 """What lists may be ordered by, and the expression that does it."""
 
+# Where the planner expects so many, and so large a part of all tokens that its samples have met some, they are not
+# counted. (To count a common keyword's costs ten times what a page does.)
+SURELY_MANY: Final = 5 * FEW
+_LARGE_PART = 0.05
 # Fetched from all over the table, so many cost as much as to read an index until a page of them is full.
 _SORTED = 2_000
 # What an index is worth depends on the values: a plan for any values would be the wrong one.
@@ -57,17 +61,41 @@ async def list_tokens(pool: Pool, query: TokenQuery, now: datetime) -> TokenPage
         wanted = await filter_of(connection, query, now)
         if wanted is None:
             return TokenPage([], 0)
-        count = await _count(connection, wanted)
-        estimated = count > FEW
-        if count <= query.offset and not estimated:
-            return TokenPage([], count)
-        if count <= (FEW if query.keyword else _SORTED):
-            ids = await _sorted(connection, query, wanted)
-        else:
-            _check_depth(query)
+        expected = await _estimate(connection, wanted)
+        if await _surely_many(connection, query, expected):
             ids = await walk(connection, query, wanted)
-        total = await _estimate(connection, wanted) if estimated else count
-        return TokenPage(await read_tokens(connection, ids), total, estimated)
+            if len(ids) == query.limit:
+                return TokenPage(
+                    await read_tokens(connection, ids), expected, total_is_estimate=True
+                )
+        return await _counted(connection, query, wanted, expected)
+
+
+async def _counted(
+    connection: Connection, query: TokenQuery, wanted: Filter, expected: int
+) -> TokenPage:
+    """The page where it is not known how many match, or where the planner was wrong."""
+    count = await _count(connection, wanted)
+    estimated = count > FEW
+    if count <= query.offset and not estimated:
+        return TokenPage([], count)
+    if count <= (FEW if query.keyword else _SORTED):
+        ids = await _sorted(connection, query, wanted)
+    else:
+        _check_depth(query)
+        ids = await walk(connection, query, wanted)
+    total = max(FEW + 1, expected) if estimated else count
+    return TokenPage(await read_tokens(connection, ids), total, estimated)
+
+
+async def _surely_many(connection: Connection, query: TokenQuery, expected: int) -> bool:
+    """Whether there are far more than are counted, and the page is not too deep for them."""
+    if expected < SURELY_MANY or (query.sort != "id" and query.offset + query.limit > FEW):
+        return False
+    tokens = await connection.fetchval(
+        "SELECT reltuples FROM pg_class WHERE oid = 'token'::regclass"
+    )
+    return bool(expected >= tokens * _LARGE_PART)
 
 
 async def _count(connection: Connection, wanted: Filter) -> int:
@@ -102,12 +130,12 @@ def _matches(wanted: Filter, columns: str) -> str:
 
 
 async def _estimate(connection: Connection, wanted: Filter) -> int:
-    """How many match as far as the planner knows; it is known that they are more than `FEW`."""
+    """How many match as far as the planner knows."""
     (plan,) = await connection.fetchval(
         f"EXPLAIN (FORMAT JSON) SELECT FROM token t WHERE {wanted.whole}",
         *wanted.values,
     )
-    return max(FEW + 1, int(plan["Plan"]["Plan Rows"]))
+    return int(plan["Plan"]["Plan Rows"])
 
 
 def _check_depth(query: TokenQuery) -> None:

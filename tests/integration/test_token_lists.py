@@ -7,6 +7,7 @@ import pytest
 
 from gateway.domain.rejection import Rejected
 from gateway.settings import Config
+from gateway.store import token_lists
 from gateway.store.bootstrap import bootstrap
 from gateway.store.postgres import open_pool
 from gateway.store.token_filters import FEW, TokenQuery
@@ -116,6 +117,31 @@ async def test_the_number_of_many_is_an_estimate_that_says_so(pool):
     page = await list_tokens(pool, TokenQuery(user_id=1), NOW)
     assert page.total_is_estimate
     assert FEW < page.total < 2 * MANY
+
+
+async def test_what_the_planner_is_sure_of_is_not_counted_and_the_page_is_the_same(
+    pool, subtests, monkeypatch
+):
+    pages = {}
+    for surely_many in (token_lists.SURELY_MANY, 1_000):
+        monkeypatch.setattr(token_lists, "SURELY_MANY", surely_many)
+        for name in ("none", "live", "expired", "a group", "a keyword"):
+            for sort in SORTS:
+                query = TokenQuery(user_id=1, sort=sort, limit=20, **_FILTERS[name][0])
+                pages.setdefault((name, sort), []).append(await list_tokens(pool, query, NOW))
+    for (name, sort), (counted, expected) in pages.items():
+        with subtests.test(of=name, sort=sort):
+            assert [row.id for row in expected.rows] == [row.id for row in counted.rows]
+            if name in {"none", "a group"}:
+                assert expected.total_is_estimate
+                assert counted.total / 2 < expected.total < counted.total * 2
+
+
+async def test_a_planner_that_was_wrong_costs_time_and_no_exactness(pool, monkeypatch):
+    monkeypatch.setattr(token_lists, "SURELY_MANY", 1_000)
+    await pool.execute("DELETE FROM token WHERE id > 50")
+    page = await list_tokens(pool, TokenQuery(user_id=1, limit=100), NOW)
+    assert (len(page.rows), page.total, page.total_is_estimate) == (50, 50, False)
 
 
 async def test_only_by_id_do_lists_of_many_go_to_the_end(pool):
