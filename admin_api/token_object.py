@@ -28,6 +28,8 @@ _RULES = {
     "max_concurrency": "max_concurrency",
 }
 
+_NO_DEFAULTS = TokenDefaultSettings()
+
 
 def token_object(
     row: TokenRow,
@@ -129,7 +131,7 @@ def usd_text(nusd: int) -> str:
 
 def _effective(row: TokenRow, group: GroupSettings | None) -> dict[str, Any]:
     """What is in force with the group's defaults; null = restricted by neither token nor them."""
-    defaults = TokenDefaultSettings() if group is None else group.token_defaults
+    defaults = _NO_DEFAULTS if group is None else group.token_defaults
     limits = [limit_of(each) for each in defaults.limits] if row.limits is None else row.limits
     models = row.models if row.models_enabled else None
     return {

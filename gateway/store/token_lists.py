@@ -75,13 +75,17 @@ async def _counted(
     connection: Connection, query: TokenQuery, wanted: Filter, expected: int
 ) -> TokenPage:
     """The page where it is not known how many match, or where the planner was wrong."""
-    count = await _count(connection, wanted)
+    ids: list[int] | None = None
+    if query.keyword or expected <= _SORTED:
+        count, ids = await _sorted(connection, query, wanted)
+    else:
+        count = await _count(connection, wanted)
     estimated = count > FEW
     if count <= query.offset and not estimated:
         return TokenPage([], count)
-    if count <= (FEW if query.keyword else _SORTED):
-        ids = await _sorted(connection, query, wanted)
-    else:
+    if ids is None and count <= _SORTED:
+        _, ids = await _sorted(connection, query, wanted)
+    elif ids is None or estimated:
         _check_depth(query)
         ids = await walk(connection, query, wanted)
     total = max(FEW + 1, expected) if estimated else count
@@ -108,18 +112,22 @@ async def _count(connection: Connection, wanted: Filter) -> int:
     return count
 
 
-async def _sorted(connection: Connection, query: TokenQuery, wanted: Filter) -> list[int]:
-    """The ids of the page, out of all matches."""
+async def _sorted(
+    connection: Connection, query: TokenQuery, wanted: Filter
+) -> tuple[int, list[int]]:
+    """As `_count`, and the ids of the page out of all matches, where they are no more than `FEW`."""
     direction = "DESC" if query.descending else "ASC"
-    rows = await connection.fetch(
+    row = await connection.fetchrow(
         f"""
-        WITH few AS MATERIALIZED ({_matches(wanted, f"t.id, {SORTS[query.sort]} AS key")})
-        SELECT id FROM few ORDER BY key {direction}, id {direction}
-         LIMIT {query.limit} OFFSET {query.offset}
+        WITH few AS MATERIALIZED ({_matches(wanted, f"t.id, {SORTS[query.sort]} AS key")} LIMIT {FEW + 1})
+        SELECT (SELECT count(*) FROM few),
+               ARRAY(SELECT id FROM few ORDER BY key {direction}, id {direction}
+                      LIMIT {query.limit} OFFSET {query.offset})
         """,  # noqa: S608 -- our own
         *wanted.values,
     )
-    return [row["id"] for row in rows]
+    assert row is not None, "aggregates are one row"
+    return row[0], row[1]
 
 
 def _matches(wanted: Filter, columns: str) -> str:
