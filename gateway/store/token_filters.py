@@ -45,13 +45,15 @@ class Filter(NamedTuple):
 
     `branches` are disjoint, a match fulfils one, and each is as indexes find it soonest. `passed` is
     the same in one, for tokens that are read in some other order. `standings`: what the column of
-    that name, the first one of most indexes, can be besides.
+    that name, the first one of most indexes, can be besides. `terms` are the same once more: each is of one column, and
+    who fulfils all of them and has such a standing matches; None where the planner has no statistics of some.
     """
 
     branches: tuple[str, ...]
     passed: str
     values: list[Any]
     standings: tuple[int, ...]
+    terms: tuple[str, ...] | None
 
     @property
     def standing(self) -> str:
@@ -83,7 +85,7 @@ async def filter_of(connection: Connection, query: TokenQuery, now: datetime) ->
         conditions += [f"{_EXPIRY} {lapse} {value(now)}"] if lapse else []
     if query.mask:
         conditions.append(_of_mask(query.mask, value))
-    found, passed = conditions, conditions
+    found, passed, by_reading = conditions, conditions, "true"
     if query.keyword:
         by_index, by_reading = await _of_keyword(connection, query, value)
         found = [*conditions, by_index]
@@ -91,11 +93,13 @@ async def filter_of(connection: Connection, query: TokenQuery, now: datetime) ->
     groups = await _of_group(connection, query, value) if query.group else ["true"]
     if not groups:
         return None
+    # Whose group is whose is known to the subquery alone, so of two branches the first one counts.
     return Filter(
         tuple(" AND ".join([*found, group]) for group in groups),
         " AND ".join([*passed, f"({' OR '.join(f'({group})' for group in groups)})"]),
         values,
         standings,
+        None if query.mask else (*conditions, by_reading, groups[0]),
     )
 
 

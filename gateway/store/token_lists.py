@@ -27,8 +27,8 @@ SORTS: Final[Mapping[str, str]] = {
 }
 """What lists may be ordered by, and the expression that does it."""
 
-# Where the planner expects so many, and so large a part of all tokens that its samples have met some, they are not
-# counted. (To count a common keyword's costs ten times what a page does.)
+# Where so many match whatever filters have to do with each other, and so large a part of all that the planner's samples
+# have met some, they are not counted. (To count what a common keyword finds costs ten times what a page does.)
 SURELY_MANY: Final = 5 * FEW
 _LARGE_PART = 0.05
 # Fetched from all over the table, so many cost as much as to read an index until a page of them is full.
@@ -61,8 +61,8 @@ async def list_tokens(pool: Pool, query: TokenQuery, now: datetime) -> TokenPage
         wanted = await filter_of(connection, query, now)
         if wanted is None:
             return TokenPage([], 0)
-        expected = await _estimate(connection, wanted)
-        if await _surely_many(connection, query, expected):
+        surely, expected = await _estimates(connection, wanted)
+        if surely and _reaches(query):
             ids = await walk(connection, query, wanted)
             if len(ids) == query.limit:
                 return TokenPage(
@@ -92,14 +92,26 @@ async def _counted(
     return TokenPage(await read_tokens(connection, ids), total, estimated)
 
 
-async def _surely_many(connection: Connection, query: TokenQuery, expected: int) -> bool:
-    """Whether there are far more than are counted, and the page is not too deep for them."""
-    if expected < SURELY_MANY or (query.sort != "id" and query.offset + query.limit > FEW):
-        return False
-    tokens = await connection.fetchval(
-        "SELECT reltuples FROM pg_class WHERE oid = 'token'::regclass"
+async def _estimates(connection: Connection, wanted: Filter) -> tuple[bool, int]:
+    """Whether there are surely far more than are counted, and how many match as far as the planner knows.
+
+    Terms that the parts p and q of all tokens fulfil are fulfilled both by p + q - 1 at least.
+    """
+    terms = () if wanted.terms is None else (wanted.standing, *wanted.terms)
+    asked = " UNION ALL ".join(
+        f"SELECT 1 FROM token t WHERE {term}"  # noqa: S608 -- our own
+        for term in ("true", *terms, wanted.whole)
     )
-    return bool(expected >= tokens * _LARGE_PART)
+    (plan,) = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {asked}", *wanted.values)
+    everything, *parts, expected = (int(part["Plan Rows"]) for part in plan["Plan"]["Plans"])
+    least = sum(parts) - (len(parts) - 1) * everything
+    surely = bool(parts) and least >= max(SURELY_MANY, everything * _LARGE_PART)
+    return surely, expected
+
+
+def _reaches(query: TokenQuery) -> bool:
+    """Whether a page of many is not too deep."""
+    return query.sort == "id" or query.offset + query.limit <= FEW
 
 
 async def _count(connection: Connection, wanted: Filter) -> int:
@@ -137,15 +149,6 @@ def _matches(wanted: Filter, columns: str) -> str:
     )
 
 
-async def _estimate(connection: Connection, wanted: Filter) -> int:
-    """How many match as far as the planner knows."""
-    (plan,) = await connection.fetchval(
-        f"EXPLAIN (FORMAT JSON) SELECT FROM token t WHERE {wanted.whole}",
-        *wanted.values,
-    )
-    return int(plan["Plan"]["Plan Rows"])
-
-
 def _check_depth(query: TokenQuery) -> None:
-    if query.sort != "id" and query.offset + query.limit > FEW:
+    if not _reaches(query):
         raise invalid("p", Rule.PAGE_TOO_DEEP, sort=query.sort, most=FEW)
