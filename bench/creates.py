@@ -1,4 +1,4 @@
-"""How many tokens a second the admin app makes for 64 clients of one user, and what each costs it and Postgres."""
+"""How many tokens a second the admin app makes for 16 clients of one user, and what each costs it and Postgres."""
 
 import time
 from pathlib import Path
@@ -13,6 +13,7 @@ from gateway.store.postgres import open_pool, transaction
 
 _BODY = b'{"name": "made by the bench", "remain_quota": 500000}'
 _WARM_UP_S = 1.0
+_CLIENTS = 16
 
 
 def measure_creates(
@@ -22,10 +23,10 @@ def measure_creates(
     body = directory / "create.json"
     body.write_bytes(_BODY)
     url = f"{gateway.admin_url}/api/token/"
-    run_load(url, access_token, body, _WARM_UP_S)
+    run_load(url, access_token, body, _WARM_UP_S, _CLIENTS)
     roots = {"app": gateway.pids["admin"], "postgres": gateway.pids["postgres"]}
     before = {name: cpu_s([root]) for name, root in roots.items()}
-    load = run_load(url, access_token, body, seconds)
+    load = run_load(url, access_token, body, seconds, _CLIENTS)
     if load.errors or not load.requests:
         raise RuntimeError(f"{load.errors} of {load.requests} tokens could not be made")
     processor_ms = {

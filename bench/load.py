@@ -1,6 +1,6 @@
 """Load: one request over and over on 64 connections, by wrk, or by the generator below without it.
 
-`python -m bench.load URL SECONDS` is that generator, which the runner starts as its own process.
+`python -m bench.load URL SECONDS CONNECTIONS` is that generator, which the runner starts as its own process.
 Key and body come in the environment (BENCH_KEY, BENCH_BODY), so that no key stands in a command
 line. Knows nothing of the servers that it loads.
 """
@@ -41,14 +41,17 @@ def generator() -> str:
     return "wrk" if shutil.which("wrk") else "python"
 
 
-def run_load(url: str, key: str, body: Path, seconds: float) -> Load:
+def run_load(
+    url: str, key: str, body: Path, seconds: float, connections: int = CONNECTIONS
+) -> Load:
     """Load `url` with the body in the file `body` for `seconds`."""
     if generator() == "wrk":
         script = str(Path(__file__).with_name("post.lua"))
         whole = f"{max(1, round(seconds))}s"
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole}", "-s", script, url]
+        options = ["-t1", f"-c{connections}", f"-d{whole}", "--timeout", "10s", "-s", script]
+        command = ["wrk", *options, url]
     else:
-        command = [sys.executable, "-m", "bench.load", url, str(seconds)]
+        command = [sys.executable, "-m", "bench.load", url, str(seconds), str(connections)]
     return run_generator(command, key, body)
 
 
@@ -123,13 +126,13 @@ class _Caller(asyncio.Protocol):
         self.transport.write(self._request)
 
 
-async def _generate(url: str, seconds: float) -> Load:
+async def _generate(url: str, seconds: float, connections: int) -> Load:
     parts, request = urlsplit(url), given_request(url)
     latencies_s: list[float] = []
     loop = asyncio.get_running_loop()
     callers: list[_Caller] = []
     started_at = time.perf_counter()
-    for _ in range(CONNECTIONS):
+    for _ in range(connections):
         _, caller = await loop.create_connection(
             lambda: _Caller(request, latencies_s), parts.hostname or "127.0.0.1", parts.port or 80
         )
@@ -143,4 +146,4 @@ async def _generate(url: str, seconds: float) -> Load:
 
 
 if __name__ == "__main__":
-    print(told(asyncio.run(_generate(sys.argv[1], float(sys.argv[2])))))
+    print(told(asyncio.run(_generate(sys.argv[1], float(sys.argv[2]), int(sys.argv[3])))))
