@@ -465,6 +465,26 @@ async def test_a_created_token_has_everything_its_calls_need(admin):
     assert audit["after"]["granted"] == 1000 * UNIT
 
 
+async def test_the_audit_tells_of_a_made_token_what_it_tells_when_it_is_deleted(admin):
+    created = await admin.create(
+        group="vip",
+        expires_in_days=3,
+        model_limits="gpt-5.4,o3",
+        allow_ips="10.0.0.0/8",
+        deny_ips=[],
+        limits=[{"metric": "usd", "window": "1d", "limit": 1.5, "models": ["o3"]}],
+        max_concurrency=3,
+        metadata={"b": [1, 2.5, None], "a": {"é": True}},
+    )
+    await admin.call("DELETE", f"/api/token/{created['id']}")
+    made, deleted = await admin.pool.fetch(
+        "SELECT before, after FROM audit WHERE object_kind = 'token' AND object_id = $1 ORDER BY id",
+        str(created["id"]),
+    )
+    assert made["after"] == deleted["before"]
+    assert made["after"]["limits"][0]["limit"] == 1_500_000_000
+
+
 EXPIRY_FORMS = [
     ("expired_time", -1, -1),
     ("expired_time", 0, -1),
