@@ -1,7 +1,7 @@
 """Tokens are made here: all that is read for one, and all that is written, in one statement.
 
 Each statement is a way to the server and back, and creations are the writes that automation makes by the thousand
-(`docs/decisions/0011-creating-tokens.md`).
+(`docs/decisions/0012-creating-tokens.md`).
 """
 
 from collections.abc import Sequence
