@@ -296,6 +296,7 @@ CREATE TABLE refusal (
 
 -- Console sessions: only a digest of the cookie's value is kept.
 CREATE TABLE session (
+  id          bigint      GENERATED ALWAYS AS IDENTITY UNIQUE,  -- by which its user names it
   digest      bytea       PRIMARY KEY CHECK (octet_length(digest) = 32),
   user_id     bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,
   created_at  timestamptz NOT NULL DEFAULT now(),
@@ -381,7 +382,7 @@ CREATE TABLE idempotency (
 CREATE TABLE audit (
   id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at          timestamptz NOT NULL DEFAULT now(),
-  actor       text        NOT NULL,                           -- 'user:1', 'cli', 'system'
+  actor       text        NOT NULL,                           -- 'user:1', 'cli', 'system', 'nobody'
   action      text        NOT NULL,                           -- 'token.create', …
   object_kind text        NOT NULL,
   object_id   text        NOT NULL,
@@ -391,6 +392,8 @@ CREATE TABLE audit (
   request_id  text
 );
 CREATE INDEX audit_object ON audit (object_kind, object_id, id DESC);
+CREATE INDEX audit_actor ON audit (actor, id DESC);
+CREATE INDEX audit_at ON audit (at);
 
 -- Names by three letters of them. Where the server has no pg_trgm, or the user may not create it, long lists are
 -- searched by the beginning of names only (docs/token-api.md).

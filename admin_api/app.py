@@ -66,6 +66,7 @@ def build_app(
     app = web.Application(
         middlewares=[_answer_everything(write_line or _no_line)], client_max_size=MAX_BODY_BYTES
     )
+    catalogs = _catalogs(config, pool)
     app[SERVICES] = Services(
         config=config,
         pool=pool,
@@ -79,7 +80,8 @@ def build_app(
         reveals=Ration(_MOST_REVEALS, _REVEALS_WITHIN_S),
         proxies=Blocks.of(config.admin.trusted_proxies),
         clock=clock,
-        explainer=_explainer(config, pool, quota),
+        explainer=Explainer(config, pool, quota, catalogs),
+        catalogs=catalogs,
     )
     app.cleanup_ctx.append(_own_passwords)
     app.on_response_prepare.append(_add_headers)
@@ -88,10 +90,10 @@ def build_app(
     return app
 
 
-def _explainer(config: Config, pool: Pool, quota: QuotaStore) -> Explainer:
+def _catalogs(config: Config, pool: Pool) -> CatalogReader:
     """No upstream is called from here, so their keys stay unknown."""
     no_keys: dict[str, tuple[str, ...]] = {upstream.name: () for upstream in config.upstreams}
-    return Explainer(config, pool, quota, CatalogReader(pool, Loaded(config, None, no_keys, ())))
+    return CatalogReader(pool, Loaded(config, None, no_keys, ()))
 
 
 async def _own_passwords(app: web.Application) -> AsyncIterator[None]:

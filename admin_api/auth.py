@@ -133,7 +133,7 @@ async def _by_access_token(request: web.Request, services: Services, authorizati
     permissions = ROLES[grant.user.role]
     if grant.scopes:
         permissions = frozenset(each for each in permissions if each in grant.scopes)
-    return Caller(grant.user, permissions)
+    return Caller(grant.user, permissions, access=grant)
 
 
 async def _by_session(request: web.Request, services: Services) -> Caller:

@@ -168,6 +168,8 @@ class CreateBody(TokenFields):
     """May repeat."""
     count: Annotated[StrictInt, Field(ge=1, le=MAX_AT_ONCE)] = 1
     """So many tokens; above 1 the answer has `items`."""
+    user_id: Annotated[StrictInt, Field(ge=1, le=2**63 - 1)] | None = None
+    """Whose it is, for administrators: a user whom they may manage; else yours."""
 
 
 class UpdateBody(TokenFields):

@@ -15,8 +15,9 @@ from gateway.domain.units import Units
 from gateway.explain.walk import Explainer
 from gateway.settings import Config
 from gateway.store.books import Book
+from gateway.store.catalog import CatalogReader
 from gateway.store.passwords import Passwords
-from gateway.store.people import User
+from gateway.store.people import AccessGrant, User
 from gateway.store.postgres import Pool
 from gateway.store.quota import QuotaStore
 from gateway.store.seal import Seal
@@ -31,6 +32,10 @@ class Notifier(Protocol):
 
     async def token_changed(self, account_id: int, token_id: int, books: Sequence[Book]) -> bool:
         """Whether the store was told, so that the next request on any worker obeys."""
+        ...
+
+    async def user_changed(self, user_id: int) -> None:
+        """Make caches drop the tokens of a user sooner; what binds is in the books."""
         ...
 
 
@@ -51,6 +56,7 @@ class Services:
     proxies: Blocks
     clock: Callable[[], float]
     explainer: Explainer
+    catalogs: CatalogReader
 
     @property
     def kept_seal(self) -> Seal | None:
@@ -64,11 +70,12 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls. `session` is the cookie's value where that is how they are known."""
+    """Who calls: known by the value of a session's cookie, or by what their access token opens."""
 
     user: User
     permissions: frozenset[Permission]
     session: str | None = None
+    access: AccessGrant | None = None
 
     def may(self, permission: Permission) -> bool:
         """Whether role and scopes allow it."""
@@ -94,10 +101,19 @@ def self_actor(request: web.Request, user: User) -> Actor:
     return _actor(request, user, user.id, any_group=False)
 
 
+def nobody(request: web.Request) -> Actor:
+    """Somebody who has not said who they are, or not shown it."""
+    return _labelled(request, "nobody", user_id=0, any_group=False)
+
+
 def _actor(request: web.Request, user: User, user_id: int | None, *, any_group: bool) -> Actor:
+    return _labelled(request, f"user:{user.id}", user_id, any_group=any_group)
+
+
+def _labelled(request: web.Request, label: str, user_id: int | None, *, any_group: bool) -> Actor:
     address = request.get(ADDRESS)
     return Actor(
-        label=f"user:{user.id}",
+        label=label,
         user_id=user_id,
         any_group=any_group,
         address=None if address is None else address.text,

@@ -68,6 +68,9 @@ STATUS: Final[Mapping[Code | Problem, int]] = {
     Problem.TOO_MANY_SECRETS: 409,
     Problem.IDEMPOTENCY_KEY_REUSED: 422,
     Problem.NAME_TAKEN: 409,
+    Problem.EMAIL_TAKEN: 409,
+    Problem.ROLE_NOT_ALLOWED: 403,
+    Problem.LAST_OWNER: 409,
     Problem.WRONG_PASSWORD: 403,
 }
 """A row per code; a test walks both enums."""

@@ -43,6 +43,14 @@ class StoreNotifier:
             _log.warning("the notice of token %d was not sent: %r", token_id, error)
         return told
 
+    async def user_changed(self, user_id: int) -> None:
+        """A notice that makes caches drop the user's tokens sooner; their books were told before."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._valkey.publish_user_change(user_id)
+        except (StoreUnavailable, TimeoutError) as error:
+            _log.warning("the notice of user %d was not sent: %r", user_id, error)
+
     async def _load(self, account_id: int, books: Sequence[Book]) -> bool:
         if await self._quota.load(account_id, books):
             return True

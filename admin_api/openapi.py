@@ -36,7 +36,7 @@ names those that there are. HEAD goes wherever GET does. What is not ours to for
 
 _HEADERS: Final[Mapping[Header, Mapping[str, Any]]] = {
     Header.IF_MATCH: {
-        "description": "The version that is to be changed, as the token's `version` says; 412 if it "
+        "description": "The version that is to be changed, as the object's `version` says; 412 if it "
         "is another by now. `*` is any.",
         "schema": {"type": "string", "pattern": r'^(\*|(W/)?"[0-9]{1,19}"|[0-9]{1,19})$'},
         "examples": {"any": {"value": "*"}, "version": {"value": '"3"'}},
@@ -86,8 +86,10 @@ _BODY: Final = (
     Code.STORE_UNAVAILABLE,
     Problem.INVALID_FIELD,
 )
-_TELLS: Final = frozenset({Permission.TOKEN_WRITE, Permission.TOKEN_WRITE_ANY})
-"""What changes tokens tells running gateways, or fails to."""
+_TELLS: Final = frozenset(
+    {Permission.TOKEN_WRITE, Permission.TOKEN_WRITE_ANY, Permission.USER_WRITE}
+)
+"""What changes tokens, or whose they are, tells running gateways, or fails to."""
 
 _RETRY_AFTER: Final = {"Retry-After": {"schema": {"type": "string", "pattern": "^[0-9]+$"}}}
 _ENVELOPE: Final[dict[str, Any]] = {

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from admin_api.bodies import CreateBody, PutBody, UpdateBody, read_body
-from admin_api.context import CALLER, SERVICES, actor_of
+from admin_api.context import CALLER, SERVICES, actor_of, self_actor
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
 from admin_api.token_edits import change_of, drafts_of, status_change_of
 from admin_api.token_object import quota_object, reservation_object
@@ -33,6 +33,7 @@ from gateway.store.token_lists import list_tokens
 from gateway.store.token_money import read_money, read_reservations
 from gateway.store.token_rows import get_token
 from gateway.store.tokens import delete_token, update_token
+from gateway.store.users import lock_user
 
 
 async def list_page(request: web.Request) -> web.Response:
@@ -79,10 +80,12 @@ async def create(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     body = await read_body(request, CreateBody)
     drafts, warnings = drafts_of(body, services.units, services.now())
-    actor, user_id = actor_of(request), request[CALLER].user.id
+    actor, user_id = actor_of(request), _maker(request, body)
     once = await once_of(request)
 
     async def write(connection: Connection) -> list[Keyed]:
+        if user_id != request[CALLER].user.id:
+            await lock_user(connection, self_actor(request, request[CALLER].user), user_id)
         return await write_tokens(
             connection,
             actor,
@@ -137,6 +140,17 @@ async def delete(request: web.Request) -> web.Response:
         if_version=if_match(request),
     )
     return accept(told=await publish(services, [edited]))
+
+
+def _maker(request: web.Request, body: CreateBody) -> int:
+    """Whose the new tokens are. Raises `Declined` where it is not for the caller to say."""
+    caller = request[CALLER]
+    if body.user_id in {None, caller.user.id}:
+        return caller.user.id
+    if not caller.may(Permission.TOKEN_WRITE_ANY):
+        raise Declined(Code.FORBIDDEN, "user_id: only administrators make tokens for others.")
+    assert body.user_id is not None
+    return body.user_id
 
 
 async def _update(request: web.Request, token_id: int, body: UpdateBody) -> web.Response:

@@ -28,6 +28,7 @@ class Told:
 
     reached: bool = True
     notices: list = field(default_factory=list)
+    users: list = field(default_factory=list)
 
     async def books_changed(self, account_id, books):
         self.notices.append((account_id, None, list(books)))
@@ -36,6 +37,9 @@ class Told:
     async def token_changed(self, account_id, token_id, books):
         self.notices.append((account_id, token_id, list(books)))
         return self.reached
+
+    async def user_changed(self, user_id):
+        self.users.append(user_id)
 
 
 @dataclass

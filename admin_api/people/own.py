@@ -7,11 +7,13 @@ from aiohttp import web
 from admin_api.auth import COOKIE, check_json_type, check_same_origin
 from admin_api.bodies import LoginBody, SelfBody, read_body
 from admin_api.brake import Braked
-from admin_api.context import ADDRESS, CALLER, SERVICES, Caller, Services, self_actor
+from admin_api.context import ADDRESS, CALLER, SERVICES, Caller, Services, nobody, self_actor
 from admin_api.envelope import Code, Declined, accept, too_many
+from admin_api.people.fields import parse_display_name
 from gateway.domain.rejection import Problem, invalid, rejected
 from gateway.domain.roles import ROLES
 from gateway.domain.rules import Rule
+from gateway.store.logins import logged_in_before, note_failures
 from gateway.store.passwords import check_new_password
 from gateway.store.people import (
     User,
@@ -78,6 +80,7 @@ async def update_self(request: web.Request) -> web.Response:
     body = await read_body(request, SelfBody)
     if body.password is None and body.display_name is None:
         raise invalid("password", Rule.NOTHING_TO_CHANGE)
+    display_name = parse_display_name(body.display_name or "")
     response = accept()
     if body.password is not None:
         await _change_password(request, caller, body)
@@ -85,7 +88,7 @@ async def update_self(request: web.Request) -> web.Response:
             await _begin_session(request, response, services, caller.user)
     if body.display_name is not None:
         actor = self_actor(request, caller.user)
-        await set_display_name(services.pool, actor, caller.user, body.display_name.strip())
+        await set_display_name(services.pool, actor, caller.user, display_name)
     return response
 
 
@@ -106,15 +109,19 @@ async def _change_password(request: web.Request, caller: Caller, body: SelfBody)
 async def _known(request: web.Request, username: str, password: str) -> User | None:
     """The user, if the password is right. As slow for a user that there is not."""
     services = request.app[SERVICES]
+    pool, brake, username = services.pool, services.brake, username.strip()
     address = request[ADDRESS].text if ADDRESS in request else ""
+    known = brake.slows(username, address) and await logged_in_before(pool, username, address)
     try:
-        with services.brake.attempt(username, address):
-            found = await find_user(services.pool, username.strip())
+        with brake.attempt(username, address, known=known):
+            found = await find_user(pool, username)
             user, stored = found or (None, None)
             if not await services.passwords.verify(stored, password):
-                services.brake.failed(username, address)
+                failures = brake.failed(username, address)
+                user_id = None if user is None else user.id
+                await note_failures(pool, nobody(request), user_id, failures)
                 return None
-            services.brake.succeeded(username, address)
+            brake.succeeded(username, address)
             return user
     except Braked as braked:
         raise too_many("wrong passwords", braked.retry_after_s) from None

@@ -27,6 +27,9 @@ class Problem(StrEnum):
     TOO_MANY_SECRETS = "too_many_secrets"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     NAME_TAKEN = "name_taken"
+    EMAIL_TAKEN = "email_taken"
+    ROLE_NOT_ALLOWED = "role_not_allowed"
+    LAST_OWNER = "last_owner"
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 -- a code
 
 

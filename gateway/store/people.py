@@ -12,7 +12,7 @@ import asyncpg
 
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor
-from gateway.domain.rejection import Problem, rejected
+from gateway.domain.rejection import Problem, Rejected, invalid, rejected
 from gateway.domain.rules import Rule
 from gateway.store import audit
 from gateway.store.grants import Scope, write_grant
@@ -125,41 +125,75 @@ async def write_user(
     actor: Actor,
     username: str,
     *,
+    display_name: str = "",
+    email: str | None = None,
     role: str = "user",
+    group: str = "default",
     password_hash: str | None = None,
     password_once: bool = False,
     account_id: int | None = None,
+    member_role: str = "owner",
     granted: int | None = 0,
 ) -> int:
-    """Make a user of group `default`, within the caller's transaction, and answer the id.
+    """Make a user, within the caller's transaction, and answer the id.
 
     Without `account_id` the user gets an account of their own with `granted` nano-dollars (None =
-    uncapped). Raises `Rejected` (name taken).
+    uncapped); with it they become its member as `member_role` says. Raises `Rejected` (name or e-mail taken, no such
+    group).
     """
+    group_id = await group_id_of(connection, group)
     if account_id is None:
         account_id = await _write_account(connection, actor, username, granted)
     try:
         user_id: int = await connection.fetchval(
             """
-            INSERT INTO "user" (username, role, password_hash, password_once, account_id, group_id)
-            SELECT $1, $2, $3, $4, $5, g.id FROM "group" g WHERE g.name = 'default' RETURNING id
+            INSERT INTO "user" (username, display_name, email, role, password_hash, password_once,
+                                account_id, group_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id
             """,
             username,
+            display_name,
+            email,
             role,
             password_hash,
             password_once,
             account_id,
+            group_id,
         )
-    except asyncpg.UniqueViolationError:
-        raise rejected(Problem.NAME_TAKEN, "username", Rule.NAME_TAKEN, given=username) from None
+    except asyncpg.UniqueViolationError as error:
+        raise taken(error, username, email) from None
     await connection.execute(
-        "INSERT INTO member (account_id, user_id, role) VALUES ($1, $2, 'owner')",
+        "INSERT INTO member (account_id, user_id, role) VALUES ($1, $2, $3)",
         account_id,
         user_id,
+        member_role,
     )
-    after = {"username": username, "role": role, "account_id": account_id}
+    after = {
+        "username": username,
+        "email": email,
+        "role": role,
+        "group": group,
+        "account_id": account_id,
+    }
     await audit.record(connection, actor, "user.create", user_id, after=after)
     return user_id
+
+
+async def group_id_of(connection: Connection, name: str) -> int:
+    """The id of a group. Raises `Rejected` where there is none of that name."""
+    group_id: int | None = await connection.fetchval('SELECT id FROM "group" WHERE name = $1', name)
+    if group_id is None:
+        raise invalid("group", f"there is no group {name!r}.")
+    return group_id
+
+
+def taken(error: asyncpg.UniqueViolationError, username: str, email: str | None) -> Rejected:
+    """Which of the two that are unique another user has."""
+    if error.constraint_name == "user_email":
+        message = f"email: {email!r} is another user's; choose another."
+        return Rejected(Problem.EMAIL_TAKEN, message, "email")
+    message = f"username: {username!r} is taken; choose another."
+    return Rejected(Problem.NAME_TAKEN, message, "username")
 
 
 async def write_access_token(
@@ -197,21 +231,33 @@ async def set_password(
 ) -> None:
     """Give a user a password and end their sessions. `once`: it must be changed after its use."""
     async with transaction(pool) as connection:
-        await connection.execute(
-            'UPDATE "user" SET password_hash = $2, password_once = $3 WHERE id = $1',
-            user_id,
-            password_hash,
-            once,
-        )
-        await connection.execute("DELETE FROM session WHERE user_id = $1", user_id)
-        await audit.record(connection, actor, "user.password", user_id, after={"once": once})
+        await write_password(connection, actor, user_id, password_hash, once=once)
+
+
+async def write_password(
+    connection: Connection, actor: Actor, user_id: int, password_hash: str, *, once: bool
+) -> None:
+    """As `set_password`, within the caller's transaction."""
+    await connection.execute(
+        """
+        UPDATE "user" SET password_hash = $2, password_once = $3, version = version + 1
+         WHERE id = $1
+        """,
+        user_id,
+        password_hash,
+        once,
+    )
+    await connection.execute("DELETE FROM session WHERE user_id = $1", user_id)
+    await audit.record(connection, actor, "user.password", user_id, after={"once": once})
 
 
 async def set_display_name(pool: Pool, actor: Actor, user: User, display_name: str) -> None:
     """Change how a user is called."""
     async with transaction(pool) as connection:
         await connection.execute(
-            'UPDATE "user" SET display_name = $2 WHERE id = $1', user.id, display_name
+            'UPDATE "user" SET display_name = $2, version = version + 1 WHERE id = $1',
+            user.id,
+            display_name,
         )
         await audit.record(
             connection,

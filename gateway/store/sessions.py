@@ -5,14 +5,33 @@ password.
 """
 
 import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor
+from gateway.domain.rejection import Problem, Rejected
 from gateway.store import audit
 from gateway.store.people import USER_COLUMNS, User, user_of
 from gateway.store.postgres import Pool, reading, transaction
+from gateway.store.users import about_user
 
 _MAX_AGENT_CHARACTERS = 200
+_LIVE: Final = "expires_at > now() AND seen_at > now() - interval '30 minutes'"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that goes on. `current`: the one that asks."""
+
+    id: int
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    address: str | None
+    user_agent: str
+    current: bool
 
 
 async def open_session(
@@ -69,3 +88,57 @@ async def close_session(pool: Pool, actor: Actor, user: User, value: str, pepper
             "DELETE FROM session WHERE digest = $1", keys.digest(value, pepper)
         )
         await audit.record(connection, actor, "user.logout", user.id)
+
+
+async def list_sessions(
+    pool: Pool, actor: Actor, user_id: int, value: str | None, pepper: bytes
+) -> list[Session]:
+    """A user's sessions, the newest first; `value` is the cookie that asks.
+
+    Raises `Rejected` (not found) and `StoreUnavailable`.
+    """
+    async with about_user(pool, actor, user_id) as connection:
+        rows = await connection.fetch(
+            f"""
+            SELECT id, created_at, seen_at, expires_at, host(address) AS address, user_agent,
+                   coalesce(digest = $2, false) AS current
+              FROM session WHERE user_id = $1 AND {_LIVE} ORDER BY id DESC LIMIT 100
+            """,  # noqa: S608 -- a constant
+            user_id,
+            _digest(value, pepper),
+        )
+    return [Session(**row) for row in rows]
+
+
+async def end_session(pool: Pool, actor: Actor, user_id: int, session_id: int) -> None:
+    """End one of a user's sessions. Raises `Rejected` (not found) and `StoreUnavailable`."""
+    async with about_user(pool, actor, user_id) as connection:
+        ended = await connection.fetchval(
+            "DELETE FROM session WHERE user_id = $1 AND id = $2 RETURNING id", user_id, session_id
+        )
+        if ended is None:
+            message = f"There is no session {session_id} among them; it may have ended."
+            raise Rejected(Problem.NOT_FOUND, message, "id")
+        await audit.record(connection, actor, "user.end_sessions", user_id, after={"ended": 1})
+
+
+async def end_sessions(
+    pool: Pool, actor: Actor, user_id: int, value: str | None, pepper: bytes
+) -> int:
+    """End a user's sessions but the one that asks; how many there were.
+
+    Raises `Rejected` (not found) and `StoreUnavailable`.
+    """
+    async with about_user(pool, actor, user_id) as connection:
+        rows = await connection.fetch(
+            f"DELETE FROM session WHERE user_id = $1 AND digest IS DISTINCT FROM $2 RETURNING {_LIVE} AS live",  # noqa: S608 -- a constant
+            user_id,
+            _digest(value, pepper),
+        )
+        ended: int = sum(row["live"] for row in rows)
+        await audit.record(connection, actor, "user.end_sessions", user_id, after={"ended": ended})
+    return ended
+
+
+def _digest(value: str | None, pepper: bytes) -> bytes | None:
+    return None if value is None else keys.digest(value, pepper)

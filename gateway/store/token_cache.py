@@ -101,6 +101,12 @@ class TokenCache:
         for name in self._by_token.pop(token_id, ()):
             self._entries.pop(name, None)
 
+    def drop_user(self, user_id: int) -> None:
+        """Forget a user's tokens: what they all depend on changed."""
+        entries = self._entries.values()
+        for token_id in {e.token.id for e in entries if e.token.user_id == user_id}:
+            self.drop(token_id)
+
     def clear(self) -> None:
         """Forget everything: after a gap in which changes may have been missed."""
         self._entries.clear()

@@ -3,7 +3,9 @@
 import asyncio
 
 from gateway.domain.edit import TokenChange
+from gateway.domain.people import UserChange
 from gateway.store.tokens import delete_token, update_token
+from gateway.store.users import update_user
 from tests.integration.rig import SYSTEM, USD, Rig, chat, instant
 from tests.integration.test_calls import refused
 from tests.upstream import Echo, Gate
@@ -70,3 +72,17 @@ async def test_a_quota_lowered_below_what_is_used_lets_running_calls_end_and_no_
     assert await running == 200
     (row,) = await rig.ledger()
     assert row["amount"] > 1
+
+
+async def test_an_edit_of_a_user_binds_all_of_their_keys_although_no_notice_arrives(rig: Rig):
+    tokens = [await rig.token(), await rig.token(USD)]
+    assert [await status(rig, token.key) for token in tokens] == [200, 200]
+    for status_, http in ((2, 403), (1, 200)):
+        change = UserChange(status=status_)
+        await rig.database.execute("""UPDATE "user" SET role = 'user'""")
+        edited = await update_user(rig.database, SYSTEM, 1, lambda _, change=change: change)
+        for account_id, book in edited.books:
+            assert await rig.gateway.quota.load(account_id, [book])
+        if http == 200:
+            rig.gateway.tokens.drop_user(1)
+        assert [await status(rig, token.key) for token in tokens] == [http, http]

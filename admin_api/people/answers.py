@@ -1,0 +1,128 @@
+"""What is in `data` of answers about people: types as in `admin_api/answers.py`."""
+
+from typing import Any
+
+from pydantic import ConfigDict
+
+from admin_api.answers import Answer, Profile, Seconds
+
+
+class User(Profile):
+    """A user as administrators see them, with the money of their account."""
+
+    email: str | None
+    email_verified: bool
+    account_id: int
+    """The account that their new tokens belong to."""
+    quota: int
+    """Quota units left on it; 0 where it is unlimited."""
+    used_quota: int
+    unlimited_quota: bool
+    created_time: Seconds
+    version: int
+    """Goes up with every change; for `If-Match`."""
+
+
+class CreatedUser(User):
+    """A new user."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": []})
+
+    password: str | None
+    """The one-time password, this once; null where one was given."""
+
+
+class UserPage(Answer):
+    """A page of users; one beyond the end is empty."""
+
+    page: int
+    page_size: int
+    total: int
+    items: list[User]
+
+
+class Password(Answer):
+    """A one-time password, this once. It opens only the user's own profile, until they have chosen another."""
+
+    username: str
+    password: str
+
+
+class Session(Answer):
+    """A session of the console."""
+
+    id: int
+    address: str | None
+    """Where it was begun."""
+    user_agent: str
+    created_time: Seconds
+    seen_time: Seconds
+    """Unix seconds of its last call, right to a minute."""
+    expired_time: Seconds
+    """It ends then in any case; half an hour without a call ends it sooner."""
+    current: bool
+    """Whether it is the one that asks."""
+
+
+class AccessToken(Answer):
+    """An access token; its secret is not kept."""
+
+    id: int
+    user_id: int
+    name: str
+    scopes: list[str]
+    """Permissions that it is confined to; none: all that the role may do."""
+    allow_ips: list[str]
+    """Where it is taken from; none: anywhere."""
+    created_time: Seconds
+    expired_time: int
+    """Unix seconds; -1 is never."""
+    last_used_time: int
+    """Unix seconds, right to a minute; 0 is never."""
+
+
+class CreatedAccessToken(AccessToken):
+    """A new access token, with its secret, this once."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": []})
+
+    access_token: str
+    """What goes behind `Bearer`. It is never shown again."""
+
+
+class Group(Answer):
+    """A group that one's tokens may name."""
+
+    ratio: float
+    """What prices are multiplied by."""
+    desc: str
+
+
+class AuditRow(Answer):
+    """Something that was changed."""
+
+    id: int
+    at: float
+    """Unix seconds."""
+    actor: str
+    """`user:1`; `cli`, an operator's command; `system`, Tollhouse itself; `nobody`, a log-in that failed."""
+    actor_name: str | None
+    """The user's name, if it was one."""
+    action: str
+    object_kind: str
+    object_id: str
+    before: dict[str, Any] | None
+    """What was changed, as it was."""
+    after: dict[str, Any] | None
+    """The same, as it was then."""
+    address: str | None
+    request_id: str | None
+    """The `X-Request-Id` of the call."""
+
+
+class AuditPart(Answer):
+    """A part of the audit, the newest first."""
+
+    items: list[AuditRow]
+    next_cursor: int | None
+    """For what comes behind; null where there is no more."""

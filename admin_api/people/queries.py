@@ -1,0 +1,100 @@
+"""The query strings of lists of users and of the audit: as the document tells them, and how they are read (pure)."""
+
+from typing import Annotated, Final, Literal
+
+from multidict import MultiMapping
+from pydantic import Field
+
+from admin_api.parameters import choice, first_integer, instant, integer, require_known, text
+from admin_api.queries import Instant, Number, Query, Text
+from gateway.domain.rejection import invalid
+from gateway.domain.roles import ROLES
+from gateway.store.audit_rows import AuditQuery
+from gateway.store.user_rows import UserQuery
+
+_DEFAULT_SIZE: Final = 10
+_MAX_SIZE: Final = 100
+_MAX_ID: Final = 10**15 - 1
+
+
+class UserListQuery(Query):
+    """Which users, and which page of them, the newest first."""
+
+    p: Number = 1
+    """The page, from 1; below 1 counts as 1."""
+    size: Number = 10
+    """Users on a page, brought into 1 to 100. `page_size` and `ps` are other names of it."""
+    page_size: Number = 10
+    """As `size`, and goes before it."""
+    ps: Number = 10
+    """As `size`, and goes before it."""
+    keyword: Text = ""
+    """What the username, the display name or the e-mail address has to contain."""
+    role: Literal["owner", "admin", "operator", "viewer", "user", ""] = ""
+    """The role."""
+    status: Literal[1, 2, ""] = ""
+    """1 enabled, 2 disabled."""
+    group: Text = ""
+    """The group."""
+
+
+class AuditListQuery(Query):
+    """Which rows of the audit."""
+
+    object_kind: Text = ""
+    """What was changed: `token`, `user`, `access_token`, …"""
+    object_id: Text = ""
+    """Its id; with `object_kind`."""
+    actor: Text = ""
+    """Who did it: `user:1`, `cli`, `system`, `nobody`; or the number of a user."""
+    action: Text = ""
+    """What was done: `token.update`, `user.login`, …"""
+    start: Instant = ""
+    """Unix seconds; within."""
+    end: Instant = ""
+    """Unix seconds; not within."""
+    cursor: Annotated[int, Field(ge=1, le=_MAX_ID)] | Literal[""] = ""
+    """The last answer's `next_cursor`."""
+    limit: Number = 10
+    """Rows in an answer, brought into 1 to 100."""
+
+
+def user_query_of(parameters: MultiMapping[str]) -> tuple[int, UserQuery]:
+    """The page asked for, counted from 1, and the query. Raises `Rejected` naming the parameter."""
+    require_known(parameters, UserListQuery.model_fields)
+    page = max(1, integer(parameters, "p", 1))
+    size = _size(first_integer(parameters, ("page_size", "ps", "size"), _DEFAULT_SIZE))
+    return page, UserQuery(
+        keyword=text(parameters, "keyword"),
+        role=choice(parameters, "role", ("", *ROLES), ""),
+        group=text(parameters, "group"),
+        status=int(choice(parameters, "status", ("", "1", "2"), "") or 0),
+        limit=size,
+        offset=(page - 1) * size,
+    )
+
+
+def audit_query_of(parameters: MultiMapping[str]) -> AuditQuery:
+    """The rows asked for. Raises `Rejected` naming the parameter."""
+    require_known(parameters, AuditListQuery.model_fields)
+    actor = text(parameters, "actor")
+    object_id, object_kind = text(parameters, "object_id"), text(parameters, "object_kind")
+    if object_id and not object_kind:
+        raise invalid("object_id", "is an id of what? Send object_kind, too.")
+    before = integer(parameters, "cursor", 0)
+    if parameters.get("cursor", "").strip() and before < 1:
+        raise invalid("cursor", "is not the next_cursor of an answer; leave it out to begin anew.")
+    return AuditQuery(
+        object_kind=object_kind,
+        object_id=object_id,
+        actor=f"user:{actor}" if actor.isascii() and actor.isdigit() else actor,
+        action=text(parameters, "action"),
+        start=instant(parameters, "start"),
+        end=instant(parameters, "end"),
+        before=before or None,
+        limit=_size(integer(parameters, "limit", _DEFAULT_SIZE)),
+    )
+
+
+def _size(wanted: int) -> int:
+    return min(_MAX_SIZE, max(1, wanted))

@@ -1,0 +1,39 @@
+"""Handlers of what one may use: groups and models."""
+
+from aiohttp import web
+
+from admin_api.context import CALLER, SERVICES
+from admin_api.envelope import accept
+from gateway.domain.catalog import PPM, Catalog, Group
+from gateway.domain.roles import Permission
+from gateway.store.user_rows import usable_groups
+
+
+async def list_groups(request: web.Request) -> web.Response:
+    """GET /api/user/groups and /api/user/self/groups: the groups that your tokens may name, by their names."""
+    settings = request.app[SERVICES].config.groups
+    _, groups = await _usable(request)
+    return accept(
+        {
+            group.name: {
+                "ratio": group.ratio_ppm / PPM,
+                "desc": settings[group.name].description if group.name in settings else "",
+            }
+            for group in groups
+        }
+    )
+
+
+async def list_models(request: web.Request) -> web.Response:
+    """GET /api/user/models: the names of the models that can be called in these groups."""
+    catalog, groups = await _usable(request)
+    return accept(sorted({name for group in groups for name in catalog.names(group)}))
+
+
+async def _usable(request: web.Request) -> tuple[Catalog, list[Group]]:
+    services, caller = request.app[SERVICES], request[CALLER]
+    await services.catalogs.read()
+    catalog = services.catalogs.latest
+    any_group = caller.may(Permission.TOKEN_WRITE_ANY)
+    ids = await usable_groups(services.pool, caller.user.id, any_group=any_group)
+    return catalog, [catalog.groups[each] for each in ids if each in catalog.groups]
