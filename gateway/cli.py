@@ -5,6 +5,7 @@ Each command imports what it needs when it runs: all of it together takes a seco
 
 import argparse
 import asyncio
+import json
 import os
 import shutil
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway import __version__
-from gateway.commands import import_arguments
+from gateway.commands import import_arguments, people_arguments
 from gateway.commands.arguments import add_completion, add_export, add_token
 
 _REPLAY_TIMEOUT_S = 30
@@ -81,11 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         "--account", type=int, metavar="ID", help="tell of this account alone; everything is read"
     )
     _add_config(books)
-    user = commands.add_parser("user", help="people")
-    of_user = user.add_subparsers(dest="action", required=True, metavar="ACTION")
-    password = of_user.add_parser("password", help="make a new one-time password")
-    password.add_argument("username")
-    _add_config(password)
+    _add_config(people_arguments.add_user(commands))
+    people_arguments.add_access_token(commands)
+    people_arguments.add_audit_log(commands)
     add_token(commands)
     import_arguments.add_arguments(
         commands.add_parser("import", help="other gateways' keys, which go on working")
@@ -208,7 +207,17 @@ def _audit(given: argparse.Namespace, rest: list[str]) -> int:
     return audit(given, rest)
 
 
-def _user_password(given: argparse.Namespace, _: list[str]) -> int:
+def _user(given: argparse.Namespace, rest: list[str]) -> int:
+    return _user_password(given) if given.action == "password" else _people(given, rest)
+
+
+def _people(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.commands import people
+
+    return people.run(given)
+
+
+def _user_password(given: argparse.Namespace) -> int:
     from gateway.config import load
     from gateway.store.bootstrap import new_one_time_password
     from gateway.store.postgres import open_pool
@@ -223,7 +232,11 @@ def _user_password(given: argparse.Namespace, _: list[str]) -> int:
         finally:
             await pool.close()
 
-    print(f"One-time password of {given.username}: {asyncio.run(make())}")
+    password = asyncio.run(make())
+    if given.json:
+        print(json.dumps({"username": given.username, "password": password}))
+    else:
+        print(f"One-time password of {given.username}: {password}")
     return 0
 
 
@@ -287,7 +300,9 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "reseal": _reseal,
     "audit": _audit,
     "import": _import,
-    "user": _user_password,
+    "user": _user,
+    "access-token": _people,
+    "audit-log": _people,
     "reset": _reset,
     "token": _token,
     "export": _export,

@@ -37,10 +37,10 @@ def add_token(commands: Subparsers) -> None:
     _add_on_one(actions, "enable", "let a disabled token be used again")
     delete = _add_on_one(actions, "delete", "revoke a token for good, after asking")
     delete.add_argument("--yes", action="store_true", help="do not ask")
-    _add_version(delete)
+    add_version(delete)
     _add_explain(actions)
     _add_usage(actions)
-    _add_common(
+    add_common(
         actions.add_parser(
             "find",
             help="the token that a key opens",
@@ -57,7 +57,7 @@ def add_export(commands: Subparsers) -> None:
     export.add_argument(
         "--output", metavar="FILE", help="written whole or not at all; else standard output"
     )
-    _add_span(export)
+    add_span(export)
     export.add_argument("--token", metavar="TOKEN", help="of this token alone: its id, or name")
     export.add_argument("--model", help="of this model alone")
     _add_whose(export)
@@ -80,7 +80,7 @@ def _add_list(actions: Subparsers) -> None:
     parser.add_argument("--page", type=values.count, default=1, metavar="N")
     parser.add_argument("--size", type=values.count, default=50, metavar="N", help="at most 100")
     _add_whose(parser)
-    _add_common(parser)
+    add_common(parser)
 
 
 def _add_create(actions: Subparsers) -> None:
@@ -97,7 +97,7 @@ def _add_create(actions: Subparsers) -> None:
     parser.add_argument(
         "--idempotency-key", metavar="TEXT", help="repeating the command makes no second token"
     )
-    _add_common(parser)
+    add_common(parser)
 
 
 def _add_update(actions: Subparsers) -> None:
@@ -114,7 +114,7 @@ def _add_update(actions: Subparsers) -> None:
         "--add-quota-usd", type=values.usd, metavar="USD", help="so much more than is granted now"
     )
     _add_rules(parser)
-    _add_version(parser)
+    add_version(parser)
 
 
 def _add_rotate(actions: Subparsers) -> None:
@@ -144,7 +144,7 @@ def _add_usage(actions: Subparsers) -> None:
     parser.add_argument("--interval", choices=("hour", "day", "all"), default="day")
     parser.add_argument("--by", metavar="FIELD", help="a row for each: model, upstream, …")
     parser.add_argument("--time-zone", metavar="NAME", help="whose days they are (default: UTC)")
-    _add_span(parser)
+    add_span(parser)
 
 
 def _add_on_one(
@@ -153,7 +153,7 @@ def _add_on_one(
     parser: argparse.ArgumentParser = actions.add_parser(name, help=help_, **settings)
     parser.add_argument("token", metavar="TOKEN", help="its id, or its whole name")
     _add_whose(parser)
-    _add_common(parser)
+    add_common(parser)
     return parser
 
 
@@ -205,14 +205,16 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_span(parser: argparse.ArgumentParser) -> None:
+def add_span(parser: argparse.ArgumentParser) -> None:
+    """`--start` and `--end`."""
     for name, help_ in (("--start", "from then on"), ("--end", "before then")):
         parser.add_argument(
             name, type=values.moment, metavar="TIME", help=f"{help_}: 2026-11-01, 7d ago as 7d, …"
         )
 
 
-def _add_version(parser: argparse.ArgumentParser) -> None:
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """`--if-version`."""
     parser.add_argument(
         "--if-version",
         type=values.whole,
@@ -222,7 +224,8 @@ def _add_version(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """What every command that calls the admin API takes, and `--json`."""
     _add_reach(parser).add_argument(
         "--json", action="store_true", default=False, help="what the API answered, for scripts"
     )
