@@ -55,21 +55,23 @@ async def authenticate(request: web.Request) -> Caller:
 
 def authorize(caller: Caller, permission: Permission) -> None:
     """Raises `Declined` unless the caller may do what the route asks for."""
-    if (
-        caller.session is not None
-        and caller.user.password_once
-        and permission is not Permission.SELF
-    ):
-        raise Declined(
-            Code.PASSWORD_CHANGE_REQUIRED,
-            "This is a one-time password: choose your own first, with PUT /api/user/self "
-            '{"original_password": …, "password": …}.',
-        )
+    if permission is not Permission.SELF:
+        require_own_password(caller)
     if not caller.may(permission):
         raise Declined(
             Code.FORBIDDEN,
             f"This needs the permission {permission}, which the role {caller.user.role!r} or "
             "the scopes of the access token do not give.",
+        )
+
+
+def require_own_password(caller: Caller) -> None:
+    """Raises `Declined` for the session of a one-time password: with it one chooses another, and no more."""
+    if caller.session is not None and caller.user.password_once:
+        raise Declined(
+            Code.PASSWORD_CHANGE_REQUIRED,
+            "This is a one-time password: choose your own first, with PUT /api/user/self "
+            '{"original_password": …, "password": …}.',
         )
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from admin_api.context import CALLER, SERVICES, Services
 from admin_api.token_object import secret_object, token_object
+from gateway.domain import key as keys
 from gateway.domain.edit import TokenRow
 from gateway.domain.rejection import Problem, invalid, rejected
 from gateway.domain.rules import Rule
@@ -49,7 +50,10 @@ async def once_of(request: web.Request) -> Once | None:
         raise invalid("Idempotency-Key", Rule.NO_IDEMPOTENCY_KEY, most=_MAX_IDEMPOTENCY_KEY)
     body = await request.read()
     asked = hashlib.sha256(f"{request.method} {request.path.rstrip('/')}\n".encode() + body)
-    return Once(request[CALLER].user.id, key, asked.digest(), request.app[SERVICES].seal)
+    services = request.app[SERVICES]
+    # With the pepper, since a body can hold a password, which many guesses a second would find.
+    digest = keys.digest_of(asked.digest(), services.pepper)
+    return Once(request[CALLER].user.id, key, digest, services.seal)
 
 
 async def publish(services: Services, edits: Iterable[Edited], *, made: bool = False) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from admin_api.auth import require_own_password
 from admin_api.bodies import read_body
 from admin_api.context import CALLER, SERVICES, self_actor
 from admin_api.envelope import accept, accept_again, json_bytes
@@ -36,6 +37,7 @@ async def create(request: web.Request) -> web.Response:
     It may do no more than who makes it: one made with a confined access token is confined likewise.
     """
     services, caller = request.app[SERVICES], request[CALLER]
+    require_own_password(caller)  # an access token would outlive the one-time one
     body = await read_body(request, AccessTokenBody)
     draft = access_token_of(body, caller, services.now())
     actor = self_actor(request, caller.user)

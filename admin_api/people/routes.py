@@ -56,7 +56,7 @@ ROUTES: Final = (
     Route("GET", f"{_SELF}/access_token", access_tokens.list_them, Permission.SELF, list[AccessToken]),
     Route("POST", f"{_SELF}/access_token", access_tokens.create, Permission.SELF,
           CreatedAccessToken, AccessTokenBody, headers=(Header.IDEMPOTENCY_KEY,),
-          declines=(Problem.TOO_MANY_SECRETS, Problem.IDEMPOTENCY_KEY_REUSED)),
+          declines=(Code.PASSWORD_CHANGE_REQUIRED, Problem.TOO_MANY_SECRETS, Problem.IDEMPOTENCY_KEY_REUSED)),
     Route("DELETE", f"{_SELF}/access_token/{_ONE}", access_tokens.delete, Permission.SELF, Nothing),
     Route("GET", f"{_SELF}/groups", reach.list_groups, Permission.CATALOG_READ, dict[str, Group]),
     Route("GET", "/api/user/groups", reach.list_groups, Permission.CATALOG_READ, dict[str, Group]),

@@ -123,6 +123,15 @@ async def test_an_access_token_is_shown_once_and_works_until_it_is_deleted(admin
     assert (await admin.call("GET", "/api/token", token=secret)).status == 401
 
 
+async def test_a_one_time_password_makes_no_access_token(admin):
+    await admin.user("ada", password=PASSWORD, once=True)
+    _, session = await log_in(admin, "ada", PASSWORD)
+    headers = session | SAME_SITE
+    body = {"name": "a"}
+    answer = await admin.bare("POST", "/api/user/self/access_token", body, headers=headers)
+    assert (answer.status, answer.body["code"]) == (403, "password_change_required")
+
+
 async def test_an_access_token_ends_when_it_was_told_to(admin):
     admin.clock[0] = time.time()
     _, token = await admin.user("ada")

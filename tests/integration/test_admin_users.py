@@ -1,6 +1,7 @@
 """Users as administrators manage them: who may do what to whom, and what becomes of their keys."""
 
 import asyncio
+import hashlib
 import json
 
 import pytest
@@ -89,6 +90,15 @@ async def test_a_user_who_joins_an_account_is_its_member_and_not_its_owner(admin
         first["account_id"],
     )
     assert [tuple(row) for row in roles] == [(first["id"], "owner"), (second["id"], "member")]
+
+
+async def test_a_repeatable_creation_keeps_nothing_that_a_password_could_be_guessed_from(admin):
+    body = b'{"username": "ada", "password": "three plain words"}'
+    headers = {"Idempotency-Key": "once", "Content-Type": "application/json"}
+    made = await admin.call("POST", "/api/user", headers=headers, data=body)
+    assert made.status == 200
+    kept = await admin.pool.fetchval("SELECT body_digest FROM idempotency")
+    assert kept != hashlib.sha256(b"POST /api/user\n" + body).digest()
 
 
 async def test_a_repeated_creation_makes_one_user_and_tells_the_same_password(admin):
