@@ -20,6 +20,7 @@ DisplayName = Annotated[
     StrictStr, Field(json_schema_extra={"maxLength": 100, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"})
 ]
 Email = Annotated[StrictStr, Field(json_schema_extra={"pattern": f"^$|{EMAIL_PATTERN}"})]
+Scope = Annotated[StrictStr, Field(json_schema_extra={"enum": [str(p) for p in Permission]})]
 _MAX_DAYS = 36_500
 
 
@@ -122,7 +123,7 @@ class AccessTokenBody(Body):
 
     name: Name
     """What it is for."""
-    scopes: Annotated[tuple[Permission, ...], Field(max_length=100)] = ()
+    scopes: Annotated[tuple[Scope, ...], Field(max_length=100)] = ()
     """Permissions that it is confined to, of those that you have; none: all that you may do."""
     allow_ips: Lines = ""
     """Addresses and CIDR blocks that it is taken from: a list, or by lines or commas."""

@@ -5,8 +5,10 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from admin_api.fields import parse_expired_time, parse_expires_in_days
-from gateway.domain.rejection import invalid
+from admin_api.mistakes import Mistakes
+from gateway.domain.rejection import invalid, mistake
 from gateway.domain.roles import Permission
+from gateway.domain.rules import Rule
 
 _MAX_NAME_CHARACTERS = 100
 # No letters that look like others, nothing that a shell, a page or a log would take for its own.
@@ -19,11 +21,7 @@ def parse_username(text: str) -> str:
     """A name to log in with."""
     username = text.strip()
     if not re.fullmatch(USERNAME_PATTERN, username):
-        raise invalid(
-            "username",
-            "must have 1 to 64 characters, all of them letters from A to Z, digits or one of . _ @ + -, "
-            "and begin with a letter or a digit; display_name takes any text.",
-        )
+        raise invalid("username", Rule.NO_USERNAME)
     return username
 
 
@@ -31,9 +29,9 @@ def parse_display_name(text: str) -> str:
     """How somebody is shown; it may be empty."""
     name = text.strip()
     if len(name) > _MAX_NAME_CHARACTERS:
-        raise invalid("display_name", f"may have {_MAX_NAME_CHARACTERS} characters at most.")
+        raise invalid("display_name", Rule.TOO_LONG, most=_MAX_NAME_CHARACTERS, given=len(name))
     if not name.isprintable():
-        raise invalid("display_name", "may hold no control characters.")
+        raise invalid("display_name", Rule.CONTROL_CHARACTERS)
     return name
 
 
@@ -43,20 +41,20 @@ def parse_email(text: str) -> str | None:
     if not address:
         return None
     if not address.isprintable() or not re.fullmatch(EMAIL_PATTERN, address):
-        raise invalid("email", f"{address[:40]!a} is no e-mail address such as ada@example.com.")
+        raise invalid("email", Rule.NO_EMAIL, given=address)
     return address
 
 
 def parse_scopes(given: Iterable[str], permissions: Collection[Permission]) -> tuple[str, ...]:
     """What an access token may do: permissions, none beyond those of who makes it."""
-    scopes = sorted(set(given))
+    scopes = tuple(sorted(set(given)))
+    found = Mistakes()
+    yours = [str(each) for each in sorted(permissions)]
     for scope in scopes:
         if scope not in permissions:
-            raise invalid(
-                "scopes",
-                f"{scope[:40]!a} is not yours to give; yours are {', '.join(sorted(permissions))}.",
-            )
-    return tuple(scopes)
+            found.add(mistake("scopes", Rule.SCOPE_NOT_YOURS, given=scope, choices=yours))
+    found.raise_any()
+    return scopes
 
 
 def parse_end(
@@ -68,5 +66,5 @@ def parse_end(
         return at
     by_days = parse_expires_in_days(expires_in_days, now)
     if expired_time is not None and at != by_days:
-        raise invalid("expires_in_days", "disagrees with expired_time; send one of them.")
+        raise invalid("expires_in_days", Rule.EXPIRIES_DISAGREE)
     return by_days

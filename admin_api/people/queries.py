@@ -1,14 +1,18 @@
 """The query strings of lists of users and of the audit: as the document tells them, and how they are read (pure)."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Final, Literal
 
 from multidict import MultiMapping
 from pydantic import Field
 
+from admin_api.mistakes import Mistakes
 from admin_api.parameters import choice, first_integer, instant, integer, require_known, text
 from admin_api.queries import Instant, Number, Query, Text
-from gateway.domain.rejection import invalid
+from gateway.domain.rejection import invalid, mistake
 from gateway.domain.roles import ROLES
+from gateway.domain.rules import Rule
 from gateway.store.audit_rows import AuditQuery
 from gateway.store.user_rows import UserQuery
 
@@ -61,39 +65,51 @@ class AuditListQuery(Query):
 
 def user_query_of(parameters: MultiMapping[str]) -> tuple[int, UserQuery]:
     """The page asked for, counted from 1, and the query. Raises `Rejected` naming the parameter."""
-    require_known(parameters, UserListQuery.model_fields)
-    page = max(1, integer(parameters, "p", 1))
-    size = _size(first_integer(parameters, ("page_size", "ps", "size"), _DEFAULT_SIZE))
-    return page, UserQuery(
-        keyword=text(parameters, "keyword"),
-        role=choice(parameters, "role", ("", *ROLES), ""),
-        group=text(parameters, "group"),
-        status=int(choice(parameters, "status", ("", "1", "2"), "") or 0),
-        limit=size,
-        offset=(page - 1) * size,
+    reading = (found := Mistakes()).reading
+    reading(require_known, parameters, UserListQuery.model_fields)
+    number = reading(integer, parameters, "p", 1)
+    wanted = reading(first_integer, parameters, ("page_size", "ps", "size"), _DEFAULT_SIZE)
+    query = UserQuery(
+        keyword=reading(text, parameters, "keyword"),
+        role=reading(choice, parameters, "role", ("", *ROLES), ""),
+        group=reading(text, parameters, "group"),
+        status=int(reading(choice, parameters, "status", ("", "1", "2"), "") or 0),
     )
+    found.raise_any()
+    page, size = max(1, number), _size(wanted)
+    return page, replace(query, limit=size, offset=(page - 1) * size)
 
 
 def audit_query_of(parameters: MultiMapping[str]) -> AuditQuery:
     """The rows asked for. Raises `Rejected` naming the parameter."""
-    require_known(parameters, AuditListQuery.model_fields)
+    reading = (found := Mistakes()).reading
+    reading(require_known, parameters, AuditListQuery.model_fields)
+    limit = reading(integer, parameters, "limit", _DEFAULT_SIZE)
+    query = AuditQuery(
+        object_kind=reading(text, parameters, "object_kind"),
+        object_id=reading(text, parameters, "object_id"),
+        actor=reading(_actor, parameters),
+        action=reading(text, parameters, "action"),
+        start=reading(instant, parameters, "start"),
+        end=reading(instant, parameters, "end"),
+        before=reading(_cursor, parameters),
+    )
+    if query.object_id and not query.object_kind:
+        found.add(mistake("object_id", Rule.ID_OF_WHAT))
+    found.raise_any()
+    return replace(query, limit=_size(limit))
+
+
+def _actor(parameters: Mapping[str, str]) -> str:
     actor = text(parameters, "actor")
-    object_id, object_kind = text(parameters, "object_id"), text(parameters, "object_kind")
-    if object_id and not object_kind:
-        raise invalid("object_id", "is an id of what? Send object_kind, too.")
+    return f"user:{actor}" if actor.isascii() and actor.isdigit() else actor
+
+
+def _cursor(parameters: Mapping[str, str]) -> int | None:
     before = integer(parameters, "cursor", 0)
     if parameters.get("cursor", "").strip() and before < 1:
-        raise invalid("cursor", "is not the next_cursor of an answer; leave it out to begin anew.")
-    return AuditQuery(
-        object_kind=object_kind,
-        object_id=object_id,
-        actor=f"user:{actor}" if actor.isascii() and actor.isdigit() else actor,
-        action=text(parameters, "action"),
-        start=instant(parameters, "start"),
-        end=instant(parameters, "end"),
-        before=before or None,
-        limit=_size(integer(parameters, "limit", _DEFAULT_SIZE)),
-    )
+        raise invalid("cursor", Rule.NO_CURSOR)
+    return before or None
 
 
 def _size(wanted: int) -> int:

@@ -5,7 +5,8 @@ import asyncio
 from aiohttp import web
 
 from admin_api.context import CALLER, Services
-from gateway.domain.rejection import Problem, Rejected
+from gateway.domain.rejection import Problem, rejected
+from gateway.domain.rules import Rule
 from gateway.store.users import EditedUser
 
 _MAX_DIGITS = 19  # of a 64-bit number
@@ -15,7 +16,7 @@ def number_in_path(request: web.Request, name: str = "id") -> int:
     """An id in the path. Raises `Rejected` where none can be so long."""
     digits = request.match_info[name]
     if len(digits) > _MAX_DIGITS or (number := int(digits)) >= 2**63:
-        raise Rejected(Problem.NOT_FOUND, f"There is no {name} of so many digits.", name)
+        raise rejected(Problem.NOT_FOUND, name, Rule.NO_USER_OF_ID, given=digits)
     return number
 
 

@@ -16,6 +16,7 @@ from admin_api.token_requests import if_match, once_of
 from gateway.domain.edit import Actor
 from gateway.domain.people import UserChange, UserRow
 from gateway.domain.rejection import invalid
+from gateway.domain.rules import Rule
 from gateway.domain.token import DISABLED, ENABLED
 from gateway.store.idempotency import carry_out
 from gateway.store.passwords import check_new_password, one_time_password
@@ -75,7 +76,7 @@ async def update_by_path(request: web.Request) -> web.Response:
     body = await read_body(request, UpdateUserBody)
     user_id = number_in_path(request)
     if body.id not in {None, user_id}:
-        raise invalid("id", f"is {body.id}, but the path says {user_id}; leave it out.")
+        raise invalid("id", Rule.ID_DISAGREES, given=body.id or 0, path=user_id)
     return await _update(request, user_id, body)
 
 

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from gateway.domain.edit import UNCHANGED, Unchanged
-from gateway.domain.rejection import Problem, Rejected
+from gateway.domain.rejection import Problem, Rejected, rejected
 from gateway.domain.roles import ROLES, Permission, may_manage
+from gateway.domain.rules import Rule
 from gateway.domain.token import ENABLED
 
 
@@ -79,18 +80,9 @@ def reaches(role: str | None, other: str) -> bool:
 def check_role(role: str | None, given: str) -> None:
     """Raises `Rejected` unless somebody of `role` may give the role `given`."""
     if not reaches(role, given):
-        raise Rejected(
-            Problem.ROLE_NOT_ALLOWED,
-            f"role: {given!r} is not yours to give: nobody gives a role of their own rank or a "
-            "higher one, but owners.",
-            "role",
-        )
+        raise rejected(Problem.ROLE_NOT_ALLOWED, "role", Rule.ROLE_NOT_YOURS, given=given)
 
 
 def last_owner() -> Rejected:
     """What the last enabled owner is told, or who would end them."""
-    return Rejected(
-        Problem.LAST_OWNER,
-        "This is the last enabled owner, and somebody has to be: make another one first.",
-        "role",
-    )
+    return rejected(Problem.LAST_OWNER, None, Rule.LAST_OWNER)

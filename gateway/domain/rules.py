@@ -202,6 +202,40 @@ class Rule(StrEnum):
     NO_USER = "no_user", "there is no user '{given}'"
     NO_OWNER = "no_owner", "there is no owner; --user names another"
     NAME_TAKEN = "name_taken", "'{given}' is taken; choose another"
+    EMAIL_TAKEN = "email_taken", "'{given}' is another user's; choose another"
+    NO_USER_OF_ID = "no_user_of_id", "there is no user {given}"
+    USER_NOT_YOURS = (
+        "user_not_yours",
+        "there is no user {given} whom you may manage: nobody manages their own rank or a higher one, but owners",
+    )
+    ROLE_NOT_YOURS = (
+        "role_not_yours",
+        "'{given}' is not yours to give: nobody gives a role of their own rank or a higher one, but owners",
+    )
+    LAST_OWNER = (
+        "last_owner",
+        "this is the last enabled owner, and somebody has to be: make another one first",
+    )
+    NO_USERNAME = (
+        "no_username",
+        "must have 1 to 64 letters from A to Z, digits or . _ @ + -, and begin with a letter or a digit",
+    )
+    USERNAME_STAYS = "username_stays", "is '{username}' and stays so; leave it out"
+    NO_EMAIL = "no_email", "'{given}' is no e-mail address such as ada@example.com"
+    NO_ACCOUNT = "no_account", "there is no account {given}"
+    EXCLUDES = "excludes", "and {other} exclude each other; send one of them"
+    SCOPE_NOT_YOURS = "scope_not_yours", "'{given}' is not yours to give; yours are {choices}"
+    ADDRESSES_NOT_YOURS = (
+        "addresses_not_yours",
+        "your access token is bound to {blocks}: name some of these, or none",
+    )
+    MOST_ACCESS_TOKENS = (
+        "most_access_tokens",
+        "you have {most} access tokens; delete one that you do not need",
+    )
+    NO_ACCESS_TOKEN = "no_access_token", "there is no access token {given} among them"
+    NO_SESSION = "no_session", "there is no session {given} among them; it may have ended"
+    ID_OF_WHAT = "id_of_what", "is an id of what? Send object_kind, too"
     PASSWORD_LENGTH = (
         "password_length",
         "must have {least} to {most} characters; a few words will do",

@@ -6,7 +6,8 @@ from typing import Final
 
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor
-from gateway.domain.rejection import Problem, Rejected
+from gateway.domain.rejection import Problem, rejected
+from gateway.domain.rules import Rule
 from gateway.store import audit
 from gateway.store.people import write_access_token
 from gateway.store.postgres import Connection, Pool
@@ -62,10 +63,7 @@ async def create_access_token(
     await connection.execute(_LOCK_USER, user_id)
     await connection.execute(_DROP_ENDED, user_id)
     if await connection.fetchval(_COUNT, user_id) >= MOST:
-        raise Rejected(
-            Problem.TOO_MANY_SECRETS,
-            f"You have {MOST} access tokens; delete one that you do not need.",
-        )
+        raise rejected(Problem.TOO_MANY_SECRETS, None, Rule.MOST_ACCESS_TOKENS, most=MOST)
     secret = await write_access_token(
         connection,
         actor,
@@ -103,7 +101,6 @@ async def delete_access_token(pool: Pool, actor: Actor, user_id: int, access_tok
             access_token_id,
         )
         if row is None:
-            message = f"There is no access token {access_token_id} among them."
-            raise Rejected(Problem.NOT_FOUND, message, "id")
+            raise rejected(Problem.NOT_FOUND, "id", Rule.NO_ACCESS_TOKEN, given=access_token_id)
         before = {"user_id": user_id, "name": row["name"]}
         await audit.record(connection, actor, "access_token.delete", access_token_id, before=before)

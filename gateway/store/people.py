@@ -183,17 +183,15 @@ async def group_id_of(connection: Connection, name: str) -> int:
     """The id of a group. Raises `Rejected` where there is none of that name."""
     group_id: int | None = await connection.fetchval('SELECT id FROM "group" WHERE name = $1', name)
     if group_id is None:
-        raise invalid("group", f"there is no group {name!r}.")
+        raise invalid("group", Rule.NO_GROUP, given=name)
     return group_id
 
 
 def taken(error: asyncpg.UniqueViolationError, username: str, email: str | None) -> Rejected:
     """Which of the two that are unique another user has."""
     if error.constraint_name == "user_email":
-        message = f"email: {email!r} is another user's; choose another."
-        return Rejected(Problem.EMAIL_TAKEN, message, "email")
-    message = f"username: {username!r} is taken; choose another."
-    return Rejected(Problem.NAME_TAKEN, message, "username")
+        return rejected(Problem.EMAIL_TAKEN, "email", Rule.EMAIL_TAKEN, given=email or "")
+    return rejected(Problem.NAME_TAKEN, "username", Rule.NAME_TAKEN, given=username)
 
 
 async def write_access_token(

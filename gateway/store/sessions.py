@@ -11,7 +11,8 @@ from typing import Final
 
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor
-from gateway.domain.rejection import Problem, Rejected
+from gateway.domain.rejection import Problem, rejected
+from gateway.domain.rules import Rule
 from gateway.store import audit
 from gateway.store.people import USER_COLUMNS, User, user_of
 from gateway.store.postgres import Pool, reading, transaction
@@ -117,8 +118,7 @@ async def end_session(pool: Pool, actor: Actor, user_id: int, session_id: int) -
             "DELETE FROM session WHERE user_id = $1 AND id = $2 RETURNING id", user_id, session_id
         )
         if ended is None:
-            message = f"There is no session {session_id} among them; it may have ended."
-            raise Rejected(Problem.NOT_FOUND, message, "id")
+            raise rejected(Problem.NOT_FOUND, "id", Rule.NO_SESSION, given=session_id)
         await audit.record(connection, actor, "user.end_sessions", user_id, after={"ended": 1})
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.domain.people import UserRow
-from gateway.domain.rejection import Problem, Rejected
+from gateway.domain.rejection import Problem, Rejected, rejected
+from gateway.domain.rules import Rule
 from gateway.store.postgres import Connection, Pool, reading
 
 _COLUMNS: Final = """
@@ -95,9 +96,5 @@ async def usable_groups(pool: Pool, user_id: int, *, any_group: bool) -> list[in
 
 def no_such_user(user_id: int, *, managed: bool = False) -> Rejected:
     """Also for a user who is not the caller's to manage."""
-    whom = (
-        " whom you may manage: nobody manages their own rank or a higher one, but owners"
-        if managed
-        else ""
-    )
-    return Rejected(Problem.NOT_FOUND, f"There is no user {user_id}{whom}.", "id")
+    rule = Rule.USER_NOT_YOURS if managed else Rule.NO_USER_OF_ID
+    return rejected(Problem.NOT_FOUND, "id", rule, given=user_id)

@@ -20,7 +20,8 @@ from gateway.domain.people import (
     last_owner,
     reaches,
 )
-from gateway.domain.rejection import Problem, Rejected, invalid
+from gateway.domain.rejection import Problem, invalid, rejected
+from gateway.domain.rules import Rule
 from gateway.store import audit
 from gateway.store.books import Book
 from gateway.store.people import group_id_of, taken, write_password, write_user
@@ -93,12 +94,8 @@ async def lock_user(
     if not reaches(await _role_of(connection, actor), row.role):
         raise no_such_user(user_id, managed=True)
     if if_version is not None and if_version != row.version:
-        raise Rejected(
-            Problem.VERSION_MISMATCH,
-            f"version: the user was changed meanwhile, they are at version {row.version} and not "
-            f"{if_version}; read them again and repeat the change.",
-            "version",
-        )
+        versions = {"version": row.version, "given": if_version}
+        raise rejected(Problem.VERSION_MISMATCH, "version", Rule.VERSION_CHANGED, **versions)
     return row
 
 
@@ -215,7 +212,7 @@ async def _check_account(connection: Connection, account_id: int) -> None:
     if not await connection.fetchval(
         "SELECT EXISTS (SELECT FROM account WHERE id = $1)", account_id
     ):
-        raise invalid("account_id", f"there is no account {account_id}.")
+        raise invalid("account_id", Rule.NO_ACCOUNT, given=account_id)
 
 
 async def _check_owners(connection: Connection, before: UserRow, after: UserRow | None) -> None:
