@@ -56,7 +56,7 @@ def test_users_are_listed_shown_changed_and_deleted(run):
     assert (made["role"], made["unlimited_quota"]) == ("viewer", True)
     changed = run("user", "update", "ben", "--display-name", "Ben \x1b[31m", "--role", "operator")
     assert (changed.returncode, changed.stdout) == (1, "")
-    assert "display_name: may hold no control characters" in changed.stderr
+    assert "display_name: may hold no line breaks" in changed.stderr
     changed = run("user", "update", "ben", "--display-name", "Ben B.", "--email", "b@example.com")
     assert changed.returncode == 0
     assert "Ben B." in run("user", "list", "--keyword", "b@example").stdout
