@@ -17,7 +17,8 @@ import pytest
 import pytest_asyncio
 
 from gateway.relay.envelopes import WIRE
-from tests.conftest import empty_valkey, fresh_database
+from tests.conftest import empty_valkey
+from tests.databases import fresh_database
 from tests.integration.rig import PRICED, USD, Rig, chat, running, until
 from tests.integration.test_forwarding import free_port
 from tests.upstream import CUT, RESET, Answer, Echo, Gate, Script, ScriptedUpstream, refuse
