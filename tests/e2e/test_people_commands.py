@@ -62,7 +62,7 @@ def test_users_are_listed_shown_changed_and_deleted(run):
     assert "Ben B." in run("user", "list", "--keyword", "b@example").stdout
     assert "b@example.com (not verified)" in run("user", "show", "ben").stdout
     stale = run("user", "update", "ben", "--role", "user", "--if-version", "1")
-    assert (stale.returncode, "they are at version 2 and not 1" in stale.stderr) == (1, True)
+    assert (stale.returncode, "it is at version 2 and not 1" in stale.stderr) == (1, True)
     assert run("user", "update", "ben").returncode == 2
     assert run("user", "delete", "ben").returncode == 2
     assert run("user", "delete", "ben", "--yes").returncode == 0
