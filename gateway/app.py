@@ -321,7 +321,10 @@ async def open_gateway(loaded: Loaded, *, pepper: bytes) -> AsyncIterator[Gatewa
         await stack.enter_async_context(_tasks(gateway))
         await stack.enter_async_context(
             valkey.listen(
-                gateway.token_changed, lambda _: gateway.tokens.clear(), gateway.changes_missed
+                gateway.token_changed,
+                lambda _: gateway.tokens.clear(),
+                gateway.changes_missed,
+                on_account=gateway.tokens.drop_account,
             )
         )
         yield gateway

@@ -12,6 +12,7 @@ from admin_api.envelope import Code, Declined, accept, too_many
 from gateway.domain.rejection import Problem, invalid, rejected
 from gateway.domain.roles import ROLES
 from gateway.domain.rules import Rule
+from gateway.store.members import set_default_account
 from gateway.store.passwords import check_new_password
 from gateway.store.people import (
     User,
@@ -73,10 +74,10 @@ async def show_self(request: web.Request) -> web.Response:
 
 
 async def update_self(request: web.Request) -> web.Response:
-    """PUT /api/user/self: changes your name or password. A new password ends all other sessions."""
+    """PUT /api/user/self: changes your name, password or account. A new password ends all other sessions."""
     services, caller = request.app[SERVICES], request[CALLER]
     body = await read_body(request, SelfBody)
-    if body.password is None and body.display_name is None:
+    if body.password is None and body.display_name is None and body.account_id is None:
         raise invalid("password", Rule.NOTHING_TO_CHANGE)
     response = accept()
     if body.password is not None:
@@ -86,6 +87,9 @@ async def update_self(request: web.Request) -> web.Response:
     if body.display_name is not None:
         actor = self_actor(request, caller.user)
         await set_display_name(services.pool, actor, caller.user, body.display_name.strip())
+    if body.account_id is not None:
+        actor = self_actor(request, caller.user)
+        await set_default_account(services.pool, actor, caller.user, body.account_id)
     return response
 
 

@@ -18,6 +18,6 @@ ROUTES: Final = (
     Route("POST", "/api/user/logout", own.logout, Permission.SELF, Nothing),
     Route("GET", "/api/user/self", own.show_self, Permission.SELF, answers.OwnProfile),
     Route("PUT", "/api/user/self", own.update_self, Permission.SELF, Nothing, bodies.SelfBody,
-          declines=(Problem.WRONG_PASSWORD, Code.TOO_MANY_ATTEMPTS)),
+          declines=(Problem.WRONG_PASSWORD, Problem.NOT_FOUND, Code.TOO_MANY_ATTEMPTS)),
 )
 # fmt: on

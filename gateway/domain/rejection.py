@@ -28,6 +28,11 @@ class Problem(StrEnum):
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     NAME_TAKEN = "name_taken"
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 -- a code
+    MEMBER_ROLE_REQUIRED = "member_role_required"
+    ALREADY_MEMBER = "already_member"
+    LAST_OWNER = "last_owner"
+    REFERENCE_REUSED = "reference_reused"
+    CODE_NOT_USABLE = "code_not_usable"
 
 
 @dataclass(frozen=True, slots=True)

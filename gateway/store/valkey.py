@@ -42,6 +42,10 @@ class Valkey:
         """Tell every listener that a token was edited. Raises `StoreUnavailable`."""
         await self._publish(f"token {token_id}")
 
+    async def publish_account_change(self, account_id: int) -> None:
+        """Tell every listener that what binds an account's tokens was edited. Raises `StoreUnavailable`."""
+        await self._publish(f"account {account_id}")
+
     async def publish_catalog_change(self, generation: int) -> None:
         """Tell every listener of the catalog's new generation. Raises `StoreUnavailable`."""
         await self._publish(f"catalog {generation}")
@@ -53,6 +57,7 @@ class Valkey:
         on_catalog: Callable[[int], None],
         on_gap: Callable[[], None] = lambda: None,
         *,
+        on_account: Callable[[int], None] = lambda _: None,
         wait_s: float = 5.0,
     ) -> AsyncIterator[None]:
         """Call back for each change for as long as the block runs, across lost connections.
@@ -68,7 +73,8 @@ class Valkey:
 
         def change(text: str) -> None:
             word, _, number = text.partition(" ")
-            callback = {"token": on_token, "catalog": on_catalog}.get(word)
+            callbacks = {"token": on_token, "account": on_account, "catalog": on_catalog}
+            callback = callbacks.get(word)
             if callback is None or not number.isdecimal():
                 _log.warning("change notice not understood: %.80r", text)
             else:
