@@ -90,7 +90,7 @@ class MemberBody(BoundFields):
 class MemberUpdate(BoundFields):
     """What is to change of a member: absent fields stay."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"add_quota_usd": 2.5}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"add_quota_usd": 2}]})
 
     role: Role | None = None
     """Owners manage everybody, admins the plain members."""

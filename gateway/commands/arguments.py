@@ -37,10 +37,10 @@ def add_token(commands: Subparsers) -> None:
     _add_on_one(actions, "enable", "let a disabled token be used again")
     delete = _add_on_one(actions, "delete", "revoke a token for good, after asking")
     delete.add_argument("--yes", action="store_true", help="do not ask")
-    _add_version(delete)
+    add_version(delete)
     _add_explain(actions)
     _add_usage(actions)
-    _add_common(
+    add_common(
         actions.add_parser(
             "find",
             help="the token that a key opens",
@@ -80,7 +80,7 @@ def _add_list(actions: Subparsers) -> None:
     parser.add_argument("--page", type=values.count, default=1, metavar="N")
     parser.add_argument("--size", type=values.count, default=50, metavar="N", help="at most 100")
     _add_whose(parser)
-    _add_common(parser)
+    add_common(parser)
 
 
 def _add_create(actions: Subparsers) -> None:
@@ -94,10 +94,11 @@ def _add_create(actions: Subparsers) -> None:
     _add_quota(parser)
     _add_rules(parser)
     parser.add_argument("--count", type=values.count, metavar="N", help="so many at once")
+    parser.add_argument("--account", type=values.count, metavar="ID", help="that pays")
     parser.add_argument(
         "--idempotency-key", metavar="TEXT", help="repeating the command makes no second token"
     )
-    _add_common(parser)
+    add_common(parser)
 
 
 def _add_update(actions: Subparsers) -> None:
@@ -114,7 +115,7 @@ def _add_update(actions: Subparsers) -> None:
         "--add-quota-usd", type=values.usd, metavar="USD", help="so much more than is granted now"
     )
     _add_rules(parser)
-    _add_version(parser)
+    add_version(parser)
 
 
 def _add_rotate(actions: Subparsers) -> None:
@@ -153,7 +154,7 @@ def _add_on_one(
     parser: argparse.ArgumentParser = actions.add_parser(name, help=help_, **settings)
     parser.add_argument("token", metavar="TOKEN", help="its id, or its whole name")
     _add_whose(parser)
-    _add_common(parser)
+    add_common(parser)
     return parser
 
 
@@ -212,7 +213,8 @@ def _add_span(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def _add_version(parser: argparse.ArgumentParser) -> None:
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """`--if-version`."""
     parser.add_argument(
         "--if-version",
         type=values.whole,
@@ -222,7 +224,8 @@ def _add_version(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """What every command that calls the admin API takes, and `--json`."""
     _add_reach(parser).add_argument(
         "--json", action="store_true", default=False, help="what the API answered, for scripts"
     )

@@ -452,9 +452,7 @@ async def test_a_created_token_has_everything_its_calls_need(admin):
         )
         == 1
     )
-    assert admin.told.notices == [
-        (1, None, [Book(f"t{created['id']}", 1000 * UNIT, 1, 0, 1)])
-    ]
+    assert admin.told.notices == [(1, None, [Book(f"t{created['id']}", 1000 * UNIT, 1, 0, 1)])]
     audit = await admin.pool.fetchrow(
         "SELECT * FROM audit WHERE object_kind = 'token' AND object_id = $1",
         str(created["id"]),
