@@ -85,7 +85,13 @@ async def write_grant_of(
     delta = after - (before.granted or 0)
     book = await _book(connection, scope, _GRANT[scope[0]], after)
     entry = await write_grant(connection, actor, scope, delta, kind, note=note, idem_key=idem_key)
-    audited = {"delta": delta, "kind": kind, "note": note, "reference": entry.reference}
+    audited = {
+        "scope": book.scope_id,
+        "delta": delta,
+        "kind": kind,
+        "note": note,
+        "reference": entry.reference,
+    }
     await audit.record(connection, actor, "account.grant", of.account_id, after=audited)
     return Granted(entry, book)
 
