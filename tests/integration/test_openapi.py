@@ -18,7 +18,8 @@ from admin_api.token_queries import query_of
 from gateway.domain.roles import Permission
 from gateway.store.token_lists import SORTS
 from tests.admin import running_admin
-from tests.conftest import empty_valkey, fresh_database
+from tests.conftest import empty_valkey
+from tests.databases import fresh_database
 from tests.openapi_run import call_everything, served
 
 
