@@ -51,13 +51,14 @@ def guess(request: web.Request, what: str, wrong: type[Rejected]) -> Iterator[No
 
     Raises `Declined` where there were too many.
     """
+    # In the place of the address, too: wherever it is done from, and whatever others do.
     brake, whose = request.app[SERVICES].guesses, f"{what} {request[CALLER].user.id}"
     try:
-        with brake.attempt(whose, ""):
+        with brake.attempt(whose, whose):
             yield
     except Braked as braked:
         raise too_many(f"wrong {what}s", braked.retry_after_s) from None
     except wrong:
-        brake.failed(whose, "")
+        brake.failed(whose, whose)
         raise
-    brake.succeeded(whose, "")
+    brake.succeeded(whose, whose)
