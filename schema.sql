@@ -90,14 +90,17 @@ CREATE TABLE member (
   gver        bigint      NOT NULL DEFAULT 1,
   used        bigint      NOT NULL DEFAULT 0,
   version     bigint      NOT NULL DEFAULT 1,
+  removed_at  timestamptz,                                    -- no member any more; the row keeps what was used
   PRIMARY KEY (account_id, user_id)
 );
 CREATE INDEX member_user ON member (user_id);
 
--- account × group: binds all of an account's keys in that group together. Made with the first token of the pair.
+-- account × group: binds all of an account's keys in that group together. Made with the first token of the pair, and then
+-- implied: it keeps sums, and lets nobody use the group who may not otherwise.
 CREATE TABLE subscription (
   account_id  bigint      NOT NULL REFERENCES account,
   group_id    bigint      NOT NULL REFERENCES "group",
+  implied     boolean     NOT NULL DEFAULT false,
   starts_at   timestamptz,
   ends_at     timestamptz,
   limits      jsonb       NOT NULL DEFAULT '[]',              -- beside those of the group
@@ -194,12 +197,34 @@ CREATE TABLE grant_entry (
   account_id  bigint      NOT NULL REFERENCES account,
   scope_id    bigint      NOT NULL,
   delta       bigint      NOT NULL,
-  kind        text        NOT NULL,                           -- create, edit, top_up, refund, close, uncap, cap
+  kind        text        NOT NULL,                           -- create, edit, grant, top_up, redeem, refund, uncap, cap
   actor       text        NOT NULL,
-  idem_key    text        UNIQUE,
+  note        text        NOT NULL DEFAULT '',
+  idem_key    text        UNIQUE,                             -- 'top_up:<reference>', 'redeem:<code>', 'late:…': booked once
   at          timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX grant_entry_scope ON grant_entry (scope_kind, account_id, scope_id);
+CREATE INDEX grant_entry_scope ON grant_entry (scope_kind, account_id, scope_id, id);
+
+-- Codes that add to the account of whoever redeems them first. Of a code only a digest is kept.
+CREATE TABLE redeem_batch (
+  id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  amount      bigint      NOT NULL CHECK (amount > 0),        -- of each code
+  note        text        NOT NULL DEFAULT '',
+  expires_at  timestamptz,
+  actor       text        NOT NULL,
+  created_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE redeem_code (
+  id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  batch_id    bigint      NOT NULL REFERENCES redeem_batch,
+  digest      bytea       NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
+  display     text        NOT NULL,                           -- its beginning
+  revoked_at  timestamptz,
+  used_at     timestamptz,
+  used_by     bigint      REFERENCES "user",
+  account_id  bigint      REFERENCES account                  -- what it was added to
+);
+CREATE INDEX redeem_code_batch ON redeem_code (batch_id, id);
 
 -- Each forwarded request is one row of kind 'c' (charge); 'x' is a later correction. request_id is a uuidv7
 -- made by the worker, so its order is time's and a partition is a range of time.

@@ -78,6 +78,7 @@ def build_app(
         passwords=Passwords(),
         brake=Brake(),
         reveals=Ration(_MOST_REVEALS, _REVEALS_WITHIN_S),
+        guesses=Brake(),
         proxies=Blocks.of(config.admin.trusted_proxies),
         clock=clock,
         explainer=Explainer(config, pool, quota, catalogs),

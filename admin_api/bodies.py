@@ -170,6 +170,8 @@ class CreateBody(TokenFields):
     """So many tokens; above 1 the answer has `items`."""
     user_id: Annotated[StrictInt, Field(ge=1, le=2**63 - 1)] | None = None
     """Whose it is, for administrators: a user whom they may manage; else yours."""
+    account_id: Annotated[StrictInt, Field(ge=1, le=2**63 - 1)] | None = None
+    """The account that pays, one that you are a member of; without it, your own choice in your profile."""
 
 
 class UpdateBody(TokenFields):
@@ -305,12 +307,16 @@ class LoginBody(Body):
 
 
 class SelfBody(Body):
-    """What is to change of yourself: one of the two, or both."""
+    """What is to change of yourself: at least one of them."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"display_name": "Ada"}],
-            "anyOf": [{"required": ["display_name"]}, {"required": ["password"]}],
+            "anyOf": [
+                {"required": ["display_name"]},
+                {"required": ["password"]},
+                {"required": ["account_id"]},
+            ],
             "dependentRequired": {"password": ["original_password"]},
         }
     )
@@ -321,6 +327,8 @@ class SelfBody(Body):
     """Your present password; required with `password`."""
     password: Annotated[StrictStr, Field(max_length=1024)] | None = None
     """A new password. It ends all other sessions."""
+    account_id: Annotated[StrictInt, Field(ge=1, le=2**63 - 1)] | None = None
+    """The account that your new tokens belong to, one that you are a member of."""
 
 
 BodyT = TypeVar("BodyT", bound=Body)

@@ -53,6 +53,7 @@ class Services:
     passwords: Passwords
     brake: Brake
     reveals: Ration
+    guesses: Brake
     proxies: Blocks
     clock: Callable[[], float]
     explainer: Explainer
@@ -94,6 +95,14 @@ def actor_of(request: web.Request, *, writes: bool = True) -> Actor:
     reach = Permission.TOKEN_WRITE_ANY if writes else Permission.TOKEN_READ_ANY
     user_id = None if caller.may(reach) else caller.user.id
     return _actor(request, caller.user, user_id, any_group=caller.may(Permission.TOKEN_WRITE_ANY))
+
+
+def wallet_actor(request: web.Request, *, writes: bool = True) -> Actor:
+    """Likewise for accounts: the role says whether everybody's are in reach."""
+    caller = request[CALLER]
+    reach = Permission.ACCOUNT_WRITE_ANY if writes else Permission.ACCOUNT_READ_ANY
+    user_id = None if caller.may(reach) else caller.user.id
+    return _actor(request, caller.user, user_id, any_group=False)
 
 
 def self_actor(request: web.Request, user: User) -> Actor:

@@ -72,6 +72,10 @@ STATUS: Final[Mapping[Code | Problem, int]] = {
     Problem.ROLE_NOT_ALLOWED: 403,
     Problem.LAST_OWNER: 409,
     Problem.WRONG_PASSWORD: 403,
+    Problem.MEMBER_ROLE_REQUIRED: 403,
+    Problem.ALREADY_MEMBER: 409,
+    Problem.REFERENCE_REUSED: 409,
+    Problem.CODE_NOT_USABLE: 409,
 }
 """A row per code; a test walks both enums."""
 

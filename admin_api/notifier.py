@@ -5,7 +5,7 @@ The new book with its version is binding, the notice makes caches drop sooner.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.store.books import Book
@@ -24,7 +24,21 @@ class StoreNotifier:
         self._timeout_s = timeout_s
 
     async def books_changed(self, account_id: int, books: Sequence[Book]) -> bool:
-        """Whether the next request on any worker obeys: their versions are what it is compared with."""
+        """Whether the next request on any worker obeys: their versions are what it is compared with.
+
+        With a notice that makes caches drop the account's tokens sooner: what an old row refuses is not compared.
+        """
+        told = await self._told(account_id, books)
+        await self._notice(self._valkey.publish_account_change(account_id))
+        return told
+
+    async def token_changed(self, account_id: int, token_id: int, books: Sequence[Book]) -> bool:
+        """Likewise, with a notice that makes caches drop the token sooner."""
+        told = await self._told(account_id, books)
+        await self._notice(self._valkey.publish_token_change(token_id))
+        return told
+
+    async def _told(self, account_id: int, books: Sequence[Book]) -> bool:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._load(account_id, books)
@@ -32,16 +46,13 @@ class StoreNotifier:
             _log.warning("account %d: the quota store was not told: %r", account_id, error)
             return False
 
-    async def token_changed(self, account_id: int, token_id: int, books: Sequence[Book]) -> bool:
-        """Likewise, with a notice that makes caches drop the token sooner."""
-        told = await self.books_changed(account_id, books)
+    async def _notice(self, publish: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._valkey.publish_token_change(token_id)
+                await publish
         except (StoreUnavailable, TimeoutError) as error:
             # Harmless where the version was told: the reserve script compares it.
-            _log.warning("the notice of token %d was not sent: %r", token_id, error)
-        return told
+            _log.warning("a notice was not sent: %r", error)
 
     async def user_changed(self, user_id: int) -> None:
         """A notice that makes caches drop the user's tokens sooner; their books were told before."""

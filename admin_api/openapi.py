@@ -87,9 +87,15 @@ _BODY: Final = (
     Problem.INVALID_FIELD,
 )
 _TELLS: Final = frozenset(
-    {Permission.TOKEN_WRITE, Permission.TOKEN_WRITE_ANY, Permission.USER_WRITE}
+    {
+        Permission.TOKEN_WRITE,
+        Permission.TOKEN_WRITE_ANY,
+        Permission.USER_WRITE,
+        Permission.ACCOUNT_WRITE,
+        Permission.ACCOUNT_WRITE_ANY,
+    }
 )
-"""What changes tokens, or whose they are, tells running gateways, or fails to."""
+"""What changes tokens, whose they are or what they spend tells running gateways, or fails to."""
 
 _RETRY_AFTER: Final = {"Retry-After": {"schema": {"type": "string", "pattern": "^[0-9]+$"}}}
 _ENVELOPE: Final[dict[str, Any]] = {

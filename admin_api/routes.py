@@ -30,6 +30,7 @@ from admin_api.context import CALLER
 from admin_api.envelope import Code
 from admin_api.people import routes as people
 from admin_api.route import Handler, Header, Media, Route
+from admin_api.wallets import routes as wallets
 from admin_api.warnings import routes as warnings
 from gateway.domain.rejection import Problem
 from gateway.domain.roles import Permission
@@ -94,6 +95,7 @@ ROUTES: Final = (
           log_answers.Pace, query=queries.CallQuery),
     *people.ROUTES,
     *warnings.ROUTES,
+    *wallets.ROUTES,
     Route("GET", "/api/status", status.status, Permission.PUBLIC, answers.Installation),
     Route("GET", "/api/openapi.json", describe.document, Permission.PUBLIC,
           Media(("application/json",))),

@@ -50,6 +50,7 @@ def drafts_of(body: CreateBody, units: Units, now: datetime) -> tuple[list[Token
         max_concurrency=body.max_concurrency,
         reserve=body.reserve,
         metadata=found.reading(_metadata, body.metadata or {}),
+        account_id=body.account_id,
     )
     found.raise_any(CreateBody.model_fields)
     models, enabled = named

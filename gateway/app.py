@@ -325,6 +325,7 @@ async def open_gateway(loaded: Loaded, *, pepper: bytes) -> AsyncIterator[Gatewa
                 lambda _: gateway.tokens.clear(),
                 gateway.changes_missed,
                 on_user=gateway.tokens.drop_user,
+                on_account=gateway.tokens.drop_account,
             )
         )
         yield gateway

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway import __version__
-from gateway.commands import import_arguments, people_arguments
+from gateway.commands import import_arguments, people_arguments, wallet_arguments
 from gateway.commands.arguments import add_completion, add_export, add_token
 
 _REPLAY_TIMEOUT_S = 30
@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     people_arguments.add_access_token(commands)
     people_arguments.add_audit_log(commands)
     add_token(commands)
+    wallet_arguments.add_wallets(commands)
     import_arguments.add_arguments(
         commands.add_parser("import", help="other gateways' keys, which go on working")
     )
@@ -268,6 +269,12 @@ def _token(given: argparse.Namespace, rest: list[str]) -> int:
     return tokens.run(given, rest)
 
 
+def _wallets(given: argparse.Namespace, _: list[str]) -> int:
+    from gateway.commands import wallets
+
+    return wallets.run(given)
+
+
 def _export(given: argparse.Namespace, rest: list[str]) -> int:
     from gateway.commands import export
 
@@ -305,6 +312,9 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "audit-log": _people,
     "reset": _reset,
     "token": _token,
+    "account": _wallets,
+    "grant": _wallets,
+    "redeem": _wallets,
     "export": _export,
     "completion": _completion,
 }

@@ -362,6 +362,19 @@ class AccountingMachine(RuleBasedStateMachine):
             self.laws.regrant(f"t{token}", changed)
             self.wrote = True
 
+    @rule(
+        number=workers,
+        scope=st.sampled_from(["a1", "m2.2", "g2.1"]),
+        delta=st.sampled_from([-200, -40, 60, 250]),
+    )
+    def give(self, number: int, scope: str, delta: int) -> None:
+        """An administrator gives to an account, a member or a subscription, or takes back."""
+        if self.stores.postgres_is_away:
+            return
+        if worker := self.worker(number):
+            self.laws.regrant(scope, self.run(self.stores.give(worker, scope, delta)))
+            self.wrote = True
+
     # The laws.
 
     @invariant()

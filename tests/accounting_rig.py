@@ -24,8 +24,10 @@ from gateway.domain.edit import Actor, TokenChange, TokenDraft
 from gateway.domain.errors import Refusal, StoreNotAsked, StoreUnavailable
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.quota import Hold, grown
+from gateway.domain.rejection import Rejected
 from gateway.domain.routes import Route
 from gateway.domain.usage import Usage
+from gateway.domain.wallets import Regrant
 from gateway.relay.announcing import Announcer
 from gateway.relay.call import Call, Outcome
 from gateway.relay.extension import Extensions
@@ -47,12 +49,13 @@ from gateway.store.keys import KeyStore
 from gateway.store.ledger import Charge, LedgerStore
 from gateway.store.loads import Loads
 from gateway.store.pipeline import Pipeline
-from gateway.store.postgres import open_pool
+from gateway.store.postgres import open_pool, transaction
 from gateway.store.quota import QuotaStore
 from gateway.store.replies import Reply, read_reply
 from gateway.store.scripts import Scripts
 from gateway.store.token_cache import Entry
 from gateway.store.tokens import update_token
+from gateway.store.top_ups import Of, give
 from tests.tokens import create_token
 
 START_S = 1_800_000_000
@@ -433,6 +436,23 @@ class Stores:
             await worker.quota.load(edited.row.account_id, edited.books)
         assert edited.row.granted is not None
         return edited.row.granted - before
+
+    async def give(self, worker: Worker, scope: str, delta: int) -> int:
+        """Give to an account, member or subscription, or take back, as the admin app does; what it came to."""
+        account, _, inside = scope[1:].rpartition(".")
+        of = {
+            "a": lambda: Of(int(inside)),
+            "m": lambda: Of(int(account), user_id=int(inside)),
+            "g": lambda: Of(int(account), group="default"),
+        }[scope[0]]()
+        try:
+            async with transaction(self.pool) as connection:
+                given = await give(connection, SYSTEM, of, Regrant("amount_usd", "add", delta), "")
+        except Rejected:
+            return 0  # more than there was
+        with unavailable():
+            await worker.quota.load(of.account_id, [given.book])
+        return given.entry.delta
 
     def replace(self, worker: Worker) -> Worker:
         """A worker is lost, and another started in its place."""

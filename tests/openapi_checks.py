@@ -10,7 +10,7 @@ OF_THE_CASE = {
     401,  # a log-in with a name and password that nobody has
     403,  # a group, or another user's list, that is not for the caller
     404,  # an id that was drawn
-    409,  # as many tokens as there may be
+    409,  # as many tokens as there may be; a reference that was booked; the last owner
     412,  # a version that was drawn
     429,  # too many wrong passwords
 }
@@ -19,7 +19,13 @@ STATED = {
     *(Rule.TOO_SMALL, Rule.TOO_LARGE, Rule.NOT_ABOVE, Rule.NOT_BELOW, Rule.NOT_ONE_OF),
     *(Rule.TOO_SHORT, Rule.TOO_LONG, Rule.TOO_FEW, Rule.UNKNOWN_PARAMETER, Rule.GIVEN_TWICE),
     *(Rule.NO_WHOLE_NUMBER, Rule.NO_UNIX_SECONDS, Rule.NO_TOKEN_STATUS, Rule.NO_STATUS),
-    *(Rule.NO_LOG_TYPE, Rule.NO_VERSION, Rule.NO_IDEMPOTENCY_KEY, Rule.NO_PATH),
+    *(
+        Rule.NO_ACCOUNT_STATUS,
+        Rule.NO_LOG_TYPE,
+        Rule.NO_VERSION,
+        Rule.NO_IDEMPOTENCY_KEY,
+        Rule.NO_PATH,
+    ),
 }
 """Rules that the document states. The others are across fields, or about the world."""
 

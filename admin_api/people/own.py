@@ -14,6 +14,7 @@ from gateway.domain.rejection import Problem, invalid, rejected
 from gateway.domain.roles import ROLES
 from gateway.domain.rules import Rule
 from gateway.store.logins import logged_in_before, note_failures
+from gateway.store.members import set_default_account
 from gateway.store.passwords import check_new_password
 from gateway.store.people import (
     User,
@@ -75,10 +76,10 @@ async def show_self(request: web.Request) -> web.Response:
 
 
 async def update_self(request: web.Request) -> web.Response:
-    """PUT /api/user/self: changes your name or password. A new password ends all other sessions."""
+    """PUT /api/user/self: changes your name, password or account. A new password ends all other sessions."""
     services, caller = request.app[SERVICES], request[CALLER]
     body = await read_body(request, SelfBody)
-    if body.password is None and body.display_name is None:
+    if body.password is None and body.display_name is None and body.account_id is None:
         raise invalid("password", Rule.NOTHING_TO_CHANGE)
     display_name = parse_display_name(body.display_name or "")
     response = accept()
@@ -89,6 +90,9 @@ async def update_self(request: web.Request) -> web.Response:
     if body.display_name is not None:
         actor = self_actor(request, caller.user)
         await set_display_name(services.pool, actor, caller.user, display_name)
+    if body.account_id is not None:
+        actor = self_actor(request, caller.user)
+        await set_default_account(services.pool, actor, caller.user, body.account_id)
     return response
 
 

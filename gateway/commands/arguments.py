@@ -94,6 +94,7 @@ def _add_create(actions: Subparsers) -> None:
     _add_quota(parser)
     _add_rules(parser)
     parser.add_argument("--count", type=values.count, metavar="N", help="so many at once")
+    parser.add_argument("--account", type=values.count, metavar="ID", help="that pays")
     parser.add_argument(
         "--idempotency-key", metavar="TEXT", help="repeating the command makes no second token"
     )

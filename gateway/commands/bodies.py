@@ -18,6 +18,7 @@ _PLAIN = {
     "concurrency": "max_concurrency",
     "reserve": "reserve",
     "count": "count",
+    "account": "account_id",
 }
 _REPEATED = {"allow_ip": "allow_ips", "deny_ip": "deny_ips", "limit": "limits"}
 

@@ -37,6 +37,11 @@ def usd(text: str) -> Decimal:
     return Decimal(found[1])
 
 
+def signed_usd(text: str) -> Decimal:
+    """Dollars that may be negative."""
+    return -usd(text[1:]) if text.startswith("-") else usd(text)
+
+
 def whole(text: str) -> int:
     """A whole number from 0."""
     if not _WHOLE.fullmatch(text):

@@ -15,7 +15,13 @@ from gateway.domain.token import DISABLED, Token
 
 
 def require_live(token: Token, now: float) -> Refusal | None:
-    """Refuse a token that is disabled or expired, or whose owner is."""
+    """Refuse a token that is disabled or expired, or whose owner, membership or subscription is."""
+    return (
+        _require_own_state(token, now) or _require_owner(token) or _require_subscription(token, now)
+    )
+
+
+def _require_own_state(token: Token, now: float) -> Refusal | None:
     if token.status == DISABLED:
         return Refusal(
             Reason.KEY_DISABLED,
@@ -34,6 +40,10 @@ def require_live(token: Token, now: float) -> Refusal | None:
             f"This secret was rotated and ended at {_instant(token.secret_expires_at)}. Use the new one.",
             ground=Ground.ROTATION,
         )
+    return None
+
+
+def _require_owner(token: Token) -> Refusal | None:
     if not token.account_live:
         return Refusal(
             Reason.ACCOUNT_DISABLED,
@@ -45,6 +55,29 @@ def require_live(token: Token, now: float) -> Refusal | None:
             Reason.ACCOUNT_DISABLED,
             "The user who owns this key is disabled.",
             ground=Ground.USER,
+        )
+    if not token.member_live:
+        return Refusal(
+            Reason.ACCOUNT_DISABLED,
+            "The user who owns this key is no member of its account any more.",
+            ground=Ground.MEMBER,
+        )
+    return None
+
+
+def _require_subscription(token: Token, now: float) -> Refusal | None:
+    group = token.group.name
+    if token.group_from is not None and now < token.group_from:
+        return Refusal(
+            Reason.GROUP_NOT_ALLOWED,
+            f"The account's subscription to the group {group!r} of this key begins at {_instant(token.group_from)}.",
+            ground=Ground.SUBSCRIPTION,
+        )
+    if token.group_until is not None and now >= token.group_until:
+        return Refusal(
+            Reason.GROUP_NOT_ALLOWED,
+            f"The account's subscription to the group {group!r} of this key ended at {_instant(token.group_until)}.",
+            ground=Ground.SUBSCRIPTION,
         )
     return None
 

@@ -44,7 +44,7 @@ class TokenDraft:
     """A token to be made.
 
     `granted`: nano-dollars, None = unlimited; `group` None: the user's; `reserve`: strict, estimate or None: as
-    configured.
+    configured; `account_id` None: the user's.
     """
 
     name: str
@@ -60,6 +60,7 @@ class TokenDraft:
     reserve: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     status: int = ENABLED
+    account_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

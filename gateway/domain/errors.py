@@ -54,6 +54,8 @@ class Ground(StrEnum):
     ROTATION = "secret.expired_time"
     ACCOUNT = "account.status"
     USER = "user.status"
+    MEMBER = "member.account_id"
+    SUBSCRIPTION = "subscription.dates"
     DENY = "token.deny_ips"
     ALLOW = "token.allow_ips"
     BODY_SIZE = "gateway.max_body_bytes"

@@ -5,7 +5,8 @@ the limit; the price is a refusal that comes at most one bucket early. A limit w
 algorithm: at most `burst` at once, let in again at the limit's rate, so no real minute holds more than both together.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 MAX_EXACT = 2**52
@@ -83,3 +84,15 @@ class Limit:
     def counts(self, model: str) -> bool:
         """Whether calls of `model` are under this limit."""
         return self.models is None or model in self.models
+
+
+def strictest(*several: Iterable[Limit]) -> tuple[Limit, ...]:
+    """Limits of one scope from several sources: of those that share a counter the lower bounds hold."""
+    found: dict[str, Limit] = {}
+    for limit in (each for limits in several for each in limits):
+        known = found.get(limit.id, limit)
+        bursts = [each.burst for each in (known, limit) if each.burst is not None]
+        found[limit.id] = replace(
+            known, limit=min(known.limit, limit.limit), burst=min(bursts, default=None)
+        )
+    return tuple(found.values())

@@ -31,6 +31,10 @@ class Problem(StrEnum):
     ROLE_NOT_ALLOWED = "role_not_allowed"
     LAST_OWNER = "last_owner"
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 -- a code
+    MEMBER_ROLE_REQUIRED = "member_role_required"
+    ALREADY_MEMBER = "already_member"
+    REFERENCE_REUSED = "reference_reused"
+    CODE_NOT_USABLE = "code_not_usable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,9 @@ ROLES: Final[Mapping[str, frozenset[Permission]]] = {
 }
 """What each role may do. Owners differ from admins in rank alone."""
 
+MEMBER_ROLES: Final = ("owner", "admin", "member")
+"""What a user may be in one account: owners manage everybody, admins the plain members, members nobody."""
+
 _RANKS: Final = {"owner": 3, "admin": 2, "operator": 1, "viewer": 0, "user": 0}
 
 
@@ -80,3 +83,11 @@ def may_manage(role: str, other: str) -> bool:
     Nobody manages their own rank or a higher one; but owners, above whom nobody stands, manage each other.
     """
     return role == "owner" or _RANKS[role] > _RANKS[other]
+
+
+def may_manage_member(role: str | None, other: str) -> bool:
+    """Whether somebody of `role` in an account may edit a member of the role `other` there, or give it to one.
+
+    None is who reaches every account. As above, owners manage each other.
+    """
+    return role in {None, "owner"} or (role == "admin" and other == "member")

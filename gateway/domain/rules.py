@@ -244,7 +244,46 @@ class Rule(StrEnum):
     PASSWORD_IS_USERNAME = "password_is_username", "may not be the username"
     PASSWORD_WRONG = "password_wrong", "is not your present password"
     PASSWORD_REQUIRED = "password_required", "is required to set a new password"
-    NOTHING_TO_CHANGE = "nothing_to_change", "send a new password, or a display_name"
+    NOTHING_TO_CHANGE = "nothing_to_change", "send a new password, a display_name, or an account_id"
+
+    # Accounts
+
+    NOT_YOUR_ACCOUNT = "not_your_account", "{given} is no account that the user is a member of"
+    FOR_ADMINISTRATORS = "for_administrators", "is for administrators to change"
+    FOR_MANAGERS = "for_managers", "is for owners and admins of the account"
+    ROLE_TOO_LOW = (
+        "role_too_low",
+        "a member's role of {role} in the account does not reach one of {other}",
+    )
+    NO_MEMBER = "no_member", "user {given} is no member of account {account}"
+    ALREADY_MEMBER = "already_member", "user {given} is a member of the account"
+    LAST_ACCOUNT_OWNER = (
+        "last_account_owner",
+        "the account would have no owner: make somebody else one first",
+    )
+    NO_SUBSCRIPTION = (
+        "no_subscription",
+        "there is no group '{given}', or account {account} has not subscribed to it",
+    )
+    ONE_OF_TWO = "one_of_two", "or {other}: send one of them"
+    GRANTS_DISAGREE = "grants_disagree", "and {other} disagree; send one of them"
+    GRANT_BEYOND_BOUNDS = (
+        "grant_beyond_bounds",
+        "the grant would become {given} nano-dollars; it stays from 0 to below 2^52 nano-dollars ($4,503,599)",
+    )
+    NO_CAP = "no_cap", "there is no cap, so there is nothing to add to; set one first"
+    NO_AMOUNT = "no_amount", "must be other than 0"
+    NO_PAYMENT = "no_payment", "must be above 0"
+    START_AFTER_END = "start_after_end", "must be after starts_time"
+    REFERENCE_REUSED = (
+        "reference_reused",
+        "'{given}' was booked for another amount or wallet; a reference stands for one payment",
+    )
+    NO_CODE = "no_code", "there is no such code; was it typed whole?"
+    CODE_USED = "code_used", "the code was used"
+    CODE_REVOKED = "code_revoked", "the code was revoked"
+    CODE_EXPIRED = "code_expired", "the code has expired"
+    NO_ACCOUNT_STATUS = "no_account_status", "must be 1 enabled or 2 disabled; it is {given}"
 
     # Webhooks
 

@@ -24,7 +24,8 @@ class Token:
 
     `limits` are (scope index, limit); `concurrency` has 0 where a scope has no limit; `granted` says of each
     scope whether it has a grant; `versions` are compared inside the reserve script; `estimates`: its owner is trusted,
-    and its calls are held for what they may ordinarily cost.
+    and its calls are held for what they may ordinarily cost. `member_live`: its user still is a member of the account.
+    `group_from` and `group_until`: the time for which the account has subscribed to the group, Unix seconds.
     """
 
     id: int
@@ -45,6 +46,9 @@ class Token:
     versions: tuple[int, int, int, int]
     secret_expires_at: float | None = None
     estimates: bool = False
+    member_live: bool = True
+    group_from: float | None = None
+    group_until: float | None = None
 
     @property
     def capped(self) -> bool:

@@ -15,6 +15,9 @@ _REMEDIES: Final[Mapping[Ground, str]] = {
     Ground.ROTATION: "Use the token's newest secret.",
     Ground.ACCOUNT: "An administrator can enable the account.",
     Ground.USER: "An administrator can enable the user.",
+    Ground.MEMBER: "An owner or admin of the account can make the user a member again.",
+    Ground.SUBSCRIPTION: "An administrator can prolong the account's subscription to the group {group!r}; else give "
+    f'the token another group: {_PATCH}{{{{"group": …}}}}.',
     Ground.DENY: f'Take the address out of the list: {_PATCH}{{{{"deny_ips": …}}}}.',
     Ground.ALLOW: f'Add the address to the list: {_PATCH}{{{{"allow_ips": …}}}}.',
     Ground.BODY_SIZE: "Send less, or have the operator raise the bound in [gateway].",
@@ -56,8 +59,8 @@ def rule_of(refusal: Refusal, row: TokenRow) -> Rule:
         owner = refusal.scope or "token"
     if owner == "token" and inherits(row, name):
         return Rule("group", f"token_defaults.{_DEFAULTS.get(name, name)}", inherited=True)
-    if owner == "subscription" and name != "quota":
-        owner = "group"  # what binds an account's tokens of a group together is the group's to say
+    if owner == "subscription" and name in {"limits", "max_concurrency"}:
+        owner = "group"  # what binds an account's tokens of a group together is mostly the group's to say
     return Rule(owner, name)
 
 

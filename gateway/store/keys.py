@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from gateway.domain.catalog import Catalog, Group
-from gateway.domain.limits import Limit
+from gateway.domain.limits import Limit, strictest
 from gateway.domain.network import Blocks
 from gateway.domain.token import Token
 from gateway.store.books import Book
@@ -25,7 +25,11 @@ SELECT t.id, t.account_id, t.user_id, t.name, t.status, t.models, t.models_enabl
        a.status AS account_status, a.version AS account_version, a.granted IS NOT NULL AS account_capped,
        u.status AS user_status, m.limits AS member_limits, m.max_concurrency AS member_concurrency,
        coalesce(m.version, 1) AS member_version, m.granted IS NOT NULL AS member_capped,
-       coalesce(s.version, 1) AS subscription_version, s.granted IS NOT NULL AS subscription_capped
+       m.removed_at IS NOT NULL AS member_removed,
+       coalesce(s.version, 1) AS subscription_version, s.granted IS NOT NULL AS subscription_capped,
+       s.limits AS subscription_limits, s.max_concurrency AS subscription_concurrency,
+       NOT s.implied AND s.group_id <> u.group_id AS subscription_opens,
+       extract(epoch FROM s.starts_at)::float8 AS starts_at, extract(epoch FROM s.ends_at)::float8 AS ends_at
 {source}
   JOIN account a ON a.id = t.account_id
   JOIN "user" u ON u.id = t.user_id
@@ -49,7 +53,7 @@ _HAS_FOREIGN = "SELECT EXISTS (SELECT FROM token_secret WHERE purpose = 'importe
 
 _ENSURE = """
 WITH m AS (INSERT INTO member (account_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING)
-INSERT INTO subscription (account_id, group_id) VALUES ($1, $3) ON CONFLICT DO NOTHING
+INSERT INTO subscription (account_id, group_id, implied) VALUES ($1, $3, true) ON CONFLICT DO NOTHING
 """
 
 _BOOKS = """
@@ -127,9 +131,17 @@ def _token(row: asyncpg.Record, catalog: Catalog, reserve: str) -> Token:
         limits=(
             *((0, limit) for limit in own),
             *((1, limit) for limit in _limits(row["member_limits"] or [])),
-            *((2, limit) for limit in group.limits),
+            *(
+                (2, limit)
+                for limit in strictest(group.limits, _limits(row["subscription_limits"] or []))
+            ),
         ),
-        concurrency=(concurrency, row["member_concurrency"] or 0, group.max_concurrency or 0, 0),
+        concurrency=(
+            concurrency,
+            row["member_concurrency"] or 0,
+            _lower(group.max_concurrency, row["subscription_concurrency"]),
+            0,
+        ),
         granted=(
             row["capped"],
             row["member_capped"],
@@ -144,7 +156,16 @@ def _token(row: asyncpg.Record, catalog: Catalog, reserve: str) -> Token:
         ),
         secret_expires_at=row["secret_expires_at"],
         estimates=(row["reserve"] or reserve) == "estimate",
+        member_live=not row["member_removed"],
+        # A group that is the user's own is open to them whatever was subscribed to.
+        group_from=row["starts_at"] if row["subscription_opens"] else None,
+        group_until=row["ends_at"] if row["subscription_opens"] else None,
     )
+
+
+def _lower(one: int | None, other: int | None) -> int:
+    """The lower of two bounds; 0 where there is neither."""
+    return min((bound for bound in (one, other) if bound), default=0)
 
 
 def _limits(stored: list[dict[str, Any]]) -> tuple[Limit, ...]:

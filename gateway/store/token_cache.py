@@ -53,6 +53,7 @@ class TokenCache:
         self._clock = clock
         self._entries: dict[bytes, Entry] = {}
         self._by_token: dict[int, set[bytes]] = {}
+        self._by_account: dict[int, set[bytes]] = {}
         self._unknown: dict[bytes, float] = {}
         self._flights: dict[bytes, asyncio.Future[Entry | None]] = {}
 
@@ -98,8 +99,13 @@ class TokenCache:
 
     def drop(self, token_id: int) -> None:
         """Forget a token whose row changed."""
-        for name in self._by_token.pop(token_id, ()):
-            self._entries.pop(name, None)
+        for name in tuple(self._by_token.get(token_id, ())):
+            self._forget(name)
+
+    def drop_account(self, account_id: int) -> None:
+        """Forget the tokens of an account of which something changed that binds them."""
+        for name in tuple(self._by_account.get(account_id, ())):
+            self._forget(name)
 
     def drop_user(self, user_id: int) -> None:
         """Forget a user's tokens: what they all depend on changed."""
@@ -111,6 +117,7 @@ class TokenCache:
         """Forget everything: after a gap in which changes may have been missed."""
         self._entries.clear()
         self._by_token.clear()
+        self._by_account.clear()
         self._unknown.clear()
 
     async def _fly(self, name: bytes, digest: bytes) -> Entry | None:
@@ -146,14 +153,19 @@ class TokenCache:
             self._forget(next(iter(self._entries)))
         entry = Entry(name, digest, token, self._clock())
         self._entries[name] = entry
-        self._by_token.setdefault(token.id, set()).add(name)
+        for index, number in self._indexes(token):
+            index.setdefault(number, set()).add(name)
         return entry
 
     def _forget(self, name: bytes) -> None:
         entry = self._entries.pop(name, None)
-        if entry is not None:
-            names = self._by_token.get(entry.token.id)
-            if names is not None:
-                names.discard(name)
-                if not names:
-                    del self._by_token[entry.token.id]
+        if entry is None:
+            return
+        for index, number in self._indexes(entry.token):
+            names = index[number]
+            names.discard(name)
+            if not names:
+                del index[number]
+
+    def _indexes(self, token: Token) -> tuple[tuple[dict[int, set[bytes]], int], ...]:
+        return (self._by_token, token.id), (self._by_account, token.account_id)

@@ -7,7 +7,7 @@ Each statement is a way to the server and back, and creations are the writes tha
 from collections.abc import Sequence
 
 from gateway.domain.edit import Actor, TokenDraft, TokenRow
-from gateway.domain.rejection import Problem, rejected
+from gateway.domain.rejection import Problem, invalid, rejected
 from gateway.domain.rules import Rule
 from gateway.store.editing import Keyed, book_of
 from gateway.store.postgres import Connection
@@ -31,21 +31,25 @@ _FAR = 500
 """More than are made at once without taking turns: one for each connection of all admin apps, and one batch."""
 
 # `asked` is one row, or none where there is no such user; `made` is one where the token may be made, and everything
-# after it follows from that. $24: count the user's tokens no further than so many; $25: make it only below so many.
+# after it follows from that. $24: count the user's tokens no further than so many; $25: make it only below so many;
+# $26: of this account instead of the user's own choice, if they are a member of it.
 # `shown` has the names of `TokenRow`, so that the audit row is what a reader of the row would write.
 _CREATE = f"""
 WITH asked AS (
-  SELECT u.account_id, ug.name AS user_group, g.id AS group_id,
+  SELECT w.account_id, ug.name AS user_group, g.id AS group_id,
+         m.removed_at IS NULL AND (m.user_id IS NOT NULL OR $26 IS NULL) AS member,
          ($2::text IS NULL OR coalesce($3::boolean AND g.id IS NOT NULL OR {USABLE}, false)) AS usable,
          (SELECT count(*) FROM (SELECT FROM token WHERE user_id = $1 AND deleted_at IS NULL LIMIT $24) t) AS count
     FROM "user" u JOIN "group" ug ON ug.id = u.group_id
+    CROSS JOIN LATERAL (SELECT coalesce($26::bigint, u.account_id) AS account_id) w
+    LEFT JOIN member m ON m.account_id = w.account_id AND m.user_id = u.id
     LEFT JOIN "group" g ON g.name = $2 {SUBSCRIBED}
    WHERE u.id = $1
 ), made AS (
   INSERT INTO token (account_id, user_id, group_id, name, expires_at, models, models_enabled,
                      allow_ips, deny_ips, limits, max_concurrency, reserve, metadata, granted, status)
   SELECT account_id, $1, group_id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::bigint, $15
-    FROM asked WHERE usable AND ($25::bigint IS NULL OR count < $25)
+    FROM asked WHERE usable AND member AND ($25::bigint IS NULL OR count < $25)
   RETURNING *
 ), secret AS (
   INSERT INTO token_secret (token_id, digest, display, last4, purpose, sealed)
@@ -56,8 +60,8 @@ WITH asked AS (
 ), m AS (
   INSERT INTO member (account_id, user_id) SELECT account_id, $1 FROM made ON CONFLICT DO NOTHING
 ), s AS (
-  INSERT INTO subscription (account_id, group_id)
-  SELECT made.account_id, coalesce(made.group_id, u.group_id) FROM made JOIN "user" u ON u.id = $1
+  INSERT INTO subscription (account_id, group_id, implied)
+  SELECT made.account_id, coalesce(made.group_id, u.group_id), true FROM made JOIN "user" u ON u.id = $1
   ON CONFLICT DO NOTHING
 ), shown AS (
   SELECT made.id, made.account_id, user_id, name, status, $2 AS "group", asked.user_group, expires_at, models,
@@ -68,7 +72,8 @@ WITH asked AS (
   INSERT INTO audit (actor, action, object_kind, object_id, after, address, request_id)
   SELECT $21, 'token.create', 'token', id::text, to_jsonb(shown), $22, $23 FROM shown
 )
-SELECT asked.usable AS may_use, asked.count AS present, shown.* FROM asked LEFT JOIN shown ON true
+SELECT asked.usable AS may_use, asked.member, asked.account_id AS payer, asked.count AS present, shown.*
+  FROM asked LEFT JOIN shown ON true
 """  # noqa: S608 -- our own
 
 
@@ -82,7 +87,7 @@ async def write_tokens(
     max_tokens: int,
     seal: Seal | None = None,
 ) -> list[Keyed]:
-    """Make tokens of `user_id` in that user's account; several within the caller's transaction.
+    """Make tokens of `user_id` in that user's account, or the drafts'; several within the caller's transaction.
 
     With a `seal` their keys are kept recoverable. Raises `Rejected` (group not allowed, token limit reached, invalid
     field) and `StoreUnavailable`.
@@ -115,13 +120,17 @@ async def insert_token(
     check_reserve(actor, draft.reserve)
     given = _given(actor, user_id, draft, secret)
     far = None if max_tokens is None else max_tokens - _FAR
-    found = await connection.fetchrow(_CREATE, *given, max_tokens or 0, far)
-    if found is not None and found["may_use"] and found["id"] is None:
+    found = await connection.fetchrow(_CREATE, *given, max_tokens or 0, far, draft.account_id)
+    if found is not None and found["may_use"] and found["member"] and found["id"] is None:
         async with connection.transaction():
             await connection.execute(_TAKE_TURN, user_id)
-            found = await connection.fetchrow(_CREATE, *given, max_tokens, max_tokens)
+            found = await connection.fetchrow(
+                _CREATE, *given, max_tokens, max_tokens, draft.account_id
+            )
     if found is None:
         raise rejected(Problem.NOT_FOUND, "user_id", Rule.NO_USER, given=user_id)
+    if not found["member"]:
+        raise invalid("account_id", Rule.NOT_YOUR_ACCOUNT, given=found["payer"])
     if not found["may_use"]:
         raise no_such_group(actor, draft.group or "")
     if found["id"] is None:

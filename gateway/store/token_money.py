@@ -1,7 +1,7 @@
 """The money of a token's four scopes, as both stores have it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gateway.domain.edit import TokenRow
@@ -63,14 +63,26 @@ async def read_held(quota: QuotaStore, rows: Sequence[TokenRow]) -> list[int | N
 
     None where the quota store cannot be asked.
     """
-    accounts: dict[int, list[str]] = {}
-    for row in rows:
-        accounts.setdefault(row.account_id, []).append(f"t{row.id}")
-    asked = await asyncio.gather(*(_books(quota, *each) for each in accounts.items()))
-    books = {book.scope_id: book for found in asked for book in found or () if book is not None}
-    if None in asked:
+    books = await read_books(quota, [(row.account_id, f"t{row.id}") for row in rows])
+    if books is None:
         return [None] * len(rows)
     return [books[f"t{row.id}"].reserved if f"t{row.id}" in books else 0 for row in rows]
+
+
+async def read_books(
+    quota: QuotaStore, scopes: Iterable[tuple[int, str]]
+) -> dict[str, StoredBook] | None:
+    """The books of scopes (account, scope id) as far as there are any, with one command for each account.
+
+    None where the quota store cannot be asked.
+    """
+    accounts: dict[int, list[str]] = {}
+    for account_id, scope_id in scopes:
+        accounts.setdefault(account_id, []).append(scope_id)
+    asked = await asyncio.gather(*(_books(quota, *each) for each in accounts.items()))
+    if None in asked:
+        return None
+    return {book.scope_id: book for found in asked for book in found or () if book is not None}
 
 
 async def read_reservations(quota: QuotaStore, row: TokenRow) -> list[Reservation]:

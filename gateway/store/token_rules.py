@@ -9,17 +9,18 @@ from gateway.domain.rules import Rule
 from gateway.store.postgres import Connection
 
 SUBSCRIBED: Final = """
-LEFT JOIN subscription s ON s.account_id = u.account_id AND s.group_id = g.id
+LEFT JOIN subscription s ON s.account_id = w.account_id AND s.group_id = g.id AND NOT s.implied
      AND (s.starts_at IS NULL OR s.starts_at <= now())
      AND (s.ends_at IS NULL OR s.ends_at > now())
 """
-"""Joins the subscription that lets a user `u` use a group `g`, besides the user's own."""
+"""Joins the subscription of an account `w` that lets a user `u` use a group `g` there, besides the user's own."""
 
 USABLE: Final = "(g.id = u.group_id OR s.account_id IS NOT NULL)"
 """Whether the user may use the group, behind `SUBSCRIBED`."""
 
 _USABLE_GROUP = f"""
-SELECT g.id, {USABLE} AS usable FROM "user" u CROSS JOIN "group" g {SUBSCRIBED}
+SELECT g.id, {USABLE} AS usable
+  FROM "user" u CROSS JOIN "group" g CROSS JOIN LATERAL (SELECT $3::bigint AS account_id) w {SUBSCRIBED}
  WHERE u.id = $1 AND g.name = $2
 """  # noqa: S608 -- our own
 
@@ -37,12 +38,12 @@ def check_reserve(actor: Actor, reserve: str | None) -> None:
 
 
 async def find_group(
-    connection: Connection, actor: Actor, user_id: int, name: str | None
+    connection: Connection, actor: Actor, user_id: int, account_id: int, name: str | None
 ) -> int | None:
-    """The id of a group that the user may use; None follows the user's own group. Raises `Rejected`."""
+    """The id of a group that the user may use in the account; None follows the user's own group. Raises `Rejected`."""
     if name is None:
         return None
-    found = await connection.fetchrow(_USABLE_GROUP, user_id, name)
+    found = await connection.fetchrow(_USABLE_GROUP, user_id, name, account_id)
     if found is None or not (actor.any_group or found["usable"]):
         raise no_such_group(actor, name)
     return int(found["id"])

@@ -126,7 +126,7 @@ async def _own_group_id(
     """As `find_group`, but a group that the token already has is kept without asking."""
     if name == before.group:
         actor = Actor(actor.label, any_group=True)
-    return await find_group(connection, actor, before.user_id, name)
+    return await find_group(connection, actor, before.user_id, before.account_id, name)
 
 
 async def _ensure_scopes(
@@ -138,8 +138,8 @@ async def _ensure_scopes(
         WITH m AS (
           INSERT INTO member (account_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
         )
-        INSERT INTO subscription (account_id, group_id)
-        SELECT $1, coalesce($3, u.group_id) FROM "user" u WHERE u.id = $2 ON CONFLICT DO NOTHING
+        INSERT INTO subscription (account_id, group_id, implied)
+        SELECT $1, coalesce($3, u.group_id), true FROM "user" u WHERE u.id = $2 ON CONFLICT DO NOTHING
         """,
         account_id,
         user_id,

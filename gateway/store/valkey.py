@@ -46,6 +46,10 @@ class Valkey:
         """Tell every listener that all of a user's tokens changed. Raises `StoreUnavailable`."""
         await self._publish(f"user {user_id}")
 
+    async def publish_account_change(self, account_id: int) -> None:
+        """Tell every listener that what binds an account's tokens was edited. Raises `StoreUnavailable`."""
+        await self._publish(f"account {account_id}")
+
     async def publish_catalog_change(self, generation: int) -> None:
         """Tell every listener of the catalog's new generation. Raises `StoreUnavailable`."""
         await self._publish(f"catalog {generation}")
@@ -58,6 +62,7 @@ class Valkey:
         on_gap: Callable[[], None] = lambda: None,
         *,
         on_user: Callable[[int], None] = lambda _: None,
+        on_account: Callable[[int], None] = lambda _: None,
         wait_s: float = 5.0,
     ) -> AsyncIterator[None]:
         """Call back for each change for as long as the block runs, across lost connections.
@@ -66,6 +71,12 @@ class Valkey:
         is entered at the first one. Raises `StoreUnavailable` when `wait_s` pass without it.
         """
         subscribed = asyncio.Event()
+        callbacks = {
+            "token": on_token,
+            "user": on_user,
+            "account": on_account,
+            "catalog": on_catalog,
+        }
 
         def begin() -> None:
             subscribed.set()
@@ -73,7 +84,7 @@ class Valkey:
 
         def change(text: str) -> None:
             word, _, number = text.partition(" ")
-            callback = {"token": on_token, "user": on_user, "catalog": on_catalog}.get(word)
+            callback = callbacks.get(word)
             if callback is None or not number.isdecimal():
                 _log.warning("change notice not understood: %.80r", text)
             else:

@@ -34,6 +34,17 @@ async def test_an_edit_is_binding_before_it_is_answered_and_every_listener_hears
     assert book.used == 20  # spend never falls, whoever comes late
 
 
+async def test_an_edit_of_an_account_is_binding_and_heard_of_with_the_accounts_id(store):
+    quota, valkey, _ = store
+    await quota.start()
+    heard = asyncio.Queue()
+    notifier = StoreNotifier(quota, valkey, timeout_s=2)
+    async with valkey.listen(lambda _: None, lambda _: None, on_account=heard.put_nowait):
+        assert await notifier.books_changed(ACCOUNT, [Book("a7", 500, 1, 20, 1)])
+        assert await heard.get() == ACCOUNT
+    assert (await quota.book(ACCOUNT, "a7")).granted == 500
+
+
 async def test_a_store_that_was_started_anew_is_opened_and_told(store):
     quota, valkey, _ = store
     notifier = StoreNotifier(quota, valkey, timeout_s=2)

@@ -18,7 +18,7 @@ from tests.openapi_run import served
 
 DOCUMENTS = {
     name: section((ROOT / f"docs/{name}.md").read_text(), "## Examples")
-    for name in ("token-api", "warnings", "people")
+    for name in ("token-api", "people", "wallets", "warnings")
 }
 """Those that have examples of calls; each is run by itself, with a token `$ID` of nobody else's."""
 EXAMPLES = "\n".join(DOCUMENTS.values())

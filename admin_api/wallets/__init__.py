@@ -1,0 +1,1 @@
+"""Accounts as shared wallets: members, subscriptions, grants and redeem codes."""

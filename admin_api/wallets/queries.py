@@ -1,0 +1,114 @@
+"""Query parameters of lists of accounts, members, codes and entries, for the document; and how they are read."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from admin_api.parameters import choice, first_integer, integer, text
+from admin_api.queries import Number, Query, Text
+from admin_api.token_queries import EVERYBODY
+from gateway.domain.rejection import invalid
+from gateway.domain.rules import Rule
+from gateway.store.accounts import MAX_ID, AccountQuery
+from gateway.store.redeem import CodeQuery
+from gateway.store.top_ups import Of
+
+_DEFAULT_SIZE, _MAX_SIZE = 10, 100
+_STATES: Final = ("", "unused", "used", "expired", "revoked")
+
+
+class PageQuery(Query):
+    """Which page."""
+
+    p: Number = 1
+    """The page, from 1; below 1 counts as 1."""
+    page_size: Number = 10
+    """Entries on a page, brought into 1 to 100."""
+
+
+class AccountsQuery(PageQuery):
+    """Which accounts, and which page of them."""
+
+    keyword: Text = ""
+    """What the name has to contain."""
+    status: Literal[1, 2, ""] = ""
+    """1 enabled, 2 disabled."""
+    user_id: Number | Literal["all"] = ""
+    """Whose accounts: your own unless it is given. Others', and `all`, are for administrators."""
+
+
+class CodesQuery(PageQuery):
+    """Which codes, and which page of them."""
+
+    batch_id: Number = ""
+    """Those of a batch."""
+    state: Literal["", "unused", "used", "expired", "revoked"] = ""
+    """What has become of them."""
+
+
+class HistoryQuery(Query):
+    """Whose history, and which part of it: the account's own, unless one of the three says otherwise."""
+
+    user_id: Number = ""
+    """A member's."""
+    group: Text = ""
+    """A subscription's."""
+    token_id: Number = ""
+    """A token's."""
+    cursor: Annotated[str, Field(pattern=r"^[0-9]{0,15}$")] = ""
+    """The last answer's `next_cursor`."""
+    limit: Number = 10
+    """Entries in an answer, brought into 1 to 100."""
+
+
+def page_of(parameters: Mapping[str, str]) -> tuple[int, int]:
+    """The page, from 1, and its size."""
+    size = first_integer(parameters, ("page_size",), _DEFAULT_SIZE)
+    return max(1, integer(parameters, "p", 1)), min(_MAX_SIZE, max(1, size))
+
+
+def accounts_of(parameters: Mapping[str, str], caller_id: int) -> AccountQuery:
+    """The query of a list of accounts; `member_id` None: of everybody's. Raises `Rejected`."""
+    page, size = page_of(parameters)
+    status = integer(parameters, "status", 0)
+    if parameters.get("status") and status not in {1, 2}:
+        raise invalid("status", Rule.NO_ACCOUNT_STATUS, given=status)
+    everybody = parameters.get("user_id", "").strip().lower() == EVERYBODY
+    return AccountQuery(
+        keyword=text(parameters, "keyword"),
+        status=status,
+        member_id=None if everybody else integer(parameters, "user_id", caller_id),
+        limit=size,
+        offset=(page - 1) * size,
+    )
+
+
+def codes_of(parameters: Mapping[str, str]) -> CodeQuery:
+    """The query of a list of codes. Raises `Rejected`."""
+    page, size = page_of(parameters)
+    return CodeQuery(
+        batch_id=integer(parameters, "batch_id", 0) or None,
+        state=choice(parameters, "state", _STATES, ""),
+        limit=size,
+        offset=(page - 1) * size,
+    )
+
+
+def history_of(parameters: Mapping[str, str], account_id: int) -> tuple[Of, int, int]:
+    """Of which scope the history is wanted, below which id, and how much of it. Raises `Rejected`."""
+    of = Of(
+        account_id,
+        user_id=integer(parameters, "user_id", 0) or None,
+        group=text(parameters, "group") or None,
+        token_id=integer(parameters, "token_id", 0) or None,
+    )
+    if sum(each is not None for each in (of.user_id, of.group, of.token_id)) > 1:
+        raise invalid("user_id", Rule.GRANTS_DISAGREE, other="group or token_id")
+    before = integer(parameters, "cursor", 0) or MAX_ID
+    return of, before, min(_MAX_SIZE, max(1, integer(parameters, "limit", _DEFAULT_SIZE)))
+
+
+def page_object(page: int, size: int, total: int, items: Any) -> dict[str, Any]:
+    """A page; one beyond the end is empty."""
+    return {"page": page, "page_size": size, "total": total, "items": items}
