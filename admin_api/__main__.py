@@ -15,7 +15,14 @@ from admin_api.notifier import StoreNotifier
 from admin_api.record import access_log
 from gateway import log
 from gateway.child import tell_ready
-from gateway.config import ConfigError, load, read_seal_keys, read_secret
+from gateway.config import (
+    ConfigError,
+    ServiceSecrets,
+    load,
+    read_seal_keys,
+    read_secret,
+    read_service_secrets,
+)
 from gateway.domain.errors import StoreUnavailable
 from gateway.listen import PortTaken, as_bound, listening_socket, probe_port, url_of
 from gateway.settings import Config
@@ -53,10 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _read_settings(path: str | None) -> tuple[Config, bytes, Seal]:
-    """Configuration, pepper and seal. Raises `ConfigError` with the problems of all."""
+def _read_settings(path: str | None) -> tuple[Config, ServiceSecrets, bytes, Seal]:
+    """Configuration, secrets, pepper and seal. Raises `ConfigError` with the problems of all."""
     problems: list[str] = []
-    config, pepper, seal = Config(), b"", None
+    config, service_secrets, pepper, seal = Config(), ServiceSecrets(), b"", None
     try:
         config = load(os.environ, path).config
         problems += [
@@ -68,6 +75,7 @@ def _read_settings(path: str | None) -> tuple[Config, bytes, Seal]:
             )
             if not value.get_secret_value()
         ]
+        service_secrets = read_service_secrets(os.environ, config)
     except ConfigError as error:
         problems += error.problems
     try:
@@ -80,10 +88,12 @@ def _read_settings(path: str | None) -> tuple[Config, bytes, Seal]:
         problems += error.problems
     if problems or seal is None:
         raise ConfigError(problems)
-    return config, pepper, seal
+    return config, service_secrets, pepper, seal
 
 
-async def _serve(config: Config, pepper: bytes, seal: Seal) -> None:
+async def _serve(
+    config: Config, service_secrets: ServiceSecrets, pepper: bytes, seal: Seal
+) -> None:
     """Open everything in the order in which it is needed; all of it is closed in reverse."""
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -104,7 +114,11 @@ async def _serve(config: Config, pepper: bytes, seal: Seal) -> None:
         quota = QuotaStore(pipeline, pause_s=config.quota.pause_s)
         notifier = StoreNotifier(quota, valkey, timeout_s=2 * timeout_s)
         lines = stack.enter_context(access_log(config.log.access))
-        app = build_app(config, pool, notifier, quota, pepper, seal, write_line=lines.write)
+        app = build_app(
+            *(config, pool, notifier, quota, pepper, seal),
+            service_secrets=service_secrets,
+            write_line=lines.write,
+        )
         runner = web.AppRunner(
             app,
             access_log=None,

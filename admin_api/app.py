@@ -13,10 +13,11 @@ from admin_api.auth import find_address
 from admin_api.bodies import MAX_BODY_BYTES
 from admin_api.brake import Brake, Ration
 from admin_api.context import REQUEST_ID, SERVICES, Notifier, Services
+from admin_api.delivery.post import Post
 from admin_api.describe import describe
 from admin_api.envelope import CODE, Code, Declined, decline
 from admin_api.routes import ROUTES, add_routes
-from gateway.config import Loaded
+from gateway.config import Loaded, ServiceSecrets
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
 from gateway.domain.rejection import Rejected
@@ -54,6 +55,7 @@ def build_app(
     pepper: bytes,
     seal: Seal,
     *,
+    service_secrets: ServiceSecrets = ServiceSecrets(),  # noqa: B008 -- it cannot change
     write_line: record.Write | None = None,
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
@@ -61,7 +63,7 @@ def build_app(
 
     `write_line` takes each request's log line.
 
-    Raises `RuntimeError` when a route declares no permission.
+    Raises `RuntimeError` when a route declares no permission, and `OSError` for a `mail.ca_file` that cannot be read.
     """
     app = web.Application(
         middlewares=[_answer_everything(write_line or _no_line)], client_max_size=MAX_BODY_BYTES
@@ -83,8 +85,10 @@ def build_app(
         clock=clock,
         explainer=Explainer(config, pool, quota, catalogs),
         catalogs=catalogs,
+        post=Post(config, service_secrets.mail_password, pool, seal),
     )
     app.cleanup_ctx.append(_own_passwords)
+    app.cleanup_ctx.append(_own_post)
     app.on_response_prepare.append(_add_headers)
     add_routes(app)
     describe(app, ROUTES)
@@ -100,6 +104,11 @@ def _catalogs(config: Config, pool: Pool) -> CatalogReader:
 async def _own_passwords(app: web.Application) -> AsyncIterator[None]:
     yield
     app[SERVICES].passwords.close()
+
+
+async def _own_post(app: web.Application) -> AsyncIterator[None]:
+    async with app[SERVICES].post.open():
+        yield
 
 
 def _answer_everything(write_line: record.Write) -> Middleware:

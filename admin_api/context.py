@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from admin_api.brake import Brake, Ration
+from admin_api.delivery.post import Post
 from gateway.domain.edit import Actor
 from gateway.domain.network import Address, Blocks
 from gateway.domain.roles import Permission
@@ -58,6 +59,7 @@ class Services:
     clock: Callable[[], float]
     explainer: Explainer
     catalogs: CatalogReader
+    post: Post
 
     @property
     def kept_seal(self) -> Seal | None:

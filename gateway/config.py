@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,6 +45,13 @@ class Loaded:
     path: Path | None
     upstream_keys: Mapping[str, tuple[str, ...]]
     notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSecrets:
+    """Secrets of the admin app at services that it uses; empty where it has none."""
+
+    mail_password: str = field(default="", repr=False)
 
 
 class _Provider(NamedTuple):
@@ -169,6 +176,20 @@ def read_seal_keys(environment: Mapping[str, str]) -> tuple[bytes, bytes | None]
     if any(environment.get(f"TOLLHOUSE_{previous}{form}") for form in ("", "_FILE")):
         return key, read_secret(environment, previous)
     return key, None
+
+
+def read_service_secrets(environment: Mapping[str, str], config: Config) -> ServiceSecrets:
+    """What other services ask of the admin app. Raises `ConfigError` naming each variable that is empty."""
+    found, problems = {}, []
+    for setting, name, variable in (
+        ("mail.password_env", "mail_password", config.mail.password_env),
+    ):
+        found[name] = environment.get(variable, "") if variable else ""
+        if variable and not found[name]:
+            problems.append(f"{setting}: {variable} is empty or not set")
+    if problems:
+        raise ConfigError(problems)
+    return ServiceSecrets(**found)
 
 
 def _read(file: Path, problems: list[str]) -> dict[str, Any]:

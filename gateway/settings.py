@@ -5,6 +5,7 @@
 
 import re
 from decimal import Decimal
+from email.utils import parseaddr
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -19,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.domain.emails import is_email
 from gateway.domain.limits import RINGS
 from gateway.domain.network import parse_blocks
 from gateway.domain.outbound import is_never_called
@@ -69,13 +71,46 @@ class AdminSettings(_Section):
 
     listen: str = "127.0.0.1:8081"
     public_url: str = ""
-    # The other values of the design come with registration itself; until then they would promise what is not there.
-    registration: Literal["closed"] = "closed"
+    registration: Literal["open", "invite", "closed"] = "closed"
+    registration_grant_usd: Annotated[Decimal, Field(ge=0, le=1_000_000)] = Decimal(0)
+    require_verified_email: bool = False
     trusted_proxies: tuple[str, ...] = ()
     max_tokens_per_user: Annotated[int, Field(ge=1)] = 1000
 
     _check_listen = field_validator("listen")(_listen)
     _check_proxies = field_validator("trusted_proxies")(parse_blocks)
+
+
+class MailSettings(_Section):
+    """[mail]: the server that e-mail is handed to; no host = none is sent."""
+
+    host: str = ""
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    ca_file: str = ""
+    username: str = ""
+    password_env: str = ""
+    sender: str = ""
+    timeout_s: Seconds = 20
+
+    @model_validator(mode="after")
+    def _check_sender(self) -> Self:
+        if self.host and not is_email(parseaddr(self.sender)[1]):
+            raise ValueError(
+                'sender must be an address, such as "Tollhouse <no-reply@example.com>", where host is set'
+            )
+        if self.username and not self.password_env:
+            raise ValueError("username needs password_env: the variable that holds the password")
+        return self
+
+
+class WebhookSettings(_Section):
+    """[webhooks]: calls that tell others of what happened."""
+
+    allow_cidrs: tuple[str, ...] = ()
+    timeout_s: Seconds = 10
+
+    _check_cidrs = field_validator("allow_cidrs")(parse_blocks)
 
 
 class PostgresSettings(_Section):
@@ -478,6 +513,8 @@ class Config(_Section):
 
     gateway: GatewaySettings = GatewaySettings()
     admin: AdminSettings = AdminSettings()
+    mail: MailSettings = MailSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     postgres: PostgresSettings = PostgresSettings()
     redis: RedisSettings = RedisSettings()
     keys: KeySettings = KeySettings()
@@ -489,6 +526,12 @@ class Config(_Section):
     models: tuple[ModelSettings, ...] = ()
     routes: tuple[RouteSettings, ...] = ()
     upstreams: tuple[UpstreamSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_mail(self) -> Self:
+        if self.admin.require_verified_email and not self.mail.host:
+            raise ValueError("admin.require_verified_email needs mail.host: nobody could verify")
+        return self
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:

@@ -12,6 +12,8 @@ import orjson
 from gateway.store.postgres import Connection
 from gateway.store.seal import Seal
 
+Kind = Literal["mail", "webhook"]
+
 _ENQUEUE = """
 INSERT INTO outbox (kind, target, content, once) VALUES ($1, $2, $3, $4)
 ON CONFLICT (once) DO NOTHING RETURNING id
@@ -42,7 +44,7 @@ async def enqueue_webhook(
 async def _enqueue(
     connection: Connection,
     seal: Seal,
-    kind: Literal["mail", "webhook"],
+    kind: Kind,
     target: str,
     content: Mapping[str, Any],
     once: str | None,

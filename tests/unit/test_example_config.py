@@ -19,6 +19,7 @@ from gateway.settings import (
     KeySettings,
     LimitSettings,
     LogSettings,
+    MailSettings,
     MetricsSettings,
     ModelSettings,
     PostgresSettings,
@@ -29,12 +30,15 @@ from gateway.settings import (
     TokenDefaultSettings,
     UpstreamSettings,
     WarningSettings,
+    WebhookSettings,
 )
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 SECTIONS: dict[type[BaseModel], tuple[str | int, ...]] = {
     GatewaySettings: ("gateway",),
     AdminSettings: ("admin",),
+    MailSettings: ("mail",),
+    WebhookSettings: ("webhooks",),
     PostgresSettings: ("postgres",),
     RedisSettings: ("redis",),
     KeySettings: ("keys",),
