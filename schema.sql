@@ -393,6 +393,34 @@ CREATE TABLE access_token (
 );
 CREATE INDEX access_token_user ON access_token (user_id);
 
+-- Links in e-mails: each works once, until it expires, for the address that it was sent to. Only a digest is kept.
+CREATE TABLE link (
+  digest      bytea       PRIMARY KEY CHECK (octet_length(digest) = 32),
+  purpose     text        NOT NULL CHECK (purpose IN ('reset', 'verify')),
+  user_id     bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,
+  email       text        NOT NULL,
+  expires_at  timestamptz NOT NULL,
+  used_at     timestamptz,
+  created_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX link_user ON link (user_id);
+
+-- With which people register: as what, into which wallet, and how many. Only a digest of what is handed out is kept.
+CREATE TABLE invite (
+  id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  digest      bytea       NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
+  made_by     bigint      NOT NULL REFERENCES "user",
+  role        text        NOT NULL CHECK (role IN ('owner', 'admin', 'operator', 'viewer', 'user')),
+  group_id    bigint      NOT NULL REFERENCES "group",
+  account_id  bigint      REFERENCES account,                 -- NULL: each gets an account of their own
+  email       text,                                           -- whom it was sent to, if anybody
+  uses        integer     NOT NULL CHECK (uses > 0),
+  used        integer     NOT NULL DEFAULT 0 CHECK (used BETWEEN 0 AND uses),
+  expires_at  timestamptz NOT NULL,
+  revoked_at  timestamptz,
+  created_at  timestamptz NOT NULL DEFAULT now()
+);
+
 -- Answers to repeated creations with the same Idempotency-Key (24 hours).
 CREATE TABLE idempotency (
   user_id     bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,

@@ -291,6 +291,7 @@ class OwnProfile(Profile):
     """The caller, with the money of their account."""
 
     email: str | None
+    email_verified: bool
     account_id: int
     quota: int
     """Quota units left; 0 where it is unlimited."""
@@ -311,4 +312,9 @@ class Installation(Answer):
     openai_base_url: str
     """The base URL for OpenAI SDKs."""
     admin_url: str
-    registration: str
+    registration: Literal["open", "invite", "closed"]
+    """Who may register."""
+    mail: bool
+    """Whether e-mail is sent: to reset a password, to verify an address."""
+    email_verification_required: bool
+    """Whether an address is to be verified before the first key."""

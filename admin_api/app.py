@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from admin_api import record
 from admin_api.auth import find_address
 from admin_api.bodies import MAX_BODY_BYTES
-from admin_api.brake import Brake, Ration
+from admin_api.brake import Brake, Ration, Throttles
 from admin_api.context import REQUEST_ID, SERVICES, Notifier, Services
 from admin_api.delivery.post import Post
 from admin_api.describe import describe
@@ -81,6 +81,7 @@ def build_app(
         brake=Brake(),
         reveals=Ration(_MOST_REVEALS, _REVEALS_WITHIN_S),
         guesses=Brake(),
+        throttles=Throttles(),
         proxies=Blocks.of(config.admin.trusted_proxies),
         clock=clock,
         explainer=Explainer(config, pool, quota, catalogs),

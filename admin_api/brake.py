@@ -7,7 +7,7 @@ from where they have logged in before, and the first is another address's own af
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -117,7 +117,7 @@ def _place(address: str) -> str:
 
 
 class Ration:
-    """So many of something for each user in any real stretch of time. Times are seconds of `clock` (monotonic)."""
+    """So many of something for each name in any real stretch of time. Times are seconds of `clock` (monotonic)."""
 
     def __init__(
         self, most: int, within_s: float, clock: Callable[[], float] = time.monotonic
@@ -125,17 +125,29 @@ class Ration:
         self._most = most
         self._within_s = within_s
         self._clock = clock
-        self._taken: OrderedDict[int, deque[float]] = OrderedDict()
+        self._taken: OrderedDict[Hashable, deque[float]] = OrderedDict()
 
-    def take(self, user_id: int) -> None:
+    def take(self, name: Hashable) -> None:
         """Take one. Raises `Braked` where there is none left."""
         now = self._clock()
-        taken = self._taken.pop(user_id, deque())
+        taken = self._taken.pop(name, deque())
         while taken and taken[0] <= now - self._within_s:
             taken.popleft()
-        self._taken[user_id] = taken
+        self._taken[name] = taken
         if len(taken) >= self._most:
             raise Braked(taken[0] + self._within_s - now)
         taken.append(now)
         while len(self._taken) > _MAX_ENTRIES:
             self._taken.popitem(last=False)
+
+
+class Throttles:
+    """What people who are not logged in may cause, and how many letters anybody may."""
+
+    def __init__(self) -> None:
+        self.registrations = Ration(20, 3600.0)
+        """By network: each hashes a password and writes a user."""
+        self.resets = Ration(20, 3600.0)
+        """By network."""
+        self.letters = Ration(5, 3600.0)
+        """By recipient."""

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from admin_api.brake import Brake, Ration
+from admin_api.brake import Brake, Ration, Throttles
 from admin_api.delivery.post import Post
 from gateway.domain.edit import Actor
 from gateway.domain.network import Address, Blocks
@@ -55,6 +55,7 @@ class Services:
     brake: Brake
     reveals: Ration
     guesses: Brake
+    throttles: Throttles
     proxies: Blocks
     clock: Callable[[], float]
     explainer: Explainer

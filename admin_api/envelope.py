@@ -34,6 +34,11 @@ class Code(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     TOO_MANY_ATTEMPTS = "too_many_attempts"
     KEY_NOT_RECOVERABLE = "key_not_recoverable"
+    EMAIL_NOT_VERIFIED = "email_not_verified"
+    REGISTRATION_CLOSED = "registration_closed"
+    INVALID_LINK = "invalid_link"
+    INVALID_INVITE = "invalid_invite"
+    MAIL_NOT_SET_UP = "mail_not_set_up"
     INVALID_REQUEST = "invalid_request"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL_ERROR = "internal_error"
@@ -57,6 +62,11 @@ STATUS: Final[Mapping[Code | Problem, int]] = {
     Code.UNSUPPORTED_MEDIA_TYPE: 415,
     Code.TOO_MANY_ATTEMPTS: 429,
     Code.KEY_NOT_RECOVERABLE: 410,
+    Code.EMAIL_NOT_VERIFIED: 403,
+    Code.REGISTRATION_CLOSED: 403,
+    Code.INVALID_LINK: 410,
+    Code.INVALID_INVITE: 410,
+    Code.MAIL_NOT_SET_UP: 409,
     Code.INVALID_REQUEST: 400,
     Code.STORE_UNAVAILABLE: 503,
     Code.INTERNAL_ERROR: 500,

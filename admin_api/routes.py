@@ -28,6 +28,7 @@ from admin_api.answers import Nothing
 from admin_api.auth import authenticate, authorize
 from admin_api.context import CALLER
 from admin_api.envelope import Code
+from admin_api.people import link_routes as people_links
 from admin_api.people import routes as people
 from admin_api.route import Handler, Header, Media, Route
 from admin_api.wallets import routes as wallets
@@ -50,7 +51,8 @@ ROUTES: Final = (
     Route("POST", "/api/token", tokens.create, Permission.TOKEN_WRITE,
           answers.CreatedToken | answers.CreatedTokens, bodies.CreateBody,
           headers=(Header.IDEMPOTENCY_KEY,),
-          declines=(*_CHANGES, Problem.NOT_FOUND, Problem.TOKEN_LIMIT_REACHED, *_ONCE)),
+          declines=(*_CHANGES, Problem.NOT_FOUND, Problem.TOKEN_LIMIT_REACHED,
+                    Code.EMAIL_NOT_VERIFIED, *_ONCE)),
     Route("PUT", "/api/token", tokens.update_by_body, Permission.TOKEN_WRITE,
           answers.Token, bodies.PutBody, queries.UpdateQuery, (Header.IF_MATCH,),
           declines=(*_CHANGES, Problem.NOT_FOUND, Problem.VERSION_MISMATCH)),
@@ -96,6 +98,7 @@ ROUTES: Final = (
     *people.ROUTES,
     *warnings.ROUTES,
     *wallets.ROUTES,
+    *people_links.ROUTES,
     Route("GET", "/api/status", status.status, Permission.PUBLIC, answers.Installation),
     Route("GET", "/api/openapi.json", describe.document, Permission.PUBLIC,
           Media(("application/json",))),

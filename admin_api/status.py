@@ -38,6 +38,8 @@ async def status(request: web.Request) -> web.Response:
             "openai_base_url": f"{gateway_url}/v1",
             "admin_url": admin_url,
             "registration": config.admin.registration,
+            "mail": bool(config.mail.host),
+            "email_verification_required": config.admin.require_verified_email,
         }
     )
 

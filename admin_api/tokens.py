@@ -8,6 +8,7 @@ from aiohttp import web
 from admin_api.bodies import CreateBody, PutBody, UpdateBody, read_body
 from admin_api.context import CALLER, SERVICES, actor_of, self_actor
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
+from admin_api.people.links import require_verified_email
 from admin_api.token_edits import change_of, drafts_of, status_change_of
 from admin_api.token_object import quota_object, reservation_object
 from admin_api.token_queries import page_of, query_of
@@ -78,6 +79,7 @@ async def create(request: web.Request) -> web.Response:
     With a `count` above 1 it makes so many, and the answer holds `items`.
     """
     services = request.app[SERVICES]
+    require_verified_email(request)
     body = await read_body(request, CreateBody)
     drafts, warnings = drafts_of(body, services.units, services.now())
     actor, user_id = actor_of(request), _maker(request, body)

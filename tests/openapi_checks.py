@@ -10,7 +10,8 @@ OF_THE_CASE = {
     401,  # a log-in with a name and password that nobody has
     403,  # a group, or another user's list, that is not for the caller
     404,  # an id that was drawn
-    409,  # as many tokens as there may be; a reference that was booked; the last owner
+    409,  # as many tokens as there may be; a name or a reference that is taken; the last owner
+    410,  # a link or an invite that was drawn
     412,  # a version that was drawn
     429,  # too many wrong passwords
 }

@@ -55,7 +55,11 @@ async def served(dsn: str, valkey_url: str) -> AsyncIterator[Admin]:
         valkey = await stack.enter_async_context(open_valkey(valkey_url))
         quota = QuotaStore(pipeline, pause_s=0.1)
         notifier = StoreNotifier(quota, valkey, timeout_s=5)
-        settings = {"admin": {"max_tokens_per_user": 1_000_000}, "keys": {"recoverable": True}}
+        settings = {
+            "admin": {"max_tokens_per_user": 1_000_000, "registration": "open"},
+            "keys": {"recoverable": True},
+            "mail": {"host": "127.0.0.1", "port": 9, "sender": "no-reply@example.com"},  # nobody
+        }
         running = running_admin(client_of, dsn, settings, quota=quota, notifier=notifier)
         admin = await stack.enter_async_context(running)
         admin.clock[0] = time.time()

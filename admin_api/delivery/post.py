@@ -12,6 +12,7 @@ from admin_api.outgoing import open_session
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
 from gateway.settings import Config
+from gateway.store.links import remove_old_links
 from gateway.store.outbox_queue import tidy
 from gateway.store.postgres import Pool
 from gateway.store.seal import Seal
@@ -95,6 +96,7 @@ class Post:
         while True:
             try:
                 await tidy(self._pool, [courier.kind for courier in self._couriers])
+                await remove_old_links(self._pool)
             except StoreUnavailable as error:
                 _log.warning("the outbox was not tidied: %s", error)
             await asyncio.sleep(_TIDY_EVERY_S)

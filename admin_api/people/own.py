@@ -66,6 +66,7 @@ async def show_self(request: web.Request) -> web.Response:
         {
             **_profile(caller.user),
             "email": caller.user.email,
+            "email_verified": caller.user.email_verified,
             "account_id": caller.user.account_id,
             "quota": 0 if wallet.granted is None else units.remaining(wallet.granted, wallet.used),
             "used_quota": units.used(wallet.used),

@@ -22,7 +22,7 @@ ACCESS_TOKEN_PREFIX: Final = "tht_"  # noqa: S105 -- a prefix, not a secret
 
 USER_COLUMNS: Final = """
        u.id, u.username, u.display_name, u.email, u.role, u.account_id, u.status = 1 AS enabled,
-       u.password_once, g.name AS "group"
+       u.password_once, u.email_verified_at IS NOT NULL AS email_verified, g.name AS "group"
 """
 
 
@@ -38,6 +38,7 @@ class User:
     account_id: int
     enabled: bool
     password_once: bool
+    email_verified: bool
     group: str
 
 

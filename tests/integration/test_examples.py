@@ -11,8 +11,10 @@ import pytest
 from admin_api.context import SERVICES
 from admin_api.openapi import path_of
 from admin_api.routes import ROUTES
+from gateway.store.links import write_link
 from gateway.store.people import set_password
-from tests.admin import SYSTEM
+from gateway.store.postgres import transaction
+from tests.admin import PEPPER, SYSTEM
 from tests.documents import ROOT, section
 from tests.openapi_run import served
 
@@ -98,14 +100,33 @@ async def test_pythons_examples_of_every_call_work(admin, run):
     assert key
 
 
+@pytest.fixture
+async def new_links(admin):
+    """Makes what letters of a user with an address hold, as variables of the examples."""
+    await admin.pool.execute("""UPDATE "user" SET email = 'admin@example.com' WHERE id = 1""")
+    user_id, _ = await admin.user("linked")
+    email = "linked@example.com"
+    await admin.pool.execute('UPDATE "user" SET email = $2 WHERE id = $1', user_id, email)
+
+    async def make():
+        async with transaction(admin.pool) as connection:
+            return {
+                purpose.upper(): await write_link(connection, purpose, user_id, email, PEPPER)
+                for purpose in ("reset", "verify")
+            }
+
+    return make
+
+
 @every_document
-async def test_a_documents_examples_work(document, admin, run):
+async def test_a_documents_examples_work(document, admin, run, new_links):
     made = await admin.create()
     for language, command in (
         ("sh", ("bash", "-euo", "pipefail", "-c")),
         ("python", (sys.executable, "-c")),
     ):
-        await run(*command, "\n".join(blocks(DOCUMENTS[document], language)), ID=str(made["id"]))
+        script = "\n".join(blocks(DOCUMENTS[document], language))
+        await run(*command, script, ID=str(made["id"]), **await new_links())
 
 
 @pytest.mark.parametrize(

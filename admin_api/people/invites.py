@@ -1,0 +1,116 @@
+"""Handlers of invites."""
+
+from datetime import timedelta
+from typing import Any
+
+from aiohttp import web
+
+from admin_api.bodies import read_body
+from admin_api.context import CALLER, SERVICES, actor_of
+from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
+from admin_api.parameters import first_integer, integer, require_known, text
+from admin_api.people.letters import link_to, require_mail, write_invitation
+from admin_api.people.link_bodies import InviteBody
+from admin_api.token_requests import once_of, path_id
+from gateway.domain.roles import may_manage
+from gateway.store.idempotency import carry_out
+from gateway.store.invites import Invite, InviteDraft, list_invites, revoke_invite, write_invite
+from gateway.store.postgres import Connection
+
+_PARAMETERS = frozenset({"p", "page_size", "size", "ps", "keyword"})
+_DEFAULT_SIZE = 10
+_MAX_SIZE = 100
+_NO_ID = 2**63 - 1  # the largest that a column holds, and no row's
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST /api/invite: makes an invite, by which people register; the answer has it, once."""
+    services, caller = request.app[SERVICES], request[CALLER]
+    body = await read_body(request, InviteBody)
+    if not may_manage(caller.user.role, body.role):
+        raise Declined(
+            Code.FORBIDDEN, f"role: {body.role!r} is not below your own; invite to a lower one."
+        )
+    if body.email is not None:
+        require_mail(services)
+    draft = InviteDraft(
+        body.role,
+        body.group,
+        body.account_id,
+        body.email,
+        body.uses,
+        timedelta(days=body.expires_in_days),
+    )
+    actor = actor_of(request)
+
+    async def write(connection: Connection) -> tuple[Invite, str]:
+        made, secret = await write_invite(connection, actor, caller.user.id, draft, services.pepper)
+        if body.email is not None:
+            until = f"{made.expires_at:%Y-%m-%d %H:%M}"
+            await write_invitation(connection, services, body.email, secret, until)
+        return made, secret
+
+    def told_of(written: tuple[Invite, str]) -> dict[str, Any]:
+        made, secret = written
+        return {
+            **invite_object(made),
+            "invite": secret,
+            "link": link_to(services, "invite", secret),
+        }
+
+    done = await carry_out(
+        services.pool, await once_of(request), write, lambda made: json_bytes(told_of(made))
+    )
+    if isinstance(done, bytes):
+        return accept_again(done)
+    services.post.wake()
+    return accept(told_of(done))
+
+
+async def list_page(request: web.Request) -> web.Response:
+    """GET /api/invite: a page of the invites that you could have made, the newest first."""
+    services, parameters = request.app[SERVICES], request.query
+    require_known(parameters, _PARAMETERS)
+    wanted = first_integer(parameters, ("page_size", "ps", "size"), _DEFAULT_SIZE)
+    size = min(_MAX_SIZE, max(1, wanted))
+    page = max(1, integer(parameters, "p", 1))
+    found, total = await list_invites(
+        services.pool,
+        request[CALLER].user.role,
+        text(parameters, "keyword"),
+        size,
+        (page - 1) * size,
+    )
+    return accept(
+        {
+            "page": page,
+            "page_size": size,
+            "total": total,
+            "items": [invite_object(each) for each in found],
+        }
+    )
+
+
+async def revoke(request: web.Request) -> web.Response:
+    """DELETE /api/invite/{id}: ends an invite for good. Who used it stays."""
+    services, caller = request.app[SERVICES], request[CALLER]
+    invite_id = min(path_id(request), _NO_ID)
+    await revoke_invite(services.pool, actor_of(request), caller.user.role, invite_id)
+    return accept()
+
+
+def invite_object(invite: Invite) -> dict[str, Any]:
+    """An invite as it is shown."""
+    return {
+        "id": invite.id,
+        "user_id": invite.made_by,
+        "role": invite.role,
+        "group": invite.group,
+        "account_id": invite.account_id,
+        "email": invite.email,
+        "uses": invite.uses,
+        "used": invite.used,
+        "created_time": int(invite.created_at.timestamp()),
+        "expired_time": int(invite.expires_at.timestamp()),
+        "revoked": invite.revoked_at is not None,
+    }

@@ -1,0 +1,57 @@
+"""The routes of registration, links and invites."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from admin_api.answers import Nothing
+from admin_api.envelope import Code
+from admin_api.people import invites, link_answers, link_bodies, link_page, links, registration
+from admin_api.queries import Number, Query, Text
+from admin_api.route import Header, Media, Route
+from gateway.domain.rejection import Problem
+from gateway.domain.roles import Permission
+
+_VISITOR: Final = (Code.CROSS_SITE,)
+_LETTER: Final = (Code.MAIL_NOT_SET_UP, Code.TOO_MANY_ATTEMPTS)
+
+
+class InviteQuery(Query):
+    """Which invites, and which page of them."""
+
+    p: Number = 1
+    """The page, from 1; below 1 counts as 1."""
+    page_size: Number = 10
+    """Invites on a page, brought into 1 to 100."""
+    size: Number = 10
+    """As `page_size`, which goes before it."""
+    ps: Number = 10
+    """As `page_size`, which goes before it."""
+    keyword: Annotated[Text, Field()] = ""
+    """What the address has to contain that it was sent to."""
+
+
+# fmt: off
+ROUTES: Final = (
+    Route("POST", "/api/user/register", registration.register, Permission.PUBLIC,
+          link_answers.Registered, link_bodies.RegisterBody,
+          declines=(*_VISITOR, Code.REGISTRATION_CLOSED, Code.INVALID_INVITE, Problem.NAME_TAKEN,
+                    Code.TOO_MANY_ATTEMPTS)),
+    Route("POST", "/api/user/reset", links.ask_reset, Permission.PUBLIC,
+          Nothing, link_bodies.AskResetBody, declines=(*_VISITOR, *_LETTER)),
+    Route("PUT", "/api/user/reset", links.reset, Permission.PUBLIC,
+          Nothing, link_bodies.ResetBody, declines=(*_VISITOR, Code.INVALID_LINK)),
+    Route("POST", "/api/user/self/verify", links.ask_verification, Permission.SELF,
+          Nothing, declines=(*_LETTER, Problem.INVALID_FIELD)),
+    Route("POST", "/api/user/verify", links.verify, Permission.PUBLIC,
+          Nothing, link_bodies.VerifyBody, declines=(*_VISITOR, Code.INVALID_LINK)),
+    Route("GET", "/api/invite", invites.list_page, Permission.USER_READ,
+          link_answers.InvitePage, query=InviteQuery),
+    Route("POST", "/api/invite", invites.create, Permission.USER_WRITE,
+          link_answers.CreatedInvite, link_bodies.InviteBody, headers=(Header.IDEMPOTENCY_KEY,),
+          declines=(Code.MAIL_NOT_SET_UP, Problem.IDEMPOTENCY_KEY_REUSED)),
+    Route("DELETE", "/api/invite/{id:[0-9]+}", invites.revoke, Permission.USER_WRITE, Nothing),
+    Route("GET", "/link", link_page.page, Permission.PUBLIC, Media(("text/html",))),
+    Route("GET", "/link.js", link_page.script, Permission.PUBLIC, Media(("text/javascript",))),
+)
+# fmt: on
