@@ -405,6 +405,16 @@ CREATE TABLE link (
 );
 CREATE INDEX link_user ON link (user_id);
 
+-- Who somebody is at an OpenID provider.
+CREATE TABLE identity (
+  issuer      text        NOT NULL,
+  subject     text        NOT NULL,
+  user_id     bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,
+  created_at  timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (issuer, subject)
+);
+CREATE INDEX identity_user ON identity (user_id);
+
 -- With which people register: as what, into which wallet, and how many. Only a digest of what is handed out is kept.
 CREATE TABLE invite (
   id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

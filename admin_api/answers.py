@@ -301,6 +301,15 @@ class OwnProfile(Profile):
     """What role and access token allow together."""
 
 
+class SignInProvider(Answer):
+    """A provider with which people sign in."""
+
+    name: str
+    """For people."""
+    login_url: str
+    """Where a browser begins."""
+
+
 class Installation(Answer):
     """What this installation is."""
 
@@ -314,6 +323,8 @@ class Installation(Answer):
     admin_url: str
     registration: Literal["open", "invite", "closed"]
     """Who may register."""
+    oidc_providers: list[SignInProvider]
+    """With which one signs in instead of with a password."""
     mail: bool
     """Whether e-mail is sent: to reset a password, to verify an address."""
     email_verification_required: bool

@@ -1,5 +1,6 @@
 """The composition root of the admin app; and the one place where errors are answered."""
 
+import contextlib
 import logging
 import time
 import uuid
@@ -16,6 +17,7 @@ from admin_api.context import REQUEST_ID, SERVICES, Notifier, Services
 from admin_api.delivery.post import Post
 from admin_api.describe import describe
 from admin_api.envelope import CODE, Code, Declined, decline
+from admin_api.people.provider import Provider
 from admin_api.routes import ROUTES, add_routes
 from gateway.config import Loaded, ServiceSecrets
 from gateway.domain.errors import StoreUnavailable
@@ -87,9 +89,15 @@ def build_app(
         explainer=Explainer(config, pool, quota, catalogs),
         catalogs=catalogs,
         post=Post(config, service_secrets.mail_password, pool, seal),
+        provider=(
+            Provider(config.oidc, service_secrets.oidc_client_secret)
+            if config.oidc.issuer
+            else None
+        ),
     )
     app.cleanup_ctx.append(_own_passwords)
     app.cleanup_ctx.append(_own_post)
+    app.cleanup_ctx.append(_own_provider)
     app.on_response_prepare.append(_add_headers)
     add_routes(app)
     describe(app, ROUTES)
@@ -109,6 +117,12 @@ async def _own_passwords(app: web.Application) -> AsyncIterator[None]:
 
 async def _own_post(app: web.Application) -> AsyncIterator[None]:
     async with app[SERVICES].post.open():
+        yield
+
+
+async def _own_provider(app: web.Application) -> AsyncIterator[None]:
+    provider = app[SERVICES].provider
+    async with contextlib.nullcontext() if provider is None else provider.open():
         yield
 
 

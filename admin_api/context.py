@@ -9,6 +9,7 @@ from aiohttp import web
 
 from admin_api.brake import Brake, Ration, Throttles
 from admin_api.delivery.post import Post
+from admin_api.people.provider import Provider
 from gateway.domain.edit import Actor
 from gateway.domain.network import Address, Blocks
 from gateway.domain.roles import Permission
@@ -61,6 +62,7 @@ class Services:
     explainer: Explainer
     catalogs: CatalogReader
     post: Post
+    provider: Provider | None
 
     @property
     def kept_seal(self) -> Seal | None:

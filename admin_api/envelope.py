@@ -39,6 +39,9 @@ class Code(StrEnum):
     INVALID_LINK = "invalid_link"
     INVALID_INVITE = "invalid_invite"
     MAIL_NOT_SET_UP = "mail_not_set_up"
+    SIGN_IN_NOT_SET_UP = "sign_in_not_set_up"
+    SIGN_IN_FAILED = "sign_in_failed"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
     INVALID_REQUEST = "invalid_request"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL_ERROR = "internal_error"
@@ -67,6 +70,9 @@ STATUS: Final[Mapping[Code | Problem, int]] = {
     Code.INVALID_LINK: 410,
     Code.INVALID_INVITE: 410,
     Code.MAIL_NOT_SET_UP: 409,
+    Code.SIGN_IN_NOT_SET_UP: 409,
+    Code.SIGN_IN_FAILED: 403,
+    Code.PROVIDER_UNAVAILABLE: 503,
     Code.INVALID_REQUEST: 400,
     Code.STORE_UNAVAILABLE: 503,
     Code.INTERNAL_ERROR: 500,

@@ -15,7 +15,7 @@ from admin_api.answers import Nothing
 from admin_api.auth import COOKIE
 from admin_api.envelope import STATUS, Code
 from admin_api.mistakes import MOST_TOLD
-from admin_api.route import Header, Media, Route
+from admin_api.route import Header, Media, Redirect, Route
 from gateway.domain.rejection import Problem
 from gateway.domain.roles import Permission
 from gateway.domain.rules import Rule
@@ -217,7 +217,7 @@ class _Components:
         types: dict[int, Any] = {}
         for route in routes:
             for each in (route.body, route.query, route.answer):
-                if each not in {None, Nothing} and not isinstance(each, Media):
+                if each not in {None, Nothing} and not isinstance(each, Media | Redirect):
                     types[id(each)] = each
         adapters = [(key, "validation", TypeAdapter(of)) for key, of in types.items()]
         schemas, shared = TypeAdapter.json_schemas(
@@ -305,6 +305,9 @@ def _parameters(route: Route, schemas: _Components) -> Iterator[dict[str, Any]]:
 
 
 def _success(route: Route, schemas: _Components) -> dict[str, Any]:
+    if isinstance(route.answer, Redirect):
+        headers = {"Location": {"required": True, "schema": {"type": "string", "format": "uri"}}}
+        return {"303": {"description": f"To {route.answer.to}.", "headers": headers}}
     if isinstance(route.answer, Media):
         shown: dict[str, Any] = {"application/json": {}}
         content = {each: {"schema": shown.get(each, _TEXT)} for each in route.answer.types}

@@ -149,6 +149,8 @@ def _parameter(of: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _answer(operation: Mapping[str, Any]) -> str:
+    if redirect := operation["responses"].get("303"):
+        return f"<p>Answers with 303: {_text(redirect['description'])}</p>"
     content = operation["responses"]["200"]["content"]
     schema = content.get("application/json", {}).get("schema", {})
     if "properties" not in schema:

@@ -20,6 +20,12 @@ class Media(NamedTuple):
     types: tuple[str, ...]
 
 
+class Redirect(NamedTuple):
+    """An answer that leads a browser elsewhere."""
+
+    to: str
+
+
 class Header(Enum):
     """Request headers that some routes obey."""
 

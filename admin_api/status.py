@@ -38,6 +38,7 @@ async def status(request: web.Request) -> web.Response:
             "openai_base_url": f"{gateway_url}/v1",
             "admin_url": admin_url,
             "registration": config.admin.registration,
+            "oidc_providers": _providers(config),
             "mail": bool(config.mail.host),
             "email_verification_required": config.admin.require_verified_email,
         }
@@ -72,6 +73,13 @@ async def page(request: web.Request) -> web.Response:
 async def style(request: web.Request) -> web.Response:  # noqa: ARG001 -- a handler
     """GET /console.css: how the pages look."""
     return web.Response(text=_STYLE, content_type="text/css", headers=PAGE_HEADERS)
+
+
+def _providers(config: Config) -> list[dict[str, str]]:
+    if not config.oidc.issuer:
+        return []
+    login_url = f"{base_urls(config)[1]}/api/oidc/login"
+    return [{"name": config.oidc.name, "login_url": login_url}]
 
 
 def base_urls(config: Config) -> tuple[str, str]:

@@ -52,6 +52,7 @@ class ServiceSecrets:
     """Secrets of the admin app at services that it uses; empty where it has none."""
 
     mail_password: str = field(default="", repr=False)
+    oidc_client_secret: str = field(default="", repr=False)
 
 
 class _Provider(NamedTuple):

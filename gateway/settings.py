@@ -23,7 +23,7 @@ from pydantic import (
 from gateway.domain.emails import is_email
 from gateway.domain.limits import RINGS
 from gateway.domain.network import parse_blocks
-from gateway.domain.outbound import is_never_called
+from gateway.domain.outbound import is_literal, is_never_called
 from gateway.domain.rejection import BrokenRule
 from gateway.domain.rules import Rule
 
@@ -111,6 +111,41 @@ class WebhookSettings(_Section):
     timeout_s: Seconds = 10
 
     _check_cidrs = field_validator("allow_cidrs")(parse_blocks)
+
+
+class OidcSettings(_Section):
+    """[oidc]: an OpenID provider with which people sign in; no issuer = none."""
+
+    issuer: str = ""
+    name: str = "Single sign-on"
+    client_id: str = ""
+    client_secret_env: str = ""
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+    allowed_domains: tuple[str, ...] = ()
+    create_users: Literal["registration", "always", "never"] = "registration"
+    allow_cidrs: tuple[str, ...] = ()
+
+    _check_cidrs = field_validator("allow_cidrs")(parse_blocks)
+
+    @field_validator("issuer")
+    @classmethod
+    def _check_issuer(cls, value: str) -> str:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+        is_near = parts.scheme == "http" and is_literal(host)
+        if value and not (host and (parts.scheme == "https" or is_near)):
+            raise ValueError("must be an https:// URL, such as https://accounts.example.com")
+        if parts.query or parts.fragment or parts.username:
+            raise ValueError("may hold no user, query or fragment")
+        return value
+
+    @model_validator(mode="after")
+    def _check_client(self) -> Self:
+        if self.issuer and not self.client_id:
+            raise ValueError("client_id is what the provider calls Tollhouse: set it beside issuer")
+        if "openid" not in self.scopes:
+            raise ValueError('scopes must hold "openid"')
+        return self
 
 
 class PostgresSettings(_Section):
@@ -514,6 +549,7 @@ class Config(_Section):
     gateway: GatewaySettings = GatewaySettings()
     admin: AdminSettings = AdminSettings()
     mail: MailSettings = MailSettings()
+    oidc: OidcSettings = OidcSettings()
     webhooks: WebhookSettings = WebhookSettings()
     postgres: PostgresSettings = PostgresSettings()
     redis: RedisSettings = RedisSettings()

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 
 from admin_api.app import build_app
+from gateway.config import ServiceSecrets
 from gateway.domain.edit import Actor
 from gateway.settings import Config
 from gateway.store.bootstrap import Credentials, bootstrap
@@ -20,6 +21,7 @@ PEPPER = bytes(range(32))
 KEK = bytes(range(32, 64))
 UNIT = 2000  # nano-dollars of a quota unit at 500,000 units per dollar
 SYSTEM = Actor("system", any_group=True)
+NO_SECRETS = ServiceSecrets()
 
 
 @dataclass
@@ -125,7 +127,15 @@ class Admin:
 
 
 @contextlib.asynccontextmanager
-async def running_admin(aiohttp_client, dsn, settings=None, quota=None, notifier=None, seal=None):
+async def running_admin(
+    aiohttp_client,
+    dsn,
+    settings=None,
+    quota=None,
+    notifier=None,
+    seal=None,
+    service_secrets=NO_SECRETS,
+):
     """The app on a database with the schema, after the first start. `clock[0]` is its time.
 
     Without `quota` its quota store cannot be asked; without `notifier` its notices go to `told`.
@@ -141,6 +151,7 @@ async def running_admin(aiohttp_client, dsn, settings=None, quota=None, notifier
             quota or QuotaStore(Pipeline("redis://127.0.0.1:1")),
             PEPPER,
             seal or Seal(KEK),
+            service_secrets=service_secrets,
             write_line=lines.append,
             clock=lambda: clock[0],
         )

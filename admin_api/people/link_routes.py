@@ -1,4 +1,4 @@
-"""The routes of registration, links and invites."""
+"""The routes of registration, links, invites and signing in."""
 
 from typing import Annotated, Final
 
@@ -6,13 +6,22 @@ from pydantic import Field
 
 from admin_api.answers import Nothing
 from admin_api.envelope import Code
-from admin_api.people import invites, link_answers, link_bodies, link_page, links, registration
+from admin_api.people import (
+    invites,
+    link_answers,
+    link_bodies,
+    link_page,
+    links,
+    registration,
+    sign_in,
+)
 from admin_api.queries import Number, Query, Text
-from admin_api.route import Header, Media, Route
+from admin_api.route import Header, Media, Redirect, Route
 from gateway.domain.rejection import Problem
 from gateway.domain.roles import Permission
 
 _VISITOR: Final = (Code.CROSS_SITE,)
+_SIGN_IN: Final = (Code.SIGN_IN_NOT_SET_UP, Code.PROVIDER_UNAVAILABLE)
 _LETTER: Final = (Code.MAIL_NOT_SET_UP, Code.TOO_MANY_ATTEMPTS)
 
 
@@ -27,8 +36,26 @@ class InviteQuery(Query):
     """As `page_size`, which goes before it."""
     ps: Number = 10
     """As `page_size`, which goes before it."""
-    keyword: Annotated[Text, Field()] = ""
+    keyword: Text = ""
     """What the address has to contain that it was sent to."""
+
+
+class SignInQuery(Query):
+    """How somebody signs in."""
+
+    invite: Text = ""
+    """For who is to become a user by one."""
+
+
+class CallbackQuery(Query):
+    """What the OpenID provider sends along."""
+
+    state: Text = ""
+    """Of this sign-in."""
+    code: Annotated[str, Field(max_length=4096, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] = ""
+    """By which it tells who signed in."""
+    error: Text = ""
+    """Why it does not."""
 
 
 # fmt: off
@@ -51,6 +78,13 @@ ROUTES: Final = (
           link_answers.CreatedInvite, link_bodies.InviteBody, headers=(Header.IDEMPOTENCY_KEY,),
           declines=(Code.MAIL_NOT_SET_UP, Problem.IDEMPOTENCY_KEY_REUSED)),
     Route("DELETE", "/api/invite/{id:[0-9]+}", invites.revoke, Permission.USER_WRITE, Nothing),
+    Route("GET", "/api/oidc/login", sign_in.begin, Permission.PUBLIC,
+          Redirect("the OpenID provider"), query=SignInQuery,
+          declines=(*_SIGN_IN, Code.TOO_MANY_ATTEMPTS, Problem.INVALID_FIELD)),
+    Route("GET", "/api/oidc/callback", sign_in.finish, Permission.PUBLIC,
+          Redirect("the console"), query=CallbackQuery,
+          declines=(*_SIGN_IN, Code.SIGN_IN_FAILED, Code.REGISTRATION_CLOSED, Code.INVALID_INVITE,
+                    Code.USER_DISABLED, Code.STORE_UNAVAILABLE, Problem.NAME_TAKEN, Problem.INVALID_FIELD)),
     Route("GET", "/link", link_page.page, Permission.PUBLIC, Media(("text/html",))),
     Route("GET", "/link.js", link_page.script, Permission.PUBLIC, Media(("text/javascript",))),
 )

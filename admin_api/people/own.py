@@ -42,7 +42,7 @@ async def login(request: web.Request) -> web.Response:
             Code.USER_DISABLED, "This user is disabled; an administrator can enable them."
         )
     response = accept(_profile(user))
-    await _begin_session(request, response, services, user)
+    await begin_session(request, response, services, user)
     return response
 
 
@@ -87,7 +87,7 @@ async def update_self(request: web.Request) -> web.Response:
     if body.password is not None:
         await _change_password(request, caller, body)
         if caller.session is not None:
-            await _begin_session(request, response, services, caller.user)
+            await begin_session(request, response, services, caller.user)
     if body.display_name is not None:
         actor = self_actor(request, caller.user)
         await set_display_name(services.pool, actor, caller.user, display_name)
@@ -132,9 +132,10 @@ async def _known(request: web.Request, username: str, password: str) -> User | N
         raise too_many("wrong passwords", braked.retry_after_s) from None
 
 
-async def _begin_session(
+async def begin_session(
     request: web.Request, response: web.Response, services: Services, user: User
 ) -> None:
+    """Open a session and set its cookie."""
     value = await open_session(
         services.pool,
         self_actor(request, user),
