@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from aiohttp import web
 from admin_api.app import build_app
 from admin_api.notifier import StoreNotifier
 from admin_api.record import access_log
+from admin_api.status import base_urls
 from gateway import log
 from gateway.child import tell_ready
 from gateway.config import (
@@ -32,6 +34,8 @@ from gateway.store.postgres import SchemaError, check_schema, open_pool
 from gateway.store.quota import QuotaStore
 from gateway.store.seal import Seal
 from gateway.store.valkey import open_valkey
+
+_log = logging.getLogger(__name__)
 
 _BACKLOG = 128
 _SHUTDOWN_S = 10.0
@@ -99,6 +103,8 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     probe_port(config.admin.listen, "admin.listen")
+    if not config.admin.public_url and (config.mail.host or config.oidc.issuer):
+        _log.warning("admin.public_url is not set: links lead people to %s", base_urls(config)[1])
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(
             config.postgres.dsn.get_secret_value(),

@@ -23,7 +23,10 @@ class Mailer:
         self._settings = settings
         self._password = password
         self._port = settings.port or _PORTS[settings.tls]
-        self._tls = ssl.create_default_context(cafile=settings.ca_file or None)
+        try:
+            self._tls = ssl.create_default_context(cafile=settings.ca_file or None)
+        except OSError as error:
+            raise OSError(f"mail.ca_file: {settings.ca_file}: {error.strerror or error}") from error
 
     async def send(self, message: Message) -> None:
         """Hand one over. Raises `NotSent`; for good where the server says that there is no such address."""

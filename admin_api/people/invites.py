@@ -6,11 +6,12 @@ from typing import Any
 from aiohttp import web
 
 from admin_api.bodies import read_body
-from admin_api.context import CALLER, SERVICES, actor_of
+from admin_api.context import CALLER, SERVICES, Services, actor_of
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
 from admin_api.parameters import first_integer, integer, require_known, text
 from admin_api.people.letters import link_to, require_mail, write_invitation
 from admin_api.people.link_bodies import InviteBody
+from admin_api.people.registration import check_open
 from admin_api.token_requests import once_of, path_id
 from gateway.domain.roles import may_manage
 from gateway.store.idempotency import carry_out
@@ -27,6 +28,7 @@ async def create(request: web.Request) -> web.Response:
     """POST /api/invite: makes an invite, by which people register; the answer has it, once."""
     services, caller = request.app[SERVICES], request[CALLER]
     body = await read_body(request, InviteBody)
+    _check_of_use(services)
     if not may_manage(caller.user.role, body.role):
         raise Declined(
             Code.FORBIDDEN, f"role: {body.role!r} is not below your own; invite to a lower one."
@@ -97,6 +99,13 @@ async def revoke(request: web.Request) -> web.Response:
     invite_id = min(path_id(request), _NO_ID)
     await revoke_invite(services.pool, actor_of(request), caller.user.role, invite_id)
     return accept()
+
+
+def _check_of_use(services: Services) -> None:
+    """Raises `Declined` where nobody could use an invite."""
+    oidc = services.config.oidc
+    if not (oidc.issuer and oidc.create_users == "always"):
+        check_open(services, invited=True)
 
 
 def invite_object(invite: Invite) -> dict[str, Any]:

@@ -76,7 +76,7 @@ ROUTES: Final = (
           link_answers.InvitePage, query=InviteQuery),
     Route("POST", "/api/invite", invites.create, Permission.USER_WRITE,
           link_answers.CreatedInvite, link_bodies.InviteBody, headers=(Header.IDEMPOTENCY_KEY,),
-          declines=(Code.MAIL_NOT_SET_UP, Problem.IDEMPOTENCY_KEY_REUSED)),
+          declines=(Code.MAIL_NOT_SET_UP, Code.REGISTRATION_CLOSED, Problem.IDEMPOTENCY_KEY_REUSED)),
     Route("DELETE", "/api/invite/{id:[0-9]+}", invites.revoke, Permission.USER_WRITE, Nothing),
     Route("GET", "/api/oidc/login", sign_in.begin, Permission.PUBLIC,
           Redirect("the OpenID provider"), query=SignInQuery,

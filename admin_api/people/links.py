@@ -76,6 +76,7 @@ async def reset(request: web.Request) -> web.Response:
         await reset_password(connection, actor, owner, hashed)
         await write_password_changed(connection, services, owner.username, owner.email)
     services.post.wake()
+    services.brake.succeeded(owner.username, "" if actor.address is None else actor.address)
     return accept()
 
 

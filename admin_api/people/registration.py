@@ -68,7 +68,7 @@ def check_open(services: Services, *, invited: bool) -> None:
     if mode == "closed":
         raise Declined(
             Code.REGISTRATION_CLOSED,
-            "Nobody can register here by themselves: ask an administrator to make you a user.",
+            "Nobody can register here by themselves (admin.registration is closed): administrators make users.",
         )
     if mode == "invite" and not invited:
         raise Declined(

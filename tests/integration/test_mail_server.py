@@ -109,3 +109,9 @@ async def test_a_subject_cannot_add_headers():
         with pytest.raises(ValueError, match="Header values may not contain"):
             await Mailer(MailSettings(**box.settings()), "").send(forged)
         assert box.letters.empty()
+
+
+def test_a_file_of_authorities_that_cannot_be_read_is_named():
+    settings = MailSettings(host="h", sender="a@b", ca_file="/nowhere/ca.pem")
+    with pytest.raises(OSError, match=r"mail\.ca_file: /nowhere/ca\.pem: No such file"):
+        Mailer(settings, "")

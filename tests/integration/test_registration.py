@@ -111,6 +111,8 @@ async def test_nobody_registers_by_themselves_where_the_operator_does_not_want_i
         assert declined(answer) == (403, "registration_closed")
         assert await admin.pool.fetchval('SELECT count(*) FROM "user"') == 1
         assert (await admin.bare("GET", "/api/status")).data["registration"] == mode
+        made = await admin.call("POST", "/api/invite", {})
+        assert made.status == (403 if mode == "closed" else 200)  # nobody could use it
 
 
 WRONG = [
@@ -212,6 +214,15 @@ async def test_a_forgotten_password_is_replaced_by_a_link_and_all_sessions_end(a
     renewed = await session_of(admin, "bob", NEW_PASSWORD)
     own = (await admin.bare("GET", "/api/user/self", headers=renewed)).data
     assert own["email_verified"] is True
+
+
+async def test_a_reset_ends_the_pause_that_wrong_passwords_brought(admin, box):
+    await with_email(admin)
+    for _ in range(6):
+        await log_in(admin, "bob", "wrong")
+    assert (await log_in(admin, "bob", PASSWORD))[0].status == 429
+    assert (await reset(admin, await ask_reset(admin, box))).status == 200
+    await session_of(admin, "bob", NEW_PASSWORD)
 
 
 async def test_a_reset_does_not_tell_who_has_an_address(admin, box):
