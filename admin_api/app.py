@@ -14,7 +14,7 @@ from admin_api.auth import find_address
 from admin_api.bodies import MAX_BODY_BYTES
 from admin_api.brake import Brake, Ration, Throttles
 from admin_api.context import REQUEST_ID, SERVICES, Notifier, Services
-from admin_api.delivery.post import Post
+from admin_api.delivery.dispatch import Dispatch
 from admin_api.describe import describe
 from admin_api.envelope import CODE, Code, Declined, decline
 from admin_api.people.provider import Provider
@@ -88,7 +88,7 @@ def build_app(
         clock=clock,
         explainer=Explainer(config, pool, quota, catalogs),
         catalogs=catalogs,
-        post=Post(config, service_secrets.mail_password, pool, seal),
+        dispatch=Dispatch(config, service_secrets.mail_password, pool, seal),
         provider=(
             Provider(config.oidc, service_secrets.oidc_client_secret)
             if config.oidc.issuer
@@ -96,7 +96,7 @@ def build_app(
         ),
     )
     app.cleanup_ctx.append(_own_passwords)
-    app.cleanup_ctx.append(_own_post)
+    app.cleanup_ctx.append(_own_dispatch)
     app.cleanup_ctx.append(_own_provider)
     app.on_response_prepare.append(_add_headers)
     add_routes(app)
@@ -115,8 +115,8 @@ async def _own_passwords(app: web.Application) -> AsyncIterator[None]:
     app[SERVICES].passwords.close()
 
 
-async def _own_post(app: web.Application) -> AsyncIterator[None]:
-    async with app[SERVICES].post.open():
+async def _own_dispatch(app: web.Application) -> AsyncIterator[None]:
+    async with app[SERVICES].dispatch.open():
         yield
 
 

@@ -149,7 +149,7 @@ class Throttles:
         """By network: each hashes a password and writes a user."""
         self.resets = Ration(20, 3600.0)
         """By network."""
-        self.sign_ins = Ration(100, 3600.0)
-        """By network: each asks the OpenID provider."""
+        self.sign_ins = Ration(1000, 3600.0)
+        """By network, which all of a company may share."""
         self.letters = Ration(5, 3600.0)
         """By recipient."""

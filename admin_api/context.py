@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from admin_api.brake import Brake, Ration, Throttles
-from admin_api.delivery.post import Post
+from admin_api.delivery.dispatch import Dispatch
 from admin_api.people.provider import Provider
 from gateway.domain.edit import Actor
 from gateway.domain.network import Address, Blocks
@@ -61,7 +61,7 @@ class Services:
     clock: Callable[[], float]
     explainer: Explainer
     catalogs: CatalogReader
-    post: Post
+    dispatch: Dispatch
     provider: Provider | None
 
     @property

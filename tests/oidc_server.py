@@ -1,6 +1,7 @@
 """A real OpenID provider as a process of its own: `python -m tests.oidc_server` prints its port.
 
-It insists on PKCE (RFC 7636), which the package leaves out.
+It insists on PKCE (RFC 7636), which the package leaves out. Of a subject that begins with `quiet` its ID tokens tell no
+more than who it is, as many providers' do: the rest is told at its userinfo endpoint.
 """
 
 import base64
@@ -34,7 +35,15 @@ def main() -> None:
     import flask  # noqa: PLC0415 -- here alone, where no warning is an error
     import werkzeug.serving  # noqa: PLC0415
     from oidc_provider_mock import app  # noqa: PLC0415
+    from oidc_provider_mock._app import OpenIDCode  # noqa: PLC0415
 
+    tells_all = OpenIDCode.generate_user_info
+
+    def tell(grant: OpenIDCode, user, scope):
+        is_quiet = user.sub.startswith("quiet")
+        return {"sub": user.sub} if is_quiet else tells_all(grant, user, scope)
+
+    OpenIDCode.generate_user_info = tell
     provider = app(require_nonce=True)
     challenges: dict[str, str] = {}
 

@@ -65,7 +65,7 @@ async def create(request: web.Request) -> web.Response:
     )
     if isinstance(done, bytes):
         return accept_again(done)
-    services.post.wake()
+    services.dispatch.wake()
     return accept(told_of(done))
 
 

@@ -44,7 +44,7 @@ The link works until {until} (UTC).
 
 def require_mail(services: Services) -> None:
     """Raises `Declined` where no e-mail can be sent."""
-    if not services.post.has_mail:
+    if not services.dispatch.has_mail:
         raise Declined(
             Code.MAIL_NOT_SET_UP,
             "This installation sends no e-mail ([mail] in its configuration): ask an administrator.",
@@ -60,7 +60,7 @@ def link_to(services: Services, purpose: str, secret: str) -> str:
 async def write_verification(
     connection: Connection, services: Services, user_id: int, email: str
 ) -> None:
-    """Ask whether an address is its user's. The caller wakes the post after the commit."""
+    """Ask whether an address is its user's. The caller wakes the dispatch after the commit."""
     await _write_with_link(connection, services, "verify", user_id, email)
 
 

@@ -30,7 +30,7 @@ from gateway.store.links import (
 from gateway.store.passwords import check_new_password
 from gateway.store.postgres import transaction
 
-_ANSWERED_AFTER_S: Final = 0.3
+ANSWERED_AFTER_S: Final = 0.3
 """Longer than looking up and writing takes: the answer's time does not tell whether anybody has an address."""
 
 _SENT: Final = "If a user has this address, a letter with a link is on its way."
@@ -48,12 +48,12 @@ async def ask_reset(request: web.Request) -> web.Response:
     require_mail(services)
     ration(services.throttles.resets, network_of(request), "requests for a new password")
     ration(services.throttles.letters, body.email.lower(), "letters to this address")
-    done = asyncio.create_task(asyncio.sleep(_ANSWERED_AFTER_S))
+    done = asyncio.create_task(asyncio.sleep(ANSWERED_AFTER_S))
     async with transaction(services.pool) as connection:
         found = await find_recipient(connection, body.email)
         if found is not None:
             await write_reset(connection, services, *found)
-    services.post.wake()
+    services.dispatch.wake()
     await done
     return accept(remark=_SENT)
 
@@ -75,7 +75,7 @@ async def reset(request: web.Request) -> web.Response:
             raise _dead_link("POST /api/user/reset")
         await reset_password(connection, actor, owner, hashed)
         await write_password_changed(connection, services, owner.username, owner.email)
-    services.post.wake()
+    services.dispatch.wake()
     services.brake.succeeded(owner.username, "" if actor.address is None else actor.address)
     return accept()
 
@@ -91,7 +91,7 @@ async def ask_verification(request: web.Request) -> web.Response:
     ration(services.throttles.letters, user.email.lower(), "letters to this address")
     async with transaction(services.pool) as connection:
         await write_verification(connection, services, user.id, user.email)
-    services.post.wake()
+    services.dispatch.wake()
     return accept(remark="A letter with a link is on its way.")
 
 

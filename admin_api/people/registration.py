@@ -38,15 +38,15 @@ async def register(request: web.Request) -> web.Response:
         if body.invite is not None:
             admission = await admit(connection, services, body.invite)
         user_id = await write_newcomer(connection, nobody(request), newcomer, admission)
-        if services.post.has_mail:
+        if services.dispatch.has_mail:
             await write_verification(connection, services, user_id, body.email)
-    services.post.wake()
+    services.dispatch.wake()
     return accept(
         {
             "id": user_id,
             "username": body.username,
             "email": body.email,
-            "email_verification_sent": services.post.has_mail,
+            "email_verification_sent": services.dispatch.has_mail,
         }
     )
 

@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from urllib.parse import parse_qs, quote, urlsplit
 
 import aiohttp
 import pytest
+from joserfc.jwk import KeySet, RSAKey
 
+from admin_api.context import SERVICES
 from gateway.config import ServiceSecrets
 from tests.admin import running_admin
 from tests.integration.test_admin_auth import SAME_SITE
@@ -177,6 +180,24 @@ async def test_a_wrong_client_secret_is_refused_and_a_right_one_taken(
         async with with_settings(secret=secret, **settings) as person:
             await person.is_known("sub-1", **ADA)
             assert (await person.sign_in("sub-1")).status == status
+
+
+async def test_an_address_that_only_the_userinfo_endpoint_tells_counts(with_settings):
+    async with with_settings() as person:
+        await person.is_known("quiet-1", **ADA)
+        own = await person.profile(await person.sign_in("quiet-1"))
+        assert (own["username"], own["email"]) == ("ada", "ada@example.com")
+
+
+async def test_a_provider_that_signs_with_new_keys_is_believed(with_settings):
+    async with with_settings() as person:
+        await person.is_known("sub-1", **ADA)
+        url, cookie = await person.begin()
+        provider = person.admin.client.app[SERVICES].provider
+        old = KeySet([RSAKey.generate_key(2048)])
+        provider._known = dataclasses.replace(provider._known, keys=old)
+        answer = await person.come_back(await person.agree(url, "sub-1"), cookie)
+        assert answer.status == 303
 
 
 # Whom somebody is linked to

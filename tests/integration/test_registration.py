@@ -1,9 +1,11 @@
 """How people become users by themselves, and get in again: registration, links in e-mails, invites."""
 
 import asyncio
+import time
 
 import pytest
 
+from admin_api.people.links import ANSWERED_AFTER_S
 from tests.admin import running_admin
 from tests.integration.test_admin_auth import NEW_PASSWORD, SAME_SITE, log_in
 from tests.mail import link_in, running_mail
@@ -229,10 +231,11 @@ async def test_a_reset_does_not_tell_who_has_an_address(admin, box):
     await with_email(admin)
     gone_id, _ = await with_email(admin, "gone", "gone@example.com")
     await admin.pool.execute('UPDATE "user" SET deleted_at = now() WHERE id = $1', gone_id)
-    answers = [
-        await admin.bare("POST", "/api/user/reset", {"email": email})
-        for email in ("nobody@example.com", "gone@example.com", "bob@example.com")
-    ]
+    answers = []
+    for email in ("nobody@example.com", "gone@example.com", "bob@example.com"):
+        begun = time.monotonic()
+        answers.append(await admin.bare("POST", "/api/user/reset", {"email": email}))
+        assert time.monotonic() - begun > ANSWERED_AFTER_S * 0.99
     assert len({(each.status, each.message) for each in answers}) == 1
     assert (await box.letter())["To"] == "bob@example.com"
     assert await admin.pool.fetchval("SELECT count(*) FROM outbox") == 1

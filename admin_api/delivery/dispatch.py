@@ -1,4 +1,4 @@
-"""The post office: one task of the admin app that owns all ways out, and tidies up behind them."""
+"""The one task of the admin app that owns all ways out of the outbox, and tidies up behind them."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ _LAST_ONES_S = 5.0
 _AGAIN_S = 5.0
 
 
-class Post:
+class Dispatch:
     """Sends what is in the outbox while `open`; e-mail only where `[mail]` is set up.
 
     Several processes may have one each: a message is taken by one. Raises `OSError` as `Mailer` does.
@@ -84,6 +84,7 @@ class Post:
                     group.create_task(_keep_running(courier))
         finally:
             tidying.cancel()
+            await asyncio.gather(tidying, return_exceptions=True)
 
     async def _end(self, running: asyncio.Task[None]) -> None:
         for courier in self._couriers:
