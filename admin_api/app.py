@@ -19,6 +19,7 @@ from admin_api.describe import describe
 from admin_api.envelope import CODE, Code, Declined, decline
 from admin_api.people.provider import Provider
 from admin_api.routes import ROUTES, add_routes
+from admin_api.warnings.watch import Watch
 from gateway.config import Loaded, ServiceSecrets
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
@@ -98,6 +99,7 @@ def build_app(
     app.cleanup_ctx.append(_own_passwords)
     app.cleanup_ctx.append(_own_dispatch)
     app.cleanup_ctx.append(_own_provider)
+    app.cleanup_ctx.append(_own_watch(service_secrets.warnings_secret))
     app.on_response_prepare.append(_add_headers)
     add_routes(app)
     describe(app, ROUTES)
@@ -124,6 +126,14 @@ async def _own_provider(app: web.Application) -> AsyncIterator[None]:
     provider = app[SERVICES].provider
     async with contextlib.nullcontext() if provider is None else provider.open():
         yield
+
+
+def _own_watch(secret: str) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def own(app: web.Application) -> AsyncIterator[None]:
+        async with Watch(app[SERVICES], webhook_secret=secret).running():
+            yield
+
+    return own
 
 
 def _answer_everything(write_line: record.Write) -> Middleware:

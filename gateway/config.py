@@ -53,6 +53,7 @@ class ServiceSecrets:
 
     mail_password: str = field(default="", repr=False)
     oidc_client_secret: str = field(default="", repr=False)
+    warnings_secret: str = field(default="", repr=False)
 
 
 class _Provider(NamedTuple):

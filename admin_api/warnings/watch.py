@@ -58,14 +58,14 @@ _MOST_LEVELS: Final = 2000  # tokens whose windows are read at one look
 class Watch:
     """Looks every `[warnings] interval_s`, in turns with the watches of other admin processes.
 
-    `webhook_secret` is that of the operator's own webhook, where there is one; without `sends_mail` no e-mail
-    is written.
+    `webhook_secret` is that of the operator's own webhook, where there is one. No e-mail is written where none can be
+    sent.
     """
 
-    def __init__(self, services: Services, *, webhook_secret: str, sends_mail: bool) -> None:
+    def __init__(self, services: Services, *, webhook_secret: str) -> None:
         self._services = services
         self._webhook_secret = webhook_secret
-        self._sends_mail = sends_mail
+        self._sends_mail = services.dispatch.has_mail
         self._settings = services.config.warnings
         self._percent = PerCent(self._settings.percent)
         self._days = DaysBefore(self._settings.days)
@@ -104,7 +104,8 @@ class Watch:
         while self._settings.interval_s:
             await asyncio.sleep(self._settings.interval_s)
             try:
-                await self.look()
+                if await self.look():
+                    self._services.dispatch.wake()
             except StoreUnavailable as error:
                 _log.warning("the watch for warnings waits: %s", error)
             except Exception:  # noqa: BLE001 -- see above

@@ -3,7 +3,6 @@
 A secret is as Standard Webhooks have it (https://www.standardwebhooks.com): `whsec_` and base64 of 32 random bytes.
 """
 
-import base64
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Final
 from gateway.domain.edit import Actor
 from gateway.domain.rejection import Problem, invalid, rejected
 from gateway.domain.rules import Rule
+from gateway.domain.webhook import secret_of
 from gateway.store import audit
 from gateway.store.postgres import Connection, Pool, reading, transaction
 from gateway.store.seal import Seal
@@ -45,7 +45,7 @@ async def create_webhook(
     pool: Pool, actor: Actor, user_id: int, url: str, seal: Seal
 ) -> tuple[Webhook, str]:
     """A new one, with its secret, which is known only now. Raises `Rejected` and `StoreUnavailable`."""
-    secret = f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
+    secret = secret_of(secrets.token_bytes(_SECRET_BYTES))
     async with transaction(pool) as connection:
         # Takes turns: the bound is the user's.
         await connection.fetchval('SELECT 1 FROM "user" WHERE id = $1 FOR NO KEY UPDATE', user_id)

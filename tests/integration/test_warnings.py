@@ -7,29 +7,36 @@ from urllib.parse import urlsplit
 
 import orjson
 import pytest
+from standardwebhooks import Webhook
 
 from admin_api.context import SERVICES
 from admin_api.warnings.watch import Watch
+from gateway.config import ServiceSecrets
 from gateway.domain.catalog import Upstream
+from gateway.domain.webhook import secret_of
 from gateway.relay.outages import Outages
 from gateway.relay.upstream_state import UpstreamState
 from gateway.store.seal import Seal
 from tests.admin import KEK, running_admin
 from tests.integration.rig import USD
+from tests.webhooks import running_receiver
 
 SETTINGS = {
+    # Tests look by themselves, and at what waits for a server that nobody reaches.
+    "mail": {"host": "127.0.0.1", "port": 9, "sender": "no-reply@example.com"},
     "warnings": {
+        "interval_s": 0,
         "mail": ["ops@example.com"],
         "webhook_url": "https://ops.example.com/hook",
         "webhook_secret_env": "HOOK",
-    }
+    },
 }
 
 UPSTREAM = Upstream("openai", "openai", urlsplit("https://api.openai.com/v1"), (), {})
 
 
 def watch_of(admin):
-    return Watch(admin.client.app[SERVICES], webhook_secret="whsec_ops", sends_mail=True)
+    return Watch(admin.client.app[SERVICES], webhook_secret="whsec_ops")
 
 
 @pytest.fixture
@@ -269,3 +276,28 @@ async def test_an_upstream_that_stays_out_is_told_of_until_it_was_back(admin, wa
     state.succeeded()
     await outages.write()
     assert await admin.pool.fetchval("SELECT count(*) FROM outage") == 0
+
+
+# The whole way
+
+
+async def test_a_warning_reaches_the_operators_webhook_by_itself(aiohttp_client, postgres_dsn):
+    async with running_receiver() as receiver:
+        settings = {
+            "webhooks": {"allow_cidrs": ["127.0.0.0/8"]},
+            "warnings": {
+                "interval_s": 0.05,
+                "webhook_url": receiver.url,
+                "webhook_secret_env": "HOOK",
+            },
+        }
+        secrets = ServiceSecrets(warnings_secret=secret_of(bytes(24)))
+        started = running_admin(aiohttp_client, postgres_dsn, settings, service_secrets=secrets)
+        async with started as admin:
+            admin.clock[0] = time.time()
+            made = await admin.create(remain_quota=500_000)
+            await use(admin, made["id"], 8 * USD // 10)
+            headers, body = await receiver.call()
+        event = Webhook(secret_of(bytes(24))).verify(body, headers)
+        assert event["type"] == "warning.quota"
+        assert event["data"]["token_id"] == made["id"]
