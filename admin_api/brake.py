@@ -90,7 +90,7 @@ class Brake:
     def failed(self, username: str, address: str) -> int:
         """Note a wrong password; how many there were of late for this name, wherever from."""
         self._of_both.add(_pair(username, address))
-        self._of_place.add(_place(address))
+        self._of_place.add(place_of(address))
         return self._of_name.add(username.lower())
 
     def succeeded(self, username: str, address: str) -> None:
@@ -98,14 +98,16 @@ class Brake:
         self._of_both.forget(_pair(username, address))
 
     def _slow_s(self, username: str, address: str) -> float:
-        return max(self._of_name.pause_s(username.lower()), self._of_place.pause_s(_place(address)))
+        return max(
+            self._of_name.pause_s(username.lower()), self._of_place.pause_s(place_of(address))
+        )
 
 
 def _pair(username: str, address: str) -> str:
-    return f"{_place(address)} {username.lower()}"
+    return f"{place_of(address)} {username.lower()}"
 
 
-def _place(address: str) -> str:
+def place_of(address: str) -> str:
     """The address; of an IPv6 one its network, of which one caller has all addresses."""
     try:
         parsed = ip_address(address)

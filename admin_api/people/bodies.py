@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from admin_api.bodies import Body, IsNumber, Lines, Name
-from admin_api.people.fields import EMAIL_PATTERN, USERNAME_PATTERN
+from admin_api.people.fields import USERNAME_PATTERN
 from gateway.domain.catalog import NUSD_PER_USD
+from gateway.domain.emails import PATTERN
 from gateway.domain.limits import MAX_EXACT
 from gateway.domain.roles import Permission
 
@@ -19,7 +20,7 @@ Username = Annotated[StrictStr, Field(json_schema_extra={"pattern": USERNAME_PAT
 DisplayName = Annotated[
     StrictStr, Field(json_schema_extra={"maxLength": 100, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"})
 ]
-Email = Annotated[StrictStr, Field(json_schema_extra={"pattern": f"^$|{EMAIL_PATTERN}"})]
+Email = Annotated[StrictStr, Field(json_schema_extra={"pattern": f"^$|{PATTERN}"})]
 Scope = Annotated[StrictStr, Field(json_schema_extra={"enum": [str(p) for p in Permission]})]
 _MAX_DAYS = 36_500
 

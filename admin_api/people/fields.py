@@ -6,6 +6,7 @@ from datetime import datetime
 
 from admin_api.fields import parse_expired_time, parse_expires_in_days
 from admin_api.mistakes import Mistakes
+from gateway.domain.emails import is_email
 from gateway.domain.rejection import invalid, mistake
 from gateway.domain.roles import Permission
 from gateway.domain.rules import Rule
@@ -13,8 +14,6 @@ from gateway.domain.rules import Rule
 _MAX_NAME_CHARACTERS = 100
 # No letters that look like others, nothing that a shell, a page or a log would take for its own.
 USERNAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$"
-# One @ with something on both sides: whether it is anybody's only a message to it can tell.
-EMAIL_PATTERN = r"^[^\s@<>\"'(),;:\\\[\]\x00-\x1f\x7f-\x9f]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,187}[A-Za-z0-9])?$"
 
 
 def parse_username(text: str) -> str:
@@ -40,7 +39,7 @@ def parse_email(text: str) -> str | None:
     address = text.strip()
     if not address:
         return None
-    if not address.isprintable() or not re.fullmatch(EMAIL_PATTERN, address):
+    if not is_email(address):
         raise invalid("email", Rule.NO_EMAIL, given=address)
     return address
 

@@ -1,35 +1,35 @@
 """Bodies of registration, links and invites."""
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictInt, StrictStr
 
 from admin_api.bodies import Body
+from admin_api.people.fields import USERNAME_PATTERN
 from gateway.domain.emails import MAX_CHARACTERS, PATTERN, is_email
 from gateway.domain.rejection import BrokenRule
 from gateway.domain.rules import Rule
 
-_USERNAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _MAX_DAYS = 365
 _MAX_USES = 10_000
 _MAX_SECRET = 128
 
 
 def _username(value: str) -> str:
-    if not re.fullmatch(_USERNAME, value):
+    if not re.fullmatch(USERNAME_PATTERN, value):
         raise BrokenRule(Rule.NO_USERNAME)
     return value
 
 
 def _email(value: str) -> str:
     if not is_email(value):
-        raise BrokenRule(Rule.NO_EMAIL, most=MAX_CHARACTERS)
+        raise BrokenRule(Rule.NO_EMAIL, given=value)
     return value
 
 
 Username = Annotated[
-    StrictStr, AfterValidator(_username), Field(json_schema_extra={"pattern": _USERNAME})
+    StrictStr, AfterValidator(_username), Field(json_schema_extra={"pattern": USERNAME_PATTERN})
 ]
 Email = Annotated[
     StrictStr,

@@ -62,7 +62,7 @@ class CallbackQuery(Query):
 ROUTES: Final = (
     Route("POST", "/api/user/register", registration.register, Permission.PUBLIC,
           link_answers.Registered, link_bodies.RegisterBody,
-          declines=(*_VISITOR, Code.REGISTRATION_CLOSED, Code.INVALID_INVITE, Problem.NAME_TAKEN,
+          declines=(*_VISITOR, Code.REGISTRATION_CLOSED, Code.INVALID_INVITE, Problem.NAME_TAKEN, Problem.EMAIL_TAKEN,
                     Code.TOO_MANY_ATTEMPTS)),
     Route("POST", "/api/user/reset", links.ask_reset, Permission.PUBLIC,
           Nothing, link_bodies.AskResetBody, declines=(*_VISITOR, *_LETTER)),
@@ -84,7 +84,8 @@ ROUTES: Final = (
     Route("GET", "/api/oidc/callback", sign_in.finish, Permission.PUBLIC,
           Redirect("the console"), query=CallbackQuery,
           declines=(*_SIGN_IN, Code.SIGN_IN_FAILED, Code.REGISTRATION_CLOSED, Code.INVALID_INVITE,
-                    Code.USER_DISABLED, Code.STORE_UNAVAILABLE, Problem.NAME_TAKEN, Problem.INVALID_FIELD)),
+                    Code.USER_DISABLED, Code.STORE_UNAVAILABLE, Problem.NAME_TAKEN, Problem.EMAIL_TAKEN,
+                    Problem.INVALID_FIELD)),
     Route("GET", "/link", link_page.page, Permission.PUBLIC, Media(("text/html",))),
     Route("GET", "/link.js", link_page.script, Permission.PUBLIC, Media(("text/javascript",))),
 )

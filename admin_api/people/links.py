@@ -7,7 +7,7 @@ from aiohttp import web
 
 from admin_api.auth import check_json_type, check_same_origin
 from admin_api.bodies import read_body
-from admin_api.brake import Braked, Ration
+from admin_api.brake import Braked, Ration, place_of
 from admin_api.context import ADDRESS, CALLER, SERVICES, nobody
 from admin_api.envelope import Code, Declined, accept, too_many
 from admin_api.people.letters import (
@@ -34,7 +34,6 @@ ANSWERED_AFTER_S: Final = 0.3
 """Longer than looking up and writing takes: the answer's time does not tell whether anybody has an address."""
 
 _SENT: Final = "If a user has this address, a letter with a link is on its way."
-_V6_NETWORK_BITS: Final = 64
 
 
 async def ask_reset(request: web.Request) -> web.Response:
@@ -130,9 +129,7 @@ def check_visitor(request: web.Request) -> None:
 def network_of(request: web.Request) -> str:
     """Whose requests are counted together: an address, of IPv6 the network that a household has."""
     address = request.get(ADDRESS)
-    if address is None:
-        return ""
-    return address.text if address.is_v4 else f"{address.value >> _V6_NETWORK_BITS:x}"
+    return "" if address is None else place_of(address.text)
 
 
 def ration(rations: Ration, name: str, what: str) -> None:

@@ -102,9 +102,7 @@ async def _user_of(request: web.Request, services: Services, person: Person, inv
             if person.email is not None:
                 user_id = await find_verified_owner(connection, person.email)
             if user_id is None:
-                user_id = await _write_user(
-                    connection, services, nobody(request), person, invite
-                )
+                user_id = await _write_user(connection, services, nobody(request), person, invite)
             await write_identity(
                 *(connection, nobody(request), person.issuer, person.subject), user_id
             )

@@ -285,17 +285,9 @@ class Rule(StrEnum):
     CODE_EXPIRED = "code_expired", "the code has expired"
     NO_ACCOUNT_STATUS = "no_account_status", "must be 1 enabled or 2 disabled; it is {given}"
 
-    NO_USERNAME = (
-        "no_username",
-        "must have 1 to 64 letters, digits, dots, hyphens and underscores (ASCII), the first a letter or a digit",
-    )
-    NO_EMAIL = (
-        "no_email",
-        "must be an address such as ada@example.com, in ASCII and of at most {most} characters",
-    )
-    EMAIL_TAKEN = "email_taken", "somebody has this address; log in, or reset your password"
+    # Links and invites
+
     EMAIL_LACKING = "email_lacking", "you have none; set one first"
-    NO_ACCOUNT = "no_account", "there is no account {given}"
     NO_INVITE = "no_invite", "there is no invite {given} that you could revoke"
 
     # Webhooks

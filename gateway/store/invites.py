@@ -16,6 +16,7 @@ from gateway.domain.rejection import Problem, invalid, rejected
 from gateway.domain.roles import ROLES, may_manage
 from gateway.domain.rules import Rule
 from gateway.store import audit
+from gateway.store.people import group_id_of
 from gateway.store.postgres import Connection, Pool, reading, transaction
 
 _COLUMNS = """
@@ -27,7 +28,8 @@ _USE = """
 UPDATE invite i SET used = i.used + 1 FROM "user" m
  WHERE i.digest = $1 AND i.used < i.uses AND i.revoked_at IS NULL AND i.expires_at > now()
    AND m.id = i.made_by AND m.status = 1 AND m.deleted_at IS NULL
-RETURNING i.id, i.role, i.group_id, i.account_id, m.role AS maker_role
+RETURNING i.id, i.role, (SELECT name FROM "group" WHERE id = i.group_id) AS "group", i.account_id,
+          m.role AS maker_role
 """
 _MAX_CHARACTERS = 128
 
@@ -67,7 +69,7 @@ class Admission:
 
     invite_id: int
     role: str
-    group_id: int
+    group: str
     account_id: int | None
 
 
@@ -79,9 +81,7 @@ async def write_invite(
     Raises `Rejected` for a group or an account that there is not.
     """
     secret = secrets.token_urlsafe(32)
-    group_id = await connection.fetchval("""SELECT id FROM "group" WHERE name = $1""", draft.group)
-    if group_id is None:
-        raise invalid("group", Rule.NO_GROUP, given=draft.group)
+    group_id = await group_id_of(connection, draft.group)
     try:
         invite_id = await connection.fetchval(
             """
@@ -158,7 +158,7 @@ async def use_invite(connection: Connection, secret: str, pepper: bytes) -> Admi
     row = await connection.fetchrow(_USE, keys.digest(secret, pepper))
     if row is None or not may_manage(row["maker_role"], row["role"]):
         return None
-    return Admission(row["id"], row["role"], row["group_id"], row["account_id"])
+    return Admission(row["id"], row["role"], row["group"], row["account_id"])
 
 
 async def _count(connection: Connection, role: str, keyword: str) -> int:

@@ -2,11 +2,7 @@
 
 from dataclasses import dataclass
 
-import asyncpg
-
 from gateway.domain.edit import Actor
-from gateway.domain.rejection import Problem, rejected
-from gateway.domain.rules import Rule
 from gateway.store import audit
 from gateway.store.invites import Admission
 from gateway.store.people import write_user
@@ -33,34 +29,18 @@ async def write_newcomer(
         connection,
         actor,
         newcomer.username,
+        email=newcomer.email,
         role="user" if admission is None else admission.role,
+        group="default" if admission is None else admission.group,
         password_hash=newcomer.password_hash,
         account_id=account_id,
+        member_role="owner" if account_id is None else "member",
         granted=newcomer.granted,
     )
-    try:
+    if newcomer.email_verified:
         await connection.execute(
-            """
-            UPDATE "user" SET email = $2, group_id = coalesce($3, group_id),
-                   email_verified_at = CASE WHEN $4 THEN now() END
-             WHERE id = $1
-            """,
-            user_id,
-            newcomer.email,
-            None if admission is None else admission.group_id,
-            newcomer.email_verified,
+            'UPDATE "user" SET email_verified_at = now() WHERE id = $1', user_id
         )
-    except asyncpg.UniqueViolationError:
-        raise rejected(Problem.NAME_TAKEN, "email", Rule.EMAIL_TAKEN) from None
-    if account_id is not None:
-        await connection.execute(
-            "UPDATE member SET role = 'member' WHERE account_id = $1 AND user_id = $2",
-            account_id,
-            user_id,
-        )
-    after = {
-        "email": newcomer.email,
-        "invite_id": None if admission is None else admission.invite_id,
-    }
+    after = {"invite_id": None if admission is None else admission.invite_id}
     await audit.record(connection, actor, "user.register", user_id, after=after)
     return user_id

@@ -226,7 +226,7 @@ async def test_an_address_that_one_side_has_not_verified_links_nobody(with_setti
         await person.is_known("sub-1", **ADA | {"email_verified": side == "ours"})
         answer = await person.sign_in("sub-1")
         if side == "ours":
-            assert declined(answer) == (409, "name_taken")
+            assert declined(answer) == (409, "email_taken")
         else:
             own = await person.profile(answer)
             assert (own["id"] != user_id, own["email"]) == (True, None)

@@ -118,13 +118,13 @@ async def test_nobody_registers_by_themselves_where_the_operator_does_not_want_i
 
 
 WRONG = [
-    ({"username": ""}, "username: must have 1 to 64"),
-    ({"username": "a b"}, "username: must have 1 to 64"),
-    ({"username": "a\u202eb"}, "username: must have 1 to 64"),
-    ({"username": "a\n"}, "username: must have 1 to 64"),
-    ({"username": "x" * 65}, "username: must have 1 to 64"),
-    ({"email": "nobody"}, "email: must be an address"),
-    ({"email": "a@b\nBcc: eve@example.com"}, "email: must be an address"),
+    ({"username": ""}, "username: must have 1 to 64 letters"),
+    ({"username": "a b"}, "username: must have 1 to 64 letters"),
+    ({"username": "a\u202eb"}, "username: must have 1 to 64 letters"),
+    ({"username": "a\n"}, "username: must have 1 to 64 letters"),
+    ({"username": "x" * 65}, "username: must have 1 to 64 letters"),
+    ({"email": "nobody"}, "no e-mail address such as"),
+    ({"email": "a@b\nBcc: eve@example.com"}, "no e-mail address such as"),
     ({"password": "short"}, "password: must have 12 to 256"),
     ({"username": "three-plain-words", "password": "three-plain-words"}, "may not be the username"),
     ({"role": "owner"}, "role: there is no such field"),
@@ -145,8 +145,7 @@ async def test_a_name_and_an_address_are_one_users_only(admin):
     assert (await register(admin)).status == 200
     assert declined(await register(admin, email="eve@example.com")) == (409, "name_taken")
     taken = await register(admin, username="eve", email="ADA@example.com")
-    assert declined(taken) == (409, "name_taken")
-    assert "email: somebody has this address" in taken.message
+    assert declined(taken) == (409, "email_taken")
     assert await admin.pool.fetchval('SELECT count(*) FROM "user"') == 2
 
 
@@ -423,7 +422,7 @@ WRONG_INVITES = [
     ({"account_id": 99}, "account_id: there is no account 99"),
     ({"uses": 0}, "uses: "),
     ({"expires_in_days": 366}, "expires_in_days: "),
-    ({"email": "x"}, "email: must be an address"),
+    ({"email": "x"}, "no e-mail address such as"),
 ]
 
 
