@@ -13,7 +13,7 @@ from admin_api.people.letters import link_to, require_mail, write_invitation
 from admin_api.people.link_bodies import InviteBody
 from admin_api.people.registration import check_open
 from admin_api.token_requests import once_of, path_id
-from gateway.domain.roles import may_manage
+from gateway.domain.roles import Permission, may_manage
 from gateway.store.idempotency import carry_out
 from gateway.store.invites import Invite, InviteDraft, list_invites, revoke_invite, write_invite
 from gateway.store.postgres import Connection
@@ -33,6 +33,9 @@ async def create(request: web.Request) -> web.Response:
         raise Declined(
             Code.FORBIDDEN, f"role: {body.role!r} is not below your own; invite to a lower one."
         )
+    if body.account_id is not None and not caller.may(Permission.ACCOUNT_WRITE_ANY):
+        needed = Permission.ACCOUNT_WRITE_ANY
+        raise Declined(Code.FORBIDDEN, f"A place in an account needs the permission {needed}.")
     if body.email is not None:
         require_mail(services)
     draft = InviteDraft(

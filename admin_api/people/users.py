@@ -9,6 +9,7 @@ from admin_api.context import CALLER, SERVICES, self_actor
 from admin_api.envelope import accept, accept_again, json_bytes
 from admin_api.people.bodies import CreateUserBody, ManageBody, PutUserBody, UpdateUserBody
 from admin_api.people.edits import change_of, draft_of
+from admin_api.people.letters import write_verification
 from admin_api.people.objects import page_object, user_object
 from admin_api.people.queries import user_query_of
 from admin_api.people.requests import number_in_path, publish
@@ -114,14 +115,21 @@ async def manage(request: web.Request) -> web.Response:
 
 
 async def _update(request: web.Request, user_id: int, body: UpdateUserBody) -> web.Response:
-    match = if_match(request)
+    match, services = if_match(request), request.app[SERVICES]
+
+    async def ask_for_new_email(connection: Connection, before: UserRow, after: UserRow) -> None:
+        if after.email is not None and after.email != before.email and services.dispatch.has_mail:
+            await write_verification(connection, services, after.id, after.email)
+
     edited = await update_user(
-        request.app[SERVICES].pool,
+        services.pool,
         _actor(request),
         user_id,
         lambda row: change_of(body, row),
         if_version=body.version if match is None else match,
+        then=ask_for_new_email,
     )
+    services.dispatch.wake()
     return await _answer(request, edited)
 
 

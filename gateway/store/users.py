@@ -5,7 +5,7 @@ that: of two who demote each other at once the second one finds that they may no
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -133,8 +133,11 @@ async def update_user(
     decide: Callable[[UserRow], UserChange],
     *,
     if_version: int | None = None,
+    then: Callable[[Connection, UserRow, UserRow], Awaitable[None]] | None = None,
 ) -> EditedUser:
     """Change a user: `decide` sees the row and says what it becomes. What changes nothing writes nothing.
+
+    `then` writes what follows from a change, in its transaction; it is given the row before and after.
 
     Raises `Rejected` (not found, version mismatch, role not allowed, last owner, e-mail taken, invalid field) and
     `StoreUnavailable`.
@@ -162,6 +165,8 @@ async def update_user(
         after = await read_user(connection, user_id)
         await _check_owners(connection, before, after)
         await audit.record(connection, actor, "user.update", user_id, **_differences(before, after))
+        if then is not None:
+            await then(connection, before, after)
         bound = (before.status, before.group) != (after.status, after.group)
         return EditedUser(after, await _raise_members(connection, user_id) if bound else ())
 

@@ -304,6 +304,18 @@ async def test_a_verification_is_sent_again_until_it_is_done(admin, box):
     assert "email: you have none" in lacking.message
 
 
+async def test_a_new_address_is_asked_whose_it_is(admin, box):
+    user_id, _ = await with_email(admin)
+    for email in ("new@example.com", "new@example.com"):  # the second changes nothing
+        changed = await admin.call("PATCH", f"/api/user/{user_id}", {"email": email})
+        assert changed.status == 200, changed.body
+    letter = await box.letter()
+    assert letter["To"] == "new@example.com"
+    verified = await admin.bare("POST", "/api/user/verify", {"token": link_in(letter, "verify")})
+    assert verified.status == 200
+    assert await admin.pool.fetchval("SELECT count(*) FROM outbox") == 1
+
+
 async def test_letters_to_one_address_are_rationed(admin):
     await register(admin)
     session = await session_of(admin, "ada", PASSWORD)
@@ -414,6 +426,14 @@ async def test_nobody_invites_to_their_own_rank_or_sees_such_invites(admin):
     assert (await admin.call("DELETE", f"/api/invite/{own['id']}", token=boss)).status == 404
     for beyond in (2**63, 10**25):
         assert (await admin.call("DELETE", f"/api/invite/{beyond}")).status == 404
+
+
+async def test_a_place_in_an_account_is_not_given_away_without_the_permission(admin):
+    _, token = await admin.user("boss", role="admin", scopes=("user.write",))
+    assert (await admin.call("POST", "/api/invite", {}, token=token)).status == 200
+    answer = await admin.call("POST", "/api/invite", {"account_id": 1}, token=token)
+    assert declined(answer) == (403, "forbidden")
+    assert "account.write_any" in answer.message
 
 
 WRONG_INVITES = [
