@@ -2,7 +2,7 @@
 
 Absent and `null` mean the same, except for rules that a group gives defaults for: there `null` and
 an empty text leave the rule to the group and an empty list means none of its own. Meaning across
-fields is `admin_api/token_edits.py`'s.
+fields is `admin_api/tokens/edits.py`'s.
 """
 
 import json

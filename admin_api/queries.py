@@ -1,4 +1,4 @@
-"""Query parameters, for the API's document. What reads them: `admin_api/token_queries.py`.
+"""Query parameters, for the API's document. What reads them: `admin_api/tokens/queries.py`.
 
 An empty parameter is an absent one: forms send those that nobody filled in.
 """

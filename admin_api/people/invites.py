@@ -12,7 +12,8 @@ from admin_api.parameters import first_integer, integer, require_known, text
 from admin_api.people.letters import link_to, require_mail, write_invitation
 from admin_api.people.link_bodies import InviteBody
 from admin_api.people.registration import check_open
-from admin_api.token_requests import once_of, path_id
+from admin_api.requests import once_of
+from admin_api.tokens.requests import path_id
 from gateway.domain.roles import Permission, may_manage
 from gateway.store.idempotency import carry_out
 from gateway.store.invites import Invite, InviteDraft, list_invites, revoke_invite, write_invite

@@ -13,7 +13,7 @@ from admin_api.people.letters import write_verification
 from admin_api.people.objects import page_object, user_object
 from admin_api.people.queries import user_query_of
 from admin_api.people.requests import number_in_path, publish
-from admin_api.token_requests import if_match, once_of
+from admin_api.requests import if_match, once_of
 from gateway.domain.edit import Actor
 from gateway.domain.people import UserChange, UserRow
 from gateway.domain.rejection import invalid

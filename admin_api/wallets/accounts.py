@@ -8,8 +8,8 @@ from admin_api import fields
 from admin_api.bodies import read_body
 from admin_api.context import CALLER, SERVICES, Services, wallet_actor
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
-from admin_api.token_object import quota_object
-from admin_api.token_requests import once_of
+from admin_api.requests import once_of
+from admin_api.tokens.objects import quota_object
 from admin_api.wallets.bodies import AccountBody, AccountUpdate
 from admin_api.wallets.edits import account_change_of
 from admin_api.wallets.objects import (

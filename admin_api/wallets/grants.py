@@ -7,7 +7,7 @@ from aiohttp import web
 from admin_api.bodies import read_body
 from admin_api.context import SERVICES, wallet_actor
 from admin_api.envelope import accept, accept_again, json_bytes
-from admin_api.token_requests import once_of
+from admin_api.requests import once_of
 from admin_api.wallets.bodies import GrantBody, TopUpBody
 from admin_api.wallets.edits import gift_of, of_body
 from admin_api.wallets.objects import entry_object, granted_object

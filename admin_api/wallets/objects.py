@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from admin_api.token_object import limit_object, usd
+from admin_api.tokens.objects import limit_object, usd
 from gateway.domain.token import SCOPE_LETTERS
 from gateway.domain.wallets import (
     AccountRow,

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from admin_api.parameters import choice, first_integer, integer, text
 from admin_api.queries import Number, Query, Text
-from admin_api.token_queries import EVERYBODY
+from admin_api.tokens.queries import EVERYBODY
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
 from gateway.store.accounts import MAX_ID, AccountQuery

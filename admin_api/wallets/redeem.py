@@ -7,7 +7,7 @@ from aiohttp import web
 from admin_api.bodies import read_body
 from admin_api.context import CALLER, SERVICES, Services, self_actor, wallet_actor
 from admin_api.envelope import accept, accept_again, json_bytes
-from admin_api.token_requests import once_of
+from admin_api.requests import once_of
 from admin_api.wallets.bodies import CodeBody, CodesBody, RevokeBody
 from admin_api.wallets.edits import batch_of
 from admin_api.wallets.objects import code_object, codes_object, granted_object

@@ -8,7 +8,7 @@ from aiohttp import web
 from admin_api.brake import Braked
 from admin_api.context import CALLER, SERVICES, Services
 from admin_api.envelope import too_many
-from admin_api.token_requests import if_match
+from admin_api.requests import if_match
 from admin_api.wallets.objects import Books
 from gateway.domain.rejection import Rejected
 from gateway.store.books import Book

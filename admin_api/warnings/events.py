@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from admin_api.token_object import usd, usd_text
+from admin_api.tokens.objects import usd, usd_text
 from gateway.domain.limits import Metric
 from gateway.domain.marks import Reading
 from gateway.domain.token import SCOPE_LETTERS

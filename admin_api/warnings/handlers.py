@@ -7,7 +7,7 @@ from aiohttp import web
 from admin_api.bodies import read_body
 from admin_api.context import CALLER, SERVICES, self_actor
 from admin_api.envelope import accept
-from admin_api.token_requests import path_id
+from admin_api.tokens.requests import path_id
 from admin_api.warnings.bodies import WebhookBody
 from gateway.store.webhooks import Webhook, create_webhook, delete_webhook, list_webhooks
 

@@ -14,7 +14,7 @@ from admin_api.openapi import document_of, path_of, undescribed
 from admin_api.page import page_of
 from admin_api.route import Media, Route
 from admin_api.routes import ROUTES
-from admin_api.token_queries import query_of
+from admin_api.tokens.queries import query_of
 from gateway.domain.roles import Permission
 from gateway.store.token_lists import SORTS
 from tests.admin import running_admin

@@ -1,25 +1,21 @@
 """What the handlers of tokens share: whom a request is about, what it answers with, and whom it tells."""
 
 import asyncio
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiohttp import web
 
-from admin_api.context import CALLER, SERVICES, Services
-from admin_api.token_object import secret_object, token_object
-from gateway.domain import key as keys
+from admin_api.context import Services
+from admin_api.tokens.objects import secret_object, token_object
 from gateway.domain.edit import TokenRow
-from gateway.domain.rejection import Problem, invalid, rejected
+from gateway.domain.rejection import Problem, rejected
 from gateway.domain.rules import Rule
 from gateway.store.editing import Edited
-from gateway.store.idempotency import Once
 from gateway.store.secrets import list_secrets
 from gateway.store.token_money import read_held
 
 _MAX_DIGITS = 19  # of a 64-bit number
-_MAX_IDEMPOTENCY_KEY = 255
 
 
 def path_id(request: web.Request) -> int:
@@ -28,32 +24,6 @@ def path_id(request: web.Request) -> int:
     if len(text) > _MAX_DIGITS:
         raise rejected(Problem.NOT_FOUND, "id", Rule.NO_TOKEN, given=text)
     return int(text)
-
-
-def if_match(request: web.Request) -> int | None:
-    """The version in `If-Match`, quoted or not; None where any will do."""
-    sent = request.headers.get("If-Match", "*").strip()
-    if sent == "*":
-        return None
-    version = sent.removeprefix("W/").strip('"')
-    if not (version.isascii() and version.isdigit() and len(version) <= _MAX_DIGITS):
-        raise invalid("If-Match", Rule.NO_VERSION, given=sent)
-    return int(version)
-
-
-async def once_of(request: web.Request) -> Once | None:
-    """The request as one that is carried out once, where it has an `Idempotency-Key`."""
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not (1 <= len(key) <= _MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable()):
-        raise invalid("Idempotency-Key", Rule.NO_IDEMPOTENCY_KEY, most=_MAX_IDEMPOTENCY_KEY)
-    body = await request.read()
-    asked = hashlib.sha256(f"{request.method} {request.path.rstrip('/')}\n".encode() + body)
-    services = request.app[SERVICES]
-    # With the pepper, since a body can hold a password, which many guesses a second would find.
-    digest = keys.digest_of(asked.digest(), services.pepper)
-    return Once(request[CALLER].user.id, key, digest, services.seal)
 
 
 async def publish(services: Services, edits: Iterable[Edited], *, made: bool = False) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from admin_api.token_object import quota_object, usd
+from admin_api.tokens.objects import quota_object, usd
 from gateway.domain.catalog import PPM, Price
 from gateway.domain.edit import TokenRow
 from gateway.domain.errors import Refusal

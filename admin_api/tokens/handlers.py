@@ -1,4 +1,4 @@
-"""Handlers of the token API. What the fields mean is `admin_api/token_edits.py`'s."""
+"""Handlers of the token API. What the fields mean is `admin_api/tokens/edits.py`'s."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,18 +9,11 @@ from admin_api.bodies import CreateBody, PutBody, UpdateBody, read_body
 from admin_api.context import CALLER, SERVICES, actor_of, self_actor
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
 from admin_api.people.links import require_verified_email
-from admin_api.token_edits import change_of, drafts_of, status_change_of
-from admin_api.token_object import quota_object, reservation_object
-from admin_api.token_queries import page_of, query_of
-from admin_api.token_requests import (
-    if_match,
-    object_of,
-    objects_of,
-    once_of,
-    path_id,
-    publish,
-    secrets_of,
-)
+from admin_api.requests import if_match, once_of
+from admin_api.tokens.edits import change_of, drafts_of, status_change_of
+from admin_api.tokens.objects import quota_object, reservation_object
+from admin_api.tokens.queries import page_of, query_of
+from admin_api.tokens.requests import object_of, objects_of, path_id, publish, secrets_of
 from gateway.domain.edit import TokenChange, TokenRow
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.rejection import invalid

@@ -6,9 +6,9 @@ from typing import Final
 from aiohttp import web
 
 from admin_api.context import CALLER, SERVICES
-from admin_api.log_object import csv_head, csv_lines, jsonl_lines
-from admin_api.log_queries import FILTERS, filter_of
-from admin_api.logs import within_reach
+from admin_api.logs.handlers import within_reach
+from admin_api.logs.objects import csv_head, csv_lines, jsonl_lines
+from admin_api.logs.queries import FILTERS, filter_of
 from admin_api.parameters import choice
 from gateway.domain.units import Units
 from gateway.store.logs import LoggedCall, every_call

@@ -8,15 +8,8 @@ from admin_api.bodies import FindBody, IdsBody, RotateBody, read_body
 from admin_api.brake import Braked
 from admin_api.context import CALLER, SERVICES, Services, actor_of
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes, too_many
-from admin_api.token_requests import (
-    if_match,
-    object_of,
-    objects_of,
-    once_of,
-    path_id,
-    publish,
-    secrets_of,
-)
+from admin_api.requests import if_match, once_of
+from admin_api.tokens.requests import object_of, objects_of, path_id, publish, secrets_of
 from gateway.store.editing import Keyed
 from gateway.store.idempotency import carry_out
 from gateway.store.postgres import Connection

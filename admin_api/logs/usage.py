@@ -4,8 +4,8 @@ from aiohttp import web
 
 from admin_api.context import SERVICES, actor_of
 from admin_api.envelope import accept
-from admin_api.token_requests import path_id
-from admin_api.usage_queries import series_object, series_query_of
+from admin_api.logs.usage_queries import series_object, series_query_of
+from admin_api.tokens.requests import path_id
 from gateway.store.ledger_calls import CallFilter
 from gateway.store.token_rows import get_token
 from gateway.store.usage import read_series

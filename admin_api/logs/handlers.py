@@ -8,9 +8,9 @@ from aiohttp import web
 
 from admin_api.context import CALLER, SERVICES
 from admin_api.envelope import Code, Declined, accept
-from admin_api.log_object import call_object, new_api_object
-from admin_api.log_queries import FILTERS, MAX_ROWS_OF_PAGES, cursor_of, filter_of, log_query_of
-from admin_api.usage_queries import PARAMETERS, series_object, series_query_of, sums_object
+from admin_api.logs.objects import call_object, new_api_object
+from admin_api.logs.queries import FILTERS, MAX_ROWS_OF_PAGES, cursor_of, filter_of, log_query_of
+from admin_api.logs.usage_queries import PARAMETERS, series_object, series_query_of, sums_object
 from gateway.domain.roles import Permission
 from gateway.domain.units import Units
 from gateway.store.ledger_calls import CallFilter

@@ -9,9 +9,9 @@ from aiohttp import web
 from admin_api.bodies import ExplainBody, read_body
 from admin_api.context import SERVICES, actor_of
 from admin_api.envelope import accept
-from admin_api.explain_object import explanation_object
+from admin_api.explain.objects import explanation_object
 from admin_api.mistakes import Mistakes
-from admin_api.token_requests import path_id
+from admin_api.tokens.requests import path_id
 from gateway.domain.network import Address, parse_address
 from gateway.domain.rejection import invalid, mistake
 from gateway.domain.rules import Rule

@@ -7,7 +7,7 @@ from aiohttp import web
 from admin_api.bodies import BatchStatusBody, IdsBody, read_body
 from admin_api.context import SERVICES, actor_of
 from admin_api.envelope import accept
-from admin_api.token_requests import publish
+from admin_api.tokens.requests import publish
 from gateway.domain.edit import TokenChange
 from gateway.store.editing import Edited
 from gateway.store.tokens import delete_tokens, update_tokens

@@ -10,7 +10,7 @@ from multidict import MultiMapping
 
 from admin_api.mistakes import Mistakes
 from admin_api.parameters import choice, instant, require_known, text, time_zone
-from admin_api.token_object import usd
+from admin_api.tokens.objects import usd
 from gateway.domain.intervals import INTERVALS, Interval, TooManyPoints, default_start, edges
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule

@@ -1,0 +1,40 @@
+"""What handlers read of a request besides body and parameters: which version it means, whether it is a repetition."""
+
+import hashlib
+
+from aiohttp import web
+
+from admin_api.context import CALLER, SERVICES
+from gateway.domain import key as keys
+from gateway.domain.rejection import invalid
+from gateway.domain.rules import Rule
+from gateway.store.idempotency import Once
+
+_MAX_DIGITS = 19  # of a 64-bit number
+_MAX_IDEMPOTENCY_KEY = 255
+
+
+def if_match(request: web.Request) -> int | None:
+    """The version in `If-Match`, quoted or not; None where any will do."""
+    sent = request.headers.get("If-Match", "*").strip()
+    if sent == "*":
+        return None
+    version = sent.removeprefix("W/").strip('"')
+    if not (version.isascii() and version.isdigit() and len(version) <= _MAX_DIGITS):
+        raise invalid("If-Match", Rule.NO_VERSION, given=sent)
+    return int(version)
+
+
+async def once_of(request: web.Request) -> Once | None:
+    """The request as one that is carried out once, where it has an `Idempotency-Key`."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not (1 <= len(key) <= _MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable()):
+        raise invalid("Idempotency-Key", Rule.NO_IDEMPOTENCY_KEY, most=_MAX_IDEMPOTENCY_KEY)
+    body = await request.read()
+    asked = hashlib.sha256(f"{request.method} {request.path.rstrip('/')}\n".encode() + body)
+    services = request.app[SERVICES]
+    # With the pepper, since a body can hold a password, which many guesses a second would find.
+    digest = keys.digest_of(asked.digest(), services.pepper)
+    return Once(request[CALLER].user.id, key, digest, services.seal)
