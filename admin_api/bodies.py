@@ -24,10 +24,10 @@ from pydantic import (
 
 from admin_api.envelope import Code, Declined
 from admin_api.fields import MAX_LIST
+from gateway.catalog_settings import LimitSettings
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.limits import MAX_EXACT
 from gateway.domain.rejection import Problem, Rejected
-from gateway.settings import LimitSettings
 
 MAX_BODY_BYTES = 1024**2
 MAX_AT_ONCE = 100

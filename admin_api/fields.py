@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from gateway.catalog_settings import LimitSettings
 from gateway.catalog_source import limit_of
 from gateway.domain.catalog import NUSD_PER_USD, nusd
 from gateway.domain.limits import MAX_EXACT, Limit
 from gateway.domain.network import BlockError, parse_blocks
 from gateway.domain.rejection import invalid
-from gateway.settings import LimitSettings
 
 NEVER = frozenset({-1, 0})
 """What `expired_time` says for no expiry."""

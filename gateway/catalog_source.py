@@ -11,13 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from gateway.config import Loaded
-from gateway.domain.catalog import PPM, Catalog, Group, Model, Price, Tier, Upstream, dearest, nusd
-from gateway.domain.limits import Limit, Metric
-from gateway.domain.network import Blocks
-from gateway.domain.passages import Metering, Rule
-from gateway.model_traits import hides_output, image_max_tokens
-from gateway.settings import (
+from gateway.catalog_settings import (
     GroupSettings,
     LimitSettings,
     ModelSettings,
@@ -25,6 +19,12 @@ from gateway.settings import (
     RouteSettings,
     UpstreamSettings,
 )
+from gateway.config import Loaded
+from gateway.domain.catalog import PPM, Catalog, Group, Model, Price, Tier, Upstream, dearest, nusd
+from gateway.domain.limits import Limit, Metric
+from gateway.domain.network import Blocks
+from gateway.domain.passages import Metering, Rule
+from gateway.model_traits import hides_output, image_max_tokens
 
 DEFAULT_GROUP = "default"
 DEMO_UPSTREAM = "demo"

@@ -10,24 +10,26 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from gateway.catalog_settings import (
+    GroupSettings,
+    LimitSettings,
+    ModelSettings,
+    RouteSettings,
+    TierSettings,
+    TokenDefaultSettings,
+    UpstreamSettings,
+)
 from gateway.config import load
 from gateway.settings import (
     AdminSettings,
     Config,
     GatewaySettings,
-    GroupSettings,
     KeySettings,
-    LimitSettings,
     LogSettings,
     MetricsSettings,
-    ModelSettings,
     PostgresSettings,
     QuotaSettings,
     RedisSettings,
-    RouteSettings,
-    TierSettings,
-    TokenDefaultSettings,
-    UpstreamSettings,
 )
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"

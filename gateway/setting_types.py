@@ -1,0 +1,25 @@
+"""What settings are made of: the base of every section, and the types that several share. Pure."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.domain.network import BlockError, parse_blocks
+
+Seconds = Annotated[float, Field(gt=0)]
+Usd = Annotated[Decimal, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: what it does not know is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def blocks(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Addresses and CIDR blocks in their one form."""
+    try:
+        return parse_blocks(value)
+    except BlockError as error:
+        raise ValueError(str(error)) from None
