@@ -28,6 +28,7 @@ from gateway.store.passwords import Passwords
 from gateway.store.postgres import Pool
 from gateway.store.quota import QuotaStore
 from gateway.store.seal import Seal
+from gateway.store.upstream_keys import looking
 
 _log = logging.getLogger(__name__)
 
@@ -55,14 +56,19 @@ def build_app(
     seal: Seal,
     *,
     write_line: record.Write | None = None,
+    loaded: Loaded | None = None,
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
     """The application over an open pool and a quota store, which stay the caller's.
 
-    `write_line` takes each request's log line.
+    `write_line` takes each request's log line. `loaded` is the configuration with the providers' keys that this process
+    knows; without it, it knows none.
 
     Raises `RuntimeError` when a route declares no permission.
     """
+    if loaded is None:
+        loaded = Loaded(config, None, {upstream.name: () for upstream in config.upstreams}, ())
+    catalogs = CatalogReader(pool, loaded, looking(seal))
     app = web.Application(
         middlewares=[_answer_everything(write_line or _no_line)], client_max_size=MAX_BODY_BYTES
     )
@@ -79,19 +85,14 @@ def build_app(
         reveals=Ration(_MOST_REVEALS, _REVEALS_WITHIN_S),
         proxies=Blocks.of(config.admin.trusted_proxies),
         clock=clock,
-        explainer=_explainer(config, pool, quota),
+        explainer=Explainer(config, pool, quota, catalogs),
+        catalogs=catalogs,
     )
     app.cleanup_ctx.append(_own_passwords)
     app.on_response_prepare.append(_add_headers)
     add_routes(app)
     describe(app, ROUTES)
     return app
-
-
-def _explainer(config: Config, pool: Pool, quota: QuotaStore) -> Explainer:
-    """No upstream is called from here, so their keys stay unknown."""
-    no_keys: dict[str, tuple[str, ...]] = {upstream.name: () for upstream in config.upstreams}
-    return Explainer(config, pool, quota, CatalogReader(pool, Loaded(config, None, no_keys, ())))
 
 
 async def _own_passwords(app: web.Application) -> AsyncIterator[None]:

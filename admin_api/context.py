@@ -15,6 +15,7 @@ from gateway.domain.units import Units
 from gateway.explain.walk import Explainer
 from gateway.settings import Config
 from gateway.store.books import Book
+from gateway.store.catalog import CatalogReader
 from gateway.store.passwords import Passwords
 from gateway.store.people import User
 from gateway.store.postgres import Pool
@@ -31,6 +32,10 @@ class Notifier(Protocol):
 
     async def token_changed(self, account_id: int, token_id: int, books: Sequence[Book]) -> bool:
         """Whether the store was told, so that the next request on any worker obeys."""
+        ...
+
+    async def catalog_changed(self, generation: int) -> bool:
+        """Whether the store was told of the catalog's generation, so that the next request on any worker obeys."""
         ...
 
 
@@ -51,6 +56,7 @@ class Services:
     proxies: Blocks
     clock: Callable[[], float]
     explainer: Explainer
+    catalogs: CatalogReader
 
     @property
     def kept_seal(self) -> Seal | None:

@@ -68,6 +68,8 @@ STATUS: Final[Mapping[Code | Problem, int]] = {
     Problem.TOO_MANY_SECRETS: 409,
     Problem.IDEMPOTENCY_KEY_REUSED: 422,
     Problem.NAME_TAKEN: 409,
+    Problem.IN_USE: 409,
+    Problem.READ_ONLY: 409,
     Problem.WRONG_PASSWORD: 403,
 }
 """A row per code; a test walks both enums."""

@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from gateway.domain.limits import RINGS
+from gateway.domain.catalog import NUSD_PER_USD
+from gateway.domain.limits import MAX_EXACT, RINGS
 from gateway.domain.outbound import is_never_called
 from gateway.setting_types import Seconds, Section, Usd, blocks
 
 _REFILL_MINUTES = 24 * 60
+_MOST_USD = Decimal(MAX_EXACT) / NUSD_PER_USD
 
 
 class LimitSettings(Section):
@@ -76,20 +78,30 @@ class TokenDefaultSettings(Section):
     deny_ips: tuple[str, ...] = ()
     limits: tuple[LimitSettings, ...] = ()
     max_concurrency: Annotated[int, Field(ge=1)] | None = None
+    quota_usd: Annotated[Usd, Field(lt=_MOST_USD)] | None = None
+    expires_in_days: Annotated[int, Field(ge=0, le=36_500)] | None = None
 
     _check_blocks = field_validator("allow_ips", "deny_ips")(blocks)
+
+
+class SubscriptionSettings(Section):
+    """[groups.NAME.subscription]: what an account has to spend in the group, over all of its tokens together."""
+
+    quota_usd: Annotated[Usd, Field(lt=_MOST_USD)] | None = None
 
 
 class GroupSettings(Section):
     """[groups.NAME]."""
 
     description: str = ""
+    users: Literal["all", "assigned"] = "assigned"
     models: tuple[str, ...] = ("*",)
     upstreams: tuple[str, ...] = ("*",)
     ratio: Annotated[Decimal, Field(ge=0, le=1000)] = Decimal(1)
     limits: tuple[LimitSettings, ...] = ()
     max_concurrency: Annotated[int, Field(ge=1)] | None = None
     token_defaults: TokenDefaultSettings = TokenDefaultSettings()
+    subscription: SubscriptionSettings = SubscriptionSettings()
     groups: tuple[str, ...] = ()
 
     @model_validator(mode="after")

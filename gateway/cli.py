@@ -176,6 +176,7 @@ def _reseal(given: argparse.Namespace, _: list[str]) -> int:
     from gateway.store.postgres import open_pool
     from gateway.store.seal import Seal
     from gateway.store.secrets import reseal
+    from gateway.store.upstream_keys import reseal_upstreams
     from gateway.stores_in_use import database_in_use, environment_in_use
 
     loaded = load(os.environ, given.config)
@@ -185,7 +186,8 @@ def _reseal(given: argparse.Namespace, _: list[str]) -> int:
     async def seal_anew() -> tuple[int, int]:
         pool = await open_pool(dsn, size=1, statement_timeout_s=60)
         try:
-            return await reseal(pool, seal)
+            tokens, upstreams = await reseal(pool, seal), await reseal_upstreams(pool, seal)
+            return tokens[0] + upstreams[0], tokens[1] + upstreams[1]
         finally:
             await pool.close()
 

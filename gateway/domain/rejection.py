@@ -18,6 +18,8 @@ class Problem(StrEnum):
     TOO_MANY_SECRETS = "too_many_secrets"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     NAME_TAKEN = "name_taken"
+    IN_USE = "in_use"
+    READ_ONLY = "read_only"
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 -- a code
 
 

@@ -14,6 +14,7 @@ from gateway.store import audit
 from gateway.store.editing import Edited, Keyed, book_of, lock_token, lock_tokens
 from gateway.store.grants import Scope, write_grant, write_regrant
 from gateway.store.postgres import Connection, Pool, transaction
+from gateway.store.scopes import ensure_scopes
 from gateway.store.seal import Seal
 from gateway.store.secrets import StoredSecret, new_secret
 from gateway.store.token_rows import limit_document, read_token
@@ -51,12 +52,12 @@ UPDATE token SET group_id = $2, name = $3, expires_at = $4, models = $5, models_
  WHERE id = $1
 """
 _USABLE_GROUP = """
-SELECT g.id, g.id = u.group_id OR s.account_id IS NOT NULL AS usable
+SELECT g.id, g.open OR g.id = u.group_id OR s.account_id IS NOT NULL AS usable
   FROM "user" u CROSS JOIN "group" g
   LEFT JOIN subscription s ON s.account_id = u.account_id AND s.group_id = g.id
        AND (s.starts_at IS NULL OR s.starts_at <= now())
        AND (s.ends_at IS NULL OR s.ends_at > now())
- WHERE u.id = $1 AND g.name = $2
+ WHERE u.id = $1 AND g.name = $2 AND g.deleted_at IS NULL
 """
 
 
@@ -97,7 +98,7 @@ async def insert_token(
     _check_grant(draft.granted)
     _check_reserve(actor, draft.reserve)
     group_id = await _group_id(connection, actor, user_id, draft.group)
-    await _ensure_scopes(connection, account_id, user_id, group_id)
+    await ensure_scopes(connection, account_id, user_id, group_id, actor.label)
     token_id = await connection.fetchval(
         _INSERT,
         account_id,
@@ -171,7 +172,7 @@ async def _apply(
     if values["reserve"] != before.reserve:
         _check_reserve(actor, values["reserve"])
     group_id = await _own_group_id(connection, actor, before, values["group"])
-    await _ensure_scopes(connection, before.account_id, before.user_id, group_id)
+    await ensure_scopes(connection, before.account_id, before.user_id, group_id, actor.label)
     await connection.execute(
         _UPDATE,
         before.id,
@@ -285,24 +286,6 @@ async def _own_group_id(
     if name == before.group:
         actor = Actor(actor.label, any_group=True)
     return await _group_id(connection, actor, before.user_id, name)
-
-
-async def _ensure_scopes(
-    connection: Connection, account_id: int, user_id: int, group_id: int | None
-) -> None:
-    """The rows of the scopes that calls of this token take from."""
-    await connection.execute(
-        """
-        WITH m AS (
-          INSERT INTO member (account_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
-        )
-        INSERT INTO subscription (account_id, group_id)
-        SELECT $1, coalesce($3, u.group_id) FROM "user" u WHERE u.id = $2 ON CONFLICT DO NOTHING
-        """,
-        account_id,
-        user_id,
-        group_id,
-    )
 
 
 def _after(before: TokenRow, change: TokenChange) -> dict[str, Any]:
