@@ -83,8 +83,10 @@ _BODY: Final = (
     Code.STORE_UNAVAILABLE,
     Problem.INVALID_FIELD,
 )
-_TELLS: Final = frozenset({Permission.TOKEN_WRITE, Permission.TOKEN_WRITE_ANY})
-"""What changes tokens tells running gateways, or fails to."""
+_TELLS: Final = frozenset(
+    {Permission.TOKEN_WRITE, Permission.TOKEN_WRITE_ANY, Permission.CATALOG_WRITE}
+)
+"""What changes tokens or the catalog tells running gateways, or fails to."""
 
 _RETRY_AFTER: Final = {"Retry-After": {"schema": {"type": "string", "pattern": "^[0-9]+$"}}}
 _ENVELOPE: Final[dict[str, Any]] = {

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from admin_api import fields
 from admin_api.bodies import CreateBody, TokenFields, UpdateBody
 from admin_api.envelope import json_bytes
+from gateway.catalog_settings import TokenDefaultSettings
 from gateway.domain.edit import UNCHANGED, TokenChange, TokenDraft, TokenRow, Unchanged
 from gateway.domain.rejection import invalid
 from gateway.domain.token import DISABLED
@@ -29,9 +30,14 @@ _IGNORED_REMAIN = "remain_quota is ignored because unlimited_quota is true."
 T = TypeVar("T")
 
 
-def drafts_of(body: CreateBody, units: Units, now: datetime) -> tuple[list[TokenDraft], list[str]]:
-    """The tokens to be made, and warnings for the caller. Several are numbered. Raises `Rejected`."""
-    granted = _first_grant(body, units)
+def drafts_of(
+    body: CreateBody, units: Units, now: datetime, defaults: TokenDefaultSettings
+) -> tuple[list[TokenDraft], list[str]]:
+    """The tokens to be made, and warnings for the caller. Several are numbered.
+
+    Where the body says nothing of quota or expiry, the `defaults` of its group do. Raises `Rejected`.
+    """
+    granted = _first_grant(body, units, defaults.quota_usd)
     warnings = []
     if granted == 0:
         warnings.append(_NO_QUOTA)
@@ -41,7 +47,7 @@ def drafts_of(body: CreateBody, units: Units, now: datetime) -> tuple[list[Token
     draft = TokenDraft(
         name=fields.parse_name(body.name),
         granted=granted,
-        expires_at=_first_expiry(body, now),
+        expires_at=_first_expiry(body, now, defaults.expires_in_days),
         group=_group(body),
         models=models,
         models_enabled=_enabled(models, flag=body.model_limits_enabled, otherwise=bool(models)),
@@ -89,7 +95,9 @@ def status_change_of(body: UpdateBody) -> TokenChange:
     return TokenChange(status=_status(body.status))
 
 
-def _first_grant(body: CreateBody, units: Units) -> int | None:
+def _first_grant(body: CreateBody, units: Units, default_usd: Decimal | None) -> int | None:
+    if body.remain_quota is body.quota_usd is body.unlimited_quota is None:
+        return 0 if default_usd is None else fields.grant_of_usd(default_usd)
     if body.remain_quota is not None and body.remain_quota < 0:
         raise _negative(body.remain_quota)
     wishes: dict[str, int | None] = {}
@@ -192,7 +200,9 @@ def _negative(remain: int) -> Exception:
     )
 
 
-def _first_expiry(body: CreateBody, now: datetime) -> datetime | None:
+def _first_expiry(body: CreateBody, now: datetime, default_days: int | None) -> datetime | None:
+    if body.expired_time is body.expires_in_days is None:
+        return fields.parse_expires_in_days(default_days or 0, now)
     at = None if body.expired_time is None else fields.parse_expired_time(body.expired_time, now)
     if body.expires_in_days is None:
         return at

@@ -20,6 +20,7 @@ from admin_api.token_requests import (
     publish,
     secrets_of,
 )
+from gateway.catalog_settings import GroupSettings
 from gateway.domain.edit import TokenChange, TokenRow
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.rejection import invalid
@@ -48,6 +49,7 @@ async def show(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     row = await get_token(services.pool, actor_of(request, writes=False), path_id(request))
     money = await read_money(services.pool, services.quota, row)
+    await services.catalogs.read()
     shown = object_of(services, row, money["token"].held)
     more = {"quota": quota_object(money), "secrets": await secrets_of(services, row)}
     return accept(shown | more)
@@ -76,15 +78,17 @@ async def create(request: web.Request) -> web.Response:
     """
     services = request.app[SERVICES]
     body = await read_body(request, CreateBody)
-    drafts, warnings = drafts_of(body, services.units, services.now())
-    actor, user_id = actor_of(request), request[CALLER].user.id
+    actor, user = actor_of(request), request[CALLER].user
+    await services.catalogs.read()
+    group = services.groups.get((body.group or "").strip() or user.group, GroupSettings())
+    drafts, warnings = drafts_of(body, services.units, services.now(), group.token_defaults)
 
     async def write(connection: Connection) -> list[Keyed]:
         return [
             await write_token(
                 connection,
                 actor,
-                user_id,
+                user.id,
                 draft,
                 pepper=services.pepper,
                 max_tokens=services.config.admin.max_tokens_per_user,

@@ -69,7 +69,7 @@ def file_names(loaded: Loaded, kind: Kind) -> frozenset[str]:
     """The names that the configuration file has taken, those of left-out upstreams too."""
     config = loaded.config
     if kind == "upstream":
-        return frozenset({*(each.name for each in config.upstreams), *loaded.left_out})
+        return frozenset(each.name for each in (*config.upstreams, *loaded.left_out))
     if kind == "model":
         return frozenset(each.name for each in config.models)
     return frozenset({DEFAULT_GROUP, *config.groups})

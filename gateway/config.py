@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from gateway.catalog_settings import UpstreamSettings
 from gateway.settings import Config
 
 _ENVIRONMENT_SETTING = re.compile(r"TOLLHOUSE_([A-Z]+)__([A-Z0-9_]+)")
@@ -45,7 +46,7 @@ class Loaded:
     path: Path | None
     upstream_keys: Mapping[str, tuple[str, ...]]
     notices: tuple[str, ...]
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[UpstreamSettings, ...] = ()
     """Upstreams of the file that have no key in this process's environment."""
 
 
@@ -126,7 +127,7 @@ def load(environment: Mapping[str, str] = os.environ, path: str | None = None) -
         unset = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} empty or not set."
         if missing and len(missing) == len(names):
             notices.append(f"Upstream {upstream.name!r} is left out: {unset}")
-            left_out.append(upstream.name)
+            left_out.append(upstream)
             continue
         if missing:
             notices.append(f"Upstream {upstream.name!r} has fewer keys: {unset}")

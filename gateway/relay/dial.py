@@ -2,12 +2,11 @@
 
 import asyncio
 import base64
-import ssl
 from collections.abc import Callable
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from gateway.domain.catalog import Upstream
-from gateway.resolve import addresses_of
+from gateway.outbound import addresses_of, tls_of
 
 _MOST_HEAD_BYTES = 16_384
 _Protocol = Callable[[], asyncio.Protocol]
@@ -22,7 +21,7 @@ class Dialer:
         self._upstream = upstream
         self._host = url.hostname
         self._port = url.port or (443 if url.scheme == "https" else 80)
-        self._tls = _tls(upstream)
+        self._tls = tls_of(upstream)
         self._server_name = self._host if self._tls else None
         self._proxy = urlsplit(upstream.proxy) if upstream.proxy else None
 
@@ -119,12 +118,3 @@ def _require_way(head: bytes) -> None:
     first = head.partition(b"\r\n")[0]
     if first.split(b" ", 2)[1:2] != [b"200"]:
         raise OSError(f"the proxy refused: {first!r}")
-
-
-def _tls(upstream: Upstream) -> ssl.SSLContext | None:
-    if upstream.base_url.scheme != "https":
-        return None
-    context = ssl.create_default_context(cafile=upstream.ca_file or None)
-    if upstream.cert_file:
-        context.load_cert_chain(upstream.cert_file, upstream.key_file or None)
-    return context

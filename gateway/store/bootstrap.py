@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from gateway.catalog_entries import DEFAULT_GROUP
-from gateway.catalog_settings import GroupSettings
+from gateway.catalog_settings import GroupSettings, UpstreamSettings
 from gateway.config import ConfigError, Loaded
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.edit import Actor, TokenDraft
@@ -127,7 +127,9 @@ async def _write_first(connection: Connection, pepper: bytes) -> Credentials:
     return Credentials(user_id, _USERNAME, password, access_token, first.key)
 
 
-async def _register(connection: Connection, config: Config, left_out: Iterable[str] = ()) -> None:
+async def _register(
+    connection: Connection, config: Config, left_out: Iterable[UpstreamSettings] = ()
+) -> None:
     groups = {DEFAULT_GROUP: GroupSettings(), **config.groups}
     await connection.execute(_REGISTER, sorted(groups))
     await connection.execute(_CLOSE, [*groups])
@@ -138,7 +140,7 @@ async def _register(connection: Connection, config: Config, left_out: Iterable[s
         _TAKEN,
         [*groups],
         [model.name for model in config.models],
-        [*(upstream.name for upstream in config.upstreams), *left_out],
+        [upstream.name for upstream in (*config.upstreams, *left_out)],
     )
     if taken:
         raise ConfigError(

@@ -81,12 +81,15 @@ class CatalogReader:
         self._reading = asyncio.Lock()
         self._broken: Mapping[tuple[Kind, str], str] = {}
 
+    @property
+    def is_read(self) -> bool:
+        """Whether it was read yet."""
+        return hasattr(self, "latest")
+
     async def read(self) -> Catalog:
         """Make `latest` that of the present generation. Raises `StoreUnavailable`."""
         async with self._reading:
-            if not hasattr(self, "latest") or self.latest.generation != await read_generation(
-                self._pool
-            ):
+            if not self.is_read or self.latest.generation != await read_generation(self._pool):
                 await self._build()
         return self.latest
 

@@ -13,7 +13,7 @@ from gateway.domain.rejection import Problem, Rejected, invalid
 from gateway.store import audit
 from gateway.store.editing import Edited, Keyed, book_of, lock_token, lock_tokens
 from gateway.store.grants import Scope, write_grant, write_regrant
-from gateway.store.postgres import Connection, Pool, transaction
+from gateway.store.postgres import Connection, Pool, reading, transaction
 from gateway.store.scopes import ensure_scopes
 from gateway.store.seal import Seal
 from gateway.store.secrets import StoredSecret, new_secret
@@ -51,14 +51,16 @@ UPDATE token SET group_id = $2, name = $3, expires_at = $4, models = $5, models_
        gver = gver + CASE WHEN granted IS DISTINCT FROM $12 THEN 1 ELSE 0 END, version = version + 1
  WHERE id = $1
 """
-_USABLE_GROUP = """
-SELECT g.id, g.open OR g.id = u.group_id OR s.account_id IS NOT NULL AS usable
+_GROUPS = """
+SELECT g.id, g.name, g.open OR g.id = u.group_id OR s.account_id IS NOT NULL AS usable
   FROM "user" u CROSS JOIN "group" g
   LEFT JOIN subscription s ON s.account_id = u.account_id AND s.group_id = g.id
        AND (s.starts_at IS NULL OR s.starts_at <= now())
        AND (s.ends_at IS NULL OR s.ends_at > now())
- WHERE u.id = $1 AND g.name = $2 AND g.deleted_at IS NULL
+ WHERE u.id = $1 AND g.deleted_at IS NULL
 """
+_USABLE_GROUP = f"{_GROUPS} AND g.name = $2"
+_USABLE_GROUPS = f"SELECT name FROM ({_GROUPS}) g WHERE usable ORDER BY name"  # noqa: S608 -- a constant
 
 
 async def write_token(
@@ -245,6 +247,12 @@ async def _account_with_room(connection: Connection, user_id: int, max_tokens: i
         )
     account_id: int = found["account_id"]
     return account_id
+
+
+async def usable_groups(pool: Pool, user_id: int) -> list[str]:
+    """The groups that a user may choose for tokens, by name. Raises `StoreUnavailable`."""
+    async with reading(pool) as connection:
+        return [row["name"] for row in await connection.fetch(_USABLE_GROUPS, user_id)]
 
 
 def _check_grant(granted: int | None) -> None:
