@@ -96,7 +96,7 @@ def status_change_of(body: UpdateBody) -> TokenChange:
 
 
 def _first_grant(body: CreateBody, units: Units, default_usd: Decimal | None) -> int | None:
-    if body.remain_quota is body.quota_usd is body.unlimited_quota is None:
+    if body.remain_quota is None and body.quota_usd is None and body.unlimited_quota is None:
         return 0 if default_usd is None else fields.grant_of_usd(default_usd)
     if body.remain_quota is not None and body.remain_quota < 0:
         raise _negative(body.remain_quota)
@@ -201,7 +201,7 @@ def _negative(remain: int) -> Exception:
 
 
 def _first_expiry(body: CreateBody, now: datetime, default_days: int | None) -> datetime | None:
-    if body.expired_time is body.expires_in_days is None:
+    if body.expired_time is None and body.expires_in_days is None:
         return fields.parse_expires_in_days(default_days or 0, now)
     at = None if body.expired_time is None else fields.parse_expired_time(body.expired_time, now)
     if body.expires_in_days is None:

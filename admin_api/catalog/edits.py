@@ -1,10 +1,11 @@
 """From a body to an entry as it is to be (pure, but for the seal)."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from admin_api import fields
 from admin_api.bodies import Body, LimitBody
@@ -82,8 +83,8 @@ def _said(body: Body, names: frozenset[str]) -> dict[str, Any]:
 def _settings(
     type_: type[_SettingsT], kind: Kind, name: str, said: Mapping[str, Any], row: Row | None
 ) -> _SettingsT:
-    spec = {} if row is None else dict(row.spec)
-    spec.update(said)
+    spec = {} if row is None else {**row.spec}
+    spec |= said if row is None else _news(type_, said, row)
     try:
         settings: Settings = settings_of(
             kind, name, {field: value for field, value in spec.items() if value is not None}
@@ -94,6 +95,32 @@ def _settings(
         raise (invalid(field, f"{rule}.") if known else invalid(kind, f"{told(error)}.")) from None
     assert isinstance(settings, type_)
     return settings
+
+
+def _news(type_: type[Settings], said: Mapping[str, Any], row: Row) -> Mapping[str, Any]:
+    """What is said without being so already: GET's object, sent back, says all defaults and means none."""
+    try:
+        now = settings_of(row.kind, row.name, row.spec)
+    except ValidationError:
+        return said
+    return {
+        name: value
+        for name, value in said.items()
+        if name in row.spec or not _is(type_, name, value, getattr(now, name))
+    }
+
+
+def _is(type_: type[Settings], name: str, value: Any, now: Any) -> bool:
+    """Whether a field's value is what it is now, in whatever form it is sent."""
+    try:
+        return bool(_reader_of(type_, name).validate_python(value) == now)
+    except ValidationError:
+        return False
+
+
+@lru_cache
+def _reader_of(type_: type[Settings], name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(type_.model_fields[name].rebuild_annotation())
 
 
 def _keys(
