@@ -14,6 +14,7 @@ from pathlib import Path
 from gateway import __version__
 from gateway.commands import import_arguments
 from gateway.commands.arguments import add_completion, add_export, add_token
+from gateway.commands.catalog_arguments import add_catalog
 
 _REPLAY_TIMEOUT_S = 30
 
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     password.add_argument("username")
     _add_config(password)
     add_token(commands)
+    add_catalog(commands)
     import_arguments.add_arguments(
         commands.add_parser("import", help="other gateways' keys, which go on working")
     )
@@ -257,6 +259,12 @@ def _token(given: argparse.Namespace, rest: list[str]) -> int:
     return tokens.run(given, rest)
 
 
+def _catalog(given: argparse.Namespace, rest: list[str]) -> int:
+    from gateway.commands import catalog
+
+    return catalog.run(given, rest)
+
+
 def _export(given: argparse.Namespace, rest: list[str]) -> int:
     from gateway.commands import export
 
@@ -292,6 +300,9 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "user": _user_password,
     "reset": _reset,
     "token": _token,
+    "upstream": _catalog,
+    "model": _catalog,
+    "group": _catalog,
     "export": _export,
     "completion": _completion,
 }

@@ -37,10 +37,10 @@ def add_token(commands: Subparsers) -> None:
     _add_on_one(actions, "enable", "let a disabled token be used again")
     delete = _add_on_one(actions, "delete", "revoke a token for good, after asking")
     delete.add_argument("--yes", action="store_true", help="do not ask")
-    _add_version(delete)
+    add_version(delete)
     _add_explain(actions)
     _add_usage(actions)
-    _add_common(
+    add_common(
         actions.add_parser(
             "find",
             help="the token that a key opens",
@@ -80,7 +80,7 @@ def _add_list(actions: Subparsers) -> None:
     parser.add_argument("--page", type=values.count, default=1, metavar="N")
     parser.add_argument("--size", type=values.count, default=50, metavar="N", help="at most 100")
     _add_whose(parser)
-    _add_common(parser)
+    add_common(parser)
 
 
 def _add_create(actions: Subparsers) -> None:
@@ -97,7 +97,7 @@ def _add_create(actions: Subparsers) -> None:
     parser.add_argument(
         "--idempotency-key", metavar="TEXT", help="repeating the command makes no second token"
     )
-    _add_common(parser)
+    add_common(parser)
 
 
 def _add_update(actions: Subparsers) -> None:
@@ -114,7 +114,7 @@ def _add_update(actions: Subparsers) -> None:
         "--add-quota-usd", type=values.usd, metavar="USD", help="so much more than is granted now"
     )
     _add_rules(parser)
-    _add_version(parser)
+    add_version(parser)
 
 
 def _add_rotate(actions: Subparsers) -> None:
@@ -153,7 +153,7 @@ def _add_on_one(
     parser: argparse.ArgumentParser = actions.add_parser(name, help=help_, **settings)
     parser.add_argument("token", metavar="TOKEN", help="its id, or its whole name")
     _add_whose(parser)
-    _add_common(parser)
+    add_common(parser)
     return parser
 
 
@@ -212,7 +212,8 @@ def _add_span(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def _add_version(parser: argparse.ArgumentParser) -> None:
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """`--if-version`."""
     parser.add_argument(
         "--if-version",
         type=values.whole,
@@ -222,7 +223,8 @@ def _add_version(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """What every command takes that calls the admin API."""
     _add_reach(parser).add_argument(
         "--json", action="store_true", default=False, help="what the API answered, for scripts"
     )
