@@ -104,7 +104,9 @@ _OPENAI: Final[dict[str, Any]] = {
 class CreateUpstreamBody(UpstreamFields):
     """An upstream to be made."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_OPENAI | {"api_key": "sk-proj-…"}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [_OPENAI | {"api_key": "sk-proj-0123456789abcdef"}]}
+    )
 
     name: UpstreamName
     """It stands in log lines and in the ledger, and stays."""
