@@ -28,6 +28,7 @@ ApiKey = Annotated[StrictStr, Field(pattern=r"^(…[!-~]{0,4}|[!-~]{1,4096})$")]
 Usd = Annotated[Decimal, Field(ge=0, le=_MOST_USD), IsNumber]
 Seconds = Annotated[float, Field(gt=0, le=86_400), IsNumber]
 Tokens = Annotated[StrictInt, Field(ge=1, le=_MOST_TOKENS)]
+Url = Annotated[StrictStr, Field(max_length=1000, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
 HeaderName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")]
 HeaderValue = Annotated[
     StrictStr, Field(max_length=1000, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
@@ -110,7 +111,7 @@ class CreateUpstreamBody(UpstreamFields):
 
     name: UpstreamName
     """It stands in log lines and in the ledger, and stays."""
-    base_url: Annotated[StrictStr, Field(max_length=1000)]
+    base_url: Url
     """Where its API begins, with its version at the end. It has to lead to a public address, or an allowed one."""
 
 
@@ -121,7 +122,7 @@ class UpdateUpstreamBody(_Edit, UpstreamFields):
 
     name: StrictStr | None = None
     """Only as the path says."""
-    base_url: Annotated[StrictStr, Field(max_length=1000)] | None = None
+    base_url: Url | None = None
     """Keys stay with the address that they were given for: another host needs them again."""
     file_only: Any = None
     """Ignored."""

@@ -36,6 +36,8 @@ def upstream_draft(
 ) -> Draft:
     """An upstream as the body makes it of the row. Raises `Rejected`."""
     said = _said(body, _UPSTREAM)
+    if said.get("base_url") is None:
+        said.pop("base_url", None)  # it has no default to go back to
     if "allow_cidrs" in said:
         said["allow_cidrs"] = fields.parse_ips("allow_cidrs", body.allow_cidrs)
     settings = _settings(UpstreamSettings, "upstream", name, said, row)
