@@ -34,8 +34,8 @@ RULES = re.compile(
     r"|token: must be what lists show|tag: must be a key|by: must be one of"  # texts of a form
     r"|(?:original_)?password: "
     # Of the catalog: what is there, what belongs together, where an address leads.
-    r"|name: is '|base_url: |api_keys?: |headers: |allow_cidrs: |members: |tiers(?:\.\d+)?: |groups: |upstreams: |model: |group: "
-    r"|token_defaults\.[\w.]+: )"
+    r"|name: is '|base_url: |api_keys?: |headers: |allow_cidrs: |members: |tiers(?:\.\d+)?: "
+    r"|groups: |upstreams: |model: |group: |token_defaults\.[\w.]+: )"
 )
 """How a 422 begins that tells a rule which no schema can state: across fields, or about the world."""
 

@@ -203,7 +203,7 @@ class CreateModelBody(ModelFields):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"name": "gpt-5.4-mini", "input_usd_per_mtok": 0.25, "output_usd_per_mtok": 2}
+                {"name": "gpt-5.4-mini", "input_usd_per_mtok": 1, "output_usd_per_mtok": 4}
             ]
         }
     )
@@ -284,7 +284,7 @@ class CreateGroupBody(GroupFields):
     """A group to be made."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "research", "ratio": 0.5, "users": "all"}]}
+        json_schema_extra={"examples": [{"name": "research", "ratio": 2, "users": "all"}]}
     )
 
     name: GroupName
@@ -294,7 +294,7 @@ class CreateGroupBody(GroupFields):
 class UpdateGroupBody(_Edit, GroupFields):
     """What is to change of a group."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"ratio": 1.2}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ratio": 3}]})
 
     name: StrictStr | None = None
     """Only as the path says."""
