@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gateway.catalog_settings import GroupSettings, ModelSettings, UpstreamSettings
-from gateway.config import Loaded
+from gateway.config import PROVIDER_NAMES, Loaded
 
 DEFAULT_GROUP: Final = "default"
 """The group that exists in any case."""
@@ -73,6 +73,11 @@ def file_names(loaded: Loaded, kind: Kind) -> frozenset[str]:
     if kind == "model":
         return frozenset(each.name for each in config.models)
     return frozenset({DEFAULT_GROUP, *config.groups})
+
+
+def taken_names(loaded: Loaded, kind: Kind) -> frozenset[str]:
+    """The names that nothing of the API may have: those of the file, and those that an environment may bring."""
+    return file_names(loaded, kind) | (PROVIDER_NAMES if kind == "upstream" else frozenset())
 
 
 def entries_of(loaded: Loaded, rows: Sequence[Row] = (), open_keys: OpenKeys = no_keys) -> Entries:
@@ -165,7 +170,7 @@ class _Made:
 
     def _valid(self, kind: Kind, type_: type[_SettingsT]) -> dict[str, _SettingsT]:
         found: dict[str, _SettingsT] = {}
-        taken = file_names(self._loaded, kind)
+        taken = taken_names(self._loaded, kind)
         for row in self._rows:
             if row.kind != kind:
                 continue

@@ -94,6 +94,9 @@ _PROVIDERS = (
     ),
 )
 
+PROVIDER_NAMES = frozenset({"demo", *(provider.name for provider in _PROVIDERS)})
+"""Upstreams that the environment may make, in this process or in another."""
+
 
 def config_path(environment: Mapping[str, str], given: str | None = None) -> Path | None:
     """The file to read: the one given, else TOLLHOUSE_CONFIG, else ./config.toml where there is one."""

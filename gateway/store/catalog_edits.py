@@ -16,6 +16,7 @@ from gateway.catalog_entries import (
     entries_of,
     file_names,
     spec_of,
+    taken_names,
 )
 from gateway.catalog_rules import check, in_use, require_own, users_of
 from gateway.catalog_settings import GroupSettings, PriceSettings
@@ -86,8 +87,10 @@ async def create_entry(
 ) -> Changed:
     """Make an entry. Raises `Rejected` (name taken, invalid field) and `StoreUnavailable`."""
     async with _editing(pool, loaded) as (connection, rows, entries):
-        if name in file_names(loaded, kind):
-            raise _taken(name, "the configuration file has one")
+        if name in taken_names(loaded, kind):
+            raise _taken(
+                name, "the configuration file, or a provider's key in the environment, has one"
+            )
         if _find(rows, kind, name) is not None:
             raise _taken(name, "there is one; PATCH changes it")
         check(entries, name, draft.settings)

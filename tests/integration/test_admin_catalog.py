@@ -192,6 +192,7 @@ async def test_entries_of_the_file_are_shown_and_cannot_be_changed(admin):
             assert "configuration file" in message
     for path, body in (
         ("/api/upstream", {**PUBLIC, "name": "of-file"}),
+        ("/api/upstream", {**PUBLIC, "name": "openai"}),
         ("/api/model", {"name": "m"}),
         ("/api/group", {"name": "vip"}),
         ("/api/group", {"name": "default"}),
@@ -372,7 +373,7 @@ async def test_a_price_is_exact_and_its_history_is_shown(admin):
 
 async def test_the_list_of_models_tells_where_prices_are_from(admin):
     models = ["gpt-5.4", "unheard-of"]
-    known = {"name": "openai", "base_url": "https://api.openai.com/v1", "models": models}
+    known = {"name": "openai-2", "base_url": "https://api.openai.com/v1", "models": models}
     answer = await admin.call("POST", "/api/upstream", known)
     assert answer.status == 200
     page = await done(admin, "GET", "/api/model?size=100")
@@ -385,7 +386,7 @@ async def test_the_list_of_models_tells_where_prices_are_from(admin):
         "gpt-5.4": ("book", "book"),
         "unheard-of": ("upstream", None),
     }
-    assert found["gpt-5.4"]["upstreams"] == ["openai"]
+    assert found["gpt-5.4"]["upstreams"] == ["openai-2"]
 
 
 @pytest.mark.parametrize(
