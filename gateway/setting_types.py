@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.domain.network import BlockError, parse_blocks
 
 Seconds = Annotated[float, Field(gt=0)]
-Usd = Annotated[Decimal, Field(ge=0)]
+Usd = Annotated[
+    Decimal, Field(ge=0, lt=1_000_000_000_000)
+]  # beyond that, arithmetic has other bounds
 
 
 class Section(BaseModel):

@@ -46,7 +46,7 @@ def upstream_draft(
         if (
             row is not None
             and row.key_hints
-            and _host(row.spec["base_url"]) != _host(settings.base_url)
+            and _host(row.spec.get("base_url", "")) != _host(settings.base_url)
         ):
             raise invalid(
                 "api_key",

@@ -66,7 +66,12 @@ async def _create(api: Api, given: argparse.Namespace) -> None:
 
 
 async def _update(api: Api, given: argparse.Namespace) -> None:
-    answer = await api.call("PATCH", _path(given), body=given.body, headers=_if_version(given))
+    body, headers = given.body, _if_version(given)
+    if isinstance(defaults := body.get("token_defaults"), dict):  # the API replaces them as a whole
+        current = (await api.call("GET", _path(given))).data
+        body = {**body, "token_defaults": {**current["token_defaults"], **defaults}}
+        headers = headers or {"If-Match": f'"{current["version"]}"'}
+    answer = await api.call("PATCH", _path(given), body=body, headers=headers)
     _report(given, answer, "Changed")
 
 

@@ -60,8 +60,11 @@ async def read_rows(connection: Connection) -> tuple[list[Row], dict[str, int]]:
 
 
 def _row(kind: Kind, record: asyncpg.Record) -> Row:
-    """A row of one of the three tables."""
-    return Row(kind, **{name: value for name, value in record.items() if name in Row._fields})
+    """A row of one of the three tables. What is no object is none of ours, and will be told so."""
+    fields = {name: value for name, value in record.items() if name in Row._fields}
+    if not isinstance(fields["spec"], dict):
+        fields["spec"] = {"spec": fields["spec"]}
+    return Row(kind, **fields)
 
 
 class CatalogReader:

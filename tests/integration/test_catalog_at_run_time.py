@@ -266,6 +266,12 @@ async def test_a_store_that_knows_a_generation_that_postgres_lost_keeps_nobody_o
         ("upstream", ("scripted", {"base_url": "https://example.com"}), "configuration file"),
         ("model", ("new", {"input_usd_per_mtok": "many"}), "input_usd_per_mtok"),
         ("model", ("new", {"members": "all"}), "members"),
+        ("model", ("new", ["nonsense"]), "spec"),
+        (
+            "model",
+            ("new", {"input_usd_per_mtok": "1E+999999", "output_usd_per_mtok": "1"}),
+            "input_usd_per_mtok",
+        ),
         ("group", ("g", {"groups": ["nobody"]}), "nobody"),
         ("group", ("g", {"ratio": -1}), "ratio"),
     ],

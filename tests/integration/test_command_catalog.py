@@ -90,6 +90,9 @@ async def test_a_model_and_a_group_are_made_and_changed(run):
     )
     status, made, told = await run(*group, "--json")
     assert json.loads(made)["subscription"] == {"quota_usd": 20}, told
+    assert (await run("group", "update", "g", "--token-expires-in-days", "180"))[0] == 0
+    defaults = json.loads((await run("group", "show", "g", "--json"))[1])["token_defaults"]
+    assert (defaults["quota_usd"], defaults["expires_in_days"]) == (2, 180)
     status, listed, _ = await run("group", "list", "--source", "api")
     assert listed.splitlines()[1].split() == ["g", "api", "all", "1.5", "org/x", "*", "good"]
     status, _, told = await run("model", "delete", "org/x", "--yes")
