@@ -15,11 +15,11 @@ from admin_api.notifier import StoreNotifier
 from admin_api.record import access_log
 from gateway import log
 from gateway.child import tell_ready
-from gateway.config import ConfigError, load, read_seal_keys, read_secret
+from gateway.config import ConfigError, Loaded, load, read_seal_keys, read_secret
 from gateway.domain.errors import StoreUnavailable
 from gateway.listen import PortTaken, as_bound, listening_socket, probe_port, url_of
 from gateway.settings import Config
-from gateway.store.bootstrap import register_groups
+from gateway.store.bootstrap import register_entries
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import SchemaError, check_schema, open_pool
 from gateway.store.quota import QuotaStore
@@ -53,18 +53,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _read_settings(path: str | None) -> tuple[Config, bytes, Seal]:
+def _read_settings(path: str | None) -> tuple[Loaded, bytes, Seal]:
     """Configuration, pepper and seal. Raises `ConfigError` with the problems of all."""
     problems: list[str] = []
-    config, pepper, seal = Config(), b"", None
+    loaded, pepper, seal = Loaded(Config(), None, {}, ()), b"", None
     try:
-        config = load(os.environ, path).config
+        loaded = load(os.environ, path)
         problems += [
             f"{setting} must be given: the admin app of its own has no embedded server "
             "(`tollhouse run` starts them)"
             for setting, value in (
-                ("postgres.dsn", config.postgres.dsn),
-                ("redis.url", config.redis.url),
+                ("postgres.dsn", loaded.config.postgres.dsn),
+                ("redis.url", loaded.config.redis.url),
             )
             if not value.get_secret_value()
         ]
@@ -80,11 +80,12 @@ def _read_settings(path: str | None) -> tuple[Config, bytes, Seal]:
         problems += error.problems
     if problems or seal is None:
         raise ConfigError(problems)
-    return config, pepper, seal
+    return loaded, pepper, seal
 
 
-async def _serve(config: Config, pepper: bytes, seal: Seal) -> None:
+async def _serve(loaded: Loaded, pepper: bytes, seal: Seal) -> None:
     """Open everything in the order in which it is needed; all of it is closed in reverse."""
+    config = loaded.config
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -97,14 +98,16 @@ async def _serve(config: Config, pepper: bytes, seal: Seal) -> None:
         )
         stack.push_async_callback(pool.close)
         await check_schema(pool)
-        await register_groups(pool, config.groups)
+        await register_entries(pool, loaded)
         url, timeout_s = config.redis.url.get_secret_value(), config.redis.operation_timeout_s
         pipeline = await stack.enter_async_context(Pipeline(url, operation_timeout_s=timeout_s))
         valkey = await stack.enter_async_context(open_valkey(url))
         quota = QuotaStore(pipeline, pause_s=config.quota.pause_s)
         notifier = StoreNotifier(quota, valkey, timeout_s=2 * timeout_s)
         lines = stack.enter_context(access_log(config.log.access))
-        app = build_app(config, pool, notifier, quota, pepper, seal, write_line=lines.write)
+        app = build_app(
+            config, pool, notifier, quota, pepper, seal, write_line=lines.write, loaded=loaded
+        )
         runner = web.AppRunner(
             app,
             access_log=None,

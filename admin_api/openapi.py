@@ -87,9 +87,12 @@ _BODY: Final = (
     Problem.INVALID_FIELD,
 )
 _TELLS: Final = frozenset(
-    {Permission.TOKEN_WRITE, Permission.TOKEN_WRITE_ANY, Permission.USER_WRITE}
+    {
+        *(Permission.TOKEN_WRITE, Permission.TOKEN_WRITE_ANY),
+        *(Permission.USER_WRITE, Permission.CATALOG_WRITE),
+    }
 )
-"""What changes tokens, or whose they are, tells running gateways, or fails to."""
+"""What changes tokens, whose they are, or the catalog tells running gateways, or fails to."""
 
 _RETRY_AFTER: Final = {"Retry-After": {"schema": {"type": "string", "pattern": "^[0-9]+$"}}}
 _ENVELOPE: Final[dict[str, Any]] = {

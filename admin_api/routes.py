@@ -26,6 +26,7 @@ from admin_api import (
 )
 from admin_api.answers import Nothing
 from admin_api.auth import authenticate, authorize
+from admin_api.catalog import routes as catalog
 from admin_api.context import CALLER
 from admin_api.envelope import Code
 from admin_api.people import routes as people
@@ -94,6 +95,7 @@ ROUTES: Final = (
           log_answers.Pace, query=queries.CallQuery),
     *people.ROUTES,
     *warnings.ROUTES,
+    *catalog.ROUTES,
     Route("GET", "/api/status", status.status, Permission.PUBLIC, answers.Installation),
     Route("GET", "/api/openapi.json", describe.document, Permission.PUBLIC,
           Media(("application/json",))),

@@ -8,12 +8,12 @@ from uuid import UUID
 import orjson
 
 from admin_api.envelope import json_bytes
+from gateway.catalog_settings import GroupSettings, TokenDefaultSettings
 from gateway.catalog_source import limit_of
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.edit import TokenRow
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.units import Units
-from gateway.settings import GroupSettings, TokenDefaultSettings
 from gateway.store.books import Reservation
 from gateway.store.ledger import model_of
 from gateway.store.secrets import Secret
@@ -65,7 +65,7 @@ def token_object(
         "account_id": row.account_id,
         "quota_usd": None if row.granted == 0 else usd(row.granted or 0),  # 0 says unlimited
         "deny_ips": "\n".join(row.deny_ips or ()),
-        "limits": None if row.limits is None else [_limit_object(limit) for limit in row.limits],
+        "limits": None if row.limits is None else [limit_object(limit) for limit in row.limits],
         "max_concurrency": row.max_concurrency,
         "reserve": row.reserve,
         "metadata": row.metadata,
@@ -138,14 +138,15 @@ def _effective(row: TokenRow, group: GroupSettings | None) -> dict[str, Any]:
         "models": defaults.models if row.models is None else models,
         "allow_ips": defaults.allow_ips if row.allow_ips is None else row.allow_ips,
         "deny_ips": defaults.deny_ips if row.deny_ips is None else row.deny_ips,
-        "limits": [_limit_object(limit) for limit in limits],
+        "limits": [limit_object(limit) for limit in limits],
         "max_concurrency": defaults.max_concurrency
         if row.max_concurrency is None
         else row.max_concurrency or None,
     }
 
 
-def _limit_object(limit: Limit) -> dict[str, Any]:
+def limit_object(limit: Limit) -> dict[str, Any]:
+    """A limit as it is shown: in dollars where it counts those."""
     units = usd if limit.metric is Metric.USD else int
     return {
         "metric": str(limit.metric),
