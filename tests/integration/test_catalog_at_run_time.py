@@ -49,7 +49,10 @@ class Both:
             "priority": -1,
             **fields,
         }
-        return await self.call("POST", "/api/upstream", upstream)
+        made = await self.call("POST", "/api/upstream", upstream)
+        for rig in self.rigs:  # what is not there yet is refused before the quota store is asked
+            await seen(rig, await generation_of(self))
+        return made
 
 
 @contextlib.asynccontextmanager
