@@ -29,20 +29,38 @@ CREATE TABLE "group" (
   name        text        NOT NULL UNIQUE CHECK (name <> ''),
   source      text        NOT NULL DEFAULT 'file' CHECK (source IN ('file', 'api')),
   spec        jsonb       NOT NULL DEFAULT '{}',
-  created_at  timestamptz NOT NULL DEFAULT now()
+  open        boolean     NOT NULL DEFAULT false,       -- every user may choose it
+  subscription_granted bigint CHECK (subscription_granted < 4503599627370496),  -- of a new subscription; NULL: uncapped
+  version     bigint      NOT NULL DEFAULT 1,
+  created_at  timestamptz NOT NULL DEFAULT now(),
+  deleted_at  timestamptz                               -- soft: the ledger keeps its id, under a name that says so
 );
 INSERT INTO "group" (name) VALUES ('default');
+
+-- Every price that was ever set over the API, by the number that ledger rows name. The file's price is 1, the price
+-- book's numbers lie between.
+CREATE TABLE price (
+  version     integer     GENERATED ALWAYS AS IDENTITY (START WITH 1000000000) PRIMARY KEY,
+  model       text        NOT NULL,
+  spec        jsonb       NOT NULL,
+  created_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX price_model ON price (model, version DESC);
 
 CREATE TABLE model (
   name        text        PRIMARY KEY CHECK (name <> ''),
   spec        jsonb       NOT NULL,
+  price_version integer   REFERENCES price,             -- NULL: it has no price of its own
+  version     bigint      NOT NULL DEFAULT 1,
   created_at  timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE upstream (
   name        text        PRIMARY KEY CHECK (name <> ''),
   spec        jsonb       NOT NULL,
-  sealed_key  bytea,                                    -- AES-256-GCM, never shown again
+  sealed_keys bytea,                                    -- AES-256-GCM of all its keys, never shown again
+  key_hints   text[]      NOT NULL DEFAULT '{}',        -- '…wxyz'
+  version     bigint      NOT NULL DEFAULT 1,
   created_at  timestamptz NOT NULL DEFAULT now()
 );
 

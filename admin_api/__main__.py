@@ -19,6 +19,7 @@ from gateway import log
 from gateway.child import tell_ready
 from gateway.config import (
     ConfigError,
+    Loaded,
     ServiceSecrets,
     load,
     read_seal_keys,
@@ -28,7 +29,7 @@ from gateway.config import (
 from gateway.domain.errors import StoreUnavailable
 from gateway.listen import PortTaken, as_bound, listening_socket, probe_port, url_of
 from gateway.settings import Config
-from gateway.store.bootstrap import register_groups
+from gateway.store.bootstrap import register_entries
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import SchemaError, check_schema, open_pool
 from gateway.store.quota import QuotaStore
@@ -64,22 +65,27 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _read_settings(path: str | None) -> tuple[Config, ServiceSecrets, bytes, Seal]:
+def _read_settings(path: str | None) -> tuple[Loaded, ServiceSecrets, bytes, Seal]:
     """Configuration, secrets, pepper and seal. Raises `ConfigError` with the problems of all."""
     problems: list[str] = []
-    config, service_secrets, pepper, seal = Config(), ServiceSecrets(), b"", None
+    loaded, service_secrets, pepper, seal = (
+        Loaded(Config(), None, {}, ()),
+        ServiceSecrets(),
+        b"",
+        None,
+    )
     try:
-        config = load(os.environ, path).config
+        loaded = load(os.environ, path)
         problems += [
             f"{setting} must be given: the admin app of its own has no embedded server "
             "(`tollhouse run` starts them)"
             for setting, value in (
-                ("postgres.dsn", config.postgres.dsn),
-                ("redis.url", config.redis.url),
+                ("postgres.dsn", loaded.config.postgres.dsn),
+                ("redis.url", loaded.config.redis.url),
             )
             if not value.get_secret_value()
         ]
-        service_secrets = read_service_secrets(os.environ, config)
+        service_secrets = read_service_secrets(os.environ, loaded.config)
     except ConfigError as error:
         problems += error.problems
     try:
@@ -92,13 +98,14 @@ def _read_settings(path: str | None) -> tuple[Config, ServiceSecrets, bytes, Sea
         problems += error.problems
     if problems or seal is None:
         raise ConfigError(problems)
-    return config, service_secrets, pepper, seal
+    return loaded, service_secrets, pepper, seal
 
 
 async def _serve(
-    config: Config, service_secrets: ServiceSecrets, pepper: bytes, seal: Seal
+    loaded: Loaded, service_secrets: ServiceSecrets, pepper: bytes, seal: Seal
 ) -> None:
     """Open everything in the order in which it is needed; all of it is closed in reverse."""
+    config = loaded.config
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -113,7 +120,7 @@ async def _serve(
         )
         stack.push_async_callback(pool.close)
         await check_schema(pool)
-        await register_groups(pool, config.groups)
+        await register_entries(pool, loaded)
         url, timeout_s = config.redis.url.get_secret_value(), config.redis.operation_timeout_s
         pipeline = await stack.enter_async_context(Pipeline(url, operation_timeout_s=timeout_s))
         valkey = await stack.enter_async_context(open_valkey(url))
@@ -124,6 +131,7 @@ async def _serve(
             *(config, pool, notifier, quota, pepper, seal),
             service_secrets=service_secrets,
             write_line=lines.write,
+            loaded=loaded,
         )
         runner = web.AppRunner(
             app,

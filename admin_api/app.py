@@ -32,6 +32,7 @@ from gateway.store.passwords import Passwords
 from gateway.store.postgres import Pool
 from gateway.store.quota import QuotaStore
 from gateway.store.seal import Seal
+from gateway.store.upstream_keys import looking
 
 _log = logging.getLogger(__name__)
 
@@ -60,18 +61,22 @@ def build_app(
     *,
     service_secrets: ServiceSecrets = ServiceSecrets(),  # noqa: B008 -- it cannot change
     write_line: record.Write | None = None,
+    loaded: Loaded | None = None,
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
     """The application over an open pool and a quota store, which stay the caller's.
 
-    `write_line` takes each request's log line.
+    `write_line` takes each request's log line. `loaded` is the configuration with the providers' keys that this process
+    knows; without it, it knows none.
 
     Raises `RuntimeError` when a route declares no permission, and `OSError` for a `mail.ca_file` that cannot be read.
     """
+    if loaded is None:
+        loaded = Loaded(config, None, {upstream.name: () for upstream in config.upstreams}, ())
+    catalogs = CatalogReader(pool, loaded, looking(seal))
     app = web.Application(
         middlewares=[_answer_everything(write_line or _no_line)], client_max_size=MAX_BODY_BYTES
     )
-    catalogs = _catalogs(config, pool)
     app[SERVICES] = Services(
         config=config,
         pool=pool,
@@ -104,12 +109,6 @@ def build_app(
     add_routes(app)
     describe(app, ROUTES)
     return app
-
-
-def _catalogs(config: Config, pool: Pool) -> CatalogReader:
-    """No upstream is called from here, so their keys stay unknown."""
-    no_keys: dict[str, tuple[str, ...]] = {upstream.name: () for upstream in config.upstreams}
-    return CatalogReader(pool, Loaded(config, None, no_keys, ()))
 
 
 async def _own_passwords(app: web.Application) -> AsyncIterator[None]:

@@ -25,11 +25,11 @@ from pydantic import (
 from admin_api.envelope import Code, Declined
 from admin_api.fields import MAX_LIST
 from admin_api.mistakes import Mistakes, json_type, mistakes_of
+from gateway.catalog_settings import LimitSettings
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.limits import MAX_EXACT
 from gateway.domain.rejection import BrokenRule, invalid
 from gateway.domain.rules import Rule
-from gateway.settings import LimitSettings
 
 MAX_BODY_BYTES = 1024**2
 MAX_AT_ONCE = 100

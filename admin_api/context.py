@@ -1,6 +1,6 @@
 """What handlers need and a parameter cannot carry: one value on the app, three on a request."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -10,6 +10,7 @@ from aiohttp import web
 from admin_api.brake import Brake, Ration, Throttles
 from admin_api.delivery.dispatch import Dispatch
 from admin_api.people.provider import Provider
+from gateway.catalog_settings import GroupSettings
 from gateway.domain.edit import Actor
 from gateway.domain.network import Address, Blocks
 from gateway.domain.roles import Permission
@@ -34,6 +35,10 @@ class Notifier(Protocol):
 
     async def token_changed(self, account_id: int, token_id: int, books: Sequence[Book]) -> bool:
         """Whether the store was told, so that the next request on any worker obeys."""
+        ...
+
+    async def catalog_changed(self, generation: int) -> bool:
+        """Whether the store was told of the catalog's generation, so that the next request on any worker obeys."""
         ...
 
     async def user_changed(self, user_id: int) -> None:
@@ -68,6 +73,11 @@ class Services:
     def kept_seal(self) -> Seal | None:
         """What new keys are sealed with, where the operator wants them recoverable."""
         return self.seal if self.config.keys.recoverable else None
+
+    @property
+    def groups(self) -> Mapping[str, GroupSettings]:
+        """The groups as they were read last; `catalogs.read` reads them anew."""
+        return self.catalogs.entries.groups if self.catalogs.is_read else self.config.groups
 
     def now(self) -> datetime:
         """The instant of `clock`."""

@@ -87,6 +87,8 @@ STATUS: Final[Mapping[Code | Problem, int]] = {
     Problem.EMAIL_TAKEN: 409,
     Problem.ROLE_NOT_ALLOWED: 403,
     Problem.LAST_OWNER: 409,
+    Problem.IN_USE: 409,
+    Problem.READ_ONLY: 409,
     Problem.WRONG_PASSWORD: 403,
     Problem.MEMBER_ROLE_REQUIRED: 403,
     Problem.ALREADY_MEMBER: 409,

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from admin_api.mistakes import Mistakes
+from gateway.catalog_settings import LimitSettings
 from gateway.catalog_source import limit_of
 from gateway.domain.catalog import NUSD_PER_USD, nusd
 from gateway.domain.limits import MAX_EXACT, Limit
 from gateway.domain.network import numbered_lines, parse_block
 from gateway.domain.rejection import BrokenRule, invalid, mistake
 from gateway.domain.rules import Rule
-from gateway.settings import LimitSettings
 
 NEVER = frozenset({-1, 0})
 """What `expired_time` says for no expiry."""

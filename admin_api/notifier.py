@@ -54,6 +54,22 @@ class StoreNotifier:
             # Harmless where the version was told: the reserve script compares it.
             _log.warning("a notice was not sent: %r", error)
 
+    async def catalog_changed(self, generation: int) -> bool:
+        """Whether the next request on any worker obeys; a notice makes them read the catalog before it comes."""
+        told = True
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._quota.start(generation=generation)
+        except (StoreUnavailable, TimeoutError) as error:
+            _log.warning("catalog %d: the quota store was not told: %r", generation, error)
+            told = False
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._valkey.publish_catalog_change(generation)
+        except (StoreUnavailable, TimeoutError) as error:
+            _log.warning("the notice of catalog %d was not sent: %r", generation, error)
+        return told
+
     async def user_changed(self, user_id: int) -> None:
         """A notice that makes caches drop the user's tokens sooner; their books were told before."""
         try:

@@ -93,9 +93,10 @@ _TELLS: Final = frozenset(
         Permission.USER_WRITE,
         Permission.ACCOUNT_WRITE,
         Permission.ACCOUNT_WRITE_ANY,
+        Permission.CATALOG_WRITE,
     }
 )
-"""What changes tokens, whose they are or what they spend tells running gateways, or fails to."""
+"""What changes tokens, whose they are, what they spend or reach tells running gateways, or fails to."""
 
 _RETRY_AFTER: Final = {"Retry-After": {"schema": {"type": "string", "pattern": "^[0-9]+$"}}}
 _ENVELOPE: Final[dict[str, Any]] = {

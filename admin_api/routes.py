@@ -11,6 +11,7 @@ from aiohttp import web
 from admin_api import answers, describe, status
 from admin_api.answers import Nothing
 from admin_api.auth import authenticate, authorize
+from admin_api.catalog import routes as catalog
 from admin_api.context import CALLER
 from admin_api.envelope import Code
 from admin_api.logs import routes as logs
@@ -32,6 +33,7 @@ ROUTES: Final = (
     *warnings.ROUTES,
     *wallets.ROUTES,
     *people_links.ROUTES,
+    *catalog.ROUTES,
     Route("GET", "/api/status", status.status, Permission.PUBLIC, answers.Installation),
     Route("GET", "/api/openapi.json", describe.document, Permission.PUBLIC,
           Media(("application/json",))),

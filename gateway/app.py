@@ -20,6 +20,7 @@ from gateway.relay.announcing import Announcer
 from gateway.relay.attempt_rows import AttemptRows
 from gateway.relay.audit_watch import AuditWatch
 from gateway.relay.balance import answer_balance
+from gateway.relay.catalog_watch import CatalogWatch
 from gateway.relay.chain import (
     Link,
     accept_body,
@@ -62,15 +63,17 @@ from gateway.relay.terms import TermsMaker
 from gateway.relay.unheard import Unheard
 from gateway.relay.waiting import Waiting
 from gateway.settings import Config
-from gateway.store.bootstrap import register_groups
-from gateway.store.catalog import read_catalog
+from gateway.store.bootstrap import register_entries
+from gateway.store.catalog import CatalogReader
 from gateway.store.keys import KeyStore
 from gateway.store.ledger import LedgerStore
 from gateway.store.loads import Loads
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import open_pool
 from gateway.store.quota import QuotaStore
+from gateway.store.seal import Seal
 from gateway.store.token_cache import TokenCache
+from gateway.store.upstream_keys import opening
 from gateway.store.valkey import open_valkey
 
 
@@ -132,20 +135,18 @@ class Gateway:
         pool: asyncpg.Pool,
         quota: QuotaStore,
         ledger: LedgerStore,
-        catalog: Catalog,
+        catalogs: CatalogReader,
         log: AccessLog,
         terms: TermsMaker,
     ) -> None:
         config = loaded.config
         self.config = config
-        self.catalog = catalog
+        self.catalogs = CatalogWatch(catalogs, self._renewed)
         self.quota = quota
         self.log = log
         self.refusals = RefusalCounts(pool)
         self.attempts = AttemptRows(pool)
         self.accepting = True
-        self._loaded = loaded
-        self._pool = pool
         self._terms = terms
         self.keys = KeyStore(pool, lambda: self.catalog, reserve=config.quota.reserve)
         self.secret_uses = SecretUses(pool)
@@ -181,7 +182,7 @@ class Gateway:
             quota,
             Loads(pool, self.keys, quota),
             renew_terms=terms.make,
-            renew_catalog=self.renew_catalog,
+            reach_catalog=self.catalogs.reach,
             release=self.settlements.release,
             disown=self.settlements.disown,
             waiting=waiting,
@@ -234,10 +235,16 @@ class Gateway:
         """The origin that callers are told to use."""
         return self.config.gateway.public_url.rstrip("/") or url_of(self.config.gateway.listen)
 
-    async def renew_catalog(self) -> None:
-        """Build the catalog of the present generation. Raises `StoreUnavailable`."""
-        self.catalog = await read_catalog(self._pool, self._loaded)
-        self.tokens.clear()
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog that new calls begin with."""
+        return self.catalogs.catalog
+
+    def _renewed(self, before: Catalog, now: Catalog) -> None:
+        """Go by a newer catalog. Of groups alone tokens keep something."""
+        self._terms.renew(now)
+        if now.groups != before.groups:
+            self.tokens.clear()
 
     def token_changed(self, token_id: int) -> None:
         """Obey the notice of a token's edit: it may be the first that another gateway's key opens."""
@@ -248,6 +255,7 @@ class Gateway:
         """Obey that notices may have been lost."""
         self.tokens.clear()
         self.foreign.wake()
+        self.catalogs.wake()
 
     def figures(self) -> list[Figure]:
         """What `/metrics` tells of this worker now."""
@@ -275,10 +283,13 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def open_gateway(loaded: Loaded, *, pepper: bytes) -> AsyncIterator[Gateway]:
+async def open_gateway(
+    loaded: Loaded, *, pepper: bytes, seal: Seal | None = None
+) -> AsyncIterator[Gateway]:
     """A worker with its stores open and its tasks running; each is closed in reverse order.
 
-    Raises `StoreUnavailable` when a store cannot be reached.
+    `seal` opens the keys of upstreams that the admin API made. Raises `StoreUnavailable` when a store cannot be
+    reached, and `ConfigError` for a name that the admin API has taken.
     """
     config = loaded.config
     dsn = config.postgres.dsn.get_secret_value()
@@ -287,8 +298,9 @@ async def open_gateway(loaded: Loaded, *, pepper: bytes) -> AsyncIterator[Gatewa
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(dsn, size=config.postgres.pool_size, statement_timeout_s=timeout_s)
         stack.push_async_callback(pool.close)
-        await register_groups(pool, config.groups)
-        catalog = await read_catalog(pool, loaded)
+        await register_entries(pool, loaded)
+        catalogs = CatalogReader(pool, loaded, opening(seal))
+        catalog = await catalogs.read()
         pipeline = await stack.enter_async_context(
             Pipeline(url, operation_timeout_s=config.redis.operation_timeout_s)
         )
@@ -312,7 +324,7 @@ async def open_gateway(loaded: Loaded, *, pepper: bytes) -> AsyncIterator[Gatewa
             pool=pool,
             quota=quota,
             ledger=ledger,
-            catalog=catalog,
+            catalogs=catalogs,
             log=log,
             terms=terms,
         )
@@ -322,7 +334,7 @@ async def open_gateway(loaded: Loaded, *, pepper: bytes) -> AsyncIterator[Gatewa
         await stack.enter_async_context(
             valkey.listen(
                 gateway.token_changed,
-                lambda _: gateway.tokens.clear(),
+                gateway.catalogs.notice,
                 gateway.changes_missed,
                 on_user=gateway.tokens.drop_user,
                 on_account=gateway.tokens.drop_account,
@@ -357,6 +369,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
             group.create_task(_flush_log(gateway.log), name="access log"),
             group.create_task(gateway.audit.run(), name="audit"),
             group.create_task(gateway.foreign.run(), name="foreign keys"),
+            group.create_task(gateway.catalogs.run(), name="catalog"),
         ]
         try:
             yield

@@ -1,4 +1,4 @@
-"""Builds the catalog from the configuration and, where it names no price, from the price book.
+"""Builds the catalog from its entries and, where they name no price, from the price book.
 
 Must not know stores: the ids of groups and the generation are handed in.
 """
@@ -11,13 +11,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from gateway.config import Loaded
-from gateway.domain.catalog import PPM, Catalog, Group, Model, Price, Tier, Upstream, dearest, nusd
-from gateway.domain.limits import Limit, Metric
-from gateway.domain.network import Blocks
-from gateway.domain.passages import Metering, Rule
-from gateway.model_traits import hides_output, image_max_tokens
-from gateway.settings import (
+from gateway.catalog_entries import Entries, entries_of
+from gateway.catalog_settings import (
     GroupSettings,
     LimitSettings,
     ModelSettings,
@@ -25,11 +20,18 @@ from gateway.settings import (
     RouteSettings,
     UpstreamSettings,
 )
+from gateway.config import Loaded
+from gateway.domain.catalog import PPM, Catalog, Group, Model, Price, Tier, Upstream, dearest, nusd
+from gateway.domain.limits import Limit, Metric
+from gateway.domain.network import Blocks
+from gateway.domain.passages import Metering, Rule
+from gateway.model_traits import hides_output, image_max_tokens
 
-DEFAULT_GROUP = "default"
 DEMO_UPSTREAM = "demo"
 
-_CONFIGURED_PRICE = 1  # Price.version; the price book's numbers begin at 1000
+_CONFIGURED_PRICE = (
+    1  # Price.version; the price book's numbers begin at 1000, the admin API's at 1,000,000,000
+)
 _LONGEST_NAME = 256  # of a model that the price book is asked for: matching costs time
 _REMEMBERED_NAMES = 4096
 
@@ -58,20 +60,27 @@ def build_catalog(
     *,
     on: date | None = None,
 ) -> Catalog:
-    """The catalog of a configuration.
+    """The catalog of a configuration alone. Parameters as in `catalog_of`."""
+    return catalog_of(entries_of(loaded), group_ids, generation, on=on)
 
-    `group_ids` has the id of each configured group and of "default", which exists in any case.
-    Prices of the price book are those of the day `on`, today (UTC) unless given.
+
+def catalog_of(
+    entries: Entries,
+    group_ids: Mapping[str, int],
+    generation: int = 1,
+    *,
+    on: date | None = None,
+) -> Catalog:
+    """The catalog of entries.
+
+    `group_ids` has the id of each group. Prices of the price book are those of the day `on`, today (UTC) unless given.
     """
-    config = loaded.config
-    upstreams = tuple(
-        _upstream(settings, loaded.upstream_keys[settings.name]) for settings in config.upstreams
-    )
-    groups = {DEFAULT_GROUP: GroupSettings(), **config.groups}
+    upstreams = tuple(_upstream(entries, each) for each in entries.upstreams.values())
+    models = _models(entries, upstreams, on or datetime.now(UTC).date())
     return Catalog(
         generation=generation,
-        models=MappingProxyType(_models(config.models, upstreams, on or datetime.now(UTC).date())),
-        groups=MappingProxyType(_groups(groups, group_ids)),
+        models=MappingProxyType(models),
+        groups=MappingProxyType(_groups(entries.groups, group_ids)),
         upstreams=upstreams,
     )
 
@@ -115,10 +124,11 @@ class _WithBook(Mapping[str, Model]):
         return len(self._listed)
 
 
-def _models(
-    settings: Iterable[ModelSettings], upstreams: tuple[Upstream, ...], on: date
-) -> Mapping[str, Model]:
-    listed = {model.name: _model(model, upstreams) for model in settings}
+def _models(entries: Entries, upstreams: tuple[Upstream, ...], on: date) -> Mapping[str, Model]:
+    listed = {
+        name: _model(model, upstreams, entries.price_versions.get(name, _CONFIGURED_PRICE))
+        for name, model in entries.models.items()
+    }
     if any(upstream.name == DEMO_UPSTREAM for upstream in upstreams):
         listed = {**_DEMO_MODELS, **listed}
     served = [name for upstream in upstreams for name in upstream.models]
@@ -196,13 +206,13 @@ def _completed(configured: Model | None, model: Model) -> Model:
     )
 
 
-def _model(settings: ModelSettings, upstreams: tuple[Upstream, ...]) -> Model:
+def _model(settings: ModelSettings, upstreams: tuple[Upstream, ...], price_version: int) -> Model:
     if settings.members:
         return Model(settings.name, members=settings.members)
     served = _as_served(Model(settings.name), upstreams)
     return Model(
         name=settings.name,
-        price=_price(settings),
+        price=_price(settings, price_version),
         max_output_tokens=settings.max_output_tokens,
         default_output_tokens=settings.default_output_tokens,
         max_input_tokens=settings.max_input_tokens,
@@ -215,17 +225,21 @@ def _model(settings: ModelSettings, upstreams: tuple[Upstream, ...]) -> Model:
     )
 
 
-def _price(settings: ModelSettings) -> Price | None:
+def _price(settings: ModelSettings, version: int) -> Price | None:
     if settings.input_usd_per_mtok is None or settings.output_usd_per_mtok is None:
         return None
     per_request = nusd(settings.request_usd)
-    tiers = (Tier(tier.above_input_tokens, _per_mtok(tier, per_request)) for tier in settings.tiers)
+    tiers = (
+        Tier(tier.above_input_tokens, _per_mtok(tier, per_request, version))
+        for tier in settings.tiers
+    )
     return dataclasses.replace(
-        _per_mtok(settings, per_request), tiers=tuple(sorted(tiers, key=lambda tier: tier[0]))
+        _per_mtok(settings, per_request, version),
+        tiers=tuple(sorted(tiers, key=lambda tier: tier[0])),
     )
 
 
-def _per_mtok(settings: PriceSettings, request_nusd: int) -> Price:
+def _per_mtok(settings: PriceSettings, request_nusd: int, version: int) -> Price:
     input_usd = settings.input_usd_per_mtok or Decimal(0)
     return Price(
         input_nusd=nusd(input_usd),
@@ -233,7 +247,7 @@ def _per_mtok(settings: PriceSettings, request_nusd: int) -> Price:
         cached_input_nusd=nusd(_or(settings.cached_input_usd_per_mtok, input_usd)),
         cache_write_nusd=nusd(_or(settings.cache_write_usd_per_mtok, input_usd)),
         request_nusd=request_nusd,
-        version=_CONFIGURED_PRICE,
+        version=version,
         reasoning_nusd=_nusd(settings.reasoning_usd_per_mtok),
         audio_input_nusd=_nusd(settings.audio_input_usd_per_mtok),
         audio_output_nusd=_nusd(settings.audio_output_usd_per_mtok),
@@ -251,13 +265,13 @@ def _or(value: Decimal | None, default: Decimal) -> Decimal:
     return default if value is None else value
 
 
-def _upstream(settings: UpstreamSettings, api_keys: tuple[str, ...]) -> Upstream:
+def _upstream(entries: Entries, settings: UpstreamSettings) -> Upstream:
     models = settings.models
     return Upstream(
         name=settings.name,
         dialect=settings.dialect,
         base_url=urlsplit(settings.base_url),
-        api_keys=api_keys,
+        api_keys=entries.api_keys.get(settings.name, ()),
         models=MappingProxyType(
             dict(models) if isinstance(models, dict) else {name: name for name in models}
         ),
@@ -283,6 +297,7 @@ def _upstream(settings: UpstreamSettings, api_keys: tuple[str, ...]) -> Upstream
         breaker_longest_s=settings.breaker_longest_s,
         retry_after_budget_s=settings.retry_after_budget_s,
         retry_unanswered=settings.retry_unanswered,
+        guarded=("upstream", settings.name) in entries.made,
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from gateway import __version__
 from gateway.commands import import_arguments, people_arguments, wallet_arguments
 from gateway.commands.arguments import add_completion, add_export, add_token
+from gateway.commands.catalog_arguments import add_catalog
 
 _REPLAY_TIMEOUT_S = 30
 
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     people_arguments.add_audit_log(commands)
     add_token(commands)
     wallet_arguments.add_wallets(commands)
+    add_catalog(commands)
     import_arguments.add_arguments(
         commands.add_parser("import", help="other gateways' keys, which go on working")
     )
@@ -176,6 +178,7 @@ def _reseal(given: argparse.Namespace, _: list[str]) -> int:
     from gateway.store.postgres import open_pool
     from gateway.store.seal import Seal
     from gateway.store.secrets import reseal
+    from gateway.store.upstream_keys import reseal_upstreams
     from gateway.stores_in_use import database_in_use, environment_in_use
 
     loaded = load(os.environ, given.config)
@@ -185,7 +188,8 @@ def _reseal(given: argparse.Namespace, _: list[str]) -> int:
     async def seal_anew() -> tuple[int, int]:
         pool = await open_pool(dsn, size=1, statement_timeout_s=60)
         try:
-            return await reseal(pool, seal)
+            tokens, upstreams = await reseal(pool, seal), await reseal_upstreams(pool, seal)
+            return tokens[0] + upstreams[0], tokens[1] + upstreams[1]
         finally:
             await pool.close()
 
@@ -275,6 +279,12 @@ def _wallets(given: argparse.Namespace, _: list[str]) -> int:
     return wallets.run(given)
 
 
+def _catalog(given: argparse.Namespace, rest: list[str]) -> int:
+    from gateway.commands import catalog
+
+    return catalog.run(given, rest)
+
+
 def _export(given: argparse.Namespace, rest: list[str]) -> int:
     from gateway.commands import export
 
@@ -315,6 +325,9 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "account": _wallets,
     "grant": _wallets,
     "redeem": _wallets,
+    "upstream": _catalog,
+    "model": _catalog,
+    "group": _catalog,
     "export": _export,
     "completion": _completion,
 }

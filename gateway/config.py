@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from gateway.catalog_settings import UpstreamSettings
 from gateway.settings import Config
 
 _ENVIRONMENT_SETTING = re.compile(r"TOLLHOUSE_([A-Z]+)__([A-Z0-9_]+)")
@@ -45,6 +46,8 @@ class Loaded:
     path: Path | None
     upstream_keys: Mapping[str, tuple[str, ...]]
     notices: tuple[str, ...]
+    left_out: tuple[UpstreamSettings, ...] = ()
+    """Upstreams of the file that have no key in this process's environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,9 @@ _PROVIDERS = (
     ),
 )
 
+PROVIDER_NAMES = frozenset({"demo", *(provider.name for provider in _PROVIDERS)})
+"""Upstreams that the environment may make, in this process or in another."""
+
 
 def config_path(environment: Mapping[str, str], given: str | None = None) -> Path | None:
     """The file to read: the one given, else TOLLHOUSE_CONFIG, else ./config.toml where there is one."""
@@ -126,19 +132,21 @@ def load(environment: Mapping[str, str] = os.environ, path: str | None = None) -
         raise ConfigError(problems) from None
     if problems:
         raise ConfigError(problems)
-    keys, kept = {}, []
+    keys, kept, left_out = {}, [], []
     for upstream in config.upstreams:
         names = upstream.key_names
         missing = [name for name in names if not environment.get(name)]
         unset = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} empty or not set."
         if missing and len(missing) == len(names):
             notices.append(f"Upstream {upstream.name!r} is left out: {unset}")
+            left_out.append(upstream)
             continue
         if missing:
             notices.append(f"Upstream {upstream.name!r} has fewer keys: {unset}")
         keys[upstream.name] = tuple(environment[name] for name in names if name not in missing)
         kept.append(upstream)
-    return Loaded(config.model_copy(update={"upstreams": tuple(kept)}), file, keys, tuple(notices))
+    config = config.model_copy(update={"upstreams": tuple(kept)})
+    return Loaded(config, file, keys, tuple(notices), tuple(left_out))
 
 
 def read_secret(environment: Mapping[str, str], name: str) -> bytes:

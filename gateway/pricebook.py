@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from importlib.metadata import version
-from typing import Self
 
 from genai_prices.data import providers as _published
 from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstraint, TieredPrices
@@ -40,6 +40,8 @@ _KINDS = {
 # A usage does not tell which tokens were cached: those of audio and images count as if none was.
 _LEFT_OUT = re.compile(r"cache_\w+_read_mtok|(web|storage)_searches_kcount")
 _REQUESTS_PER_PRICE = 1000
+_REMEMBERED_NAMES = 4096
+_REMEMBERED_BOOKS = 32
 
 
 class PriceBook:
@@ -48,17 +50,24 @@ class PriceBook:
     def __init__(self, providers: Iterable[Provider], on: date) -> None:
         self._providers = tuple(providers)
         self._on = on
+        # Catalogs are built again and again of the same book, for many upstreams of one provider.
+        self._find = lru_cache(maxsize=_REMEMBERED_NAMES)(self._look_up)
+        self._names: tuple[str, ...] | None = None
 
-    @classmethod
-    def of(cls, base_url: str, on: date) -> Self:
+    @staticmethod
+    def of(base_url: str, on: date) -> "PriceBook":
         """The book for an upstream's base URL; empty where no known provider has that address."""
-        return cls((each for each in _published if re.match(each.api_pattern, base_url)), on)
+        ids = tuple(each.id for each in _published if re.match(each.api_pattern, base_url))
+        return _book_of(ids, on)
 
     def find(self, name: str) -> Model | None:
         """The model that the provider calls `name`, a dated or older spelling included.
 
         None where the book has no such model, or no price that tokens and requests amount to.
         """
+        return self._find(name)
+
+    def _look_up(self, name: str) -> Model | None:
         for provider in self._providers:
             if (model := provider.find_model(name)) is not None:
                 return _priced(name, model, self._on)
@@ -66,14 +75,21 @@ class PriceBook:
 
     def names(self) -> tuple[str, ...]:
         """The models that have a price and are not deprecated, by the providers' first names."""
-        return tuple(
-            model.id
-            for provider in self._providers
-            for model in provider.models
-            if not model.deprecated
-            and not model.id.endswith("-")  # a family of fine-tuned models, not a model
-            and _priced(model.id, model, self._on) is not None
-        )
+        if self._names is None:
+            self._names = tuple(
+                model.id
+                for provider in self._providers
+                for model in provider.models
+                if not model.deprecated
+                and not model.id.endswith("-")  # a family of fine-tuned models, not a model
+                and _priced(model.id, model, self._on) is not None
+            )
+        return self._names
+
+
+@lru_cache(maxsize=_REMEMBERED_BOOKS)
+def _book_of(ids: tuple[str, ...], on: date) -> PriceBook:
+    return PriceBook((each for each in _published if each.id in ids), on)
 
 
 def book_version() -> int:

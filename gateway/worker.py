@@ -18,10 +18,11 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from gateway import log
 from gateway.app import build_server, open_gateway
 from gateway.child import tell_ready
-from gateway.config import ConfigError, Loaded, load, read_secret
+from gateway.config import ConfigError, Loaded, load, read_seal_keys, read_secret
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.listen import PortTaken, listening_socket, probe_port
 from gateway.metrics import serve_metrics
+from gateway.store.seal import Seal
 
 _log = logging.getLogger("gateway")
 _BACKLOG = 4096
@@ -45,8 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
         loaded = load(os.environ, given.config)
         _require_stores(loaded)
         pepper = read_secret(os.environ, "PEPPER")
+        seal = _read_seal()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(loaded, pepper))
+            return runner.run(_serve(loaded, pepper, seal))
     except ConfigError as error:
         for problem in error.problems:
             print(f"tollhouse: {problem}", file=sys.stderr)
@@ -56,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-async def _serve(loaded: Loaded, pepper: bytes) -> int:
+async def _serve(loaded: Loaded, pepper: bytes, seal: Seal | None) -> int:
     config = loaded.config.gateway
     shared = os.environ.get("TOLLHOUSE_SHARED_PORT") == "1"
     if not shared:
@@ -67,7 +69,7 @@ async def _serve(loaded: Loaded, pepper: bytes) -> int:
     # Bound first: whoever cannot have the port is told so before anything is opened.
     listener = listening_socket(config.listen, "gateway.listen", shared=shared, backlog=_BACKLOG)
     async with (
-        open_gateway(loaded, pepper=pepper) as gateway,
+        open_gateway(loaded, pepper=pepper, seal=seal) as gateway,
         serve_metrics(loaded.config.metrics.listen, gateway.figures),
     ):
         server = build_server(gateway)
@@ -90,6 +92,13 @@ async def _serve(loaded: Loaded, pepper: bytes) -> int:
         gateway.forwarder.cut(_ENDED)
         await runner.cleanup()
     return 0
+
+
+def _read_seal() -> Seal | None:
+    """What the keys of upstreams are sealed with that the admin API made; a worker without it leaves those out."""
+    if not any(os.environ.get(f"TOLLHOUSE_KEK{form}") for form in ("", "_FILE")):
+        return None
+    return Seal(*read_seal_keys(os.environ))
 
 
 def _require_stores(loaded: Loaded) -> None:

@@ -222,7 +222,7 @@ class Worker:
             self.quota,
             Loads(stores.pool, stores.keys, self.quota),
             renew_terms=self._terms.make,
-            renew_catalog=stores.renew_catalog,
+            reach_catalog=stores.reach_catalog,
             release=self.settlements.release,
             disown=self.settlements.disown,
             waiting=waiting,
@@ -350,7 +350,7 @@ class Stores:
         self._ids = itertools.count(1)
         self._saved: dict[bytes, bytes] = {}
 
-    async def renew_catalog(self) -> None:
+    async def reach_catalog(self, _generation: int) -> None:
         raise AssertionError("the catalog never changes here")
 
     def new_id(self) -> bytes:

@@ -36,6 +36,10 @@ class Told:
         self.notices.append((account_id, None, list(books)))
         return self.reached
 
+    async def catalog_changed(self, generation):
+        self.notices.append((generation,))
+        return self.reached
+
     async def token_changed(self, account_id, token_id, books):
         self.notices.append((account_id, token_id, list(books)))
         return self.reached

@@ -66,14 +66,14 @@ async def served(dsn: str, valkey_url: str) -> AsyncIterator[Admin]:
         yield admin
 
 
-async def call_everything(admin: Admin, *options: str) -> tuple[int, str]:
-    """Exit status and report of schemathesis against the app: all phases, all checks."""
+async def call_everything(admin: Admin, *options: str, role: str = "user") -> tuple[int, str]:
+    """Exit status and report of schemathesis against the app: all phases, all checks, as two users of a role."""
     url = str(admin.client.make_url("/")).rstrip("/")
     await _set_password(admin)
     with tempfile.TemporaryDirectory(prefix="tollhouse-openapi-") as directory:
         users, configuration = (Path(directory) / name for name in ("users.json", "st.toml"))
         users.write_text(
-            json.dumps({"auth": [await _user(admin, name) for name in ("ada", "eve")]})
+            json.dumps({"auth": [await _user(admin, name, role) for name in ("ada", "eve")]})
         )
         configuration.write_text(_CONFIGURATION.format(users=users))
         process = await asyncio.create_subprocess_exec(
@@ -96,8 +96,8 @@ async def call_everything(admin: Admin, *options: str) -> tuple[int, str]:
     return process.returncode, report.decode()
 
 
-async def _user(admin: Admin, name: str) -> dict[str, object]:
-    _, token = await admin.user(name)
+async def _user(admin: Admin, name: str, role: str) -> dict[str, object]:
+    _, token = await admin.user(name, role=role)
     header = {"name": "Authorization", "value": f"Bearer {token}"}
     return {"name": name, "fixedHeaders": [header]}
 

@@ -11,8 +11,8 @@ from gateway.store.user_rows import usable_groups
 
 async def list_groups(request: web.Request) -> web.Response:
     """GET /api/user/groups and /api/user/self/groups: the groups that your tokens may name, by their names."""
-    settings = request.app[SERVICES].config.groups
     _, groups = await _usable(request)
+    settings = request.app[SERVICES].groups
     return accept(
         {
             group.name: {

@@ -15,6 +15,7 @@ from admin_api import fields
 from admin_api.bodies import CreateBody, TokenFields, UpdateBody
 from admin_api.envelope import json_bytes
 from admin_api.mistakes import Mistakes
+from gateway.catalog_settings import TokenDefaultSettings
 from gateway.domain.edit import UNCHANGED, TokenChange, TokenDraft, TokenRow, Unchanged
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
@@ -31,18 +32,20 @@ _IGNORED_REMAIN = "remain_quota is ignored because unlimited_quota is true."
 T = TypeVar("T")
 
 
-def drafts_of(body: CreateBody, units: Units, now: datetime) -> tuple[list[TokenDraft], list[str]]:
+def drafts_of(
+    body: CreateBody, units: Units, now: datetime, defaults: TokenDefaultSettings
+) -> tuple[list[TokenDraft], list[str]]:
     """The tokens to be made, and warnings for the caller. Several are numbered.
 
-    Raises `Rejected` with all mistakes.
+    Where the body says nothing of quota or expiry, the `defaults` of its group do. Raises `Rejected` with all mistakes.
     """
     found = Mistakes()
-    granted = found.reading(_first_grant, body, units)
+    granted = found.reading(_first_grant, body, units, defaults.quota_usd)
     named = found.reading(_first_models, body)
     draft = TokenDraft(
         name=found.reading(fields.parse_name, body.name),
         granted=granted,
-        expires_at=found.reading(_first_expiry, body, now),
+        expires_at=found.reading(_first_expiry, body, now, defaults.expires_in_days),
         group=_group(body),
         allow_ips=found.reading(fields.parse_ips, "allow_ips", body.allow_ips),
         deny_ips=found.reading(fields.parse_ips, "deny_ips", body.deny_ips),
@@ -102,7 +105,9 @@ def _check_key(body: UpdateBody, row: TokenRow) -> None:
         raise invalid("key", Rule.KEY_NOT_SETTABLE)
 
 
-def _first_grant(body: CreateBody, units: Units) -> int | None:
+def _first_grant(body: CreateBody, units: Units, default_usd: Decimal | None) -> int | None:
+    if body.remain_quota is None and body.quota_usd is None and body.unlimited_quota is None:
+        return 0 if default_usd is None else fields.grant_of_usd(default_usd)
     if body.remain_quota is not None and body.remain_quota < 0:
         raise _negative(body.remain_quota)
     wishes: dict[str, int | None] = {}
@@ -195,7 +200,9 @@ def _negative(remain: int) -> Exception:
     return invalid("remain_quota", Rule.NEGATIVE, given=remain)
 
 
-def _first_expiry(body: CreateBody, now: datetime) -> datetime | None:
+def _first_expiry(body: CreateBody, now: datetime, default_days: int | None) -> datetime | None:
+    if body.expired_time is None and body.expires_in_days is None:
+        return fields.parse_expires_in_days(default_days or 0, now)
     at = None if body.expired_time is None else fields.parse_expired_time(body.expired_time, now)
     if body.expires_in_days is None:
         return at

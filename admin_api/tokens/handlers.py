@@ -14,6 +14,7 @@ from admin_api.tokens.edits import change_of, drafts_of, status_change_of
 from admin_api.tokens.objects import quota_object, reservation_object
 from admin_api.tokens.queries import page_of, query_of
 from admin_api.tokens.requests import object_of, objects_of, path_id, publish, secrets_of
+from gateway.catalog_settings import GroupSettings, TokenDefaultSettings
 from gateway.domain.edit import TokenChange, TokenRow
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.rejection import invalid
@@ -26,6 +27,7 @@ from gateway.store.token_creations import write_tokens
 from gateway.store.token_lists import list_tokens
 from gateway.store.token_money import read_money, read_reservations
 from gateway.store.token_rows import get_token
+from gateway.store.token_rules import group_of
 from gateway.store.tokens import delete_token, update_token
 from gateway.store.users import lock_user
 
@@ -45,6 +47,7 @@ async def show(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     row = await get_token(services.pool, actor_of(request, writes=False), path_id(request))
     money = await read_money(services.pool, services.quota, row)
+    await services.catalogs.read()
     shown = object_of(services, row, money["token"].held)
     more = {"quota": quota_object(money), "secrets": await secrets_of(services, row)}
     return accept(shown | more)
@@ -74,8 +77,9 @@ async def create(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     require_verified_email(request)
     body = await read_body(request, CreateBody)
-    drafts, warnings = drafts_of(body, services.units, services.now())
     actor, user_id = actor_of(request), _maker(request, body)
+    defaults = await _defaults(request, user_id, body.group)
+    drafts, warnings = drafts_of(body, services.units, services.now(), defaults)
     once = await once_of(request)
 
     async def write(connection: Connection) -> list[Keyed]:
@@ -108,6 +112,16 @@ async def create(request: web.Request) -> web.Response:
     if isinstance(done, bytes):
         return accept_again(done)
     return accept(told_of(done), told=await publish(services, done, made=True))
+
+
+async def _defaults(request: web.Request, user_id: int, group: str | None) -> TokenDefaultSettings:
+    """Those of the group that a new token is to be in; none, where there is no such group."""
+    services, user = request.app[SERVICES], request[CALLER].user
+    await services.catalogs.read()
+    name = (group or "").strip()
+    if not name:
+        name = user.group if user_id == user.id else await group_of(services.pool, user_id)
+    return services.groups.get(name, GroupSettings()).token_defaults
 
 
 async def update_by_body(request: web.Request) -> web.Response:

@@ -8,12 +8,12 @@ from uuid import UUID
 import orjson
 
 from admin_api.envelope import json_bytes
+from gateway.catalog_settings import GroupSettings, TokenDefaultSettings
 from gateway.catalog_source import limit_of
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.edit import TokenRow
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.units import Units
-from gateway.settings import GroupSettings, TokenDefaultSettings
 from gateway.store.books import Reservation
 from gateway.store.ledger import model_of
 from gateway.store.secrets import Secret
@@ -146,7 +146,7 @@ def _effective(row: TokenRow, group: GroupSettings | None) -> dict[str, Any]:
 
 
 def limit_object(limit: Limit) -> dict[str, Any]:
-    """A limit as it is shown."""
+    """A limit as it is shown: in dollars where it counts those."""
     units = usd if limit.metric is Metric.USD else int
     return {
         "metric": str(limit.metric),

@@ -46,6 +46,7 @@ async def publish(services: Services, edits: Iterable[Edited], *, made: bool = F
 async def objects_of(services: Services, rows: Sequence[TokenRow]) -> list[dict[str, Any]]:
     """The objects of tokens, with what running calls hold of them."""
     held = await read_held(services.quota, rows)
+    await services.catalogs.read()
     return [object_of(services, *each) for each in zip(rows, held, strict=True)]
 
 
@@ -54,7 +55,7 @@ def object_of(services: Services, row: TokenRow, held_nusd: int | None) -> dict[
     return token_object(
         row,
         services.units,
-        services.config.groups,
+        services.groups,
         services.clock(),
         held_nusd,
         kept=services.config.keys.recoverable,

@@ -4,6 +4,7 @@ It must stay cheap to import: every start of `tollhouse` does.
 """
 
 import argparse
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -127,6 +128,18 @@ def pair(text: str) -> tuple[str, str]:
     if not name.strip() or not equals:
         raise _bad(text, "NAME=VALUE such as team=search")
     return name.strip(), value
+
+
+def field(text: str) -> tuple[str, Any]:
+    """`FIELD=JSON`, its numbers exact."""
+    name, _, value = text.partition("=")
+    try:
+        read = json.loads(value, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        name, read = "", None
+    if not name.strip():
+        raise _bad(text, 'FIELD=JSON such as weight=3 or description="for all"')
+    return name.strip(), read
 
 
 def rules(given: list[Any]) -> list[Any] | None:

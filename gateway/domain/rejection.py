@@ -30,6 +30,8 @@ class Problem(StrEnum):
     EMAIL_TAKEN = "email_taken"
     ROLE_NOT_ALLOWED = "role_not_allowed"
     LAST_OWNER = "last_owner"
+    IN_USE = "in_use"
+    READ_ONLY = "read_only"
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 -- a code
     MEMBER_ROLE_REQUIRED = "member_role_required"
     ALREADY_MEMBER = "already_member"

@@ -290,6 +290,44 @@ class Rule(StrEnum):
     EMAIL_LACKING = "email_lacking", "you have none; set one first"
     NO_INVITE = "no_invite", "there is no invite {given} that you could revoke"
 
+    # The catalog
+
+    NO_ENTRY = "no_entry", "there is no {kind} '{given}'"
+    ENTRY_TAKEN = "entry_taken", "there is one of the name '{given}'; PATCH changes it"
+    ENTRY_RESERVED = (
+        "entry_reserved",
+        "the configuration file, or a provider's key in the environment, has one of the name '{given}'",
+    )
+    IN_THE_FILE = (
+        "in_the_file",
+        "'{given}' is in the configuration file: edit it there and start again, or take it out and make it here",
+    )
+    ENTRY_IN_USE = "entry_in_use", "'{given}' is in use: {users}; change or delete these first"
+    NAME_STAYS = "name_stays", "is '{given}', but the path says '{path}'; an entry keeps its name"
+    NO_SETTING = "no_setting", "{why}"
+    STANDS_FOR_ITSELF = "stands_for_itself", "'{given}' cannot stand for itself"
+    STANDS_FOR_OTHERS = "stands_for_others", "'{given}' stands for others itself; name those"
+    IS_STOOD_FOR = "is_stood_for", "{user}, so it cannot stand for others itself"
+    NO_UPSTREAM = "no_upstream", "no upstream is named '{given}'; there are {known}"
+    NO_PLAIN_GROUP = "no_plain_group", "'{given}' is no group, or stands for others itself"
+    NOT_CALLABLE = "not_callable", "{why}"
+    KEY_NEEDED_AGAIN = (
+        "key_needed_again",
+        "is needed again: a key stays with the scheme, host and port that it was given for",
+    )
+    KEY_AS_SHOWN = (
+        "key_as_shown",
+        "is how a key is shown, and no key: send the key itself",
+    )
+    KEY_TWICE = "key_twice", "holds a key twice"
+    KEY_ELSEWHERE = (
+        "key_elsewhere",
+        "the key of '{given}' is in the gateways' environment and not in the admin app's: test it there",
+    )
+    UPSTREAM_BROKEN = "upstream_broken", "the upstream '{given}' cannot be called: {why}"
+    MODEL_NOT_SERVED = "model_not_served", "the upstream '{upstream}' does not serve '{given}'"
+    NO_MODELS_LISTED = "no_models_listed", "the provider has no list of models for us: {why}"
+
     # Webhooks
 
     NO_WEBHOOK = "no_webhook", "there is no webhook {given} among yours"

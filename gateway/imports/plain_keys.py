@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gateway.catalog_settings import LimitSettings
 from gateway.catalog_source import limit_of
 from gateway.domain.catalog import nusd
 from gateway.domain.edit import TokenDraft
@@ -27,7 +28,6 @@ from gateway.imports.plan import (
     read_row,
     with_origin,
 )
-from gateway.settings import LimitSettings
 
 COLUMNS = ("name",)
 """What a source must have; and `key`, or `sha256` where only that is known."""

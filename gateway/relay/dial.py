@@ -2,13 +2,11 @@
 
 import asyncio
 import base64
-import socket
-import ssl
 from collections.abc import Callable
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from gateway.domain.catalog import Upstream
-from gateway.domain.outbound import is_literal, may_be_called
+from gateway.outbound import addresses_of, tls_of
 
 _MOST_HEAD_BYTES = 16_384
 _Protocol = Callable[[], asyncio.Protocol]
@@ -23,7 +21,7 @@ class Dialer:
         self._upstream = upstream
         self._host = url.hostname
         self._port = url.port or (443 if url.scheme == "https" else 80)
-        self._tls = _tls(upstream)
+        self._tls = tls_of(upstream)
         self._server_name = self._host if self._tls else None
         self._proxy = urlsplit(upstream.proxy) if upstream.proxy else None
 
@@ -43,7 +41,10 @@ class Dialer:
 
     async def _directly(self, protocol: _Protocol) -> None:
         problem: OSError | None = None
-        for address in await self._addresses():
+        addresses = await addresses_of(
+            self._host, self._port, self._upstream.allow_cidrs, guarded=self._upstream.guarded
+        )
+        for address in addresses:
             try:
                 await asyncio.get_running_loop().create_connection(
                     protocol,
@@ -58,22 +59,6 @@ class Dialer:
                 return
         assert problem is not None
         raise problem
-
-    async def _addresses(self) -> list[str]:
-        """Where to connect to: looked up each time, so that a name cannot lead elsewhere later."""
-        if is_literal(self._host):
-            return [self._host]
-        found = await asyncio.to_thread(
-            socket.getaddrinfo, self._host, self._port, type=socket.SOCK_STREAM
-        )
-        addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
-        allowed = [each for each in addresses if may_be_called(each, self._upstream.allow_cidrs)]
-        if not allowed:
-            raise OSError(
-                f"{self._host} resolves to {', '.join(addresses)}, which is not public: "
-                "allow it with allow_cidrs in [[upstreams]]"
-            )
-        return allowed
 
     async def _through(self, proxy: SplitResult, protocol: _Protocol) -> None:
         """Through a proxy's CONNECT (RFC 9110 section 9.3.6), which looks up the name itself."""
@@ -133,12 +118,3 @@ def _require_way(head: bytes) -> None:
     first = head.partition(b"\r\n")[0]
     if first.split(b" ", 2)[1:2] != [b"200"]:
         raise OSError(f"the proxy refused: {first!r}")
-
-
-def _tls(upstream: Upstream) -> ssl.SSLContext | None:
-    if upstream.base_url.scheme != "https":
-        return None
-    context = ssl.create_default_context(cafile=upstream.ca_file or None)
-    if upstream.cert_file:
-        context.load_cert_chain(upstream.cert_file, upstream.key_file or None)
-    return context

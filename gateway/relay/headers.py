@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from multidict import MultiMapping
 
 from gateway.domain.catalog import Dialect, Upstream
+from gateway.domain.provider_headers import DEFAULTS, key_header
 
 _COMMON = ("content-type", "accept", "idempotency-key", "traceparent", "tracestate")
 _REQUEST: dict[Dialect, tuple[str, ...]] = {
@@ -17,17 +18,6 @@ _REQUEST: dict[Dialect, tuple[str, ...]] = {
 }
 # Lists: what stands in several lines is one value (RFC 9110 section 5.3). Of others the first line counts.
 _LISTS = frozenset({"accept", "tracestate", "openai-beta", "anthropic-beta"})
-# Where a caller leaves out what the provider asks for: https://docs.claude.com/en/api/versioning
-_DEFAULTS: dict[Dialect, tuple[tuple[str, str], ...]] = {
-    "openai": (),
-    "anthropic": (("anthropic-version", "2023-06-01"),),
-    "gemini": (),
-}
-_KEY_LINES: dict[Dialect, str] = {
-    "openai": "authorization: Bearer {}",
-    "anthropic": "x-api-key: {}",
-    "gemini": "x-goog-api-key: {}",
-}
 # httptools gives names in lower case; the value is what stands before the field's value in our answer.
 _ANSWER = {
     b"content-type": b"content-type: ",
@@ -58,7 +48,7 @@ def constant_request_head(upstream: Upstream, method: str, path: str, api_key: s
     ]
     lines += [f"{name}: {value}" for name, value in upstream.headers]
     if api_key:
-        lines.append(_KEY_LINES[upstream.dialect].format(api_key))
+        lines.append(": ".join(key_header(upstream.dialect, api_key)))
     return ("\r\n".join(lines) + "\r\n").encode("utf-8", "surrogateescape")
 
 
@@ -78,7 +68,7 @@ def request_head(
             if (value := headers.get(name)) is not None
         ]
     )
-    for name, value in _DEFAULTS[dialect]:
+    for name, value in DEFAULTS[dialect]:
         if name not in headers:
             passed += f"{name}: {value}\r\n"
     return b"%b%b%b\r\n" % (constant, passed.encode("utf-8", "surrogateescape"), framing)

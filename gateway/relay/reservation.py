@@ -26,7 +26,7 @@ class StaleRow(Exception):
 
 
 class Reservations:
-    """Reserves for calls. `renew_terms` makes a call's terms anew; `renew_catalog` reads the catalog again."""
+    """Reserves for calls. `renew_terms` makes a call's terms anew; `reach_catalog` reads that of a generation."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Reservations:
         loads: Loads,
         *,
         renew_terms: Callable[[Call, int | None], Terms],
-        renew_catalog: Callable[[], Awaitable[None]],
+        reach_catalog: Callable[[int], Awaitable[None]],
         release: Callable[[Call], None],
         disown: Callable[[Call], None],
         waiting: Waiting,
@@ -44,7 +44,7 @@ class Reservations:
         self._quota = quota
         self._loads = loads
         self._renew_terms = renew_terms
-        self._renew_catalog = renew_catalog
+        self._reach_catalog = reach_catalog
         self._release = release
         self._disown = disown
         self._waiting = waiting
@@ -144,7 +144,7 @@ class Reservations:
             case Obstacle.PERIOD:
                 call.terms = self._renew_terms(call, reply.value)
             case Obstacle.GENERATION:
-                await self._renew_catalog()
+                await self._reach_catalog(reply.value)
                 raise StaleRow
             case _:
                 raise StaleRow

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection
 
-from gateway.domain.catalog import Upstream
+from gateway.domain.catalog import Catalog, Upstream
 from gateway.domain.pricing import price
 from gateway.relay.call import Call, Target, Terms
 from gateway.relay.record import ledger_constant, log_constant
@@ -19,6 +19,7 @@ class TermsMaker:
     def __init__(self, quota: QuotaStore) -> None:
         self._quota = quota
         self._states: dict[str, UpstreamState] = {}
+        self._generation = 0  # of the newest catalog
 
     def make(self, call: Call, now_ms: int | None = None) -> Terms:
         """The terms of the call's token and model on the call's catalog. `now_ms` places calendar windows."""
@@ -33,7 +34,9 @@ class TermsMaker:
             steps=pricing.steps,
             catalog=catalog,
             targets=tuple(
-                Target(self._state_of(each.upstream), each.model_name, each.model, each.place)
+                Target(
+                    self._state_of(each.upstream, catalog), each.model_name, each.model, each.place
+                )
                 for each in candidates
             ),
             prepared=self._quota.prepare(token, name, catalog.generation, now_ms=now_ms),
@@ -51,13 +54,27 @@ class TermsMaker:
         """The states of all upstreams that were candidates yet."""
         return self._states.values()
 
+    def renew(self, catalog: Catalog) -> None:
+        """Go by a newer catalog: what is known of upstreams that stay as they are is kept, others' connections go."""
+        self._generation = catalog.generation
+        now = {upstream.name: upstream for upstream in catalog.upstreams}
+        for name, state in list(self._states.items()):
+            if now.get(name) != state.upstream:
+                state.pool.retire()
+                del self._states[name]
+
     def close(self) -> None:
         """Close idle connections to upstreams."""
         for state in self._states.values():
             state.pool.close()
 
-    def _state_of(self, upstream: Upstream) -> UpstreamState:
+    def _state_of(self, upstream: Upstream, catalog: Catalog) -> UpstreamState:
         state = self._states.get(upstream.name)
-        if state is None or state.upstream != upstream:
-            state = self._states[upstream.name] = UpstreamState(upstream, time.monotonic)
+        if state is not None and state.upstream == upstream:
+            return state
+        state = UpstreamState(upstream, time.monotonic)
+        if catalog.generation < self._generation:
+            state.pool.retire()  # for a call that began before an edit, and nobody after it
+        else:
+            self._states[upstream.name] = state
         return state

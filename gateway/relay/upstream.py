@@ -294,6 +294,7 @@ class UpstreamPool:
         self._idle: list[UpstreamConnection] = []
         self._heads: dict[tuple[str, str, str], bytes] = {}
         self._dialer = Dialer(upstream)
+        self._is_retired = False
 
     def constant_head(self, method: str, path: str, api_key: str) -> bytes:
         """The part of a request's head that is the same for every call of a path with a key."""
@@ -322,6 +323,9 @@ class UpstreamPool:
 
     def put(self, connection: UpstreamConnection) -> None:
         """Take a connection back; those that were idle for a minute are closed."""
+        if self._is_retired:
+            connection.close()
+            return
         now = self._clock()
         connection.idle_since = now
         self._idle.append(connection)
@@ -337,3 +341,8 @@ class UpstreamPool:
         """Close what is idle."""
         while self._idle:
             self._idle.pop().close()
+
+    def retire(self) -> None:
+        """Close what is idle, and from now on whatever becomes idle: no new calls come."""
+        self._is_retired = True
+        self.close()

@@ -14,6 +14,7 @@ from gateway.domain.network import Blocks
 from gateway.domain.token import Token
 from gateway.store.books import Book
 from gateway.store.postgres import store_errors
+from gateway.store.scopes import ensure_scopes
 from gateway.store.token_rows import read_limit
 
 _ROW = """
@@ -50,11 +51,6 @@ _FIND_BY_ID = _ROW.format(
 )
 
 _HAS_FOREIGN = "SELECT EXISTS (SELECT FROM token_secret WHERE purpose = 'imported')"
-
-_ENSURE = """
-WITH m AS (INSERT INTO member (account_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING)
-INSERT INTO subscription (account_id, group_id, implied) VALUES ($1, $3, true) ON CONFLICT DO NOTHING
-"""
 
 _BOOKS = """
 SELECT 't' || id, granted, gver, used, version FROM token WHERE id = $4
@@ -98,7 +94,7 @@ class KeyStore:
         scopes = (token.account_id, token.user_id, token.group.id)
         with store_errors():
             async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(_ENSURE, *scopes)
+                await ensure_scopes(connection, *scopes, "system")
                 rows = await connection.fetch(_BOOKS, *scopes, token.id)
         return [Book(*row) for row in rows]
 

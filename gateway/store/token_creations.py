@@ -43,7 +43,7 @@ WITH asked AS (
     FROM "user" u JOIN "group" ug ON ug.id = u.group_id
     CROSS JOIN LATERAL (SELECT coalesce($26::bigint, u.account_id) AS account_id) w
     LEFT JOIN member m ON m.account_id = w.account_id AND m.user_id = u.id
-    LEFT JOIN "group" g ON g.name = $2 {SUBSCRIBED}
+    LEFT JOIN "group" g ON g.name = $2 AND g.deleted_at IS NULL {SUBSCRIBED}
    WHERE u.id = $1
 ), made AS (
   INSERT INTO token (account_id, user_id, group_id, name, expires_at, models, models_enabled,
@@ -60,9 +60,14 @@ WITH asked AS (
 ), m AS (
   INSERT INTO member (account_id, user_id) SELECT account_id, $1 FROM made ON CONFLICT DO NOTHING
 ), s AS (
-  INSERT INTO subscription (account_id, group_id, implied)
-  SELECT made.account_id, coalesce(made.group_id, u.group_id), true FROM made JOIN "user" u ON u.id = $1
-  ON CONFLICT DO NOTHING
+  INSERT INTO subscription (account_id, group_id, implied, granted, version)
+  SELECT made.account_id, g.id, true, g.subscription_granted,
+         CASE WHEN g.subscription_granted IS NULL THEN 1 ELSE 2 END
+    FROM made JOIN "user" u ON u.id = $1 JOIN "group" g ON g.id = coalesce(made.group_id, u.group_id)
+  ON CONFLICT DO NOTHING RETURNING account_id, group_id, granted
+), subscribed AS (
+  INSERT INTO grant_entry (scope_kind, account_id, scope_id, delta, kind, actor)
+  SELECT 'g', account_id, group_id, granted, 'create', $21 FROM s WHERE granted IS NOT NULL
 ), shown AS (
   SELECT made.id, made.account_id, user_id, name, status, $2 AS "group", asked.user_group, expires_at, models,
          models_enabled, allow_ips, deny_ips, limits, max_concurrency, reserve, metadata, granted, gver, used,

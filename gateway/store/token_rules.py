@@ -6,7 +6,7 @@ from gateway.domain.edit import Actor
 from gateway.domain.limits import MAX_EXACT
 from gateway.domain.rejection import Problem, Rejected, invalid, rejected
 from gateway.domain.rules import Rule
-from gateway.store.postgres import Connection
+from gateway.store.postgres import Connection, Pool, reading
 
 SUBSCRIBED: Final = """
 LEFT JOIN subscription s ON s.account_id = w.account_id AND s.group_id = g.id AND NOT s.implied
@@ -15,14 +15,15 @@ LEFT JOIN subscription s ON s.account_id = w.account_id AND s.group_id = g.id AN
 """
 """Joins the subscription of an account `w` that lets a user `u` use a group `g` there, besides the user's own."""
 
-USABLE: Final = "(g.id = u.group_id OR s.account_id IS NOT NULL)"
+USABLE: Final = "(g.open OR g.id = u.group_id OR s.account_id IS NOT NULL)"
 """Whether the user may use the group, behind `SUBSCRIBED`."""
 
 _USABLE_GROUP = f"""
 SELECT g.id, {USABLE} AS usable
   FROM "user" u CROSS JOIN "group" g CROSS JOIN LATERAL (SELECT $3::bigint AS account_id) w {SUBSCRIBED}
- WHERE u.id = $1 AND g.name = $2
+ WHERE u.id = $1 AND g.name = $2 AND g.deleted_at IS NULL
 """  # noqa: S608 -- our own
+_GROUP_OF = 'SELECT g.name FROM "user" u JOIN "group" g ON g.id = u.group_id WHERE u.id = $1'
 
 
 def check_grant(granted: int | None) -> None:
@@ -47,6 +48,12 @@ async def find_group(
     if found is None or not (actor.any_group or found["usable"]):
         raise no_such_group(actor, name)
     return int(found["id"])
+
+
+async def group_of(pool: Pool, user_id: int) -> str:
+    """The group of a user's tokens that name none; empty for a user that there is not. Raises `StoreUnavailable`."""
+    async with reading(pool) as connection:
+        return str(await connection.fetchval(_GROUP_OF, user_id) or "")
 
 
 def no_such_group(actor: Actor, name: str) -> Rejected:

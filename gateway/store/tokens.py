@@ -12,6 +12,7 @@ from gateway.store import audit
 from gateway.store.editing import Edited, book_of, lock_token, lock_tokens
 from gateway.store.grants import Scope, write_regrant
 from gateway.store.postgres import Connection, Pool, transaction
+from gateway.store.scopes import ensure_scopes
 from gateway.store.token_rows import limit_documents, read_token
 from gateway.store.token_rules import check_grant, check_reserve, find_group
 
@@ -66,7 +67,7 @@ async def _apply(
     if values["reserve"] != before.reserve:
         check_reserve(actor, values["reserve"])
     group_id = await _own_group_id(connection, actor, before, values["group"])
-    await _ensure_scopes(connection, before.account_id, before.user_id, group_id)
+    await ensure_scopes(connection, before.account_id, before.user_id, group_id, actor.label)
     await connection.execute(
         _UPDATE,
         before.id,
@@ -127,24 +128,6 @@ async def _own_group_id(
     if name == before.group:
         actor = Actor(actor.label, any_group=True)
     return await find_group(connection, actor, before.user_id, before.account_id, name)
-
-
-async def _ensure_scopes(
-    connection: Connection, account_id: int, user_id: int, group_id: int | None
-) -> None:
-    """The rows of the scopes that calls of this token take from."""
-    await connection.execute(
-        """
-        WITH m AS (
-          INSERT INTO member (account_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
-        )
-        INSERT INTO subscription (account_id, group_id, implied)
-        SELECT $1, coalesce($3, u.group_id), true FROM "user" u WHERE u.id = $2 ON CONFLICT DO NOTHING
-        """,
-        account_id,
-        user_id,
-        group_id,
-    )
 
 
 def _after(before: TokenRow, change: TokenChange) -> dict[str, Any]:

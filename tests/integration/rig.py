@@ -20,10 +20,12 @@ from gateway.store.editing import Keyed
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import open_pool
 from gateway.store.quota import QuotaStore
+from gateway.store.seal import Seal
 from tests.tokens import create_token
 from tests.upstream import ScriptedUpstream
 
 PEPPER = bytes(range(32))
+SEAL = Seal(bytes(range(32, 64)))
 SYSTEM = Actor("system", any_group=True)
 USD = 1_000_000_000
 PRICED = {
@@ -97,7 +99,7 @@ async def running(
         await QuotaStore(pipeline).start(pause_s=0)  # an empty store, and nobody who held anything
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(pool.close)
-        gateway = await stack.enter_async_context(open_gateway(loaded, pepper=PEPPER))
+        gateway = await stack.enter_async_context(open_gateway(loaded, pepper=PEPPER, seal=SEAL))
         server = build_server(gateway)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()

@@ -17,10 +17,11 @@ from gateway.store.postgres import transaction
 from tests.admin import PEPPER, SYSTEM
 from tests.documents import ROOT, section
 from tests.openapi_run import served
+from tests.upstream import ScriptedUpstream
 
 DOCUMENTS = {
     name: section((ROOT / f"docs/{name}.md").read_text(), "## Examples")
-    for name in ("token-api", "people", "wallets", "warnings")
+    for name in ("token-api", "people", "wallets", "catalog", "warnings")
 }
 """Those that have examples of calls; each is run by itself, with a token `$ID` of nobody else's."""
 EXAMPLES = "\n".join(DOCUMENTS.values())
@@ -54,7 +55,13 @@ async def admin(postgres_dsn, valkey_url):
 
 
 @pytest.fixture
-def run(admin, tmp_path):
+async def provider():
+    async with ScriptedUpstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def run(admin, provider, tmp_path):
     """Runs a command where the examples' variables are set; what it printed."""
     (tmp_path / ".curlrc").write_text("silent\nshow-error\nfail-with-body\n")
 
@@ -68,6 +75,7 @@ def run(admin, tmp_path):
                 "TOLLHOUSE_ADMIN_URL": str(admin.client.make_url("")).rstrip("/"),
                 "TOLLHOUSE_ACCESS_TOKEN": admin.credentials.access_token,
                 "TOLLHOUSE_PASSWORD": PASSWORD,
+                "PROVIDER_URL": provider.base_url,
                 **variables,
             },
             stdout=asyncio.subprocess.PIPE,

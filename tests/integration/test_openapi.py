@@ -255,3 +255,22 @@ def test_the_app_does_what_the_document_says(phases, server_addresses, worker_id
     with empty_valkey(server_addresses, worker_id) as valkey_url:
         status, report = asyncio.run(call_it())
     assert status == 0, report
+
+
+@pytest.mark.timeout(900)
+def test_the_catalog_does_what_the_document_says_for_those_who_edit_it(server_addresses, worker_id):
+    """Operators see the same entries, and no provider is called."""
+
+    async def call_it():
+        async with fresh_database(server_addresses) as dsn, served(dsn, valkey_url) as admin:
+            options = (
+                *("--phases", "examples,coverage", "--generation-deterministic"),
+                *("--include-path-regex", "/api/(upstream|model|group)"),
+                *("--exclude-path-regex", "/api/upstream/.*/"),
+                *("--exclude-checks", "positive_data_acceptance,object_level_authorization"),
+            )
+            return await call_everything(admin, *options, role="operator")
+
+    with empty_valkey(server_addresses, worker_id) as valkey_url:
+        status, report = asyncio.run(call_it())
+    assert status == 0, report

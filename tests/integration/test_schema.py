@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from gateway.config import ConfigError
+from gateway.config import ConfigError, Loaded
 from gateway.domain import key as keys
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.limits import MAX_EXACT
@@ -15,7 +15,7 @@ from gateway.store.bootstrap import (
     UnknownUser,
     bootstrap,
     new_one_time_password,
-    register_groups,
+    register_entries,
 )
 from gateway.store.passwords import Passwords
 from gateway.store.people import find_access, find_user
@@ -171,13 +171,17 @@ async def test_the_first_start_makes_credentials_that_work_once(postgres_dsn, po
 
 
 async def test_configured_groups_get_ids_and_a_name_of_the_api_is_refused(pool):
-    await register_groups(pool, ["vip", "default", "trial"])
-    await register_groups(pool, ["vip"])
+    await register_entries(pool, configured("vip", "default", "trial"))
+    await register_entries(pool, configured("vip"))
     names = await pool.fetch('SELECT name FROM "group" ORDER BY name')
     assert [row["name"] for row in names] == ["default", "trial", "vip"]
     await pool.execute("""UPDATE "group" SET source = 'api' WHERE name = 'vip'""")
     with pytest.raises(ConfigError, match=r"groups\.vip"):
-        await register_groups(pool, ["vip"])
+        await register_entries(pool, configured("vip"))
+
+
+def configured(*groups: str) -> Loaded:
+    return Loaded(Config.model_validate({"groups": {name: {} for name in groups}}), None, {}, ())
 
 
 async def test_a_new_one_time_password_replaces_the_old_and_ends_sessions(pool):

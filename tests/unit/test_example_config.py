@@ -10,26 +10,29 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from gateway.catalog_settings import (
+    GroupSettings,
+    LimitSettings,
+    ModelSettings,
+    RouteSettings,
+    SubscriptionSettings,
+    TierSettings,
+    TokenDefaultSettings,
+    UpstreamSettings,
+)
 from gateway.config import load
 from gateway.settings import (
     AdminSettings,
     Config,
     GatewaySettings,
-    GroupSettings,
     KeySettings,
-    LimitSettings,
     LogSettings,
     MailSettings,
     MetricsSettings,
-    ModelSettings,
     OidcSettings,
     PostgresSettings,
     QuotaSettings,
     RedisSettings,
-    RouteSettings,
-    TierSettings,
-    TokenDefaultSettings,
-    UpstreamSettings,
     WarningSettings,
     WebhookSettings,
 )
@@ -50,6 +53,7 @@ SECTIONS: dict[type[BaseModel], tuple[str | int, ...]] = {
     WarningSettings: ("warnings",),
     GroupSettings: ("groups", "default"),
     LimitSettings: ("groups", "default", "limits", 0),
+    SubscriptionSettings: ("groups", "default", "subscription"),
     TokenDefaultSettings: ("groups", "default", "token_defaults"),
     ModelSettings: ("models", 0),
     TierSettings: ("models", 0, "tiers", 0),

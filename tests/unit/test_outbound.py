@@ -2,9 +2,9 @@
 
 import pytest
 
+from gateway.catalog_settings import UpstreamSettings
 from gateway.domain.network import Blocks
 from gateway.domain.outbound import is_literal, is_never_called, may_be_called
-from gateway.settings import UpstreamSettings
 
 NOTHING = Blocks()
 INSIDE = Blocks.of(["10.0.0.0/8", "127.0.0.0/8", "fd12::/16", "169.254.0.0/16"])

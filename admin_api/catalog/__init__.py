@@ -1,0 +1,1 @@
+"""The catalog: upstreams, models and their prices, groups."""

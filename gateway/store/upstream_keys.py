@@ -1,0 +1,82 @@
+"""Providers' keys at rest: sealed with the operator's key, for the upstream whose they are. Never shown again."""
+
+from collections.abc import Sequence
+
+import orjson
+
+from gateway.catalog_entries import KeysUnreadable, OpenKeys, Row
+from gateway.store.postgres import Pool, transaction
+from gateway.store.seal import Seal, Unsealable
+
+_SHOWN_CHARACTERS = 4
+_SHOWN_FROM = 16  # of a shorter key four characters would be too much of it
+
+
+def seal_keys(seal: Seal, name: str, keys: Sequence[str]) -> bytes | None:
+    """The keys of an upstream, sealed for it; None where there are none."""
+    return seal.close(orjson.dumps(list(keys)), _owner(name)) if keys else None
+
+
+def hint_of(key: str) -> str:
+    """What is shown of a key: its last four characters."""
+    return "…" + (key[-_SHOWN_CHARACTERS:] if len(key) >= _SHOWN_FROM else "")
+
+
+def opening(seal: Seal | None) -> OpenKeys:
+    """Opens the keys of upstreams with `seal`; None: this process was not given what they are sealed with."""
+
+    def open_keys(row: Row) -> tuple[str, ...]:
+        if row.sealed_keys is None:
+            return ()
+        if seal is None:
+            raise KeysUnreadable("its keys are sealed, and TOLLHOUSE_KEK is not given here")
+        try:
+            return tuple(orjson.loads(seal.open(row.sealed_keys, _owner(row.name))))
+        except Unsealable as error:
+            raise KeysUnreadable(
+                f"its keys do not open ({error}): give TOLLHOUSE_KEK_PREVIOUS, or set them anew"
+            ) from None
+
+    return open_keys
+
+
+def looking(seal: Seal) -> OpenKeys:
+    """Only finds out whether the keys open: for a process that calls no upstream."""
+    open_keys = opening(seal)
+
+    def look(row: Row) -> tuple[str, ...]:
+        open_keys(row)
+        return ()
+
+    return look
+
+
+async def reseal_upstreams(pool: Pool, seal: Seal) -> tuple[int, int]:
+    """Seal anew what an earlier key sealed; of how many upstreams, and of how many no key at hand opens it.
+
+    Raises `StoreUnavailable`.
+    """
+    done = lost = 0
+    async with transaction(pool) as connection:
+        rows = await connection.fetch(
+            "SELECT name, sealed_keys FROM upstream WHERE sealed_keys IS NOT NULL ORDER BY name FOR UPDATE"
+        )
+        for name, sealed in rows:
+            if not seal.is_old(sealed):
+                continue
+            try:
+                keys = seal.open(sealed, _owner(name))
+            except Unsealable:
+                lost += 1
+                continue
+            await connection.execute(
+                "UPDATE upstream SET sealed_keys = $2 WHERE name = $1",
+                name,
+                seal.close(keys, _owner(name)),
+            )
+            done += 1
+    return done, lost
+
+
+def _owner(name: str) -> bytes:
+    return f"upstream {name}".encode()
