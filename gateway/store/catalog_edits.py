@@ -56,8 +56,10 @@ UPDATE "group" SET deleted_at = now(), open = false, name = name || ' (deleted '
 _USERS_OF_GROUP = """
 SELECT (SELECT count(*) FROM "user" u WHERE u.group_id = g.id AND u.deleted_at IS NULL),
        (SELECT count(*) FROM token t WHERE t.group_id = g.id AND t.deleted_at IS NULL),
-       (SELECT count(*) FROM subscription s WHERE s.group_id = g.id AND (s.ends_at IS NULL OR s.ends_at > now())
-           AND (s.starts_at IS NOT NULL OR s.ends_at IS NOT NULL))
+       (SELECT count(*) FROM subscription s WHERE s.group_id = g.id AND NOT s.implied
+           AND (s.ends_at IS NULL OR s.ends_at > now())),
+       (SELECT count(*) FROM invite i WHERE i.group_id = g.id AND i.revoked_at IS NULL AND i.used < i.uses
+           AND i.expires_at > now())
   FROM "group" g WHERE g.name = $1
 """
 _NEW_PRICE = "INSERT INTO price (model, spec) VALUES ($1, $2) RETURNING version"
@@ -207,11 +209,12 @@ def _price_in(spec: Mapping[str, Any]) -> dict[str, Any] | None:
 
 async def _people_of(connection: Connection, name: str) -> list[str]:
     found = await connection.fetchrow(_USERS_OF_GROUP, name)
-    users, tokens, subscriptions = found or (0, 0, 0)
+    users, tokens, subscriptions, invites = found or (0, 0, 0, 0)
     told = (
         (users, "users in it"),
         (tokens, "tokens in it"),
         (subscriptions, "subscriptions to it"),
+        (invites, "invites to it"),
     )
     return [f"{count} {what}" for count, what in told if count]
 

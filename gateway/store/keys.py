@@ -29,7 +29,8 @@ SELECT t.id, t.account_id, t.user_id, t.name, t.status, t.models, t.models_enabl
        m.removed_at IS NOT NULL AS member_removed,
        coalesce(s.version, 1) AS subscription_version, s.granted IS NOT NULL AS subscription_capped,
        s.limits AS subscription_limits, s.max_concurrency AS subscription_concurrency,
-       NOT s.implied AND s.group_id <> u.group_id AS subscription_opens,
+       NOT s.implied AND s.group_id <> u.group_id
+         AND NOT (SELECT g.open FROM "group" g WHERE g.id = s.group_id) AS subscription_opens,
        extract(epoch FROM s.starts_at)::float8 AS starts_at, extract(epoch FROM s.ends_at)::float8 AS ends_at
 {source}
   JOIN account a ON a.id = t.account_id
@@ -153,7 +154,7 @@ def _token(row: asyncpg.Record, catalog: Catalog, reserve: str) -> Token:
         secret_expires_at=row["secret_expires_at"],
         estimates=(row["reserve"] or reserve) == "estimate",
         member_live=not row["member_removed"],
-        # A group that is the user's own is open to them whatever was subscribed to.
+        # A group that is the user's own, or everybody's, is open to them whatever was subscribed to.
         group_from=row["starts_at"] if row["subscription_opens"] else None,
         group_until=row["ends_at"] if row["subscription_opens"] else None,
     )

@@ -15,6 +15,15 @@ WITH m AS (
 INSERT INTO grant_entry (scope_kind, account_id, scope_id, delta, kind, actor)
 SELECT 'g', account_id, group_id, granted, 'create', $4 FROM s WHERE granted IS NOT NULL
 """
+_SUBSCRIBE = """
+WITH s AS (
+  INSERT INTO subscription (account_id, group_id, implied, granted)
+  SELECT $1, id, true, subscription_granted FROM "group" WHERE name = $2 AND deleted_at IS NULL
+  ON CONFLICT DO NOTHING RETURNING account_id, group_id, granted
+)
+INSERT INTO grant_entry (scope_kind, account_id, scope_id, delta, kind, actor)
+SELECT 'g', account_id, group_id, granted, 'create', $3 FROM s WHERE granted IS NOT NULL
+"""
 
 
 async def ensure_scopes(
@@ -22,3 +31,10 @@ async def ensure_scopes(
 ) -> None:
     """See that member and subscription exist; a group of None is the user's."""
     await connection.execute(_ENSURE, account_id, user_id, group_id, actor)
+
+
+async def ensure_subscription(
+    connection: Connection, account_id: int, group: str, actor: str
+) -> None:
+    """See that the account's row for a group exists, if there is such a group."""
+    await connection.execute(_SUBSCRIBE, account_id, group, actor)

@@ -19,6 +19,7 @@ from gateway.store.accounts import check_version, differences, lock_account
 from gateway.store.books import Book
 from gateway.store.grants import Scope, write_regrant
 from gateway.store.postgres import Connection, Pool, reading, transaction
+from gateway.store.scopes import ensure_subscription
 from gateway.store.token_rows import limit_document, read_limit
 
 _SELECT: Final = """
@@ -28,10 +29,6 @@ SELECT s.account_id, s.group_id, g.name AS "group", s.implied, s.starts_at, s.en
 """
 _LIST: Final = f"{_SELECT} ORDER BY g.name"
 _ONE: Final = f"{_SELECT} AND g.name = $2"
-_ADD: Final = """
-INSERT INTO subscription (account_id, group_id, implied)
-SELECT $1, id, true FROM "group" WHERE name = $2 ON CONFLICT DO NOTHING
-"""
 _UPDATE: Final = """
 UPDATE subscription SET implied = false, starts_at = $3, ends_at = $4, limits = $5, max_concurrency = $6, granted = $7,
        gver = gver + CASE WHEN granted IS DISTINCT FROM $7 THEN 1 ELSE 0 END, version = version + 1
@@ -64,7 +61,7 @@ async def set_subscription(
     """
     async with transaction(pool) as connection:
         await lock_account(connection, actor, account_id)
-        await connection.execute(_ADD, account_id, group)
+        await ensure_subscription(connection, account_id, group, actor.label)
         before = await _read(connection, account_id, group)
         check_version(before.version, if_version)
         wanted = _after(before, change)

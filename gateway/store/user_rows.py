@@ -18,7 +18,7 @@ _FROM: Final = """
 """
 _USABLE_GROUPS: Final = """
 SELECT g.id FROM "group" g JOIN "user" u ON u.id = $1
-  LEFT JOIN subscription s ON s.account_id = u.account_id AND s.group_id = g.id
+  LEFT JOIN subscription s ON s.account_id = u.account_id AND s.group_id = g.id AND NOT s.implied
        AND (s.starts_at IS NULL OR s.starts_at <= now()) AND (s.ends_at IS NULL OR s.ends_at > now())
  WHERE g.deleted_at IS NULL AND ($2 OR g.open OR g.id = u.group_id OR s.account_id IS NOT NULL)
  ORDER BY g.name

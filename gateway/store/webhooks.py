@@ -15,7 +15,7 @@ from gateway.domain.rules import Rule
 from gateway.domain.webhook import secret_of
 from gateway.store import audit
 from gateway.store.postgres import Connection, Pool, reading, transaction
-from gateway.store.seal import Seal
+from gateway.store.seal import Seal, Unsealable
 
 MOST_WEBHOOKS: Final = 10
 _SECRET_BYTES: Final = 32
@@ -82,6 +82,32 @@ async def read_secrets(
         )
         for row in rows
     ]
+
+
+async def reseal_webhooks(pool: Pool, seal: Seal) -> tuple[int, int]:
+    """Seal anew what an earlier key sealed; of how many webhooks, and of how many no key at hand opens it.
+
+    Raises `StoreUnavailable`.
+    """
+    done = lost = 0
+    async with transaction(pool) as connection:
+        rows = await connection.fetch(
+            "SELECT id, user_id, url, sealed_secret FROM webhook ORDER BY id FOR UPDATE"
+        )
+        for webhook_id, user_id, url, sealed in rows:
+            if not seal.is_old(sealed):
+                continue
+            try:
+                secret = seal.open(sealed, _owner(user_id, url))
+            except Unsealable:
+                lost += 1
+                continue
+            anew = seal.close(secret, _owner(user_id, url))
+            await connection.execute(
+                "UPDATE webhook SET sealed_secret = $2 WHERE id = $1", webhook_id, anew
+            )
+            done += 1
+    return done, lost
 
 
 def _owner(user_id: int, url: str) -> bytes:
