@@ -310,7 +310,7 @@ class Rule(StrEnum):
     IS_STOOD_FOR = "is_stood_for", "{user}, so it cannot stand for others itself"
     NO_UPSTREAM = "no_upstream", "no upstream is named '{given}'; there are {known}"
     NO_PLAIN_GROUP = "no_plain_group", "'{given}' is no group, or stands for others itself"
-    NOT_CALLABLE = "not_callable", "{why}"
+    NOT_CALLABLE = "not_callable", "cannot be called: {why}"
     KEY_NEEDED_AGAIN = (
         "key_needed_again",
         "is needed again: a key stays with the scheme, host and port that it was given for",

@@ -93,12 +93,13 @@ async def running(
 ) -> AsyncIterator[Rig]:
     """A gateway before `upstream`, with the priced model `m` and the unpriced `unpriced`."""
     loaded = configuration(postgres_dsn, valkey_url, upstream.base_url, configure, environment)
-    pool = await open_pool(postgres_dsn, size=4, statement_timeout_s=10)
-    await bootstrap(pool, PEPPER, loaded.config)
-    async with Pipeline(valkey_url) as pipeline:
-        await QuotaStore(pipeline).start(pause_s=0)  # an empty store, and nobody who held anything
     async with contextlib.AsyncExitStack() as stack:
+        pool = await open_pool(postgres_dsn, size=4, statement_timeout_s=10)
         stack.push_async_callback(pool.close)
+        await bootstrap(pool, PEPPER, loaded.config)
+        async with Pipeline(valkey_url) as pipeline:
+            # An empty store, and nobody who held anything.
+            await QuotaStore(pipeline).start(pause_s=0)
         gateway = await stack.enter_async_context(open_gateway(loaded, pepper=PEPPER, seal=SEAL))
         server = build_server(gateway)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
