@@ -292,6 +292,8 @@ class OwnProfile(Profile):
 
     email: str | None
     email_verified: bool
+    mail_warnings: bool
+    """Whether warnings come by e-mail."""
     account_id: int
     quota: int
     """Quota units left; 0 where it is unlimited."""

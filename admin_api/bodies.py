@@ -316,19 +316,28 @@ class SelfBody(Body):
                 {"required": ["display_name"]},
                 {"required": ["password"]},
                 {"required": ["account_id"]},
+                {"required": ["email"]},
+                {"required": ["mail_warnings"]},
             ],
-            "dependentRequired": {"password": ["original_password"]},
+            "dependentRequired": {
+                "password": ["original_password"],
+                "email": ["original_password"],
+            },
         }
     )
 
     display_name: Annotated[StrictStr, Field(max_length=100)] | None = None
     """How you are shown."""
     original_password: Annotated[StrictStr, Field(max_length=1024)] | None = None
-    """Your present password; required with `password`."""
+    """Your present password; required with `password` and `email`."""
     password: Annotated[StrictStr, Field(max_length=1024)] | None = None
     """A new password. It ends all other sessions."""
     account_id: Annotated[StrictInt, Field(ge=1, le=2**63 - 1)] | None = None
     """The account that your new tokens belong to, one that you are a member of."""
+    email: Annotated[StrictStr, Field(max_length=254)] | None = None
+    """Another address of yours, or none (empty). It has to be verified."""
+    mail_warnings: StrictBool | None = None
+    """Whether you want warnings by e-mail."""
 
 
 BodyT = TypeVar("BodyT", bound=Body)

@@ -9,7 +9,9 @@ from admin_api.bodies import LoginBody, SelfBody, read_body
 from admin_api.brake import Braked
 from admin_api.context import ADDRESS, CALLER, SERVICES, Caller, Services, nobody, self_actor
 from admin_api.envelope import Code, Declined, accept, too_many
-from admin_api.people.fields import parse_display_name
+from admin_api.people.fields import parse_display_name, parse_email
+from admin_api.people.letters import write_verification
+from gateway.domain.edit import UNCHANGED, Actor
 from gateway.domain.rejection import Problem, invalid, rejected
 from gateway.domain.roles import ROLES
 from gateway.domain.rules import Rule
@@ -17,12 +19,14 @@ from gateway.store.logins import logged_in_before, note_failures
 from gateway.store.members import set_default_account
 from gateway.store.passwords import check_new_password
 from gateway.store.people import (
+    OwnChange,
     User,
+    change_own,
     find_user,
     find_wallet,
-    set_display_name,
     set_password,
 )
+from gateway.store.postgres import transaction
 from gateway.store.sessions import close_session, open_session
 
 _SESSION_S = 12 * 3600
@@ -67,6 +71,7 @@ async def show_self(request: web.Request) -> web.Response:
             **_profile(caller.user),
             "email": caller.user.email,
             "email_verified": caller.user.email_verified,
+            "mail_warnings": caller.user.mail_warnings,
             "account_id": caller.user.account_id,
             "quota": 0 if wallet.granted is None else units.remaining(wallet.granted, wallet.used),
             "used_quota": units.used(wallet.used),
@@ -77,37 +82,61 @@ async def show_self(request: web.Request) -> web.Response:
 
 
 async def update_self(request: web.Request) -> web.Response:
-    """PUT /api/user/self: changes your name, password or account. A new password ends all other sessions."""
+    """PUT /api/user/self: changes your name, address, password or account. A new password ends all other sessions.
+
+    Another address is not verified: a letter with a link is sent to it, where e-mail is set up.
+    """
     services, caller = request.app[SERVICES], request[CALLER]
     body = await read_body(request, SelfBody)
-    if body.password is None and body.display_name is None and body.account_id is None:
+    if body.model_dump(exclude={"original_password"}, exclude_none=True) == {}:
         raise invalid("password", Rule.NOTHING_TO_CHANGE)
-    display_name = parse_display_name(body.display_name or "")
+    change = _own_change(body)
+    if body.password is not None or body.email is not None:
+        await _require_password(request, caller, body)
+    actor = self_actor(request, caller.user)
     response = accept()
     if body.password is not None:
-        await _change_password(request, caller, body)
+        await _change_password(services, actor, caller, body)
         if caller.session is not None:
             await begin_session(request, response, services, caller.user)
-    if body.display_name is not None:
-        actor = self_actor(request, caller.user)
-        await set_display_name(services.pool, actor, caller.user, display_name)
+    await _say(services, actor, caller.user, change)
     if body.account_id is not None:
-        actor = self_actor(request, caller.user)
         await set_default_account(services.pool, actor, caller.user, body.account_id)
     return response
 
 
-async def _change_password(request: web.Request, caller: Caller, body: SelfBody) -> None:
-    services = request.app[SERVICES]
-    assert body.password is not None
-    old = body.original_password
-    if old is None:
+def _own_change(body: SelfBody) -> OwnChange:
+    return OwnChange(
+        UNCHANGED if body.display_name is None else parse_display_name(body.display_name),
+        UNCHANGED if body.email is None else parse_email(body.email),
+        UNCHANGED if body.mail_warnings is None else body.mail_warnings,
+    )
+
+
+async def _say(services: Services, actor: Actor, user: User, change: OwnChange) -> None:
+    async with transaction(services.pool) as connection:
+        await change_own(connection, actor, user, change)
+        is_new = change.email not in {UNCHANGED, None, user.email}
+        if is_new and services.dispatch.has_mail:
+            await write_verification(connection, services, user.id, str(change.email))
+    services.dispatch.wake()
+
+
+async def _require_password(request: web.Request, caller: Caller, body: SelfBody) -> None:
+    """Whoever finds an open session must not come to own the user by it."""
+    if body.original_password is None:
         raise invalid("original_password", Rule.PASSWORD_REQUIRED)
-    check_new_password(body.password, username=caller.user.username, old=old)
-    if await _known(request, caller.user.username, old) is None:
+    if body.password is not None:
+        check_new_password(body.password, username=caller.user.username, old=body.original_password)
+    if await _known(request, caller.user.username, body.original_password) is None:
         raise rejected(Problem.WRONG_PASSWORD, "original_password", Rule.PASSWORD_WRONG)
+
+
+async def _change_password(
+    services: Services, actor: Actor, caller: Caller, body: SelfBody
+) -> None:
+    assert body.password is not None
     hashed = await services.passwords.hash(body.password)
-    actor = self_actor(request, caller.user)
     await set_password(services.pool, actor, caller.user.id, hashed, once=False)
 
 

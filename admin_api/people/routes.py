@@ -49,7 +49,7 @@ ROUTES: Final = (
     Route("POST", "/api/user/logout", own.logout, Permission.SELF, Nothing),
     Route("GET", _SELF, own.show_self, Permission.SELF, answers.OwnProfile),
     Route("PUT", _SELF, own.update_self, Permission.SELF, Nothing, shared.SelfBody,
-          declines=(Problem.WRONG_PASSWORD, Problem.NOT_FOUND, Code.TOO_MANY_ATTEMPTS)),
+          declines=(Problem.WRONG_PASSWORD, Problem.NOT_FOUND, Problem.EMAIL_TAKEN, Code.TOO_MANY_ATTEMPTS)),
     Route("GET", f"{_SELF}/session", sessions.list_them, Permission.SELF, list[Session]),
     Route("DELETE", f"{_SELF}/session", sessions.end_others, Permission.SELF, int),
     Route("DELETE", f"{_SELF}/session/{_ONE}", sessions.end_one, Permission.SELF, Nothing),

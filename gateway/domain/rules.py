@@ -243,8 +243,14 @@ class Rule(StrEnum):
     PASSWORD_UNCHANGED = "password_unchanged", "is the one you have now; choose another"
     PASSWORD_IS_USERNAME = "password_is_username", "may not be the username"
     PASSWORD_WRONG = "password_wrong", "is not your present password"
-    PASSWORD_REQUIRED = "password_required", "is required to set a new password"
-    NOTHING_TO_CHANGE = "nothing_to_change", "send a new password, a display_name, or an account_id"
+    PASSWORD_REQUIRED = (
+        "password_required",
+        "is required with a new password, and with another address",
+    )
+    NOTHING_TO_CHANGE = (
+        "nothing_to_change",
+        "is one of what can be changed; send at least one of them",
+    )
 
     # Accounts
 

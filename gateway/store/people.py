@@ -11,7 +11,7 @@ from typing import Final
 import asyncpg
 
 from gateway.domain import key as keys
-from gateway.domain.edit import Actor
+from gateway.domain.edit import UNCHANGED, Actor, Unchanged
 from gateway.domain.rejection import Problem, Rejected, invalid, rejected
 from gateway.domain.rules import Rule
 from gateway.store import audit
@@ -22,7 +22,12 @@ ACCESS_TOKEN_PREFIX: Final = "tht_"  # noqa: S105 -- a prefix, not a secret
 
 USER_COLUMNS: Final = """
        u.id, u.username, u.display_name, u.email, u.role, u.account_id, u.status = 1 AS enabled,
-       u.password_once, u.email_verified_at IS NOT NULL AS email_verified, g.name AS "group"
+       u.password_once, u.mail_warnings, u.email_verified_at IS NOT NULL AS email_verified, g.name AS "group"
+"""
+_CHANGE_OWN: Final = """
+UPDATE "user" SET display_name = $2, email = $3, mail_warnings = $4, version = version + 1,
+       email_verified_at = CASE WHEN email IS NOT DISTINCT FROM $3 THEN email_verified_at END
+ WHERE id = $1
 """
 
 
@@ -38,8 +43,18 @@ class User:
     account_id: int
     enabled: bool
     password_once: bool
+    mail_warnings: bool
     email_verified: bool
     group: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnChange:
+    """What becomes of what a user says of themselves."""
+
+    display_name: str | Unchanged = UNCHANGED
+    email: str | Unchanged | None = UNCHANGED
+    mail_warnings: bool | Unchanged = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,22 +265,29 @@ async def write_password(
     await audit.record(connection, actor, "user.password", user_id, after={"once": once})
 
 
-async def set_display_name(pool: Pool, actor: Actor, user: User, display_name: str) -> None:
-    """Change how a user is called."""
-    async with transaction(pool) as connection:
-        await connection.execute(
-            'UPDATE "user" SET display_name = $2, version = version + 1 WHERE id = $1',
-            user.id,
-            display_name,
-        )
-        await audit.record(
-            connection,
-            actor,
-            "user.update",
-            user.id,
-            before={"display_name": user.display_name},
-            after={"display_name": display_name},
-        )
+async def change_own(connection: Connection, actor: Actor, user: User, change: OwnChange) -> None:
+    """Change what a user says of themselves, within the caller's transaction. Another address is not verified.
+
+    Raises `Rejected` (the address is somebody else's).
+    """
+    before = {name: getattr(user, name) for name in OwnChange.__slots__}
+    given = {name: getattr(change, name) for name in OwnChange.__slots__}
+    after = before | {name: each for name, each in given.items() if each is not UNCHANGED}
+    if after == before:
+        return
+    try:
+        await connection.execute(_CHANGE_OWN, user.id, *after.values())
+    except asyncpg.UniqueViolationError as error:
+        raise taken(error, user.username, after["email"]) from None
+    changed = [name for name in after if after[name] != before[name]]
+    await audit.record(
+        connection,
+        actor,
+        "user.update",
+        user.id,
+        before={name: before[name] for name in changed},
+        after={name: after[name] for name in changed},
+    )
 
 
 async def _write_account(

@@ -279,7 +279,7 @@ BAD_PASSWORDS = [
     ({"original_password": "a long password", "password": "x" * 257}, 422, "12 to 256"),
     ({"original_password": "a long password", "password": "a long password"}, 422, "have now"),
     ({"original_password": "a long password", "password": "bob-the-builder"}, 422, "username"),
-    ({}, 422, "send a new password"),
+    ({}, 422, "send at least one of them"),
     ({"role": "owner"}, 422, "role: there is no such field"),
 ]
 

@@ -481,3 +481,34 @@ async def test_what_people_do_by_themselves_is_audited_without_secrets(admin, bo
     for row in rows:
         assert made["invite"] not in str(dict(row))
         assert secret not in str(dict(row))
+
+
+async def test_another_address_of_ones_own_needs_the_password_and_is_asked_whose_it_is(admin, box):
+    _, token = await with_email(admin)
+    wanted = {"email": "robert@example.com"}
+    for more, status in (({}, 422), ({"original_password": "wrong"}, 403)):
+        answer = await admin.call("PUT", "/api/user/self", wanted | more, token=token)
+        assert answer.status == status
+    right = wanted | {"original_password": PASSWORD}
+    assert (await admin.call("PUT", "/api/user/self", right, token=token)).status == 200
+    mine = (await admin.call("GET", "/api/user/self", token=token)).data
+    assert (mine["email"], mine["email_verified"]) == ("robert@example.com", False)
+    verified = {"token": link_in(await box.letter(), "verify")}
+    assert (await admin.bare("POST", "/api/user/verify", verified)).status == 200
+    assert (await admin.call("GET", "/api/user/self", token=token)).data["email_verified"]
+
+
+async def test_an_address_of_somebody_else_is_not_taken(admin):
+    await with_email(admin, "eve", "eve@example.com")
+    _, token = await with_email(admin)
+    wanted = {"email": "EVE@example.com", "original_password": PASSWORD}
+    answer = await admin.call("PUT", "/api/user/self", wanted, token=token)
+    assert (answer.status, answer.body["code"]) == (409, "email_taken")
+
+
+async def test_warnings_by_mail_are_ones_own_choice(admin):
+    _, token = await with_email(admin)
+    assert (
+        await admin.call("PUT", "/api/user/self", {"mail_warnings": False}, token=token)
+    ).status == 200
+    assert not (await admin.call("GET", "/api/user/self", token=token)).data["mail_warnings"]
