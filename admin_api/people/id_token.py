@@ -65,8 +65,9 @@ def claims_of(
     is_shared = not isinstance(audience, str) and len(audience) > 1
     if claims.get("azp", None if is_shared else client_id) != client_id:
         raise BadIdToken("it is for somebody else (azp)")
-    if not 0 < len(claims["sub"]) <= _MAX_SUBJECT_CHARACTERS:
-        raise BadIdToken("its subject (sub) is empty or too long")
+    subject: Any = claims["sub"]
+    if not (isinstance(subject, str) and 0 < len(subject) <= _MAX_SUBJECT_CHARACTERS):
+        raise BadIdToken("its subject (sub) is no text, empty or too long")
     return claims
 
 
