@@ -232,7 +232,7 @@ class TokenDefaults(Answer):
     expires_in_days: int | None
 
 
-class Subscription(Answer):
+class GroupSubscription(Answer):
     """What an account has in the group when it comes to it."""
 
     quota_usd: float | None
@@ -250,7 +250,7 @@ class Group(_Entry):
     limits: list[Limit]
     max_concurrency: int | None
     token_defaults: TokenDefaults
-    subscription: Subscription
+    subscription: GroupSubscription
     groups: list[str]
 
 

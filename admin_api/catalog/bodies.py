@@ -246,7 +246,7 @@ class TokenDefaultsBody(Body):
     """When a new token ends that is made without an expiry; 0 is never."""
 
 
-class SubscriptionBody(Body):
+class GroupSubscriptionBody(Body):
     """What an account has in the group, for all of its tokens together."""
 
     quota_usd: Annotated[Decimal, Field(ge=0, le=4_000_000), IsNumber] | None = None
@@ -274,7 +274,7 @@ class GroupFields(Body):
     """Calls at once, likewise."""
     token_defaults: TokenDefaultsBody | None = None
     """What applies where a token says nothing. It is replaced as a whole."""
-    subscription: SubscriptionBody | None = None
+    subscription: GroupSubscriptionBody | None = None
     """What an account has in it. It is replaced as a whole, and counts for accounts that come later."""
     groups: Annotated[list[GroupName], Field(max_length=100)] | None = None
     """Makes it stand for an ordered list of others; then it has no models, upstreams and ratio."""

@@ -51,9 +51,9 @@ async def open_api(given: argparse.Namespace) -> AsyncIterator[Api]:
 
 def ask(question: str) -> str:
     """The line that somebody types as an answer. Ctrl-C ends the command, not only the waiting of a task."""
-    note(question)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        note(question)  # who reads it may press Ctrl-C at once
         return sys.stdin.readline().strip()
     finally:
         signal.signal(signal.SIGINT, before)
