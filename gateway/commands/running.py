@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -51,12 +52,21 @@ async def open_api(given: argparse.Namespace) -> AsyncIterator[Api]:
 
 def ask(question: str) -> str:
     """The line that somebody types as an answer. Ctrl-C ends the command, not only the waiting of a task."""
+    woken, waker = os.pipe()
+    os.set_blocking(waker, False)  # as `set_wakeup_fd` wants it
+    earlier = signal.set_wakeup_fd(waker)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         note(question)  # who reads it may press Ctrl-C at once
+        # Reading alone would not end for a signal that another thread gets, or that comes just before it.
+        while sys.stdin not in select.select([sys.stdin, woken], [], [])[0]:
+            os.read(woken, 64)
         return sys.stdin.readline().strip()
     finally:
         signal.signal(signal.SIGINT, before)
+        signal.set_wakeup_fd(earlier)
+        os.close(woken)
+        os.close(waker)
 
 
 def note(text: str) -> None:

@@ -269,11 +269,6 @@ async def test_on_configured_stores_a_command_brings_its_own_admin_app_and_leave
     assert "TOLLHOUSE_PEPPER_FILE must be given" in unusable.stderr
 
 
-@pytest.mark.xfail(
-    strict=False,
-    raises=AssertionError,
-    reason="beside other tests the command sometimes does not end: docs/operations.md names it",
-)
 async def test_ctrl_c_at_a_question_ends_the_command_and_what_it_brought(product, run):
     assert run("token", "create", "--name", "kept anyway").returncode == 0
     words = ("token", "delete", "kept anyway")
