@@ -54,6 +54,14 @@ class Answer(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
+class Page(Answer):
+    """What every page says; one beyond the end is empty."""
+
+    page: int
+    page_size: int
+    total: int
+
+
 class Nothing(Answer):
     """The answer has no `data`."""
 
@@ -233,7 +241,7 @@ class TokenWithQuota(TokenWithSecrets):
     quota: Quota
 
 
-class TokenPage(Answer):
+class TokenPage(Page):
     """A page of tokens; one beyond the end is empty."""
 
     model_config = ConfigDict(
@@ -250,9 +258,6 @@ class TokenPage(Answer):
         }
     )
 
-    page: int
-    page_size: int
-    total: int
     total_is_estimate: bool
     """Beyond 10,000, `total` is the planner's guess."""
     items: list[Token]

@@ -23,17 +23,22 @@ class Query(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
-class ListQuery(Query):
-    """Which tokens, in which order, and which page of them."""
+class PageQuery(Query):
+    """Which page of a list."""
 
     p: Number = 1
     """The page, from 1; below 1 counts as 1."""
     size: Number = 10
-    """Tokens on a page, brought into 1 to 100. `page_size` and `ps` are other names of it."""
+    """Entries on a page, brought into 1 to 100. `page_size` and `ps` are other names of it."""
     page_size: Number = 10
     """As `size`, and goes before it."""
     ps: Number = 10
     """As `size`, and goes before it."""
+
+
+class ListQuery(PageQuery):
+    """Which tokens, in which order, and which page of them."""
+
     keyword: Text = ""
     """What the name has to contain."""
     token: Text = ""

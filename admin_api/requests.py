@@ -1,4 +1,4 @@
-"""What handlers read of a request besides body and parameters: which version it means, whether it is a repetition."""
+"""What handlers read of a request besides body and parameters: what it is about, whether it is repeated."""
 
 import hashlib
 
@@ -11,6 +11,8 @@ from gateway.domain.rules import Rule
 from gateway.store.idempotency import Once
 
 _MAX_DIGITS = 19  # of a 64-bit number
+_TOO_MANY_DIGITS = 20
+_LARGEST = 2**63 - 1
 _MAX_IDEMPOTENCY_KEY = 255
 
 
@@ -23,6 +25,16 @@ def if_match(request: web.Request) -> int | None:
     if not (version.isascii() and version.isdigit() and len(version) <= _MAX_DIGITS):
         raise invalid("If-Match", Rule.NO_VERSION, given=sent)
     return int(version)
+
+
+def wanted_version(request: web.Request, sent: int | None) -> int | None:
+    """The version that is to be changed; `If-Match` goes before what the body says."""
+    return sent if (match := if_match(request)) is None else match
+
+
+def number_in_path(request: web.Request, name: str = "id") -> int:
+    """A number of the path; one that no row has, where it is longer than any."""
+    return min(int(request.match_info[name][:_TOO_MANY_DIGITS]), _LARGEST)
 
 
 async def once_of(request: web.Request) -> Once | None:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict
 
-from admin_api.answers import Answer, Limit, Seconds
+from admin_api.answers import Answer, Limit, Page, Seconds
 
 Source = Literal["file", "api"]
 
@@ -68,15 +68,7 @@ class Upstream(_Entry):
     """Null for those of the API."""
 
 
-class _Page(Answer):
-    """A page of a list, by name; one beyond the end is empty."""
-
-    page: int
-    page_size: int
-    total: int
-
-
-class UpstreamPage(_Page):
+class UpstreamPage(Page):
     """A page of upstreams."""
 
     items: list[Upstream]
@@ -213,7 +205,7 @@ class ModelWithPrices(Model):
     prices: list[PastPrice]
 
 
-class ModelPage(_Page):
+class ModelPage(Page):
     """A page of models."""
 
     items: list[Model]
@@ -254,7 +246,7 @@ class Group(_Entry):
     groups: list[str]
 
 
-class GroupPage(_Page):
+class GroupPage(Page):
     """A page of groups."""
 
     items: list[Group]

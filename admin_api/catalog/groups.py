@@ -9,10 +9,11 @@ from admin_api.catalog.bodies import CreateGroupBody, UpdateGroupBody
 from admin_api.catalog.edits import group_draft
 from admin_api.catalog.objects import group_object
 from admin_api.catalog.queries import EntryListQuery, page_of
-from admin_api.catalog.requests import all_of, check_name, find, name_in, tell, wanted_version
+from admin_api.catalog.requests import all_of, check_name, find, name_in, tell
 from admin_api.context import SERVICES, Services, actor_of
 from admin_api.envelope import accept
 from admin_api.parameters import require_known
+from admin_api.requests import wanted_version
 from gateway.store.catalog import read_group_ids
 from gateway.store.catalog_edits import create_entry, delete_entry, update_entry
 

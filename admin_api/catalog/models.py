@@ -10,10 +10,11 @@ from admin_api.catalog.bodies import CreateModelBody, UpdateModelBody
 from admin_api.catalog.edits import model_draft
 from admin_api.catalog.objects import Shown, model_object, past_price
 from admin_api.catalog.queries import EntryListQuery, page_of
-from admin_api.catalog.requests import all_of, check_name, name_in, tell, wanted_version
+from admin_api.catalog.requests import all_of, check_name, name_in, tell
 from admin_api.context import SERVICES, Services, actor_of
 from admin_api.envelope import accept
 from admin_api.parameters import require_known
+from admin_api.requests import wanted_version
 from gateway.domain.rejection import Problem, rejected
 from gateway.domain.rules import Rule
 from gateway.store.catalog_edits import create_entry, delete_entry, read_prices, update_entry

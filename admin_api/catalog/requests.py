@@ -4,7 +4,6 @@ from aiohttp import web
 
 from admin_api.catalog.objects import Shown, shown_of
 from admin_api.context import Services
-from admin_api.requests import if_match
 from gateway.catalog_entries import Kind
 from gateway.domain.rejection import Problem, invalid, rejected
 from gateway.domain.rules import Rule
@@ -22,11 +21,6 @@ def check_name(request: web.Request, sent: str | None) -> str:
     if sent not in {None, name}:
         raise invalid("name", Rule.NAME_STAYS, given=sent or "", path=name)
     return name
-
-
-def wanted_version(request: web.Request, sent: int | None) -> int | None:
-    """The version that is to be changed, by the header or the body."""
-    return sent if (match := if_match(request)) is None else match
 
 
 async def all_of(services: Services, kind: Kind) -> list[Shown]:

@@ -12,10 +12,11 @@ from admin_api.catalog.bodies import CreateUpstreamBody, TestBody, UpdateUpstrea
 from admin_api.catalog.edits import upstream_draft
 from admin_api.catalog.objects import Shown, upstream_object
 from admin_api.catalog.queries import EntryListQuery, page_of
-from admin_api.catalog.requests import all_of, check_name, find, name_in, tell, wanted_version
+from admin_api.catalog.requests import all_of, check_name, find, name_in, tell
 from admin_api.context import SERVICES, Services, actor_of
 from admin_api.envelope import accept
 from admin_api.parameters import require_known
+from admin_api.requests import wanted_version
 from gateway.catalog_entries import KeysUnreadable, Row
 from gateway.catalog_settings import UpstreamSettings
 from gateway.domain.catalog import Upstream

@@ -11,7 +11,7 @@ from admin_api.context import SERVICES, actor_of
 from admin_api.envelope import accept
 from admin_api.explain.objects import explanation_object
 from admin_api.mistakes import Mistakes
-from admin_api.tokens.requests import path_id
+from admin_api.requests import number_in_path
 from gateway.domain.network import Address, parse_address
 from gateway.domain.rejection import invalid, mistake
 from gateway.domain.rules import Rule
@@ -27,7 +27,7 @@ async def explain(request: web.Request) -> web.Response:
     The decision, every check, what would be held, and what is left of each limit.
     """
     services = request.app[SERVICES]
-    actor, token_id = actor_of(request, writes=False), path_id(request)
+    actor, token_id = actor_of(request, writes=False), number_in_path(request)
     row = await get_token(services.pool, actor, token_id)
     question = question_of(await read_body(request, ExplainBody))
     found = await services.explainer.explain(token_id, question, services.clock())

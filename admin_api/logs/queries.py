@@ -11,7 +11,8 @@ from uuid import UUID
 from multidict import MultiMapping
 
 from admin_api.mistakes import Mistakes
-from admin_api.parameters import first_integer, instant, integer, require_known, text
+from admin_api.paging import size_in
+from admin_api.parameters import instant, integer, require_known, text
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
 from gateway.domain.told import MAX_END_USER_CHARACTERS, MAX_KEY_CHARACTERS, MAX_VALUE_CHARACTERS
@@ -35,8 +36,6 @@ MAX_ROWS_OF_PAGES: Final = 10_000
 
 PAGING: Final = frozenset({"cursor", "limit", "size", "p", "page_size", "ps"})
 """What chooses a part of a list."""
-_DEFAULT_SIZE = 10
-_MAX_SIZE = 100
 _MAX_MODEL_CHARACTERS = 256
 _MAX_TAG_CHARACTERS = MAX_KEY_CHARACTERS + 1 + MAX_VALUE_CHARACTERS
 _ID_BYTES = 16
@@ -65,13 +64,12 @@ class LogQuery:
 def log_query_of(parameters: MultiMapping[str], user_id: int, *, pages: bool) -> LogQuery:
     """The list asked for; with `pages` it has pages unless there is a cursor. Raises `Rejected`."""
     found = Mistakes()
-    sizes = ("limit", "page_size", "ps", "size")
     chosen = found.reading(filter_of, parameters, user_id, FILTERS | PAGING)
-    wanted = found.reading(first_integer, parameters, sizes, _DEFAULT_SIZE)
+    size = found.reading(size_in, parameters, "limit", "page_size", "ps", "size")
     before = found.reading(_cursor, parameters)
     number = found.reading(integer, parameters, "p", 1)
     found.raise_any()
-    size, page = min(_MAX_SIZE, max(1, wanted)), max(1, number)
+    page = max(1, number)
     if before is not None or not (pages or parameters.get("p")):
         return LogQuery(chosen, size, before, None)
     if page * size > MAX_ROWS_OF_PAGES:

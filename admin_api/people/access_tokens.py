@@ -11,8 +11,8 @@ from admin_api.envelope import accept, accept_again, json_bytes
 from admin_api.people.bodies import AccessTokenBody
 from admin_api.people.edits import access_token_of
 from admin_api.people.objects import access_token_object
-from admin_api.people.requests import number_in_path, whom
-from admin_api.requests import once_of
+from admin_api.people.requests import whom
+from admin_api.requests import number_in_path, once_of
 from gateway.store.access_tokens import (
     AccessToken,
     create_access_token,

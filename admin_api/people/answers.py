@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from admin_api.answers import Answer, Profile, Seconds
+from admin_api.answers import Answer, Page, Profile, Seconds
 
 
 class User(Profile):
@@ -32,12 +32,9 @@ class CreatedUser(User):
     """The one-time password, this once; null where one was given."""
 
 
-class UserPage(Answer):
+class UserPage(Page):
     """A page of users; one beyond the end is empty."""
 
-    page: int
-    page_size: int
-    total: int
     items: list[User]
 
 

@@ -8,20 +8,18 @@ from aiohttp import web
 from admin_api.bodies import read_body
 from admin_api.context import CALLER, SERVICES, Services, actor_of
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
-from admin_api.parameters import first_integer, integer, require_known, text
+from admin_api.paging import page_in, page_object
+from admin_api.parameters import require_known, text
 from admin_api.people.letters import link_to, require_mail, write_invitation
 from admin_api.people.link_bodies import InviteBody
 from admin_api.people.registration import check_open
-from admin_api.requests import once_of
-from admin_api.tokens.requests import path_id
+from admin_api.requests import number_in_path, once_of
 from gateway.domain.roles import Permission, may_manage
 from gateway.store.idempotency import carry_out
 from gateway.store.invites import Invite, InviteDraft, list_invites, revoke_invite, write_invite
 from gateway.store.postgres import Connection
 
 _PARAMETERS = frozenset({"p", "page_size", "size", "ps", "keyword"})
-_DEFAULT_SIZE = 10
-_MAX_SIZE = 100
 _NO_ID = 2**63 - 1  # the largest that a column holds, and no row's
 
 
@@ -77,30 +75,21 @@ async def list_page(request: web.Request) -> web.Response:
     """GET /api/invite: a page of the invites that you could have made, the newest first."""
     services, parameters = request.app[SERVICES], request.query
     require_known(parameters, _PARAMETERS)
-    wanted = first_integer(parameters, ("page_size", "ps", "size"), _DEFAULT_SIZE)
-    size = min(_MAX_SIZE, max(1, wanted))
-    page = max(1, integer(parameters, "p", 1))
+    page = page_in(parameters)
     found, total = await list_invites(
         services.pool,
         request[CALLER].user.role,
         text(parameters, "keyword"),
-        size,
-        (page - 1) * size,
+        page.size,
+        page.offset,
     )
-    return accept(
-        {
-            "page": page,
-            "page_size": size,
-            "total": total,
-            "items": [invite_object(each) for each in found],
-        }
-    )
+    return accept(page_object(page, total, [invite_object(each) for each in found]))
 
 
 async def revoke(request: web.Request) -> web.Response:
     """DELETE /api/invite/{id}: ends an invite for good. Who used it stays."""
     services, caller = request.app[SERVICES], request[CALLER]
-    invite_id = min(path_id(request), _NO_ID)
+    invite_id = min(number_in_path(request), _NO_ID)
     await revoke_invite(services.pool, actor_of(request), caller.user.role, invite_id)
     return accept()
 

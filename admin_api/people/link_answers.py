@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from admin_api.answers import Answer, Seconds
+from admin_api.answers import Answer, Page, Seconds
 
 
 class Registered(Answer):
@@ -45,10 +45,7 @@ class CreatedInvite(Invite):
     """The same as a link for people."""
 
 
-class InvitePage(Answer):
+class InvitePage(Page):
     """A page of invites; one beyond the end is empty."""
 
-    page: int
-    page_size: int
-    total: int
     items: list[Invite]

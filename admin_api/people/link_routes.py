@@ -15,7 +15,7 @@ from admin_api.people import (
     registration,
     sign_in,
 )
-from admin_api.queries import Number, Query, Text
+from admin_api.queries import PageQuery, Query, Text
 from admin_api.route import Header, Media, Redirect, Route
 from gateway.domain.rejection import Problem
 from gateway.domain.roles import Permission
@@ -25,17 +25,9 @@ _SIGN_IN: Final = (Code.SIGN_IN_NOT_SET_UP, Code.PROVIDER_UNAVAILABLE)
 _LETTER: Final = (Code.MAIL_NOT_SET_UP, Code.TOO_MANY_ATTEMPTS)
 
 
-class InviteQuery(Query):
+class InviteQuery(PageQuery):
     """Which invites, and which page of them."""
 
-    p: Number = 1
-    """The page, from 1; below 1 counts as 1."""
-    page_size: Number = 10
-    """Invites on a page, brought into 1 to 100."""
-    size: Number = 10
-    """As `page_size`, which goes before it."""
-    ps: Number = 10
-    """As `page_size`, which goes before it."""
     keyword: Text = ""
     """What the address has to contain that it was sent to."""
 

@@ -1,6 +1,5 @@
 """The objects of people's answers, by allow-list of fields (pure)."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -63,13 +62,6 @@ def audit_object(row: AuditRow) -> dict[str, Any]:
     """A row of the audit."""
     shown = {name: row[name] for name in _OF_AUDIT}
     return {**shown, "at": row["at"].timestamp()}
-
-
-def page_object(
-    page: int, size: int, total: int, items: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
-    """A page; one beyond the end is empty."""
-    return {"page": page, "page_size": size, "total": total, "items": items}
 
 
 _OF_AUDIT = (

@@ -8,30 +8,21 @@ from multidict import MultiMapping
 from pydantic import Field
 
 from admin_api.mistakes import Mistakes
-from admin_api.parameters import choice, first_integer, instant, integer, require_known, text
-from admin_api.queries import Instant, Number, Query, Text
+from admin_api.paging import Page, page_in, size_in
+from admin_api.parameters import choice, instant, integer, require_known, text
+from admin_api.queries import Instant, Number, PageQuery, Query, Text
 from gateway.domain.rejection import invalid, mistake
 from gateway.domain.roles import ROLES
 from gateway.domain.rules import Rule
 from gateway.store.audit_rows import AuditQuery
 from gateway.store.user_rows import UserQuery
 
-_DEFAULT_SIZE: Final = 10
-_MAX_SIZE: Final = 100
 _MAX_ID: Final = 10**15 - 1
 
 
-class UserListQuery(Query):
+class UserListQuery(PageQuery):
     """Which users, and which page of them, the newest first."""
 
-    p: Number = 1
-    """The page, from 1; below 1 counts as 1."""
-    size: Number = 10
-    """Users on a page, brought into 1 to 100. `page_size` and `ps` are other names of it."""
-    page_size: Number = 10
-    """As `size`, and goes before it."""
-    ps: Number = 10
-    """As `size`, and goes before it."""
     keyword: Text = ""
     """What the username, the display name or the e-mail address has to contain."""
     role: Literal["owner", "admin", "operator", "viewer", "user", ""] = ""
@@ -63,12 +54,11 @@ class AuditListQuery(Query):
     """Rows in an answer, brought into 1 to 100."""
 
 
-def user_query_of(parameters: MultiMapping[str]) -> tuple[int, UserQuery]:
-    """The page asked for, counted from 1, and the query. Raises `Rejected` naming the parameter."""
+def user_query_of(parameters: MultiMapping[str]) -> tuple[Page, UserQuery]:
+    """The page asked for, and the query. Raises `Rejected` naming the parameter."""
     reading = (found := Mistakes()).reading
     reading(require_known, parameters, UserListQuery.model_fields)
-    number = reading(integer, parameters, "p", 1)
-    wanted = reading(first_integer, parameters, ("page_size", "ps", "size"), _DEFAULT_SIZE)
+    page = reading(page_in, parameters)
     query = UserQuery(
         keyword=reading(text, parameters, "keyword"),
         role=reading(choice, parameters, "role", ("", *ROLES), ""),
@@ -76,15 +66,14 @@ def user_query_of(parameters: MultiMapping[str]) -> tuple[int, UserQuery]:
         status=int(reading(choice, parameters, "status", ("", "1", "2"), "") or 0),
     )
     found.raise_any()
-    page, size = max(1, number), _size(wanted)
-    return page, replace(query, limit=size, offset=(page - 1) * size)
+    return page, replace(query, limit=page.size, offset=page.offset)
 
 
 def audit_query_of(parameters: MultiMapping[str]) -> AuditQuery:
     """The rows asked for. Raises `Rejected` naming the parameter."""
     reading = (found := Mistakes()).reading
     reading(require_known, parameters, AuditListQuery.model_fields)
-    limit = reading(integer, parameters, "limit", _DEFAULT_SIZE)
+    limit = reading(size_in, parameters, "limit")
     query = AuditQuery(
         object_kind=reading(text, parameters, "object_kind"),
         object_id=reading(text, parameters, "object_id"),
@@ -97,7 +86,7 @@ def audit_query_of(parameters: MultiMapping[str]) -> AuditQuery:
     if query.object_id and not query.object_kind:
         found.add(mistake("object_id", Rule.ID_OF_WHAT))
     found.raise_any()
-    return replace(query, limit=_size(limit))
+    return replace(query, limit=limit)
 
 
 def _actor(parameters: Mapping[str, str]) -> str:
@@ -110,7 +99,3 @@ def _cursor(parameters: Mapping[str, str]) -> int | None:
     if parameters.get("cursor", "").strip() and before < 1:
         raise invalid("cursor", Rule.NO_CURSOR)
     return before or None
-
-
-def _size(wanted: int) -> int:
-    return min(_MAX_SIZE, max(1, wanted))

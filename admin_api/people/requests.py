@@ -5,15 +5,8 @@ import asyncio
 from aiohttp import web
 
 from admin_api.context import CALLER, Services
+from admin_api.requests import number_in_path
 from gateway.store.users import EditedUser
-
-_LARGEST = 2**63 - 1
-_TOO_MANY_DIGITS = 20  # for a 64-bit number
-
-
-def number_in_path(request: web.Request, name: str = "id") -> int:
-    """An id in the path; one that no row has, where it is longer than any."""
-    return min(int(request.match_info[name][:_TOO_MANY_DIGITS]), _LARGEST)
 
 
 def whom(request: web.Request) -> int:

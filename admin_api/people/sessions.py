@@ -5,7 +5,8 @@ from aiohttp import web
 from admin_api.context import CALLER, SERVICES, self_actor
 from admin_api.envelope import accept
 from admin_api.people.objects import session_object
-from admin_api.people.requests import number_in_path, whom
+from admin_api.people.requests import whom
+from admin_api.requests import number_in_path
 from gateway.store.sessions import end_session, end_sessions, list_sessions
 
 

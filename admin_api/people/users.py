@@ -7,13 +7,14 @@ from aiohttp import web
 from admin_api.bodies import read_body
 from admin_api.context import CALLER, SERVICES, self_actor
 from admin_api.envelope import accept, accept_again, json_bytes
+from admin_api.paging import page_object
 from admin_api.people.bodies import CreateUserBody, ManageBody, PutUserBody, UpdateUserBody
 from admin_api.people.edits import change_of, draft_of
 from admin_api.people.letters import write_verification
-from admin_api.people.objects import page_object, user_object
+from admin_api.people.objects import user_object
 from admin_api.people.queries import user_query_of
-from admin_api.people.requests import number_in_path, publish
-from admin_api.requests import if_match, once_of
+from admin_api.people.requests import publish
+from admin_api.requests import if_match, number_in_path, once_of, wanted_version
 from gateway.domain.edit import Actor
 from gateway.domain.people import UserChange, UserRow
 from gateway.domain.rejection import invalid
@@ -32,7 +33,7 @@ async def list_page(request: web.Request) -> web.Response:
     page, query = user_query_of(request.query)
     rows, total = await list_users(services.pool, query)
     items = [user_object(row, services.units) for row in rows]
-    return accept(page_object(page, query.limit, total, items))
+    return accept(page_object(page, total, items))
 
 
 async def show(request: web.Request) -> web.Response:
@@ -115,7 +116,7 @@ async def manage(request: web.Request) -> web.Response:
 
 
 async def _update(request: web.Request, user_id: int, body: UpdateUserBody) -> web.Response:
-    match, services = if_match(request), request.app[SERVICES]
+    services = request.app[SERVICES]
 
     async def ask_for_new_email(connection: Connection, before: UserRow, after: UserRow) -> None:
         if after.email is not None and after.email != before.email and services.dispatch.has_mail:
@@ -126,7 +127,7 @@ async def _update(request: web.Request, user_id: int, body: UpdateUserBody) -> w
         _actor(request),
         user_id,
         lambda row: change_of(body, row),
-        if_version=body.version if match is None else match,
+        if_version=wanted_version(request, body.version),
         then=ask_for_new_email,
     )
     services.dispatch.wake()

@@ -8,12 +8,13 @@ from aiohttp import web
 from admin_api.bodies import CreateBody, PutBody, UpdateBody, read_body
 from admin_api.context import CALLER, SERVICES, actor_of, self_actor
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
+from admin_api.paging import page_object
 from admin_api.people.links import require_verified_email
-from admin_api.requests import if_match, once_of
+from admin_api.requests import if_match, number_in_path, once_of, wanted_version
 from admin_api.tokens.edits import change_of, drafts_of, status_change_of
 from admin_api.tokens.objects import quota_object, reservation_object
-from admin_api.tokens.queries import page_of, query_of
-from admin_api.tokens.requests import object_of, objects_of, path_id, publish, secrets_of
+from admin_api.tokens.queries import query_of
+from admin_api.tokens.requests import object_of, objects_of, publish, secrets_of
 from gateway.catalog_settings import GroupSettings, TokenDefaultSettings
 from gateway.domain.edit import TokenChange, TokenRow
 from gateway.domain.errors import StoreUnavailable
@@ -39,13 +40,14 @@ async def list_page(request: web.Request) -> web.Response:
     if query.user_id != caller.user.id and not caller.may(Permission.TOKEN_READ_ANY):
         raise Declined(Code.FORBIDDEN, "user_id: only administrators list the tokens of others.")
     found = await list_tokens(services.pool, query, services.now())
-    return accept(page_of(page, query, found, await objects_of(services, found.rows)))
+    shown = await objects_of(services, found.rows)
+    return accept(page_object(page, found.total, shown, total_is_estimate=found.total_is_estimate))
 
 
 async def show(request: web.Request) -> web.Response:
     """GET /api/token/{id}: one token, with the money of all its scopes, and its secrets."""
     services = request.app[SERVICES]
-    row = await get_token(services.pool, actor_of(request, writes=False), path_id(request))
+    row = await get_token(services.pool, actor_of(request, writes=False), number_in_path(request))
     money = await read_money(services.pool, services.quota, row)
     await services.catalogs.read()
     shown = object_of(services, row, money["token"].held)
@@ -56,7 +58,7 @@ async def show(request: web.Request) -> web.Response:
 async def list_reservations(request: web.Request) -> web.Response:
     """GET /api/token/{id}/reservations: the running calls, and what each holds."""
     services = request.app[SERVICES]
-    row = await get_token(services.pool, actor_of(request, writes=False), path_id(request))
+    row = await get_token(services.pool, actor_of(request, writes=False), number_in_path(request))
     try:
         live = await read_reservations(services.quota, row)
     except StoreUnavailable as error:
@@ -133,7 +135,7 @@ async def update_by_body(request: web.Request) -> web.Response:
 async def update_by_path(request: web.Request) -> web.Response:
     """PATCH /api/token/{id}: changes the token; absent fields stay as they are."""
     body = await read_body(request, UpdateBody)
-    token_id = path_id(request)
+    token_id = number_in_path(request)
     if body.id not in {None, token_id}:
         raise invalid("id", Rule.ID_DISAGREES, given=body.id or 0, path=token_id)
     return await _update(request, token_id, body)
@@ -145,7 +147,7 @@ async def delete(request: web.Request) -> web.Response:
     edited = await delete_token(
         services.pool,
         actor_of(request),
-        path_id(request),
+        number_in_path(request),
         if_version=if_match(request),
     )
     return accept(told=await publish(services, [edited]))
@@ -169,7 +171,7 @@ async def _update(request: web.Request, token_id: int, body: UpdateBody) -> web.
         actor_of(request),
         token_id,
         _decision(request, body),
-        if_version=body.version if (match := if_match(request)) is None else match,
+        if_version=wanted_version(request, body.version),
     )
     told = await publish(services, [edited])
     (shown,) = await objects_of(services, [edited.row])

@@ -4,26 +4,12 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from aiohttp import web
-
 from admin_api.context import Services
 from admin_api.tokens.objects import secret_object, token_object
 from gateway.domain.edit import TokenRow
-from gateway.domain.rejection import Problem, rejected
-from gateway.domain.rules import Rule
 from gateway.store.editing import Edited
 from gateway.store.secrets import list_secrets
 from gateway.store.token_money import read_held
-
-_MAX_DIGITS = 19  # of a 64-bit number
-
-
-def path_id(request: web.Request) -> int:
-    """The id in the path. Raises `Rejected` where none can be so long."""
-    text = request.match_info["id"]
-    if len(text) > _MAX_DIGITS:
-        raise rejected(Problem.NOT_FOUND, "id", Rule.NO_TOKEN, given=text)
-    return int(text)
 
 
 async def publish(services: Services, edits: Iterable[Edited], *, made: bool = False) -> bool:

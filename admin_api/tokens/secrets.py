@@ -8,8 +8,8 @@ from admin_api.bodies import FindBody, IdsBody, RotateBody, read_body
 from admin_api.brake import Braked
 from admin_api.context import CALLER, SERVICES, Services, actor_of
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes, too_many
-from admin_api.requests import if_match, once_of
-from admin_api.tokens.requests import object_of, objects_of, path_id, publish, secrets_of
+from admin_api.requests import if_match, number_in_path, once_of, wanted_version
+from admin_api.tokens.requests import object_of, objects_of, publish, secrets_of
 from gateway.store.editing import Keyed
 from gateway.store.idempotency import carry_out
 from gateway.store.postgres import Connection
@@ -20,8 +20,8 @@ async def rotate(request: web.Request) -> web.Response:
     """POST /api/token/{id}/rotate: a new secret, told once; the present one goes on for the overlap."""
     services = request.app[SERVICES]
     body = await read_body(request, RotateBody, optional=True)
-    actor, token_id = actor_of(request), path_id(request)
-    version = body.version if (match := if_match(request)) is None else match
+    actor, token_id = actor_of(request), number_in_path(request)
+    version = wanted_version(request, body.version)
 
     async def write(connection: Connection) -> Keyed:
         return await write_rotation(
@@ -50,7 +50,7 @@ async def stop_overlap(request: web.Request) -> web.Response:
     """DELETE /api/token/{id}/rotate: the secrets that a rotation left in force end now."""
     services = request.app[SERVICES]
     edited = await end_overlap(
-        services.pool, actor_of(request), path_id(request), if_version=if_match(request)
+        services.pool, actor_of(request), number_in_path(request), if_version=if_match(request)
     )
     told = await publish(services, [edited])
     (shown,) = await objects_of(services, [edited.row])
@@ -69,7 +69,7 @@ async def find(request: web.Request) -> web.Response:
 
 async def reveal_one(request: web.Request) -> web.Response:
     """POST /api/token/{id}/key: the full key, where the operator lets keys be kept."""
-    token_id = path_id(request)
+    token_id = number_in_path(request)
     found, missing = await _revealed(request, [token_id])
     if token_id in missing:
         raise Declined(Code.KEY_NOT_RECOVERABLE, missing[token_id])

@@ -8,7 +8,8 @@ from admin_api import fields
 from admin_api.bodies import read_body
 from admin_api.context import CALLER, SERVICES, Services, wallet_actor
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
-from admin_api.requests import once_of
+from admin_api.paging import page_in, page_object
+from admin_api.requests import once_of, wanted_version
 from admin_api.tokens.objects import quota_object
 from admin_api.wallets.bodies import AccountBody, AccountUpdate
 from admin_api.wallets.edits import account_change_of
@@ -18,8 +19,8 @@ from admin_api.wallets.objects import (
     money_of,
     subscription_object,
 )
-from admin_api.wallets.queries import accounts_of, page_object
-from admin_api.wallets.requests import account_in_path, books_of, publish, wanted_version
+from admin_api.wallets.queries import accounts_of
+from admin_api.wallets.requests import account_in_path, books_of, publish
 from gateway.domain.catalog import nusd
 from gateway.domain.wallets import AccountRow
 from gateway.store.accounts import (
@@ -41,15 +42,15 @@ _SHOWN_MEMBERS = 100
 async def list_page(request: web.Request) -> web.Response:
     """GET /api/account: the accounts that you are a member of, the newest first."""
     services, caller = request.app[SERVICES], request[CALLER]
-    query = accounts_of(request.query, caller.user.id)
+    page = page_in(request.query)
+    query = accounts_of(request.query, page, caller.user.id)
     actor = wallet_actor(request, writes=False)
     if query.member_id != caller.user.id and actor.user_id is not None:
         raise Declined(Code.FORBIDDEN, "user_id: only administrators list the accounts of others.")
     found = await list_accounts(services.pool, actor, query)
     books = await read_books(services.quota, [(row.id, f"a{row.id}") for row in found.rows])
     items = [account_object(row, books) for row in found.rows]
-    page = query.offset // query.limit + 1
-    return accept(page_object(page, query.limit, found.total, items))
+    return accept(page_object(page, found.total, items))
 
 
 async def create(request: web.Request) -> web.Response:

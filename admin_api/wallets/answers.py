@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from admin_api.answers import Answer, Limit, ScopeMoney, Seconds
+from admin_api.answers import Answer, Limit, Page, ScopeMoney, Seconds
 
 Role = Literal["owner", "admin", "member"]
 
@@ -77,21 +77,15 @@ class AccountDetails(Account):
     subscriptions: list[Subscription]
 
 
-class AccountPage(Answer):
+class AccountPage(Page):
     """A page of accounts."""
 
-    page: int
-    page_size: int
-    total: int
     items: list[Account]
 
 
-class MemberPage(Answer):
+class MemberPage(Page):
     """A page of members."""
 
-    page: int
-    page_size: int
-    total: int
     items: list[Member]
 
 
@@ -169,10 +163,7 @@ class Code(Answer):
     """Who made it."""
 
 
-class CodePage(Answer):
+class CodePage(Page):
     """A page of codes."""
 
-    page: int
-    page_size: int
-    total: int
     items: list[Code]

@@ -7,18 +7,12 @@ from aiohttp import web
 from admin_api.bodies import read_body
 from admin_api.context import CALLER, SERVICES, Services, wallet_actor
 from admin_api.envelope import accept
+from admin_api.paging import page_in, page_object
+from admin_api.requests import number_in_path, wanted_version
 from admin_api.wallets.bodies import MemberBody, MemberUpdate
 from admin_api.wallets.edits import member_change_of
 from admin_api.wallets.objects import member_object
-from admin_api.wallets.queries import page_object, page_of
-from admin_api.wallets.requests import (
-    account_in_path,
-    books_of,
-    guess,
-    number_in_path,
-    publish,
-    wanted_version,
-)
+from admin_api.wallets.requests import account_in_path, books_of, guess, publish
 from gateway.domain.rejection import invalid
 from gateway.domain.roles import Permission
 from gateway.domain.rules import Rule
@@ -37,15 +31,15 @@ from gateway.store.members import (
 async def list_page(request: web.Request) -> web.Response:
     """GET /api/account/{id}/member: the members, owners first. Plain members see themselves alone."""
     services, caller = request.app[SERVICES], request[CALLER]
-    page, size = page_of(request.query)
+    page = page_in(request.query)
     actor = wallet_actor(request, writes=False)
     account = await get_account(services.pool, actor, account_in_path(request))
     found = await list_members(
-        services.pool, account, caller.user.id, limit=size, offset=(page - 1) * size
+        services.pool, account, caller.user.id, limit=page.size, offset=page.offset
     )
     books = await books_of(services, account.id, *(member_book(row).scope_id for row in found.rows))
     items = [member_object(row, books) for row in found.rows]
-    return accept(page_object(page, size, found.total, items))
+    return accept(page_object(page, found.total, items))
 
 
 async def add(request: web.Request) -> web.Response:

@@ -1,12 +1,13 @@
 """Query parameters of lists of accounts, members, codes and entries, for the document; and how they are read."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from admin_api.parameters import choice, first_integer, integer, text
-from admin_api.queries import Number, Query, Text
+from admin_api.paging import Page, size_in
+from admin_api.parameters import choice, integer, text
+from admin_api.queries import Number, PageQuery, Query, Text
 from admin_api.tokens.queries import EVERYBODY
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
@@ -14,17 +15,7 @@ from gateway.store.accounts import MAX_ID, AccountQuery
 from gateway.store.redeem import CodeQuery
 from gateway.store.top_ups import Of
 
-_DEFAULT_SIZE, _MAX_SIZE = 10, 100
 _STATES: Final = ("", "unused", "used", "expired", "revoked")
-
-
-class PageQuery(Query):
-    """Which page."""
-
-    p: Number = 1
-    """The page, from 1; below 1 counts as 1."""
-    page_size: Number = 10
-    """Entries on a page, brought into 1 to 100."""
 
 
 class AccountsQuery(PageQuery):
@@ -62,15 +53,8 @@ class HistoryQuery(Query):
     """Entries in an answer, brought into 1 to 100."""
 
 
-def page_of(parameters: Mapping[str, str]) -> tuple[int, int]:
-    """The page, from 1, and its size."""
-    size = first_integer(parameters, ("page_size",), _DEFAULT_SIZE)
-    return max(1, integer(parameters, "p", 1)), min(_MAX_SIZE, max(1, size))
-
-
-def accounts_of(parameters: Mapping[str, str], caller_id: int) -> AccountQuery:
+def accounts_of(parameters: Mapping[str, str], page: Page, caller_id: int) -> AccountQuery:
     """The query of a list of accounts; `member_id` None: of everybody's. Raises `Rejected`."""
-    page, size = page_of(parameters)
     status = integer(parameters, "status", 0)
     if parameters.get("status") and status not in {1, 2}:
         raise invalid("status", Rule.NO_ACCOUNT_STATUS, given=status)
@@ -79,19 +63,18 @@ def accounts_of(parameters: Mapping[str, str], caller_id: int) -> AccountQuery:
         keyword=text(parameters, "keyword"),
         status=status,
         member_id=None if everybody else integer(parameters, "user_id", caller_id),
-        limit=size,
-        offset=(page - 1) * size,
+        limit=page.size,
+        offset=page.offset,
     )
 
 
-def codes_of(parameters: Mapping[str, str]) -> CodeQuery:
+def codes_of(parameters: Mapping[str, str], page: Page) -> CodeQuery:
     """The query of a list of codes. Raises `Rejected`."""
-    page, size = page_of(parameters)
     return CodeQuery(
         batch_id=integer(parameters, "batch_id", 0) or None,
         state=choice(parameters, "state", _STATES, ""),
-        limit=size,
-        offset=(page - 1) * size,
+        limit=page.size,
+        offset=page.offset,
     )
 
 
@@ -106,9 +89,4 @@ def history_of(parameters: Mapping[str, str], account_id: int) -> tuple[Of, int,
     if sum(each is not None for each in (of.user_id, of.group, of.token_id)) > 1:
         raise invalid("user_id", Rule.GRANTS_DISAGREE, other="group or token_id")
     before = integer(parameters, "cursor", 0) or MAX_ID
-    return of, before, min(_MAX_SIZE, max(1, integer(parameters, "limit", _DEFAULT_SIZE)))
-
-
-def page_object(page: int, size: int, total: int, items: Any) -> dict[str, Any]:
-    """A page; one beyond the end is empty."""
-    return {"page": page, "page_size": size, "total": total, "items": items}
+    return of, before, size_in(parameters, "limit")

@@ -7,11 +7,12 @@ from aiohttp import web
 from admin_api.bodies import read_body
 from admin_api.context import CALLER, SERVICES, Services, self_actor, wallet_actor
 from admin_api.envelope import accept, accept_again, json_bytes
+from admin_api.paging import page_in, page_object
 from admin_api.requests import once_of
 from admin_api.wallets.bodies import CodeBody, CodesBody, RevokeBody
 from admin_api.wallets.edits import batch_of
 from admin_api.wallets.objects import code_object, codes_object, granted_object
-from admin_api.wallets.queries import codes_of, page_object
+from admin_api.wallets.queries import codes_of
 from admin_api.wallets.requests import guess, publish
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
@@ -48,11 +49,11 @@ async def create(request: web.Request) -> web.Response:
 
 async def list_page(request: web.Request) -> web.Response:
     """GET /api/redeem: codes, the newest first, and what has become of them."""
-    query = codes_of(request.query)
+    page = page_in(request.query)
+    query = codes_of(request.query, page)
     found = await list_codes(request.app[SERVICES].pool, query)
-    page = query.offset // query.limit + 1
     items = [code_object(row) for row in found.rows]
-    return accept(page_object(page, query.limit, found.total, items))
+    return accept(page_object(page, found.total, items))
 
 
 async def revoke(request: web.Request) -> web.Response:

@@ -8,31 +8,16 @@ from aiohttp import web
 from admin_api.brake import Braked
 from admin_api.context import CALLER, SERVICES, Services
 from admin_api.envelope import too_many
-from admin_api.requests import if_match
+from admin_api.requests import number_in_path
 from admin_api.wallets.objects import Books
 from gateway.domain.rejection import Rejected
 from gateway.store.books import Book
 from gateway.store.token_money import read_books
 
-_MAX_DIGITS = 19  # of a 64-bit number
-_NOBODYS = 2**64
-
-
-def number_in_path(request: web.Request, name: str) -> int:
-    """A number of the path; one that is nobody's id where none can be so long."""
-    text = request.match_info[name]
-    return int(text) if len(text) <= _MAX_DIGITS else _NOBODYS
-
 
 def account_in_path(request: web.Request) -> int:
     """The account that the path names."""
     return number_in_path(request, "id")
-
-
-def wanted_version(request: web.Request, version: int | None) -> int | None:
-    """The version that is to be changed; `If-Match` goes before the body."""
-    match = if_match(request)
-    return version if match is None else match
 
 
 async def publish(services: Services, account_id: int, book: Book) -> bool:

@@ -4,6 +4,7 @@ from typing import Final
 
 from admin_api.answers import Nothing
 from admin_api.envelope import Code
+from admin_api.queries import PageQuery
 from admin_api.route import Header, Route
 from admin_api.wallets import (
     accounts,
@@ -37,7 +38,7 @@ ROUTES: Final = (
     Route("PATCH", _ONE, accounts.update, Permission.ACCOUNT_WRITE,
           answers.Account, bodies.AccountUpdate, headers=(Header.IF_MATCH,), declines=_EDITS),
     Route("GET", f"{_ONE}/member", members.list_page, Permission.ACCOUNT_READ,
-          answers.MemberPage, query=queries.PageQuery),
+          answers.MemberPage, query=PageQuery),
     Route("POST", f"{_ONE}/member", members.add, Permission.ACCOUNT_WRITE,
           answers.Member, bodies.MemberBody,
           declines=(*_MANAGES, Problem.ALREADY_MEMBER, Code.TOO_MANY_ATTEMPTS)),

@@ -5,10 +5,11 @@ from aiohttp import web
 from admin_api.bodies import read_body
 from admin_api.context import SERVICES, Services, wallet_actor
 from admin_api.envelope import accept
+from admin_api.requests import wanted_version
 from admin_api.wallets.bodies import SubscriptionBody
 from admin_api.wallets.edits import subscription_change_of
 from admin_api.wallets.objects import subscription_object
-from admin_api.wallets.requests import account_in_path, books_of, publish, wanted_version
+from admin_api.wallets.requests import account_in_path, books_of, publish
 from gateway.domain.wallets import SubscriptionRow
 from gateway.store.accounts import get_account
 from gateway.store.subscriptions import (

@@ -7,7 +7,7 @@ from aiohttp import web
 from admin_api.bodies import read_body
 from admin_api.context import CALLER, SERVICES, self_actor
 from admin_api.envelope import accept
-from admin_api.tokens.requests import path_id
+from admin_api.requests import number_in_path
 from admin_api.warnings.bodies import WebhookBody
 from gateway.store.webhooks import Webhook, create_webhook, delete_webhook, list_webhooks
 
@@ -34,7 +34,7 @@ async def delete(request: web.Request) -> web.Response:
     """DELETE /api/webhook/{id}: nothing is sent there any more."""
     user = request[CALLER].user
     actor = self_actor(request, user)
-    await delete_webhook(request.app[SERVICES].pool, actor, user.id, path_id(request))
+    await delete_webhook(request.app[SERVICES].pool, actor, user.id, number_in_path(request))
     return accept()
 
 
