@@ -9,13 +9,11 @@ from admin_api.catalog.bodies import CreateGroupBody, UpdateGroupBody
 from admin_api.catalog.edits import group_draft
 from admin_api.catalog.objects import group_object
 from admin_api.catalog.queries import EntryListQuery, page_of
-from admin_api.catalog.requests import all_of, check_name, find, name_in, tell
-from admin_api.context import SERVICES, Services, actor_of
+from admin_api.catalog.requests import all_of, change, check_name, find, make, name_in, remove
+from admin_api.context import SERVICES, Services
 from admin_api.envelope import accept
 from admin_api.parameters import require_known
-from admin_api.requests import wanted_version
 from gateway.store.catalog import read_group_ids
-from gateway.store.catalog_edits import create_entry, delete_entry, update_entry
 
 
 async def list_page(request: web.Request) -> web.Response:
@@ -43,15 +41,7 @@ async def create(request: web.Request) -> web.Response:
     """POST /api/group: makes a group. What it names has to be there."""
     services = request.app[SERVICES]
     body = await read_body(request, CreateGroupBody)
-    changed = await create_entry(
-        services.pool,
-        actor_of(request),
-        services.catalogs.loaded,
-        "group",
-        body.name,
-        group_draft(body.name, body, None),
-    )
-    told = await tell(services, changed)
+    told = await make(request, "group", body.name, group_draft(body.name, body, None))
     return accept(await _one(services, body.name), told=told)
 
 
@@ -63,31 +53,15 @@ async def update(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     body = await read_body(request, UpdateGroupBody)
     name = check_name(request, body.name)
-    changed = await update_entry(
-        services.pool,
-        actor_of(request),
-        services.catalogs.loaded,
-        "group",
-        name,
-        lambda row: group_draft(name, body, row),
-        if_version=wanted_version(request, body.version),
+    told = await change(
+        request, "group", name, lambda row: group_draft(name, body, row), body.version
     )
-    told = await tell(services, changed)
     return accept(await _one(services, name), told=told)
 
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE /api/group/{name}: deletes a group that nobody is in and nothing names."""
-    services = request.app[SERVICES]
-    changed = await delete_entry(
-        services.pool,
-        actor_of(request),
-        services.catalogs.loaded,
-        "group",
-        name_in(request),
-        if_version=wanted_version(request, None),
-    )
-    return accept(told=await tell(services, changed))
+    return accept(told=await remove(request, "group"))
 
 
 async def _one(services: Services, name: str) -> dict[str, Any]:

@@ -10,14 +10,13 @@ from admin_api.catalog.bodies import CreateModelBody, UpdateModelBody
 from admin_api.catalog.edits import model_draft
 from admin_api.catalog.objects import Shown, model_object, past_price
 from admin_api.catalog.queries import EntryListQuery, page_of
-from admin_api.catalog.requests import all_of, check_name, name_in, tell
-from admin_api.context import SERVICES, Services, actor_of
+from admin_api.catalog.requests import all_of, change, check_name, make, name_in, remove
+from admin_api.context import SERVICES, Services
 from admin_api.envelope import accept
 from admin_api.parameters import require_known
-from admin_api.requests import wanted_version
 from gateway.domain.rejection import Problem, rejected
 from gateway.domain.rules import Rule
-from gateway.store.catalog_edits import create_entry, delete_entry, read_prices, update_entry
+from gateway.store.catalog_edits import read_prices
 
 
 async def list_page(request: web.Request) -> web.Response:
@@ -51,15 +50,7 @@ async def create(request: web.Request) -> web.Response:
     """
     services = request.app[SERVICES]
     body = await read_body(request, CreateModelBody)
-    changed = await create_entry(
-        services.pool,
-        actor_of(request),
-        services.catalogs.loaded,
-        "model",
-        body.name,
-        model_draft(body.name, body, None),
-    )
-    told = await tell(services, changed)
+    told = await make(request, "model", body.name, model_draft(body.name, body, None))
     return accept(await _one(services, body.name), told=told)
 
 
@@ -72,16 +63,9 @@ async def update(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     body = await read_body(request, UpdateModelBody)
     name = check_name(request, body.name)
-    changed = await update_entry(
-        services.pool,
-        actor_of(request),
-        services.catalogs.loaded,
-        "model",
-        name,
-        lambda row: model_draft(name, body, row),
-        if_version=wanted_version(request, body.version),
+    told = await change(
+        request, "model", name, lambda row: model_draft(name, body, row), body.version
     )
-    told = await tell(services, changed)
     return accept(await _one(services, name), told=told)
 
 
@@ -90,16 +74,7 @@ async def delete(request: web.Request) -> web.Response:
 
     One that a group or another model names cannot be deleted.
     """
-    services = request.app[SERVICES]
-    changed = await delete_entry(
-        services.pool,
-        actor_of(request),
-        services.catalogs.loaded,
-        "model",
-        name_in(request),
-        if_version=wanted_version(request, None),
-    )
-    return accept(told=await tell(services, changed))
+    return accept(told=await remove(request, "model"))
 
 
 async def _one(services: Services, name: str) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """What the handlers of the catalog share: which entry a request is about, what it is answered with, who is told."""
 
+from collections.abc import Callable
+
 from aiohttp import web
 
 from admin_api.catalog.objects import Shown, shown_of
-from admin_api.context import Services
-from gateway.catalog_entries import Kind
+from admin_api.context import SERVICES, Services, actor_of
+from admin_api.requests import if_match, wanted_version
+from gateway.catalog_entries import Kind, Row
 from gateway.domain.rejection import Problem, invalid, rejected
 from gateway.domain.rules import Rule
-from gateway.store.catalog_edits import Changed
+from gateway.store.catalog_edits import Changed, Draft, create_entry, delete_entry, update_entry
 
 
 def name_in(request: web.Request) -> str:
@@ -38,7 +41,41 @@ async def find(services: Services, kind: Kind, name: str) -> Shown:
     raise rejected(Problem.NOT_FOUND, "name", Rule.NO_ENTRY, kind=kind, given=name)
 
 
-async def tell(services: Services, changed: Changed) -> bool:
+async def make(request: web.Request, kind: Kind, name: str, draft: Draft) -> bool:
+    """Make an entry, and tell. Raises `Rejected` and `StoreUnavailable`; answers as `_tell` does."""
+    services = request.app[SERVICES]
+    loaded = services.catalogs.loaded
+    changed = await create_entry(services.pool, actor_of(request), loaded, kind, name, draft)
+    return await _tell(services, changed)
+
+
+async def change(
+    request: web.Request,
+    kind: Kind,
+    name: str,
+    decide: Callable[[Row], Draft],
+    version: int | None,
+) -> bool:
+    """Change an entry, and tell. Likewise."""
+    services = request.app[SERVICES]
+    changed = await update_entry(
+        *(services.pool, actor_of(request), services.catalogs.loaded, kind, name, decide),
+        if_version=wanted_version(request, version),
+    )
+    return await _tell(services, changed)
+
+
+async def remove(request: web.Request, kind: Kind) -> bool:
+    """Delete the entry that the path names, and tell. Likewise."""
+    services = request.app[SERVICES]
+    changed = await delete_entry(
+        *(services.pool, actor_of(request), services.catalogs.loaded, kind, name_in(request)),
+        if_version=if_match(request),
+    )
+    return await _tell(services, changed)
+
+
+async def _tell(services: Services, changed: Changed) -> bool:
     """Tell running gateways; whether the next request on any of them obeys. Reads the catalog anew."""
     told = True
     if changed.generation is not None:

@@ -12,11 +12,10 @@ from admin_api.catalog.bodies import CreateUpstreamBody, TestBody, UpdateUpstrea
 from admin_api.catalog.edits import upstream_draft
 from admin_api.catalog.objects import Shown, upstream_object
 from admin_api.catalog.queries import EntryListQuery, page_of
-from admin_api.catalog.requests import all_of, check_name, find, name_in, tell
-from admin_api.context import SERVICES, Services, actor_of
+from admin_api.catalog.requests import all_of, change, check_name, find, make, name_in, remove
+from admin_api.context import SERVICES, Services
 from admin_api.envelope import accept
 from admin_api.parameters import require_known
-from admin_api.requests import wanted_version
 from gateway.catalog_entries import KeysUnreadable, Row
 from gateway.catalog_settings import UpstreamSettings
 from gateway.domain.catalog import Upstream
@@ -24,7 +23,7 @@ from gateway.domain.network import Blocks
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
 from gateway.outbound import NotCallable, addresses_of
-from gateway.store.catalog_edits import Draft, create_entry, delete_entry, update_entry
+from gateway.store.catalog_edits import Draft
 from gateway.store.upstream_keys import hint_of, opening
 
 _LOOK_UP_S = 3.0
@@ -60,10 +59,7 @@ async def create(request: web.Request) -> web.Response:
     body = await read_body(request, CreateUpstreamBody)
     draft = upstream_draft(body.name, body, None, services.seal)
     remark = await _check_address(draft)
-    changed = await create_entry(
-        services.pool, actor_of(request), services.catalogs.loaded, "upstream", body.name, draft
-    )
-    told = await tell(services, changed)
+    told = await make(request, "upstream", body.name, draft)
     return accept(
         _object(services, await find(services, "upstream", body.name)), told=told, remark=remark
     )
@@ -84,16 +80,7 @@ async def update(request: web.Request) -> web.Response:
     def decide(row: Row) -> Draft:
         return upstream_draft(name, body, row, services.seal)
 
-    changed = await update_entry(
-        services.pool,
-        actor_of(request),
-        services.catalogs.loaded,
-        "upstream",
-        name,
-        decide,
-        if_version=wanted_version(request, body.version),
-    )
-    told = await tell(services, changed)
+    told = await change(request, "upstream", name, decide, body.version)
     return accept(
         _object(services, await find(services, "upstream", name)), told=told, remark=remark
     )
@@ -101,16 +88,7 @@ async def update(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE /api/upstream/{name}: no new call goes there; one that a group names cannot be deleted."""
-    services = request.app[SERVICES]
-    changed = await delete_entry(
-        services.pool,
-        actor_of(request),
-        services.catalogs.loaded,
-        "upstream",
-        name_in(request),
-        if_version=wanted_version(request, None),
-    )
-    return accept(told=await tell(services, changed))
+    return accept(told=await remove(request, "upstream"))
 
 
 async def test(request: web.Request) -> web.Response:
