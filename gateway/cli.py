@@ -176,10 +176,8 @@ def _replay_outbox(given: argparse.Namespace, _: list[str]) -> int:
 def _reseal(given: argparse.Namespace, _: list[str]) -> int:
     from gateway.config import load, read_seal_keys
     from gateway.store.postgres import open_pool
+    from gateway.store.resealing import reseal
     from gateway.store.seal import Seal
-    from gateway.store.secrets import reseal
-    from gateway.store.upstream_keys import reseal_upstreams
-    from gateway.store.webhooks import reseal_webhooks
     from gateway.stores_in_use import database_in_use, environment_in_use
 
     loaded = load(os.environ, given.config)
@@ -189,11 +187,7 @@ def _reseal(given: argparse.Namespace, _: list[str]) -> int:
     async def seal_anew() -> tuple[int, int]:
         pool = await open_pool(dsn, size=1, statement_timeout_s=60)
         try:
-            done = lost = 0
-            for each in (reseal, reseal_upstreams, reseal_webhooks):
-                more_done, more_lost = await each(pool, seal)
-                done, lost = done + more_done, lost + more_lost
-            return done, lost
+            return await reseal(pool, seal)
         finally:
             await pool.close()
 

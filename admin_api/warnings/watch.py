@@ -148,12 +148,9 @@ class Watch:
             _log.warning(
                 "%d tokens are in use: the limits of %d are watched", len(active), _MOST_LEVELS
             )
-        found: dict[tuple[str, str], Reading] = {}
-        for token_id in active[:_MOST_LEVELS]:
-            for subject, window, level in await self._services.explainer.levels(token_id):
-                if not window.shadow:  # it stops nothing
-                    found[subject, window.id] = self._of_window(subject, window, level)
-        return list(found.values())
+        levels = await self._services.explainer.levels(active[:_MOST_LEVELS])
+        # What is in the shadow stops nothing.
+        return [self._of_window(*level) for level in levels if not level.window.shadow]
 
     def _of_window(self, subject: str, window: Window, level: int) -> Reading:
         bound = window.second if window.kind is Kind.BURST else window.limit

@@ -66,17 +66,18 @@ def _require_owner(token: Token) -> Refusal | None:
 
 
 def _require_subscription(token: Token, now: float) -> Refusal | None:
-    group = token.group.name
     if token.group_from is not None and now < token.group_from:
         return Refusal(
             Reason.GROUP_NOT_ALLOWED,
-            f"The account's subscription to the group {group!r} of this key begins at {_instant(token.group_from)}.",
+            f"The account's subscription to the group {token.group.name!r} of this key "
+            f"begins at {_instant(token.group_from)}.",
             ground=Ground.SUBSCRIPTION,
         )
     if token.group_until is not None and now >= token.group_until:
         return Refusal(
             Reason.GROUP_NOT_ALLOWED,
-            f"The account's subscription to the group {group!r} of this key ended at {_instant(token.group_until)}.",
+            f"The account's subscription to the group {token.group.name!r} of this key "
+            f"ended at {_instant(token.group_until)}.",
             ground=Ground.SUBSCRIPTION,
         )
     return None

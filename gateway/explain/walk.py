@@ -75,6 +75,14 @@ class Result(StrEnum):
     SKIPPED = "skipped"
 
 
+class Level(NamedTuple):
+    """What a window of a scope holds."""
+
+    scope_id: str
+    window: Window
+    held: int
+
+
 class Check(NamedTuple):
     """One check. `why` says what a skipped one would have needed."""
 
@@ -140,25 +148,28 @@ class Explainer:
                 continue
         raise StoreUnavailable("the token keeps changing while its checks run")
 
-    async def levels(self, token_id: int) -> list[tuple[str, Window, int]]:
-        """What each window holds that calls with the token are under: its scope, itself, and how much.
+    async def levels(self, token_ids: Sequence[int]) -> list[Level]:
+        """What each window holds that calls with these tokens are under, each once.
 
         Nothing where the quota store cannot tell. Raises `StoreUnavailable` for Postgres alone.
         """
         await self._catalogs.read()
-        token = await self._keys.find_by_id(token_id)
-        if token is None or not token.limits:
-            return []
-        restricted = {min(limit.models) for _, limit in token.limits if limit.models}
         found = {}
-        for model in ("", *sorted(restricted)):
+        for token in await self._keys.find_many(token_ids):
+            for level in await self._levels_of(token) if token.limits else ():
+                found[level.scope_id, level.window.id] = level
+        return list(found.values())
+
+    async def _levels_of(self, token: Token) -> list[Level]:
+        models = {min(limit.models) for _, limit in token.limits if limit.models}
+        found = []
+        for model in ("", *models):
             try:
                 looked = await self.looks.decide(token, model, self._catalogs.latest)
             except Changed:
                 continue
-            for window, level in looked.windows:
-                found[token.scope_ids[window.scope], window.id] = (window, level)
-        return [(scope_id, window, level) for (scope_id, _), (window, level) in found.items()]
+            found += [Level(token.scope_ids[w.scope], w, held) for w, held in looked.windows]
+        return found
 
     def base_url(self) -> str:
         """The origin that callers are told to use."""

@@ -3,7 +3,7 @@
 Reads only; administrative writes are `gateway/store/tokens.py`'s.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -42,13 +42,13 @@ SELECT t.id, t.account_id, t.user_id, t.name, t.status, t.models, t.models_enabl
 _FIND = _ROW.format(
     source="FROM token_secret x JOIN token t ON t.id = x.token_id", which="x.digest = $1"
 )
-_FIND_BY_ID = _ROW.format(
+_FIND_MANY = _ROW.format(
     source="""
   FROM token t
   LEFT JOIN LATERAL (SELECT expires_at FROM token_secret
                       WHERE token_id = t.id AND purpose <> 'playground'
                       ORDER BY id DESC LIMIT 1) x ON true""",
-    which="t.id = $1",
+    which="t.id = ANY ($1)",
 )
 
 _HAS_FOREIGN = "SELECT EXISTS (SELECT FROM token_secret WHERE purpose = 'imported')"
@@ -81,9 +81,14 @@ class KeyStore:
 
     async def find_by_id(self, token_id: int) -> Token | None:
         """The token, as its newest secret opens it; None where there is none. Raises `StoreUnavailable`."""
+        found = await self.find_many([token_id])
+        return found[0] if found else None
+
+    async def find_many(self, token_ids: Sequence[int]) -> list[Token]:
+        """Those of the tokens that there are, likewise. Raises `StoreUnavailable`."""
         with store_errors():
-            row = await self._pool.fetchrow(_FIND_BY_ID, token_id)
-        return None if row is None else _token(row, self._catalog(), self._reserve)
+            rows = await self._pool.fetch(_FIND_MANY, token_ids)
+        return [_token(row, self._catalog(), self._reserve) for row in rows]
 
     async def has_foreign(self) -> bool:
         """Whether another gateway's key opens a token here. Raises `StoreUnavailable`."""

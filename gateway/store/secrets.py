@@ -52,7 +52,6 @@ UPDATE token_secret x SET last_used_at = now()
          ORDER BY id FOR NO KEY UPDATE) u
  WHERE x.id = u.id
 """
-_RESEAL = "SELECT id, digest, sealed FROM token_secret WHERE sealed IS NOT NULL AND id > $1 ORDER BY id LIMIT 500"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,34 +197,6 @@ async def reveal(
                 continue
             await audit.record(connection, actor, "token.reveal", token_id)
     return found, missing
-
-
-async def reseal(pool: Pool, seal: Seal) -> tuple[int, int]:
-    """Seal anew what an earlier key sealed; how many were, and how many no key at hand opens.
-
-    Raises `StoreUnavailable`; what was done until then stays done.
-    """
-    done = lost = last = 0
-    while True:
-        async with transaction(pool) as connection:
-            rows = await connection.fetch(_RESEAL, last)
-            for row_id, digest, sealed in rows:
-                last = row_id
-                if not seal.is_old(sealed):
-                    continue
-                try:
-                    key = seal.open(sealed, digest)
-                except Unsealable:
-                    lost += 1
-                    continue
-                await connection.execute(
-                    "UPDATE token_secret SET sealed = $2 WHERE id = $1",
-                    row_id,
-                    seal.close(key, digest),
-                )
-                done += 1
-        if not rows:
-            return done, lost
 
 
 _NOT_KEPT = "Its key was not kept when it was made; rotate to obtain a new secret."

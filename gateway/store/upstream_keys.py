@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import orjson
 
 from gateway.catalog_entries import KeysUnreadable, OpenKeys, Row
-from gateway.store.postgres import Pool, transaction
 from gateway.store.seal import Seal, Unsealable
 
 _SHOWN_CHARACTERS = 4
@@ -14,7 +13,7 @@ _SHOWN_FROM = 16  # of a shorter key four characters would be too much of it
 
 def seal_keys(seal: Seal, name: str, keys: Sequence[str]) -> bytes | None:
     """The keys of an upstream, sealed for it; None where there are none."""
-    return seal.close(orjson.dumps(list(keys)), _owner(name)) if keys else None
+    return seal.close(orjson.dumps(list(keys)), owner_of(name)) if keys else None
 
 
 def hint_of(key: str) -> str:
@@ -31,7 +30,7 @@ def opening(seal: Seal | None) -> OpenKeys:
         if seal is None:
             raise KeysUnreadable("its keys are sealed, and TOLLHOUSE_KEK is not given here")
         try:
-            return tuple(orjson.loads(seal.open(row.sealed_keys, _owner(row.name))))
+            return tuple(orjson.loads(seal.open(row.sealed_keys, owner_of(row.name))))
         except Unsealable as error:
             raise KeysUnreadable(
                 f"its keys do not open ({error}): give TOLLHOUSE_KEK_PREVIOUS, or set them anew"
@@ -51,32 +50,6 @@ def looking(seal: Seal) -> OpenKeys:
     return look
 
 
-async def reseal_upstreams(pool: Pool, seal: Seal) -> tuple[int, int]:
-    """Seal anew what an earlier key sealed; of how many upstreams, and of how many no key at hand opens it.
-
-    Raises `StoreUnavailable`.
-    """
-    done = lost = 0
-    async with transaction(pool) as connection:
-        rows = await connection.fetch(
-            "SELECT name, sealed_keys FROM upstream WHERE sealed_keys IS NOT NULL ORDER BY name FOR UPDATE"
-        )
-        for name, sealed in rows:
-            if not seal.is_old(sealed):
-                continue
-            try:
-                keys = seal.open(sealed, _owner(name))
-            except Unsealable:
-                lost += 1
-                continue
-            await connection.execute(
-                "UPDATE upstream SET sealed_keys = $2 WHERE name = $1",
-                name,
-                seal.close(keys, _owner(name)),
-            )
-            done += 1
-    return done, lost
-
-
-def _owner(name: str) -> bytes:
+def owner_of(name: str) -> bytes:
+    """Whose an upstream's keys are."""
     return f"upstream {name}".encode()

@@ -15,7 +15,7 @@ from gateway.domain.rules import Rule
 from gateway.domain.webhook import secret_of
 from gateway.store import audit
 from gateway.store.postgres import Connection, Pool, reading, transaction
-from gateway.store.seal import Seal, Unsealable
+from gateway.store.seal import Seal
 
 MOST_WEBHOOKS: Final = 10
 _SECRET_BYTES: Final = 32
@@ -51,7 +51,7 @@ async def create_webhook(
         await connection.fetchval('SELECT 1 FROM "user" WHERE id = $1 FOR NO KEY UPDATE', user_id)
         if len(await connection.fetch(_LIST, user_id)) >= MOST_WEBHOOKS:
             raise invalid("url", Rule.TOO_MANY_WEBHOOKS, most=MOST_WEBHOOKS)
-        sealed = seal.close(secret.encode(), _owner(user_id, url))
+        sealed = seal.close(secret.encode(), owner_of(user_id, url))
         (row,) = await connection.fetch(_INSERT, user_id, url, sealed)
         made = Webhook(*row)
         await audit.record(connection, actor, "webhook.create", made.id, after={"url": url})
@@ -78,37 +78,12 @@ async def read_secrets(
     return [
         (
             row["url"],
-            seal.open(row["sealed_secret"], _owner(row["user_id"], row["url"])).decode(),
+            seal.open(row["sealed_secret"], owner_of(row["user_id"], row["url"])).decode(),
         )
         for row in rows
     ]
 
 
-async def reseal_webhooks(pool: Pool, seal: Seal) -> tuple[int, int]:
-    """Seal anew what an earlier key sealed; of how many webhooks, and of how many no key at hand opens it.
-
-    Raises `StoreUnavailable`.
-    """
-    done = lost = 0
-    async with transaction(pool) as connection:
-        rows = await connection.fetch(
-            "SELECT id, user_id, url, sealed_secret FROM webhook ORDER BY id FOR UPDATE"
-        )
-        for webhook_id, user_id, url, sealed in rows:
-            if not seal.is_old(sealed):
-                continue
-            try:
-                secret = seal.open(sealed, _owner(user_id, url))
-            except Unsealable:
-                lost += 1
-                continue
-            anew = seal.close(secret, _owner(user_id, url))
-            await connection.execute(
-                "UPDATE webhook SET sealed_secret = $2 WHERE id = $1", webhook_id, anew
-            )
-            done += 1
-    return done, lost
-
-
-def _owner(user_id: int, url: str) -> bytes:
+def owner_of(user_id: int, url: str) -> bytes:
+    """Whose a webhook's secret is."""
     return f"webhook {user_id} {url}".encode()

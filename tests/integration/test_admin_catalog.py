@@ -6,8 +6,9 @@ import json
 import pytest
 
 from admin_api.context import SERVICES
+from gateway.store.resealing import reseal
 from gateway.store.seal import Seal
-from gateway.store.upstream_keys import opening, reseal_upstreams
+from gateway.store.upstream_keys import opening
 from tests.admin import KEK, running_admin
 from tests.upstream import Answer, ScriptedUpstream, Turns, refuse
 
@@ -235,9 +236,9 @@ async def test_only_who_may_edit_the_catalog_does(admin):
 async def test_keys_are_sealed_anew_and_open_for_their_own_upstream_alone(admin):
     await done(admin, "POST", "/api/upstream", {**PUBLIC, "api_key": KEY})
     new = bytes(range(100, 132))
-    assert await reseal_upstreams(admin.pool, Seal(bytes(range(64, 96)))) == (0, 1)
-    assert await reseal_upstreams(admin.pool, Seal(new, KEK)) == (1, 0)
-    assert await reseal_upstreams(admin.pool, Seal(new, KEK)) == (0, 0)
+    assert await reseal(admin.pool, Seal(bytes(range(64, 96)))) == (0, 1)
+    assert await reseal(admin.pool, Seal(new, KEK)) == (1, 0)
+    assert await reseal(admin.pool, Seal(new, KEK)) == (0, 0)
     (row,) = admin.client.app[SERVICES].catalogs.rows
     sealed = await admin.pool.fetchval("SELECT sealed_keys FROM upstream")
     assert opening(Seal(new))(row._replace(sealed_keys=sealed)) == (KEY,)

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from gateway.domain import key as keys
+from gateway.store.resealing import reseal
 from gateway.store.seal import Seal
-from gateway.store.secrets import reseal
 from tests.admin import KEK, Admin, running_admin
 from tests.integration.beside import KEPT, Beside
 from tests.integration.rig import USD, chat

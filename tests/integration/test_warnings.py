@@ -16,8 +16,9 @@ from gateway.domain.catalog import Upstream
 from gateway.domain.webhook import secret_of
 from gateway.relay.outages import Outages
 from gateway.relay.upstream_state import UpstreamState
+from gateway.store.resealing import reseal
 from gateway.store.seal import Seal
-from gateway.store.webhooks import read_secrets, reseal_webhooks
+from gateway.store.webhooks import read_secrets
 from tests.admin import KEK, running_admin
 from tests.integration.rig import USD
 from tests.webhooks import running_receiver
@@ -235,12 +236,12 @@ async def test_there_are_ten_webhooks_for_a_user_at_most(admin):
 async def test_a_webhooks_secret_is_sealed_anew_with_a_new_key(admin):
     made = (await admin.call("POST", "/api/webhook", {"url": "https://e.example/"})).data
     both = Seal(bytes(range(64, 96)), KEK)
-    assert await reseal_webhooks(admin.pool, both) == (1, 0)
-    assert await reseal_webhooks(admin.pool, both) == (0, 0)
+    assert await reseal(admin.pool, both) == (1, 0)
+    assert await reseal(admin.pool, both) == (0, 0)
     async with admin.pool.acquire() as connection:
         told = await read_secrets(connection, Seal(bytes(range(64, 96))), [made["id"]])
     assert told == [("https://e.example/", made["secret"])]
-    assert await reseal_webhooks(admin.pool, Seal(bytes(range(96, 128)))) == (0, 1)
+    assert await reseal(admin.pool, Seal(bytes(range(96, 128)))) == (0, 1)
 
 
 # Beside a gateway

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 LONGEST_S = 30
-QUESTION = b"Go on?"
+QUESTION = b"Go on?\r\n"
 ASKING = """
 import signal, threading
 from gateway.commands.running import ask
