@@ -1,8 +1,8 @@
 # Every command of the project. `make` alone lists them.
 #
 #   PYTHON=python3.12   the interpreter that .venv is made from (default python3; 3.11 or newer)
-#   ARGS="…"            passed on to the command behind run, test, chaos, bench, llm, openapi and lock
-#   T=path              what `make test` runs (default: all of tests/)
+#   ARGS="…"            passed on to the command behind run, test, chaos, bench, llm, openapi, browser and lock
+#   T=path              what `make test` or `make browser` runs (default: all of tests/, or of tests/browser)
 #   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take
 
 .DEFAULT_GOAL := help
@@ -20,7 +20,7 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test chaos check fmt bench llm openapi clients lock build clean always
+.PHONY: help setup run test chaos check fmt bench llm openapi clients browser vendor lock build clean always
 always:
 
 help:  ## list these commands
@@ -62,6 +62,12 @@ openapi: .venv/dev-ok  ## call the admin API at length in every way that its doc
 clients: .venv/clients-ok  ## call the gateway with LangChain, the llm command and the Node SDK
 	@TOLLHOUSE_TEST_CLIENTS=1 exec $(BIN)/pytest -q $(ARGS) tests/clients
 
+browser: .venv/browser-ok  ## use the console in a real browser, and write pictures of every page: T=path ARGS="-k word"
+	@TOLLHOUSE_TEST_BROWSER=1 exec $(BIN)/pytest -q $(ARGS) $(if $(filter tests,$(T)),tests/browser,$(T))
+
+vendor:  ## fetch the console's libraries anew
+	@$(PYTHON) tools/vendor.py
+
 lock:  ## resolve the dependencies anew: ARGS=--upgrade for the newest
 	@PYTHON='$(PYTHON)' tools/lock $(ARGS)
 
@@ -88,6 +94,11 @@ clean:  ## remove .venv, dist and caches; the state directory is kept
 .venv/clients-ok: .venv/dev-ok requirements-clients.lock
 	@echo 'Installing further clients into .venv (once) …'
 	@tools/install requirements-clients.lock
+	@touch $@
+
+.venv/browser-ok: .venv/dev-ok requirements-browser.lock
+	@echo 'Installing what drives a browser into .venv (once) …'
+	@tools/install requirements-browser.lock
 	@touch $@
 
 .venv/llm-ok: .venv/ok requirements-llm.lock

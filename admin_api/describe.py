@@ -6,12 +6,14 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from admin_api.console.files import CONSOLE
+from admin_api.console.handlers import PAGE_HEADERS
 from admin_api.context import SERVICES
 from admin_api.envelope import json_bytes
 from admin_api.openapi import document_of
 from admin_api.page import page_of
 from admin_api.route import Route
-from admin_api.status import PAGE_HEADERS, base_urls
+from admin_api.status import base_urls
 from gateway import __version__
 
 DOCUMENT: Final = web.AppKey("document", bytes)
@@ -37,7 +39,7 @@ def _document_bytes(routes: tuple[Route, ...]) -> bytes:
 
 @functools.cache
 def _page(routes: tuple[Route, ...], admin_url: str) -> str:
-    return page_of(_document(routes), admin_url)
+    return page_of(_document(routes), admin_url, CONSOLE.address("plain.css"))
 
 
 async def document(request: web.Request) -> web.Response:

@@ -32,7 +32,7 @@ _PAGE: Final = """\
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}: calls and fields</title>
-<link rel="stylesheet" href="/console.css">
+<link rel="stylesheet" href="{style}">
 </head>
 <body>
 <a class="skip" href="#calls">To the calls</a>
@@ -55,8 +55,8 @@ _PAGE: Final = """\
 """
 
 
-def page_of(document: Mapping[str, Any], origin: str) -> str:
-    """The page. `origin` is where examples call."""
+def page_of(document: Mapping[str, Any], origin: str, style: str) -> str:
+    """The page. `origin` is where examples call, `style` the address of its style sheet."""
     info, components = document["info"], document["components"]
     operations = [
         (method, path, operation)
@@ -66,6 +66,7 @@ def page_of(document: Mapping[str, Any], origin: str) -> str:
     bodies = {_named(operation["requestBody"]) for *_, operation in operations if _has(operation)}
     schemas = components["schemas"]
     return _PAGE.format(
+        style=escape(style),
         title=escape(info["title"]),
         version=escape(info["version"]),
         introduction=_paragraphs(info["description"]),

@@ -12,6 +12,7 @@ from admin_api import answers, describe, status
 from admin_api.answers import Nothing
 from admin_api.auth import authenticate, authorize
 from admin_api.catalog import routes as catalog
+from admin_api.console import routes as console
 from admin_api.context import CALLER
 from admin_api.envelope import Code
 from admin_api.logs import routes as logs
@@ -41,8 +42,7 @@ ROUTES: Final = (
     Route("GET", "/healthz", status.healthz, Permission.PUBLIC, Nothing),
     Route("GET", "/readyz", status.readyz, Permission.PUBLIC, Nothing,
           declines=(Code.STORE_UNAVAILABLE,)),
-    Route("GET", "/console.css", status.style, Permission.PUBLIC, Media(("text/css",))),
-    Route("GET", "/", status.page, Permission.PUBLIC, _HTML),
+    *console.ROUTES,
 )
 # fmt: on
 

@@ -1,9 +1,4 @@
-"""Handlers that need no caller: what this installation is, whether it works, the page at `/`."""
-
-from html import escape
-from importlib.resources import files
-from string import Template
-from typing import Final
+"""Handlers that need no caller: what this installation is, and whether it works."""
 
 from aiohttp import web
 
@@ -12,17 +7,6 @@ from admin_api.envelope import accept
 from gateway import __version__
 from gateway.settings import Config
 from gateway.store.postgres import reading
-
-_CONSOLE = files("admin_api").joinpath("console")
-_PAGE = Template(_CONSOLE.joinpath("index.html").read_text(encoding="utf-8"))
-_STYLE = _CONSOLE.joinpath("console.css").read_text(encoding="utf-8")
-
-PAGE_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 async def status(request: web.Request) -> web.Response:
@@ -55,24 +39,6 @@ async def readyz(request: web.Request) -> web.Response:
     async with reading(request.app[SERVICES].pool) as connection:
         await connection.fetchval("SELECT 1")
     return accept()
-
-
-async def page(request: web.Request) -> web.Response:
-    """GET /: what this is and how to use it, for people."""
-    config = request.app[SERVICES].config
-    gateway_url, admin_url = base_urls(config)
-    text = _PAGE.substitute(
-        version=escape(__version__),
-        gateway_url=escape(gateway_url),
-        admin_url=escape(admin_url),
-        units=f"{config.quota.units_per_usd:,}",
-    )
-    return web.Response(text=text, content_type="text/html", headers=PAGE_HEADERS)
-
-
-async def style(request: web.Request) -> web.Response:  # noqa: ARG001 -- a handler
-    """GET /console.css: how the pages look."""
-    return web.Response(text=_STYLE, content_type="text/css", headers=PAGE_HEADERS)
 
 
 def _providers(config: Config) -> list[dict[str, str]]:

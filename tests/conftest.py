@@ -36,8 +36,10 @@ from tests.upstream import ScriptedUpstream
 settings.register_profile("tollhouse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tollhouse")
 
-# They need packages of their own: `make clients` brings them, and asks for these tests.
-collect_ignore = [] if os.environ.get("TOLLHOUSE_TEST_CLIENTS") else ["clients"]
+# They need packages of their own: `make clients` and `make browser` bring them, and ask for these tests.
+collect_ignore = [
+    name for name in ("clients", "browser") if not os.environ.get(f"TOLLHOUSE_TEST_{name.upper()}")
+]
 
 LONGEST_S = 120
 _LAST_RESORT_S = 60  # pytest-timeout's own end comes so much later

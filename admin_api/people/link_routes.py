@@ -10,13 +10,12 @@ from admin_api.people import (
     invites,
     link_answers,
     link_bodies,
-    link_page,
     links,
     registration,
     sign_in,
 )
 from admin_api.queries import PageQuery, Query, Text
-from admin_api.route import Header, Media, Redirect, Route
+from admin_api.route import Header, Redirect, Route
 from gateway.domain.rejection import Problem
 from gateway.domain.roles import Permission
 
@@ -78,7 +77,5 @@ ROUTES: Final = (
           declines=(*_SIGN_IN, Code.SIGN_IN_FAILED, Code.REGISTRATION_CLOSED, Code.INVALID_INVITE,
                     Code.USER_DISABLED, Code.STORE_UNAVAILABLE, Problem.NAME_TAKEN, Problem.EMAIL_TAKEN,
                     Problem.INVALID_FIELD)),
-    Route("GET", "/link", link_page.page, Permission.PUBLIC, Media(("text/html",))),
-    Route("GET", "/link.js", link_page.script, Permission.PUBLIC, Media(("text/javascript",))),
 )
 # fmt: on

@@ -322,12 +322,9 @@ async def test_status_and_page_need_nobody_and_name_the_addresses(aiohttp_client
         async with admin.client.get("/") as page:
             text = await page.text()
             policy = page.headers["Content-Security-Policy"]
-        assert "https://llm.example/v1" in text
         assert "<script>" not in text
-        assert "$" not in text.replace("$TOLLHOUSE_ACCESS_TOKEN", "")
+        assert "$" not in text
         assert "default-src 'none'" in policy
-        async with admin.client.get("/console.css") as style:
-            assert style.content_type == "text/css"
         async with admin.client.head("/api/status") as head:
             assert head.status == 200
 

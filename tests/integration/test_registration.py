@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from admin_api.console.files import CONSOLE
 from admin_api.people.links import ANSWERED_AFTER_S
 from tests.admin import running_admin
 from tests.integration.test_admin_auth import NEW_PASSWORD, SAME_SITE, log_in
@@ -335,8 +336,8 @@ async def test_links_lead_to_a_page_that_only_our_script_can_act_on(with_setting
             text = await page.text()
         assert "default-src 'none'" in policy
         assert "script-src 'self'" in policy
-        assert '<script src="/link.js" defer></script>' in text
-        async with admin.client.get("/link.js") as script:
+        assert f'<script src="{CONSOLE.address("link.js")}" defer></script>' in text
+        async with admin.client.get(CONSOLE.address("link.js")) as script:
             assert script.content_type == "text/javascript"
 
 

@@ -1,0 +1,54 @@
+"""Handlers of the console's pages and files: the same for everybody, so they need no caller."""
+
+from typing import Final
+
+from aiohttp import web
+
+from admin_api.console.files import CONSOLE
+from admin_api.envelope import Code, Declined
+
+PAGE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+}
+
+_INDEX, _LINK = CONSOLE.page("index.html"), CONSOLE.page("link.html")
+
+
+async def page(request: web.Request) -> web.Response:  # noqa: ARG001 -- a handler
+    """GET /: the console, for people."""
+    headers = PAGE_HEADERS | {"Cache-Control": "no-cache"}
+    return web.Response(text=_INDEX, content_type="text/html", headers=headers)
+
+
+async def link(request: web.Request) -> web.Response:  # noqa: ARG001 -- a handler
+    """GET /link: where links in e-mails lead to, for people.
+
+    It asks before it does anything, since some mailboxes follow every link.
+    """
+    headers = PAGE_HEADERS | {"Cache-Control": "no-store"}
+    return web.Response(text=_LINK, content_type="text/html", headers=headers)
+
+
+async def file(request: web.Request) -> web.Response:
+    """GET /console/{release}/{path}: what the console is made of; `/` names the release."""
+    found = CONSOLE.files.get(request.match_info["path"])
+    if found is None or request.match_info["release"] != CONSOLE.release:
+        raise Declined(
+            Code.UNKNOWN_URL, "The console has no such file (any more): reload its page."
+        )
+    headers = PAGE_HEADERS | {
+        "Cache-Control": "public, max-age=31536000, immutable",
+        "Vary": "Accept-Encoding",
+    }
+    body = found.content
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        body = found.compressed
+    return web.Response(
+        body=body, content_type=found.content_type, charset="utf-8", headers=headers
+    )

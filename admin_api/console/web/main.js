@@ -1,0 +1,51 @@
+// The console begins here: what this installation is, who is signed in, and then the frame or the gate.
+
+import { api, onSignedOut } from "./core/api.js";
+import { setMoney } from "./core/format.js";
+import { languageOf, speak } from "./core/messages.js";
+import { apply, onPreference } from "./core/preferences.js";
+import { readSelf, Session } from "./core/session.js";
+import { html, render, useEffect, useState } from "./core/view.js";
+import { Frame } from "./frame.js";
+import { Gate } from "./gate.js";
+import { Toasts } from "./ui/dialogs.js";
+
+async function begin() {
+  apply();
+  const [status, self] = await Promise.all([api.get("/api/status"), readSelf()]);
+  setMoney(status.quota_per_unit);
+  await speak(languageOf(status.language), ["frame"]);
+  render(html`<${App} status=${status} first=${self} />`, document.getElementById("app"));
+}
+
+function App({ status, first }) {
+  const [self, setSelf] = useState(first);
+  const [, setRound] = useState(0);
+  useEffect(() => onSignedOut(() => setSelf(null)), []);
+  useEffect(() => onPreference(async () => {
+    const wanted = languageOf(status.language);
+    if (wanted !== document.documentElement.lang.slice(0, 2)) location.reload();
+    setRound((n) => n + 1);
+  }), []);
+  const session = {
+    status, self,
+    may: (permission) => self?.permissions.includes(permission) ?? false,
+    refresh: async () => setSelf(await readSelf()),
+    signOut: async () => {
+      await api.post("/api/user/logout");
+      setSelf(null);
+    },
+  };
+  const open = self && !self.password_change_required;
+  return html`
+    <${Session.Provider} value=${session}>
+      ${open ? html`<${Frame} />` : html`<${Gate} />`}
+      <${Toasts} />
+    </${Session.Provider}>`;
+}
+
+begin().catch((failure) => {
+  const place = document.getElementById("app");
+  place.textContent = `Tollhouse does not answer. Reload the page to try again. (${failure.message || failure.code})`;
+  place.setAttribute("role", "alert");
+});

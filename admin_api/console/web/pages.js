@@ -1,0 +1,26 @@
+// The table of pages: where each is, in which part of the side bar, who sees it, and what makes it.
+//
+// `area` names its texts (messages/LANGUAGE/AREA.json); both are fetched when the page is first opened.
+// A path without a drawing stands in no side bar. `:name` is a part that the page gets.
+
+export const PAGES = [
+  { path: "/", area: "dashboard", icon: "dashboard", part: "work", make: () => import("./pages/dashboard.js") },
+  { path: "/models", area: "models", icon: "models", part: "work", permission: "catalog.read", make: () => import("./pages/models.js") },
+];
+
+/** The page of a place, with what stands for its `:names`; undefined where there is none. */
+export function pageOf({ path }) {
+  const given = path.split("/");
+  for (const page of PAGES) {
+    const wanted = page.path.split("/");
+    if (wanted.length !== given.length) continue;
+    const names = {};
+    const fits = wanted.every((part, n) => {
+      if (!part.startsWith(":")) return part === given[n];
+      names[part.slice(1)] = decodeURIComponent(given[n]);
+      return given[n] !== "";
+    });
+    if (fits) return { page, names };
+  }
+  return undefined;
+}

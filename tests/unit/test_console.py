@@ -1,0 +1,108 @@
+"""The console's files hold together: imports, texts in both languages, sizes, and nothing that reads markup."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from admin_api.console.files import CONSOLE
+
+WEB = Path(__file__).parents[2] / "admin_api/console/web"
+MESSAGES = WEB / "messages"
+MODULES = [path for path in WEB.rglob("*.js") if path.parent.name != "vendor"]
+AREAS = sorted(path.stem for path in (MESSAGES / "en").iterdir())
+# Words that pages share, and what the server may answer.
+SHARED = {"frame", "refusals"}
+FIRST_PAGE_BYTES = 150_000
+
+NAMED = re.compile(r"\bt\(\s*[\"']([\w.]+)[\"']")
+BUILT = re.compile(r"\bt\(\s*`([\w.]*)\$\{")
+IMPORTED = re.compile(r"""(?:from|import)\s*\(?\s*["'](\.[^"']+)["']""")
+# What takes text for markup or for code, and what keeps things in the browser.
+UNSAFE = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|dangerouslySetInnerHTML|document\.write|\beval\b|new Function|"
+    r"sessionStorage|indexedDB|document\.cookie"
+)
+
+
+def by_name(path):
+    return path.relative_to(WEB).as_posix()
+
+
+def texts(language, area):
+    return json.loads((MESSAGES / language / f"{area}.json").read_text(encoding="utf-8"))
+
+
+def forms(text):
+    return {"": text} if isinstance(text, str) else text
+
+
+def all_keys():
+    return {key for area in AREAS for key in texts("en", area)}
+
+
+def test_there_are_the_same_areas_in_every_language():
+    for language in MESSAGES.iterdir():
+        assert sorted(path.stem for path in language.iterdir()) == AREAS
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_a_text_there_is_in_both_languages_and_with_the_same_values(area):
+    english, chinese = texts("en", area), texts("zh", area)
+    assert list(english) == list(chinese)
+    for key, text in english.items():
+        told = {value for form in forms(text).values() for value in re.findall(r"\{(\w+)\}", form)}
+        for form in forms(chinese[key]).values():
+            assert set(re.findall(r"\{(\w+)\}", form)) <= told, key
+        assert not isinstance(text, dict) or set(text) == {"one", "other"}, key
+
+
+def test_no_key_is_in_two_areas():
+    keys = [key for area in AREAS for key in texts("en", area)]
+    assert sorted(keys) == sorted(set(keys))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=by_name)
+def test_a_module_finds_what_it_imports_and_says(module):
+    source = module.read_text(encoding="utf-8")
+    for other in IMPORTED.findall(source):
+        assert (module.parent / other).resolve().is_file(), other
+    keys = all_keys()
+    assert [key for key in NAMED.findall(source) if key not in keys] == []
+    for beginning in BUILT.findall(source):
+        assert any(key.startswith(beginning) for key in keys), beginning
+
+
+@pytest.mark.parametrize("module", MODULES, ids=by_name)
+def test_a_module_reads_no_markup_and_keeps_nothing(module):
+    source = module.read_text(encoding="utf-8")
+    assert not UNSAFE.search(source)
+    assert ("localStorage" in source) == (by_name(module) == "core/preferences.js")
+
+
+@pytest.mark.parametrize("area", [area for area in AREAS if area not in SHARED])
+def test_every_text_of_a_page_is_said_somewhere(area):
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in MODULES)
+    built = tuple(filter(None, BUILT.findall(sources)))
+    unsaid = [
+        key
+        for key in texts("en", area)
+        if not (key.startswith(built) or re.search(rf"[\"'`]{re.escape(key)}[\"'`]", sources))
+    ]
+    assert unsaid == []
+
+
+def test_the_first_page_is_small():
+    first = {*CONSOLE.imported("main.js"), "index.html", "console.css", "icon.svg"}
+    first |= {*CONSOLE.imported("pages/dashboard.js"), "messages/zh/frame.json"}
+    first |= {"messages/zh/dashboard.json"}
+    assert sum(len(CONSOLE.files[name].compressed) for name in first) < FIRST_PAGE_BYTES
+
+
+def test_an_address_changes_with_what_it_leads_to():
+    page = CONSOLE.page("index.html")
+    assert set(re.findall(r"/console/([^/]+)/", page)) == {CONSOLE.release}
+    assert "$" not in page
+    for path in re.findall(rf"/console/{CONSOLE.release}/([^\"]+)", page):
+        assert path in CONSOLE.files
