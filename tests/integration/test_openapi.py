@@ -270,3 +270,27 @@ def test_the_catalog_does_what_the_document_says_for_those_who_edit_it(server_ad
     with empty_valkey(server_addresses, worker_id) as valkey_url:
         status, report = asyncio.run(call_it())
     assert status == 0, report
+
+
+@pytest.mark.timeout(900)
+def test_people_and_wallets_do_what_the_document_says_for_administrators(
+    server_addresses, worker_id
+):
+    """Both see everybody, and neither may manage the other."""
+
+    async def call_it():
+        async with fresh_database(server_addresses) as dsn, served(dsn, valkey_url) as admin:
+            options = (
+                *("--phases", "examples,coverage", "--generation-deterministic"),
+                *("--include-path-regex", "^/api/(user|account|redeem|invite|audit)"),
+                *("--exclude-path-regex", "^/api/user/(self|log)"),
+                *("--exclude-checks", "positive_data_acceptance,object_level_authorization"),
+            )
+            found = await call_everything(admin, *options, role="admin")
+            changed = await admin.pool.fetch("SELECT DISTINCT object_kind AS kind FROM audit")
+            assert {"user", "account", "redeem", "invite"} <= {row["kind"] for row in changed}
+            return found
+
+    with empty_valkey(server_addresses, worker_id) as valkey_url:
+        status, report = asyncio.run(call_it())
+    assert status == 0, report
