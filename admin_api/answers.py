@@ -306,6 +306,8 @@ class OwnProfile(Profile):
     unlimited_quota: bool
     permissions: list[str]
     """What role and access token allow together."""
+    address: str | None
+    """The address that this call came from; null where a proxy tells an unreadable one."""
 
 
 class SignInProvider(Answer):
@@ -317,10 +319,20 @@ class SignInProvider(Answer):
     """Where a browser begins."""
 
 
+class Currency(Answer):
+    """In what money is shown to people; books and prices are dollars."""
+
+    code: str
+    """Three letters (ISO 4217)."""
+    rate: float
+    """How much of it a US dollar is."""
+
+
 class Installation(Answer):
     """What this installation is."""
 
     system_name: str
+    """What the operator calls it."""
     version: str
     quota_per_unit: int
     """Quota units in a dollar."""
@@ -336,3 +348,10 @@ class Installation(Answer):
     """Whether e-mail is sent: to reset a password, to verify an address."""
     email_verification_required: bool
     """Whether an address is to be verified before the first key."""
+    language: Literal["en", "zh"]
+    """That of people who have not chosen one."""
+    logo: str | None
+    """Where the operator's logo is, on this server."""
+    notice: str
+    """A line for everybody; empty where there is none."""
+    currency: Currency

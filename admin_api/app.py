@@ -13,6 +13,7 @@ from admin_api import record
 from admin_api.auth import find_address
 from admin_api.bodies import MAX_BODY_BYTES
 from admin_api.brake import Brake, Ration, Throttles
+from admin_api.console.logo import read_logo
 from admin_api.context import REQUEST_ID, SERVICES, Notifier, Services
 from admin_api.delivery.dispatch import Dispatch
 from admin_api.describe import describe
@@ -69,7 +70,8 @@ def build_app(
     `write_line` takes each request's log line. `loaded` is the configuration with the providers' keys that this process
     knows; without it, it knows none.
 
-    Raises `RuntimeError` when a route declares no permission, and `OSError` for a `mail.ca_file` that cannot be read.
+    Raises `RuntimeError` when a route declares no permission, `OSError` for a `mail.ca_file` that cannot be read, and
+    `ConfigError` for a `console.logo` that is none.
     """
     if loaded is None:
         loaded = Loaded(config, None, {upstream.name: () for upstream in config.upstreams}, ())
@@ -100,6 +102,7 @@ def build_app(
             if config.oidc.issuer
             else None
         ),
+        logo=read_logo(config.console.logo),
     )
     app.cleanup_ctx.append(_own_passwords)
     app.cleanup_ctx.append(_own_dispatch)

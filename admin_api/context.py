@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from admin_api.brake import Brake, Ration, Throttles
+from admin_api.console.logo import Logo
 from admin_api.delivery.dispatch import Dispatch
 from admin_api.people.provider import Provider
 from gateway.catalog_settings import GroupSettings
@@ -68,6 +69,7 @@ class Services:
     catalogs: CatalogReader
     dispatch: Dispatch
     provider: Provider | None
+    logo: Logo | None
 
     @property
     def kept_seal(self) -> Seal | None:

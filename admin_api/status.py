@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from admin_api.catalog.objects import json_number
 from admin_api.context import SERVICES
 from admin_api.envelope import accept
 from gateway import __version__
@@ -10,12 +11,13 @@ from gateway.store.postgres import reading
 
 
 async def status(request: web.Request) -> web.Response:
-    """GET /api/status: version, base URLs, and how many quota units a dollar has."""
-    config = request.app[SERVICES].config
+    """GET /api/status: version, base URLs, how many quota units a dollar has, and how the console looks."""
+    services = request.app[SERVICES]
+    config, console = services.config, services.config.console
     gateway_url, admin_url = base_urls(config)
     return accept(
         {
-            "system_name": "Tollhouse",
+            "system_name": console.name,
             "version": __version__,
             "quota_per_unit": config.quota.units_per_usd,
             "gateway_url": gateway_url,
@@ -25,6 +27,13 @@ async def status(request: web.Request) -> web.Response:
             "oidc_providers": _providers(config),
             "mail": bool(config.mail.host),
             "email_verification_required": config.admin.require_verified_email,
+            "language": console.language,
+            "logo": None if services.logo is None else services.logo.address,
+            "notice": console.notice,
+            "currency": {
+                "code": console.currency,
+                "rate": json_number(console.currency_per_usd),
+            },
         }
     )
 

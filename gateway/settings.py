@@ -27,6 +27,8 @@ from gateway.setting_types import Section as _Section
 
 __all__ = ["LimitSettings"]  # those that others know from here
 
+# What is invisible, breaks lines or turns the direction of what follows.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(\d{1,5})")
 
 
@@ -71,6 +73,39 @@ class AdminSettings(_Section):
 
     _check_listen = field_validator("listen")(_listen)
     _check_proxies = field_validator("trusted_proxies")(parse_blocks)
+
+
+class ConsoleSettings(_Section):
+    """[console]: what people see of this installation."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40)] = "Tollhouse"
+    logo: str = ""
+    notice: Annotated[str, Field(max_length=1000)] = ""
+    language: Literal["en", "zh"] = "en"
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    currency_per_usd: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Decimal(1)
+
+    @field_validator("name", "notice")
+    @classmethod
+    def _check_text(cls, value: str) -> str:
+        if _CONTROL.search(value):
+            raise ValueError("must be one line without control characters")
+        return value.strip()
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, value: str) -> str:
+        if not value:
+            raise ValueError("must not be blank")
+        return value
+
+    @model_validator(mode="after")
+    def _check_rate(self) -> Self:
+        if self.currency == "USD" and self.currency_per_usd != 1:
+            raise ValueError("currency_per_usd of USD is 1; say of which currency it is else")
+        if self.currency != "USD" and "currency_per_usd" not in self.model_fields_set:
+            raise ValueError("currency needs currency_per_usd: how much of it a US dollar is")
+        return self
 
 
 class MailSettings(_Section):
@@ -261,6 +296,7 @@ class Config(_Section):
 
     gateway: GatewaySettings = GatewaySettings()
     admin: AdminSettings = AdminSettings()
+    console: ConsoleSettings = ConsoleSettings()
     mail: MailSettings = MailSettings()
     oidc: OidcSettings = OidcSettings()
     webhooks: WebhookSettings = WebhookSettings()

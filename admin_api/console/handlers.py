@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from admin_api.console.files import CONSOLE
+from admin_api.context import SERVICES
 from admin_api.envelope import Code, Declined
 
 PAGE_HEADERS: Final = {
@@ -14,6 +15,13 @@ PAGE_HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Referrer-Policy": "no-referrer",
+}
+
+# A picture may have styles of its own, and nothing else: opened by itself it runs nothing and loads nothing.
+_PICTURE_HEADERS: Final = PAGE_HEADERS | {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; "
+    "frame-ancestors 'none'",
+    "Cache-Control": "public, max-age=86400",
 }
 
 _INDEX, _LINK = CONSOLE.page("index.html"), CONSOLE.page("link.html")
@@ -51,4 +59,14 @@ async def file(request: web.Request) -> web.Response:
         body = found.compressed
     return web.Response(
         body=body, content_type=found.content_type, charset="utf-8", headers=headers
+    )
+
+
+async def logo(request: web.Request) -> web.Response:
+    """GET /console/logo: the operator's logo, where they have set one."""
+    found = request.app[SERVICES].logo
+    if found is None:
+        raise Declined(Code.UNKNOWN_URL, "This installation has no logo (console.logo).")
+    return web.Response(
+        body=found.content, content_type=found.content_type, headers=_PICTURE_HEADERS
     )

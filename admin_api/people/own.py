@@ -77,6 +77,7 @@ async def show_self(request: web.Request) -> web.Response:
             "used_quota": units.used(wallet.used),
             "unlimited_quota": wallet.granted is None,
             "permissions": sorted(caller.permissions),
+            "address": request[ADDRESS].text if ADDRESS in request else None,
         }
     )
 

@@ -24,6 +24,7 @@ from gateway.config import load
 from gateway.settings import (
     AdminSettings,
     Config,
+    ConsoleSettings,
     GatewaySettings,
     KeySettings,
     LogSettings,
@@ -41,6 +42,7 @@ EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 SECTIONS: dict[type[BaseModel], tuple[str | int, ...]] = {
     GatewaySettings: ("gateway",),
     AdminSettings: ("admin",),
+    ConsoleSettings: ("console",),
     MailSettings: ("mail",),
     OidcSettings: ("oidc",),
     WebhookSettings: ("webhooks",),
