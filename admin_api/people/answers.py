@@ -1,6 +1,6 @@
 """What is in `data` of answers about people: types as in `admin_api/answers.py`."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict
 
@@ -123,3 +123,46 @@ class AuditPart(Answer):
     items: list[AuditRow]
     next_cursor: int | None
     """For what comes behind; null where there is no more."""
+
+
+class OfferedFigures(Answer):
+    """What calls cost, in dollars, with the group's ratio; null: nobody has said."""
+
+    input_usd_per_mtok: float | None
+    """For a million tokens of input."""
+    output_usd_per_mtok: float | None
+    cached_input_usd_per_mtok: float | None
+    cache_write_usd_per_mtok: float | None
+    request_usd: float | None
+    """For each call, beside its tokens."""
+
+
+class OfferedTier(OfferedFigures):
+    """What calls with more input cost."""
+
+    above_input_tokens: int
+
+
+class OfferedPrice(OfferedFigures):
+    """What calls of a model cost in a group."""
+
+    group: str
+    ratio: float
+    """The group's; it is in the figures."""
+    tiers: list[OfferedTier]
+
+
+class Offer(OfferedFigures):
+    """A model that the caller's groups offer. Its own figures are those of the first group."""
+
+    name: str
+    groups: list[str]
+    """The groups that offer it, the caller's own before others."""
+    dialects: list[Literal["openai", "anthropic", "gemini"]]
+    """In which it can be called."""
+    members: list[str] | None
+    """It stands for these models, the first to be called first; each costs what it costs by itself."""
+    max_input_tokens: int | None
+    max_output_tokens: int | None
+    prices: list[OfferedPrice]
+    """One for each of `groups`."""

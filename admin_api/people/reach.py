@@ -4,6 +4,7 @@ from aiohttp import web
 
 from admin_api.context import CALLER, SERVICES
 from admin_api.envelope import accept
+from admin_api.people.offers import offers_of
 from gateway.domain.catalog import PPM, Catalog, Group
 from gateway.domain.roles import Permission
 from gateway.store.user_rows import usable_groups
@@ -28,6 +29,17 @@ async def list_models(request: web.Request) -> web.Response:
     """GET /api/user/models: the names of the models that can be called in these groups."""
     catalog, groups = await _usable(request)
     return accept(sorted({name for group in groups for name in catalog.names(group)}))
+
+
+async def list_offers(request: web.Request) -> web.Response:
+    """GET /api/user/self/models: the models that your groups offer, with their prices in each of them.
+
+    Prices are dollars for a million tokens, or for a call (`request_usd`), and what a call costs: the group's ratio is
+    in them. Your own group goes before others.
+    """
+    catalog, groups = await _usable(request)
+    own = request[CALLER].user.group
+    return accept(offers_of(catalog, sorted(groups, key=lambda each: each.name != own)))
 
 
 async def _usable(request: web.Request) -> tuple[Catalog, list[Group]]:
