@@ -30,6 +30,12 @@ class Sums(Counts, Amount):
     """Requests, tokens and money of several calls together."""
 
     requests: int
+    errors: int
+    """Those of them whose callers were answered 400 or more, or had left."""
+    duration_ms: int | None
+    """How long they took, on average; null where there are none."""
+    ttfb_ms: int | None
+    """How long until the upstream's first byte, on average of those that got one."""
 
 
 class Pace(Sums):
@@ -52,6 +58,8 @@ class Series(Answer):
     """The points of one key; of all keys that have no series of their own, where it is null."""
 
     key: str | int | None
+    name: str | None
+    """What the token or user of the key is called; null where the key is neither."""
     total: Sums
     points: list[Point]
 

@@ -79,6 +79,7 @@ def series_object(query: SeriesQuery, series: Sequence[Series], units: Units) ->
         "series": [
             {
                 "key": each.key,
+                "name": each.name,
                 "total": sums_object(each.total, units),
                 "points": [
                     {"start": start, **sums_object(point, units)}
@@ -91,14 +92,21 @@ def series_object(query: SeriesQuery, series: Sequence[Series], units: Units) ->
 
 
 def sums_object(sums: Sums, units: Units) -> dict[str, Any]:
-    """Requests, tokens and money: in units rounded up, in dollars and nano-dollars exact."""
+    """Requests, tokens and money: in units rounded up, in dollars and nano-dollars exact. Times are means."""
     return {
         "requests": sums["requests"],
+        "errors": sums["errors"],
+        "duration_ms": _mean(sums["duration_ms"], sums["requests"]),
+        "ttfb_ms": _mean(sums["ttfb_ms"], sums["timed"]),
         **{name: sums[name] for name in COUNTS},
         "quota": units.used(sums["amount"]),
         "usd": usd(sums["amount"]),
         "amount_nusd": sums["amount"],
     }
+
+
+def _mean(total: int, count: int) -> int | None:
+    return (total + count // 2) // count if count else None
 
 
 def _key_of(parameters: Mapping[str, str]) -> str:

@@ -1,6 +1,6 @@
 """What calls have used: sums over the ledger, whole or in points of time, grouped by what they have in common."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -14,7 +14,7 @@ from gateway.store.ledger_calls import (
     uuid7_floor,
     where_of,
 )
-from gateway.store.postgres import Pool, reading
+from gateway.store.postgres import Connection, Pool, reading
 
 KEYS: Final[Mapping[str, str]] = {
     "": "''",
@@ -26,15 +26,34 @@ KEYS: Final[Mapping[str, str]] = {
 }
 """By what series may be grouped, and the expression that does it; "" is one series of all."""
 
+FAILED_FROM: Final = 400
+"""The lowest status that says that a call failed; 499 is a caller who left."""
+
+_NAMES: Final[Mapping[str, str]] = {
+    "token_id": "SELECT id, name FROM token WHERE id = ANY($1::bigint[])",
+    "user_id": 'SELECT id, username AS name FROM "user" WHERE id = ANY($1::bigint[])',
+}
+
 TAG: Final = "tag:"
 """With the key of a tag behind it: grouped by the tag's value."""
 
-_MEASURES = ("requests", *COUNTS, "amount")
-_SUMS = ", ".join(f"sum(call.{name})::bigint AS {name}" for name in (*COUNTS, "amount"))
+_ADDED = (*COUNTS, "amount", "duration_ms", "ttfb_ms")
+_COUNTED = ("requests", "errors", "timed")
+_MEASURES = (*_COUNTED, *_ADDED)
+_SUMS = ", ".join(
+    (
+        "count(*) AS requests",
+        f"count(*) FILTER (WHERE call.status >= {FAILED_FROM}) AS errors",
+        "count(call.ttfb_ms) AS timed",
+        *(f"sum(call.{name})::bigint AS {name}" for name in _ADDED),
+    )
+)
 _OF_CELLS = ", ".join(f"sum({name})::bigint AS {name}" for name in _MEASURES)
 
 Sums = Mapping[str, int]
-"""`requests`, each of `COUNTS`, and `amount` in nano-dollars."""
+"""`requests`, of which `errors` failed; each of `COUNTS`; `amount` in nano-dollars; `duration_ms`, and `ttfb_ms` of the
+`timed` ones, whose upstream answered something.
+"""
 
 NO_USE: Final[Sums] = dict.fromkeys(_MEASURES, 0)
 """Of no call."""
@@ -42,10 +61,14 @@ NO_USE: Final[Sums] = dict.fromkeys(_MEASURES, 0)
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What one key has used in each point. `key` None: of all calls that no other series has."""
+    """What one key has used in each point. `key` None: of all calls that no other series has.
+
+    `name` is what a token or a user is called; None where the key is no id, or nobody knows it.
+    """
 
     key: str | None
     points: tuple[Sums, ...]
+    name: str | None = None
 
     @property
     def total(self) -> Sums:
@@ -77,12 +100,13 @@ async def read_series(
         where.add("call.request_id < {}", bounds[-1])
         with in_time():
             cells = await connection.fetch(_cells(where, bounds, by, most), *where.values)
+        names = await _names(connection, by, {cell["key"] for cell in cells} - {None})
     found: dict[str | None, dict[int, Sums]] = {} if by else {None: {}}
     for cell in cells:
         points = found.setdefault(cell["key"] if by else None, {})
         points[cell["point"]] = {name: cell[name] for name in _MEASURES}
     return [
-        Series(key, tuple(points.get(n, NO_USE) for n in range(1, len(edges))))
+        Series(key, tuple(points.get(n, NO_USE) for n in range(1, len(edges))), names.get(key))
         for key, points in found.items()
     ]
 
@@ -93,11 +117,18 @@ async def read_sums(pool: Pool, chosen: CallFilter) -> Sums:
         where = await where_of(connection, chosen)
         with in_time():
             row = await connection.fetchrow(
-                f"SELECT count(*) AS requests, {_SUMS} FROM {CALLS} WHERE {where}",  # noqa: S608 -- our own names
+                f"SELECT {_SUMS} FROM {CALLS} WHERE {where}",  # noqa: S608 -- our own names
                 *where.values,
             )
     assert row is not None, "sums without a group are one row"
     return {name: row[name] or 0 for name in _MEASURES}
+
+
+async def _names(connection: Connection, by: str, keys: Iterable[str]) -> Mapping[str | None, str]:
+    if by not in _NAMES:
+        return {}
+    rows = await connection.fetch(_NAMES[by], [int(key) for key in keys])
+    return {str(row["id"]): row["name"] for row in rows}
 
 
 def _key(where: Where, by: str) -> str:
@@ -111,7 +142,7 @@ def _cells(where: Where, bounds: Sequence[Any], by: str, most: int) -> str:
     return f"""
 WITH cell AS (
   SELECT width_bucket(call.request_id, {where.value(bounds)}::uuid[]) AS point, {_key(where, by)} AS key,
-         count(*) AS requests, {_SUMS}
+         {_SUMS}
     FROM {CALLS} WHERE {where} GROUP BY 1, 2
 ), ranked AS (
   SELECT key, row_number() OVER (ORDER BY sum(amount) DESC, sum(requests) DESC, key) AS rank

@@ -7,6 +7,7 @@ from tests.admin import running_admin
 from tests.ledger_lines import posting_calls
 
 DAY = 86_400
+NULL = b"\\N"
 MIDNIGHT = 1_799_971_200  # the first one before the clock of the app
 
 
@@ -45,8 +46,8 @@ async def test_days_without_calls_are_shown_as_nothing(admin, calls):
     assert (yesterday["input_tokens"], yesterday["output_tokens"]) == (11, 5)
     assert (yesterday["amount_nusd"], yesterday["quota"]) == (1_500_000_002, 750_001)
     assert points[0] == {"start": points[0]["start"], **dict.fromkeys(COUNTS, 0)} | dict.fromkeys(
-        ("requests", "quota", "usd", "amount_nusd"), 0
-    )
+        ("requests", "errors", "quota", "usd", "amount_nusd"), 0
+    ) | dict.fromkeys(("duration_ms", "ttfb_ms"))
 
 
 async def test_dollars_are_exact_in_the_text_of_the_answer(admin, calls):
@@ -64,6 +65,22 @@ async def test_each_count_of_the_ledger_is_summed(admin, calls):
         await calls.post(MIDNIGHT + factor, 0, **counts)
     total = (await series(admin))["total"]
     assert [total[name] for name in COUNTS] == [11 * n for n in range(1, len(COUNTS) + 1)]
+
+
+async def test_errors_are_counted_and_times_are_averaged(admin, calls):
+    for status, took, first in ((200, 100, 11), (429, 201, 20), (499, 300, NULL), (399, 0, NULL)):
+        await calls.post(MIDNIGHT, 0, status=status, duration_ms=took, ttfb_ms=first)
+    total = (await series(admin))["total"]
+    assert (total["requests"], total["errors"]) == (4, 2)
+    assert (total["duration_ms"], total["ttfb_ms"]) == (150, 16)  # half a millisecond is one
+
+
+async def test_a_series_of_a_token_or_a_user_is_told_by_its_name(admin, calls):
+    await calls.post(MIDNIGHT, 1)
+    name = (await admin.get(1))["name"]
+    for by, key, told in (("token_id", "1", name), ("user_id", "1", "admin"), ("model", "m", None)):
+        (each,) = (await series(admin, f"by={by}"))["series"]
+        assert (each["key"], each["name"]) == (key, told)
 
 
 async def test_the_start_is_within_and_the_end_is_not(admin, calls):
