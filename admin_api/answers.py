@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 _EXAMPLE_TOKEN: Final[dict[str, Any]] = {
     "id": 7,
     "user_id": 1,
+    "username": "admin",
     "key": "sk-Ab12****wxyz",
     "status": 1,
     "name": "my app",
@@ -33,6 +34,7 @@ _EXAMPLE_TOKEN: Final[dict[str, Any]] = {
     "metadata": {},
     "version": 3,
     "recoverable": False,
+    "overlap_until": 0,
     "inherited": ["group", "deny_ips", "limits", "max_concurrency"],
     "effective": {
         "models": ["gpt-5.4"],
@@ -101,6 +103,8 @@ class Token(Answer):
     id: int
     user_id: int
     """Who made it."""
+    username: str
+    """Their name."""
     key: str
     """Masked: the first and the last four characters."""
     status: Annotated[int, Field(ge=1, le=4)]
@@ -142,6 +146,8 @@ class Token(Answer):
     """Goes up with every change; for `If-Match`."""
     recoverable: bool
     """Whether its present key can be revealed."""
+    overlap_until: int
+    """Unix seconds: when the last older secret ends that a rotation left in force; 0 where there is none."""
     inherited: list[str]
     """The fields that are left to the group."""
     effective: Effective

@@ -203,6 +203,8 @@ class UpdateBody(TokenFields):
     """Only as it is shown: keys cannot be set."""
     user_id: Any = None
     """Ignored."""
+    username: Any = None
+    """Ignored."""
     account_id: Any = None
     """Ignored."""
     created_time: Any = None
@@ -216,6 +218,8 @@ class UpdateBody(TokenFields):
     warnings: Any = None
     """Ignored."""
     recoverable: Any = None
+    """Ignored."""
+    overlap_until: Any = None
     """Ignored."""
     secrets: Any = None
     """Ignored."""

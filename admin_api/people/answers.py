@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict
 
-from admin_api.answers import Answer, Page, Profile, Seconds
+from admin_api.answers import Answer, Effective, Page, Profile, Seconds
 
 
 class User(Profile):
@@ -93,6 +93,10 @@ class Group(Answer):
     ratio: float
     """What prices are multiplied by."""
     desc: str
+    models: list[str]
+    """What can be called in it."""
+    token_defaults: Effective
+    """What applies to its tokens where they leave a rule to it; null restricts nothing."""
 
 
 class AuditRow(Answer):

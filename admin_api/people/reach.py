@@ -5,6 +5,8 @@ from aiohttp import web
 from admin_api.context import CALLER, SERVICES
 from admin_api.envelope import accept
 from admin_api.people.offers import offers_of
+from admin_api.tokens.objects import rules_object
+from gateway.catalog_settings import GroupSettings
 from gateway.domain.catalog import PPM, Catalog, Group
 from gateway.domain.roles import Permission
 from gateway.store.user_rows import usable_groups
@@ -12,13 +14,15 @@ from gateway.store.user_rows import usable_groups
 
 async def list_groups(request: web.Request) -> web.Response:
     """GET /api/user/groups and /api/user/self/groups: the groups that your tokens may name, by their names."""
-    _, groups = await _usable(request)
+    catalog, groups = await _usable(request)
     settings = request.app[SERVICES].groups
     return accept(
         {
             group.name: {
                 "ratio": group.ratio_ppm / PPM,
-                "desc": settings[group.name].description if group.name in settings else "",
+                "desc": (of := settings.get(group.name, GroupSettings())).description,
+                "models": catalog.names(group),
+                "token_defaults": rules_object(of.token_defaults),
             }
             for group in groups
         }

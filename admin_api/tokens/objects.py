@@ -48,6 +48,7 @@ def token_object(
     return {
         "id": row.id,
         "user_id": row.user_id,
+        "username": row.username,
         "key": row.display,
         "status": row.effective_status(now),
         "name": row.name,
@@ -71,6 +72,7 @@ def token_object(
         "metadata": row.metadata,
         "version": row.version,
         "recoverable": kept and row.recoverable,
+        "overlap_until": 0 if row.overlap_until is None else int(row.overlap_until.timestamp()),
         "inherited": [shown for name, shown in _RULES.items() if getattr(row, name) is None],
         "effective": _effective(row, groups.get(row.effective_group)),
     }
@@ -129,20 +131,31 @@ def usd_text(nusd: int) -> str:
     return text
 
 
+def rules_object(defaults: TokenDefaultSettings) -> dict[str, Any]:
+    """What applies to the tokens of a group where they leave it to the group; null restricts nothing."""
+    return {
+        "models": defaults.models,
+        "allow_ips": defaults.allow_ips,
+        "deny_ips": defaults.deny_ips,
+        "limits": [limit_object(limit_of(each)) for each in defaults.limits],
+        "max_concurrency": defaults.max_concurrency,
+    }
+
+
 def _effective(row: TokenRow, group: GroupSettings | None) -> dict[str, Any]:
     """What is in force with the group's defaults; null = restricted by neither token nor them."""
-    defaults = _NO_DEFAULTS if group is None else group.token_defaults
-    limits = [limit_of(each) for each in defaults.limits] if row.limits is None else row.limits
-    models = row.models if row.models_enabled else None
-    return {
-        "models": defaults.models if row.models is None else models,
-        "allow_ips": defaults.allow_ips if row.allow_ips is None else row.allow_ips,
-        "deny_ips": defaults.deny_ips if row.deny_ips is None else row.deny_ips,
-        "limits": [limit_object(limit) for limit in limits],
-        "max_concurrency": defaults.max_concurrency
-        if row.max_concurrency is None
-        else row.max_concurrency or None,
-    }
+    effective = rules_object(_NO_DEFAULTS if group is None else group.token_defaults)
+    if row.models is not None:
+        effective["models"] = row.models if row.models_enabled else None
+    if row.allow_ips is not None:
+        effective["allow_ips"] = row.allow_ips
+    if row.deny_ips is not None:
+        effective["deny_ips"] = row.deny_ips
+    if row.limits is not None:
+        effective["limits"] = [limit_object(limit) for limit in row.limits]
+    if row.max_concurrency is not None:
+        effective["max_concurrency"] = row.max_concurrency or None
+    return effective
 
 
 def limit_object(limit: Limit) -> dict[str, Any]:

@@ -87,7 +87,8 @@ class TokenRow:
     """A token as it is stored. Money is nano-dollars, `granted` None = unlimited.
 
     `group` is the token's own, None where it follows its user's, which is `user_group`. `display`
-    is the mask of its newest secret, `recoverable` says whether that one is kept sealed.
+    is the mask of its newest secret, `recoverable` says whether that one is kept sealed. `overlap_until` is
+    when the last of its older secrets ends that a rotation left in force, None where there is none.
     """
 
     id: int
@@ -114,6 +115,8 @@ class TokenRow:
     accessed_at: datetime | None
     display: str
     recoverable: bool
+    username: str
+    overlap_until: datetime | None
 
     @property
     def effective_group(self) -> str:

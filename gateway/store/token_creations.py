@@ -36,7 +36,7 @@ _FAR = 500
 # `shown` has the names of `TokenRow`, so that the audit row is what a reader of the row would write.
 _CREATE = f"""
 WITH asked AS (
-  SELECT w.account_id, ug.name AS user_group, g.id AS group_id,
+  SELECT w.account_id, u.username, ug.name AS user_group, g.id AS group_id,
          m.removed_at IS NULL AND (m.user_id IS NOT NULL OR $26 IS NULL) AS member,
          ($2::text IS NULL OR coalesce($3::boolean AND g.id IS NOT NULL OR {USABLE}, false)) AS usable,
          (SELECT count(*) FROM (SELECT FROM token WHERE user_id = $1 AND deleted_at IS NULL LIMIT $24) t) AS count
@@ -71,7 +71,8 @@ WITH asked AS (
 ), shown AS (
   SELECT made.id, made.account_id, user_id, name, status, $2 AS "group", asked.user_group, expires_at, models,
          models_enabled, allow_ips, deny_ips, limits, max_concurrency, reserve, metadata, granted, gver, used,
-         version, created_at, accessed_at, $17 AS display, $20 IS NOT NULL AS recoverable
+         version, created_at, accessed_at, $17 AS display, $20 IS NOT NULL AS recoverable,
+         asked.username, NULL::timestamptz AS overlap_until
     FROM made CROSS JOIN asked
 ), audited AS (
   INSERT INTO audit (actor, action, object_kind, object_id, after, address, request_id)

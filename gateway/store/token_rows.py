@@ -19,7 +19,9 @@ SELECT t.id, t.account_id, t.user_id, t.name, t.status, g.name AS "group", ug.na
        t.models, t.models_enabled, t.allow_ips, t.deny_ips, t.limits, t.max_concurrency, t.reserve,
        t.metadata,
        t.granted, t.gver, t.used, t.version, t.created_at, t.accessed_at,
-       coalesce(x.display, '') AS display, x.sealed IS NOT NULL AS recoverable
+       coalesce(x.display, '') AS display, x.sealed IS NOT NULL AS recoverable, u.username,
+       (SELECT max(expires_at) FROM token_secret
+         WHERE token_id = t.id AND purpose <> 'playground' AND expires_at > now()) AS overlap_until
 """
 _FROM = """
   FROM token t

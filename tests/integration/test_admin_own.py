@@ -14,7 +14,11 @@ from tests.integration.test_admin_auth import SAME_SITE, log_in
 SETTINGS = {
     "groups": {
         "default": {"models": ["small"]},
-        "vip": {"ratio": "2.5", "description": "for the impatient"},
+        "vip": {
+            "ratio": "2.5",
+            "description": "for the impatient",
+            "token_defaults": {"models": ["small"], "max_concurrency": 3},
+        },
         "closed": {},
     },
     "models": [{"name": "small"}, {"name": "large"}, {"name": "unserved"}],
@@ -30,6 +34,7 @@ SETTINGS = {
     "admin": {"trusted_proxies": ["127.0.0.1"]},
 }
 PASSWORD = "three plain words"
+NO_RULES = {"models": None, "allow_ips": [], "deny_ips": [], "limits": [], "max_concurrency": None}
 
 
 @pytest.fixture
@@ -247,7 +252,8 @@ async def test_ones_groups_are_ones_own_and_those_subscribed_to(admin):
     user_id, token = await admin.user("ada")
     for path in ("/api/user/groups", "/api/user/self/groups"):
         shown = (await admin.call("GET", path, token=token)).data
-        assert shown == {"default": {"ratio": 1.0, "desc": ""}}
+        (group,) = shown.values()
+        assert group == {"ratio": 1.0, "desc": "", "models": ["small"], "token_defaults": NO_RULES}
     await admin.pool.execute(
         """INSERT INTO subscription (account_id, group_id, ends_at)
            SELECT u.account_id, g.id, CASE g.name WHEN 'closed' THEN now() END FROM "user" u, "group" g
@@ -255,7 +261,11 @@ async def test_ones_groups_are_ones_own_and_those_subscribed_to(admin):
         user_id,
     )
     shown = (await admin.call("GET", "/api/user/groups", token=token)).data
-    assert shown["vip"] == {"ratio": 2.5, "desc": "for the impatient"}
+    assert shown["vip"]["ratio"] == 2.5
+    assert shown["vip"]["desc"] == "for the impatient"
+    assert shown["vip"]["models"] == ["large", "small"]
+    rules = NO_RULES | {"models": ["small"], "max_concurrency": 3}
+    assert shown["vip"]["token_defaults"] == rules
     assert [*shown] == ["default", "vip"]
     assert [*(await admin.call("GET", "/api/user/groups")).data] == ["closed", "default", "vip"]
 

@@ -55,11 +55,14 @@ async def test_both_secrets_spend_one_quota_until_the_overlap_is_ended(beside: B
     made = await beside.call("POST", "/api/token/", {"name": "a", "quota_usd": 1})
     path = f"/api/token/{made['id']}/rotate"
     rotated = await beside.call("POST", path, {"overlap_seconds": 3600})
+    (listed,) = (await beside.call("GET", f"/api/token/?token={rotated['key'][-4:]}"))["items"]
+    assert listed["overlap_until"] == pytest.approx(time.time() + 3600, abs=60)
     for key in (made["key"], rotated["key"]):
         assert await beside.status(key) == 200
     assert {row["token_id"] for row in await beside.rig.ledger()} == {made["id"]}
     shown = await beside.call("DELETE", path)
     assert "key" in shown
+    assert shown["overlap_until"] == 0
     await refused(beside.rig.post(made["key"], chat()), 401, "key_expired")
     assert await beside.status(rotated["key"]) == 200
     version = shown["version"]

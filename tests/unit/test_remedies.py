@@ -34,6 +34,8 @@ ROW = TokenRow(
     accessed_at=None,
     display="",
     recoverable=False,
+    username="ada",
+    overlap_until=None,
 )
 SILENT = replace(
     ROW,
