@@ -106,6 +106,7 @@ def invite_object(invite: Invite) -> dict[str, Any]:
     return {
         "id": invite.id,
         "user_id": invite.made_by,
+        "username": invite.maker,
         "role": invite.role,
         "group": invite.group,
         "account_id": invite.account_id,

@@ -21,6 +21,8 @@ class Invite(Answer):
     id: int
     user_id: int
     """Who made it."""
+    username: str
+    """Their name."""
     role: Literal["owner", "admin", "operator", "viewer", "user"]
     group: str
     account_id: int | None

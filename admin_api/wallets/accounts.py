@@ -90,7 +90,6 @@ async def show(request: web.Request) -> web.Response:
     more = {
         "quota": quota_object({"account": money_of(row, books)})["account"],
         "members": [member_object(each, books) for each in members.rows],
-        "member_total": members.total,
         "subscriptions": [subscription_object(each, books, now) for each in subscriptions],
     }
     return accept(account_object(row, books) | more)

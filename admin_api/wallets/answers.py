@@ -28,6 +28,10 @@ class Account(Wallet):
     """1 enabled, 2 disabled."""
     role: Role | None
     """Yours in it; null where you see it as an administrator."""
+    owner: str | None
+    """The name of its first owner; null where there is none, and for plain members."""
+    member_total: int | None
+    """How many members it has; null for plain members."""
     created_time: Seconds
     version: int
     """Goes up with every change; for `If-Match`."""
@@ -73,7 +77,6 @@ class AccountDetails(Account):
     quota: ScopeMoney
     members: list[Member]
     """The first 100, owners first; plain members see themselves alone."""
-    member_total: int
     subscriptions: list[Subscription]
 
 
@@ -106,6 +109,8 @@ class Entry(Answer):
     """create, edit, cap, uncap, grant, top_up, redeem or refund."""
     actor: str
     """Who did it: `user:1`, `cli`, `system`."""
+    actor_name: str | None
+    """The user's name, if it was one."""
     reference: str | None
     """The payment's."""
     note: str
@@ -157,6 +162,8 @@ class Code(Answer):
     """Unix seconds; 0 is never."""
     used_by: int | None
     """The user who redeemed it."""
+    used_by_name: str | None
+    """Their name."""
     account_id: int | None
     """The account that it was added to."""
     actor: str

@@ -38,6 +38,8 @@ def account_object(row: AccountRow, books: Books) -> dict[str, Any]:
         "name": row.name,
         "status": row.status,
         "role": row.role,
+        "owner": row.owner,
+        "member_total": row.members,
         "created_time": int(row.created_at.timestamp()),
         **_wallet(row, f"a{row.id}", books),
         "version": row.version,
@@ -100,6 +102,7 @@ def entry_object(entry: Entry, of: Of) -> dict[str, Any]:
         "amount_nusd": entry.delta,
         "kind": entry.kind,
         "actor": entry.actor,
+        "actor_name": entry.actor_name,
         "reference": entry.reference,
         "note": entry.note,
     }
@@ -134,6 +137,7 @@ def code_object(row: CodeRow) -> dict[str, Any]:
         "expired_time": _expiry(row.expires_at),
         "used_time": 0 if row.used_at is None else int(row.used_at.timestamp()),
         "used_by": row.used_by,
+        "used_by_name": row.used_by_name,
         "account_id": row.account_id,
         "actor": row.actor,
     }

@@ -44,7 +44,10 @@ def regranted(wish: Regrant | None, granted: int | None, used: int) -> int | Non
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRow:
-    """An account. `role` is what the caller is in it; None where they reach it as an administrator."""
+    """An account. `role` is what the caller is in it; None where they reach it as an administrator.
+
+    `owner` is the username of its first owner, `members` how many there are; None for plain members.
+    """
 
     id: int
     name: str
@@ -55,6 +58,8 @@ class AccountRow:
     version: int
     created_at: datetime
     role: str | None = None
+    owner: str | None = None
+    members: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +143,7 @@ class Entry:
     delta: int
     kind: str
     actor: str
+    actor_name: str | None
     note: str
     reference: str | None
     at: datetime
@@ -168,5 +174,6 @@ class CodeRow:
     expires_at: datetime | None
     used_at: datetime | None
     used_by: int | None
+    used_by_name: str | None
     account_id: int | None
     actor: str = field(repr=False, default="")

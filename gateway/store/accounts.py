@@ -17,8 +17,16 @@ from gateway.store.grants import Scope, write_grant, write_regrant
 from gateway.store.postgres import Connection, Pool, reading, transaction
 from gateway.store.token_rows import limit_document
 
-_COLUMNS: Final = """
-SELECT a.id, a.name, a.status, a.granted, a.gver, a.used, a.version, a.created_at, m.role
+_MEMBERS: Final = """
+  FROM member x JOIN "user" u ON u.id = x.user_id
+ WHERE x.account_id = a.id AND x.removed_at IS NULL AND u.deleted_at IS NULL
+"""
+# Who else is in it is not for plain members.
+_COLUMNS: Final = f"""
+SELECT a.id, a.name, a.status, a.granted, a.gver, a.used, a.version, a.created_at, m.role,
+       CASE WHEN m.role = 'member' THEN NULL
+            ELSE (SELECT u.username {_MEMBERS} AND x.role = 'owner' ORDER BY u.id LIMIT 1) END AS owner,
+       CASE WHEN m.role = 'member' THEN NULL ELSE (SELECT count(*) {_MEMBERS}) END AS members
 """
 # $1: the caller, who is a member of it; NULL reaches every account.
 _FROM: Final = """

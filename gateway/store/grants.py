@@ -14,9 +14,11 @@ Scope = tuple[Literal["t", "m", "g", "a"], int, int]
 TOP_UP: Final = "top_up"
 """The kind of what a payment system has booked; its `idem_key` is `top_up:<reference>`."""
 
-_ENTRY: Final = (
-    "id, scope_kind AS scope, account_id, scope_id, delta, kind, actor, note, idem_key, at"
-)
+_ENTRY: Final = """
+id, scope_kind AS scope, account_id, scope_id, delta, kind, actor, note, idem_key, at,
+(SELECT username FROM "user" u WHERE u.id = CASE WHEN actor ~ '^user:[0-9]{1,18}$' THEN substr(actor, 6)::bigint END)
+AS actor_name
+"""
 
 
 async def write_grant(

@@ -20,7 +20,8 @@ from gateway.store.people import group_id_of
 from gateway.store.postgres import Connection, Pool, reading, transaction
 
 _COLUMNS = """
-       i.id, i.made_by, i.role, g.name AS "group", i.account_id, i.email, i.uses, i.used,
+       i.id, i.made_by, (SELECT username FROM "user" u WHERE u.id = i.made_by) AS maker,
+       i.role, g.name AS "group", i.account_id, i.email, i.uses, i.used,
        i.expires_at, i.revoked_at, i.created_at
 """
 # What is used at the same time takes turns on the row, and each looks at `used` anew.
@@ -52,6 +53,7 @@ class Invite:
 
     id: int
     made_by: int
+    maker: str
     role: str
     group: str
     account_id: int | None

@@ -31,9 +31,9 @@ _FROM: Final = f"""
 """
 _LIST: Final = f"""
 SELECT c.id, c.batch_id, c.display, b.amount, b.note, {_STATE} AS state, b.created_at, b.expires_at, c.used_at,
-       c.used_by, c.account_id, b.actor
+       c.used_by, (SELECT username FROM "user" u WHERE u.id = c.used_by) AS used_by_name, c.account_id, b.actor
 {_FROM} ORDER BY c.id DESC LIMIT $3 OFFSET $4
-"""
+"""  # noqa: S608 -- constants
 _INSERT: Final = """
 INSERT INTO redeem_code (batch_id, digest, display)
 SELECT $1, * FROM unnest($2::bytea[], $3::text[])

@@ -357,7 +357,7 @@ async def test_an_invited_person_becomes_what_the_invite_says(with_settings, box
         own = (await admin.bare("GET", "/api/user/self", headers=session)).data
         assert (own["role"], own["quota"]) == ("operator", 2_500_000)
         shown = (await admin.call("GET", "/api/invite")).data["items"][0]
-        assert (shown["used"], shown["uses"]) == (1, 1)
+        assert (shown["used"], shown["uses"], shown["username"]) == (1, 1, "admin")
         assert made["invite"] not in str(shown)
         again = await register(admin, username="eve", email="e@b.c", invite=made["invite"])
         assert declined(again) == (410, "invalid_invite")

@@ -74,6 +74,10 @@ async def test_lists_have_ones_own_accounts_and_administrators_find_all(admin):
     assert [each["id"] for each in (await done(admin, "GET", "/api/account"))["items"]] == [1]
     everybody = await done(admin, "GET", "/api/account?user_id=all&page_size=2")
     assert (everybody["total"], len(everybody["items"])) == (3, 2)
+    assert [(each["owner"], each["member_total"]) for each in everybody["items"]] == [
+        ("olga", 1),
+        ("olga", 1),
+    ]
     hers = await done(admin, "GET", f"/api/account?user_id={owner}&keyword=EA")
     assert [each["id"] for each in hers["items"]] == [account]
     assert (await done(admin, "GET", "/api/account?user_id=all&keyword=%25"))["total"] == 0
@@ -199,6 +203,8 @@ async def test_members_manage_those_below_them(admin):
     await declined(admin, *refused, "GET", f"/api/account/{account}/history", token=ben_token)
     seen = await done(admin, "GET", path, token=ben_token)
     assert [each["user_id"] for each in seen["items"]] == [ben]
+    others = await done(admin, "GET", f"/api/account/{account}", token=ben_token)
+    assert (others["owner"], others["member_total"]) == (None, None)
     listed = await done(admin, "GET", path, token=ada_token)
     assert [each["role"] for each in listed["items"]] == ["owner", "admin", "member"]
     made = await done(admin, "PATCH", f"{path}/{ben}", {"role": "owner"}, token=token)
@@ -332,7 +338,7 @@ async def test_money_is_given_and_taken_back_and_the_history_tells(admin):
         ("grant", 2.5, "November"),
         ("create", 0, ""),
     ]
-    assert {each["actor"] for each in shown["items"]} == {"user:1"}
+    assert {(each["actor"], each["actor_name"]) for each in shown["items"]} == {("user:1", "admin")}
     first = await done(admin, "GET", f"{path}/history?limit=2")
     rest = await done(admin, "GET", f"{path}/history?limit=2&cursor={first['next_cursor']}")
     assert [each["kind"] for each in first["items"] + rest["items"]] == ["grant", "grant", "create"]
@@ -476,6 +482,7 @@ async def test_a_code_adds_to_the_callers_account_once(admin):
     assert message == "key: the code was used."
     (listed,) = (await done(admin, "GET", "/api/redeem?state=used"))["items"]
     assert listed["account_id"] == used["entry"]["account_id"]
+    assert listed["used_by_name"] == "ada"
     assert (await done(admin, "GET", "/api/redeem?state=unused"))["total"] == 0
     self = await done(admin, "GET", "/api/user/self", token=token)
     assert self["quota"] == 2_500_000
