@@ -103,9 +103,9 @@ async function putInClipboard(text) {
 export const Snippet = ({ text }) => html`
   <div class="snippet"><pre class="code" tabindex="0"><code>${text}</code></pre><${Copy} text=${text} /></div>`;
 
-/** One of a few: `options` are [value, words]. */
-export const Segments = ({ label, value, options, onChange }) => html`
-  <div class="segments" role="group" aria-label=${label}>
+/** One of a few: `options` are [value, words]; many `wrap` into several lines. */
+export const Segments = ({ label, value, options, onChange, wrap }) => html`
+  <div class=${classes("segments", wrap && "wrap")} role="group" aria-label=${label}>
     ${options.map(([each, words]) => html`
       <button type="button" key=${each} aria-pressed=${each === value ? "true" : "false"} onClick=${() => onChange(each)}>${words}</button>`)}
   </div>`;

@@ -1,20 +1,27 @@
 // Ready-made code that calls the gateway: for the key that was just made, and for the page of endpoints.
 
-// In JSON, JavaScript and Python such a text is written the same.
-const quoted = (text) => JSON.stringify(text);
-const forShell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+/** The environment variable that code reads the key from where none is given. */
+export const KEY_VARIABLE = "TOLLHOUSE_KEY";
+
+// In JSON, JavaScript, TOML and Python such a text is written the same.
+export const quoted = (text) => JSON.stringify(text);
+export const forShell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+export const inPython = (key) => (key === undefined ? `os.environ[${quoted(KEY_VARIABLE)}]` : quoted(key));
+export const pythonHead = (key) => (key === undefined ? "import os\n\n" : "");
+const inNode = (key) => (key === undefined ? `process.env.${KEY_VARIABLE}` : quoted(key));
+const bearer = (key) => (key === undefined ? `"Authorization: Bearer $${KEY_VARIABLE}"` : forShell(`Authorization: Bearer ${key}`));
 
 const curl = ({ origin, key, model }) => `curl ${forShell(`${origin}/v1/chat/completions`)} \\
-  -H ${forShell(`Authorization: Bearer ${key}`)} \\
+  -H ${bearer(key)} \\
   -H 'Content-Type: application/json' \\
   -d ${forShell(`{"model": ${quoted(model)}, "messages": [{"role": "user", "content": "Hello"}]}`)}`;
 
 const openaiPython = ({ origin, key, model }) => `# pip install openai
-from openai import OpenAI
+${pythonHead(key)}from openai import OpenAI
 
 client = OpenAI(
     base_url=${quoted(`${origin}/v1`)},
-    api_key=${quoted(key)},
+    api_key=${inPython(key)},
 )
 answer = client.chat.completions.create(
     model=${quoted(model)},
@@ -27,7 +34,7 @@ import OpenAI from "openai";
 
 const client = new OpenAI({
   baseURL: ${quoted(`${origin}/v1`)},
-  apiKey: ${quoted(key)},
+  apiKey: ${inNode(key)},
 });
 const answer = await client.chat.completions.create({
   model: ${quoted(model)},
@@ -36,11 +43,11 @@ const answer = await client.chat.completions.create({
 console.log(answer.choices[0].message.content);`;
 
 const anthropicPython = ({ origin, key, model }) => `# pip install anthropic
-from anthropic import Anthropic
+${pythonHead(key)}from anthropic import Anthropic
 
 client = Anthropic(
     base_url=${quoted(origin)},
-    api_key=${quoted(key)},
+    api_key=${inPython(key)},
 )
 message = client.messages.create(
     model=${quoted(model)},
@@ -54,6 +61,9 @@ OPENAI_API_KEY=${key}
 ANTHROPIC_BASE_URL=${origin}
 ANTHROPIC_API_KEY=${key}`;
 
+/** A base URL without what SDKs of some dialects add themselves. */
+export const originOf = (baseUrl) => baseUrl.replace(/\/+$/, "").replace(/\/v1$/, "");
+
 const MAKERS = [
   ["curl", "shell", curl],
   ["openai-python", "python", openaiPython],
@@ -65,9 +75,10 @@ const MAKERS = [
 /**
  * [{name, language, text}] of code that calls `model` with `key`. They are names of SDKs and so the same in every language.
  *
- * `baseUrl` is the gateway's, with or without `/v1`: the SDKs disagree on whether that belongs to it.
+ * `baseUrl` is the gateway's, with or without `/v1`: the SDKs disagree on whether that belongs to it. Without a `key` it is
+ * read from the environment.
  */
 export function snippets({ baseUrl, key, model }) {
-  const origin = baseUrl.replace(/\/+$/, "").replace(/\/v1$/, "");
+  const origin = originOf(baseUrl);
   return MAKERS.map(([name, language, make]) => ({ name, language, text: make({ origin, key, model }) }));
 }
