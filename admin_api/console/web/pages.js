@@ -7,6 +7,7 @@ export const PAGES = [
   { path: "/", area: "dashboard", icon: "dashboard", part: "work", make: () => import("./pages/dashboard.js") },
   { path: "/models", area: "models", icon: "models", part: "work", permission: "catalog.read", make: () => import("./pages/models.js") },
   { path: "/endpoints", area: "endpoints", icon: "endpoints", part: "work", make: () => import("./pages/endpoints/page.js") },
+  { path: "/account", area: "account", icon: "account", part: "own", make: () => import("./pages/account/page.js") },
 ];
 
 /** The page of a place, with what stands for its `:names`; undefined where there is none. */
