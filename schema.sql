@@ -200,10 +200,14 @@ CREATE TABLE token_secret (
   expires_at      timestamptz,                                -- the end of a rotation's overlap
   last_used_at    timestamptz,
   sealed          bytea,                                      -- AES-256-GCM of the key, only where keys.recoverable
-  created_at      timestamptz NOT NULL DEFAULT now()
+  address         inet,                                       -- for whom the console calls: goes before the connection's
+  created_at      timestamptz NOT NULL DEFAULT now(),
+  CHECK ((purpose = 'playground') = (address IS NOT NULL)),
+  CHECK (purpose <> 'playground' OR expires_at IS NOT NULL)
 );
 CREATE INDEX token_secret_token ON token_secret (token_id);
 CREATE INDEX token_secret_imported ON token_secret (id) WHERE purpose = 'imported';  -- is there any?
+CREATE INDEX token_secret_playground ON token_secret (expires_at) WHERE purpose = 'playground';  -- which are over?
 CREATE INDEX token_secret_last4 ON token_secret (last4);
 CREATE INDEX token_secret_first ON token_secret (left(display, 7));
 
@@ -280,6 +284,7 @@ CREATE TABLE ledger (
   price_version       integer     NOT NULL DEFAULT 0,         -- 0: no price
   end_user            text,                                   -- whom the call was for, as the caller told
   tags                jsonb,                                  -- {"key": "value"}, as the caller told
+  from_console        boolean     NOT NULL DEFAULT false,     -- made with a secret of the console's playground
   PRIMARY KEY (request_id, kind)
 ) PARTITION BY RANGE (request_id);
 CREATE TABLE ledger_default PARTITION OF ledger DEFAULT;      -- skewed clocks

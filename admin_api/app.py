@@ -18,6 +18,7 @@ from admin_api.context import REQUEST_ID, SERVICES, Notifier, Services
 from admin_api.delivery.dispatch import Dispatch
 from admin_api.describe import describe
 from admin_api.envelope import CODE, Code, Declined, decline
+from admin_api.gateway_client import GatewayClient
 from admin_api.people.provider import Provider
 from admin_api.routes import ROUTES, add_routes
 from admin_api.warnings.watch import Watch
@@ -38,6 +39,7 @@ from gateway.store.upstream_keys import looking
 _log = logging.getLogger(__name__)
 
 _MOST_REVEALS, _REVEALS_WITHIN_S = 20, 1200.0
+_MOST_CHATS, _CHATS_WITHIN_S = 120, 600.0
 
 _HTTP_CODES = {
     404: (
@@ -90,6 +92,7 @@ def build_app(
         passwords=Passwords(),
         brake=Brake(),
         reveals=Ration(_MOST_REVEALS, _REVEALS_WITHIN_S),
+        playground=Ration(_MOST_CHATS, _CHATS_WITHIN_S),
         guesses=Brake(),
         throttles=Throttles(),
         proxies=Blocks.of(config.admin.trusted_proxies),
@@ -103,10 +106,12 @@ def build_app(
             else None
         ),
         logo=read_logo(config.console.logo),
+        gateway=GatewayClient(config),
     )
     app.cleanup_ctx.append(_own_passwords)
     app.cleanup_ctx.append(_own_dispatch)
     app.cleanup_ctx.append(_own_provider)
+    app.cleanup_ctx.append(_own_gateway)
     app.cleanup_ctx.append(_own_watch(service_secrets.warnings_secret))
     app.on_response_prepare.append(_add_headers)
     add_routes(app)
@@ -127,6 +132,11 @@ async def _own_dispatch(app: web.Application) -> AsyncIterator[None]:
 async def _own_provider(app: web.Application) -> AsyncIterator[None]:
     provider = app[SERVICES].provider
     async with contextlib.nullcontext() if provider is None else provider.open():
+        yield
+
+
+async def _own_gateway(app: web.Application) -> AsyncIterator[None]:
+    async with app[SERVICES].gateway.open():
         yield
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from admin_api.brake import Brake, Ration, Throttles
 from admin_api.console.logo import Logo
 from admin_api.delivery.dispatch import Dispatch
+from admin_api.gateway_client import GatewayClient
 from admin_api.people.provider import Provider
 from gateway.catalog_settings import GroupSettings
 from gateway.domain.edit import Actor
@@ -61,6 +62,7 @@ class Services:
     passwords: Passwords
     brake: Brake
     reveals: Ration
+    playground: Ration
     guesses: Brake
     throttles: Throttles
     proxies: Blocks
@@ -70,6 +72,7 @@ class Services:
     dispatch: Dispatch
     provider: Provider | None
     logo: Logo | None
+    gateway: GatewayClient
 
     @property
     def kept_seal(self) -> Seal | None:

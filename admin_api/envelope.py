@@ -42,6 +42,7 @@ class Code(StrEnum):
     SIGN_IN_NOT_SET_UP = "sign_in_not_set_up"
     SIGN_IN_FAILED = "sign_in_failed"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
+    GATEWAY_UNAVAILABLE = "gateway_unavailable"
     INVALID_REQUEST = "invalid_request"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL_ERROR = "internal_error"
@@ -73,6 +74,7 @@ STATUS: Final[Mapping[Code | Problem, int]] = {
     Code.SIGN_IN_NOT_SET_UP: 409,
     Code.SIGN_IN_FAILED: 403,
     Code.PROVIDER_UNAVAILABLE: 503,
+    Code.GATEWAY_UNAVAILABLE: 502,
     Code.INVALID_REQUEST: 400,
     Code.STORE_UNAVAILABLE: 503,
     Code.INTERNAL_ERROR: 500,

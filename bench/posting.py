@@ -112,6 +112,7 @@ def _charges(count: int) -> list[Charge]:
             "anomaly": b"\\N",
             "end_user": b"\\N",
             "tags": b"\\N",
+            "from_console": b"f",
         }
         line = b"\t".join(fields[name] for name in COLUMNS) + b"\n"
         made.append(Charge(request_id, account, line))

@@ -65,11 +65,22 @@ class AdminSettings(_Section):
 
     listen: str = "127.0.0.1:8081"
     public_url: str = ""
+    gateway_url: str = ""
     registration: Literal["open", "invite", "closed"] = "closed"
     registration_grant_usd: Annotated[Decimal, Field(ge=0, le=1_000_000)] = Decimal(0)
     require_verified_email: bool = False
     trusted_proxies: tuple[str, ...] = ()
     max_tokens_per_user: Annotated[int, Field(ge=1)] = 1000
+
+    @field_validator("gateway_url")
+    @classmethod
+    def _check_gateway_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and not (parts.scheme in {"http", "https"} and parts.hostname):
+            raise ValueError("must be an http:// or https:// URL, such as http://gateway:8080")
+        if parts.query or parts.fragment or parts.username or parts.path not in {"", "/"}:
+            raise ValueError("is an origin: it may hold no user, path, query or fragment")
+        return value
 
     _check_listen = field_validator("listen")(_listen)
     _check_proxies = field_validator("trusted_proxies")(parse_blocks)

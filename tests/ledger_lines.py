@@ -25,6 +25,7 @@ _ORDINARY = dict.fromkeys(COLUMNS, b"0") | {
     "price_version": b"1",
     "end_user": b"\\N",
     "tags": b"\\N",
+    "from_console": b"f",
 }
 
 

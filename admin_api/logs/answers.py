@@ -113,6 +113,8 @@ class Call(Counts, Amount):
     """Whom the caller called for."""
     tags: dict[str, str] | None
     """What the caller told of the call."""
+    from_console: bool
+    """Whether it was made in the console's playground."""
 
 
 class OwnCall(Call):

@@ -17,6 +17,7 @@ CSV_COLUMNS: Final = (
     *("group", "model", "upstream", "dialect", "route", "status", "ttfb_ms", "duration_ms"),
     *("address", *COUNTS, "quota", "usd", "amount_nusd", "correction_nusd", "unbilled_nusd"),
     *("estimated", "anomaly", "price_version", "end_user", "tags"),
+    "from_console",
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -39,6 +40,7 @@ def call_object(call: LoggedCall, units: Units) -> dict[str, Any]:
         **{name: call[name] for name in ("estimated", "anomaly", "price_version")},
         "end_user": call["end_user"],
         "tags": call["tags"],
+        "from_console": call["from_console"],
     }
 
 

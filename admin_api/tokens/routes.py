@@ -7,8 +7,8 @@ from admin_api.answers import Nothing
 from admin_api.envelope import Code
 from admin_api.explain import answers as explained
 from admin_api.explain import handlers as explaining
-from admin_api.route import Header, Route
-from admin_api.tokens import batches, handlers, secrets
+from admin_api.route import Header, Media, Route
+from admin_api.tokens import batches, handlers, playground, secrets
 from gateway.domain.rejection import Problem
 from gateway.domain.roles import Permission
 
@@ -57,5 +57,8 @@ ROUTES: Final = (
           answers.TokenWithSecrets, headers=(Header.IF_MATCH,), declines=(Problem.VERSION_MISMATCH,)),
     Route("POST", f"{_ONE}/key", secrets.reveal_one, Permission.TOKEN_REVEAL,
           answers.Key, declines=_REVEALS),
+    Route("POST", f"{_ONE}/playground", playground.chat, Permission.TOKEN_WRITE,
+          Media(("application/json", "text/event-stream")), playground.PlaygroundBody,
+          declines=(Code.GATEWAY_UNAVAILABLE, Code.TOO_MANY_ATTEMPTS)),
 )
 # fmt: on

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.domain.catalog import Group
 from gateway.domain.limits import Limit
-from gateway.domain.network import Blocks
+from gateway.domain.network import Address, Blocks
 
 ENABLED, DISABLED, EXPIRED, EXHAUSTED = 1, 2, 3, 4
 """Effective states, numbered as New-API's `status`. Only the first two are stored."""
@@ -26,6 +26,7 @@ class Token:
     scope whether it has a grant; `versions` are compared inside the reserve script; `estimates`: its owner is trusted,
     and its calls are held for what they may ordinarily cost. `member_live`: its user still is a member of the account.
     `group_from` and `group_until`: the time for which the account has subscribed to the group, Unix seconds.
+    `console_address`: the secret is one of the console's, which calls for whoever is there.
     """
 
     id: int
@@ -49,6 +50,7 @@ class Token:
     member_live: bool = True
     group_from: float | None = None
     group_until: float | None = None
+    console_address: Address | None = None
 
     @property
     def capped(self) -> bool:

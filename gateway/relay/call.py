@@ -215,11 +215,16 @@ class Call:
 
     @property
     def told(self) -> bytes:
-        """The last fields of the ledger's line: what the caller told of the call."""
-        ask = self.ask
-        if ask.end_user or ask.tags is not None:
-            return told_text(ask.end_user, ask.tags)
+        """The last fields of the ledger's line: what the caller told of the call, and whether it is the console's."""
+        ask, from_console = self.ask, self.from_console
+        if from_console or ask.end_user or ask.tags is not None:
+            return told_text(ask.end_user, ask.tags, from_console=from_console)
         return NOTHING_TOLD
+
+    @property
+    def from_console(self) -> bool:
+        """Whether the console makes it, for somebody who sits before it."""
+        return self.entry.token.console_address is not None
 
     @property
     def price_version(self) -> int:

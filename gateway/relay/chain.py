@@ -111,10 +111,13 @@ def require_live(call: Call) -> Refusal | None:
 
 
 def require_network(address_of: Callable[[Call], Address | None]) -> Link:
-    """Refuse an address that the token does not allow. Leaves the caller's address."""
+    """Refuse an address that the token does not allow. Leaves the caller's address.
+
+    With a secret of the console's, that is whom it calls for: the row of the secret says so, and no header could.
+    """
 
     def link(call: Call) -> Refusal | None:
-        call.address = address_of(call)
+        call.address = call.entry.token.console_address or address_of(call)
         return checks.require_network(call.entry.token, call.address)
 
     return link

@@ -10,7 +10,7 @@ import asyncpg
 
 from gateway.domain.catalog import Catalog, Group
 from gateway.domain.limits import Limit, strictest
-from gateway.domain.network import Blocks
+from gateway.domain.network import Blocks, parse_address
 from gateway.domain.token import Token
 from gateway.store.books import Book
 from gateway.store.postgres import store_errors
@@ -21,7 +21,7 @@ _ROW = """
 SELECT t.id, t.account_id, t.user_id, t.name, t.status, t.models, t.models_enabled, t.allow_ips, t.deny_ips,
        t.limits, t.max_concurrency, t.reserve, t.version, t.granted IS NOT NULL AS capped,
        extract(epoch FROM t.expires_at)::float8 AS expires_at,
-       extract(epoch FROM x.expires_at)::float8 AS secret_expires_at,
+       extract(epoch FROM x.expires_at)::float8 AS secret_expires_at, host(x.address) AS console_address,
        coalesce(t.group_id, u.group_id) AS group_id,
        a.status AS account_status, a.version AS account_version, a.granted IS NOT NULL AS account_capped,
        u.status AS user_status, m.limits AS member_limits, m.max_concurrency AS member_concurrency,
@@ -45,7 +45,7 @@ _FIND = _ROW.format(
 _FIND_MANY = _ROW.format(
     source="""
   FROM token t
-  LEFT JOIN LATERAL (SELECT expires_at FROM token_secret
+  LEFT JOIN LATERAL (SELECT expires_at, address FROM token_secret
                       WHERE token_id = t.id AND purpose <> 'playground'
                       ORDER BY id DESC LIMIT 1) x ON true""",
     which="t.id = ANY ($1)",
@@ -162,6 +162,7 @@ def _token(row: asyncpg.Record, catalog: Catalog, reserve: str) -> Token:
         # A group that is the user's own, or everybody's, is open to them whatever was subscribed to.
         group_from=row["starts_at"] if row["subscription_opens"] else None,
         group_until=row["ends_at"] if row["subscription_opens"] else None,
+        console_address=row["console_address"] and parse_address(row["console_address"]),
     )
 
 

@@ -66,6 +66,7 @@ COLUMNS = (
     "price_version",
     "end_user",
     "tags",
+    "from_console",
 )
 
 _SCOPE_FIELDS = [COLUMNS.index(name) for name in ("account_id", "token_id", "user_id", "group_id")]
@@ -250,13 +251,16 @@ def copy_text(value: str) -> bytes:
     return escaped.replace("\r", "\\r").replace("\0", "\ufffd").encode(errors="replace")
 
 
-NOTHING_TOLD = b"\\N\t\\N"
-"""The fields `end_user` and `tags` of a call whose caller told neither."""
+NOTHING_TOLD = b"\\N\t\\N\tf"
+"""The fields `end_user`, `tags` and `from_console` of an application's call that told nothing."""
 
 
-def told_text(end_user: str, tags: Mapping[str, str] | None) -> bytes:
-    """The fields `end_user` and `tags`."""
-    return b"%b\t%b" % (
+def told_text(
+    end_user: str, tags: Mapping[str, str] | None, *, from_console: bool = False
+) -> bytes:
+    """The fields `end_user`, `tags` and `from_console`."""
+    return b"%b\t%b\t%b" % (
         copy_text(end_user) if end_user else b"\\N",
         copy_text(orjson.dumps(tags).decode()) if tags else b"\\N",
+        b"t" if from_console else b"f",
     )

@@ -19,7 +19,10 @@ from gateway.store.ledger import COUNTS
 from gateway.store.postgres import Connection
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SAME = ("account_id", "token_id", "user_id", "group_id", "model", "started_at", "end_user", "tags")
+_SAME = (
+    *("account_id", "token_id", "user_id", "group_id", "model", "started_at"),
+    *("end_user", "tags", "from_console"),
+)
 _EXACT = (
     "upstream",
     "dialect",

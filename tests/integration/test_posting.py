@@ -26,6 +26,7 @@ def charge(request_id: bytes, account: int, token: int, group: int) -> Charge:
         "anomaly": b"\\N",
         "end_user": b"\\N",
         "tags": b"\\N",
+        "from_console": b"f",
     }
     line = b"\t".join(fields[name] for name in COLUMNS) + b"\n"
     return Charge(request_id, account, line)

@@ -133,6 +133,8 @@ def test_all_problems_are_told_at_once(write):
             "[groups.a]\nlimits = [{metric = 'tokens', window = '1m', limit = 1, burst = 1441}]",
             "refilled within a day",
         ),
+        ('[admin]\ngateway_url = "gateway:8080"', "admin.gateway_url: must be an http://"),
+        ('[admin]\ngateway_url = "http://g/v1"', "admin.gateway_url: is an origin"),
         ('[console]\nname = " "', "console.name: must not be blank"),
         ('[console]\nname = "a\\u0007b"', "console.name: must be one line"),
         (f'[console]\nname = "{"x" * 41}"', "console.name: "),

@@ -82,10 +82,10 @@ def test_whatever_is_told_is_bounded_and_one_line_of_the_ledger(user, metadata):
         assert 1 <= len(key) <= 64
         assert len(value) <= 512
     text = told_text(ask.end_user, ask.tags)
-    assert text.count(b"\t") == 1
+    assert text.count(b"\t") == 2
     assert not set(text.decode()) & {"\n", "\r", "\0"}
     assert text == NOTHING_TOLD or (ask.end_user or ask.tags)
 
 
 def test_what_is_told_are_the_last_columns():
-    assert COLUMNS[-2:] == ("end_user", "tags")
+    assert COLUMNS[-3:] == ("end_user", "tags", "from_console")
