@@ -183,9 +183,11 @@ CREATE INDEX token_by_access ON token (standing, accessed_step, id)
 CREATE INDEX token_by_use ON token (standing, used_step, id)
        INCLUDE (user_id, group_id, expires_at) WHERE deleted_at IS NULL;
 CREATE INDEX token_by_remainder ON token (standing, remain_step, id)
-       INCLUDE (user_id, group_id, expires_at) WHERE deleted_at IS NULL AND used_step > 0;
-CREATE INDEX token_by_grant ON token (standing, granted, id)
-       INCLUDE (user_id, group_id, expires_at) WHERE deleted_at IS NULL AND used_step = 0;
+       INCLUDE (user_id, group_id, expires_at) WHERE deleted_at IS NULL AND granted IS NOT NULL AND used_step > 0;
+CREATE INDEX token_by_grant ON token (standing, remain_step, granted, id)
+       INCLUDE (user_id, group_id, expires_at) WHERE deleted_at IS NULL AND granted IS NOT NULL AND used_step = 0;
+CREATE INDEX token_unlimited ON token (standing, id)
+       INCLUDE (user_id, group_id, expires_at) WHERE deleted_at IS NULL AND granted IS NULL;
 
 -- The secrets that open a token. Rotation, playground, pepper change and reveal are rows, not columns.
 -- digest = HMAC-SHA-256(pepper, SHA-256(key)), so that tables which hold only SHA-256 of a key can be imported.
@@ -481,12 +483,13 @@ CREATE INDEX audit_object ON audit (object_kind, object_id, id DESC);
 CREATE INDEX audit_actor ON audit (actor, id DESC);
 CREATE INDEX audit_at ON audit (at);
 
--- Names by three letters of them. Where the server has no pg_trgm, or the user may not create it, long lists are
+-- Names by three letters of them but for the first letter, which token_by_name finds: what many names begin with would
+-- hide where else it stands. Where the server has no pg_trgm, or the user may not create it, long lists are
 -- searched by the beginning of names only (docs/token-api.md).
 DO $$
 BEGIN
   CREATE EXTENSION IF NOT EXISTS pg_trgm;
-  CREATE INDEX token_trigram ON token USING gin (name gin_trgm_ops) WHERE deleted_at IS NULL;
+  CREATE INDEX token_trigram ON token USING gin (substr(lower(name), 2) gin_trgm_ops);
 EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported OR undefined_object THEN
   RAISE NOTICE 'no pg_trgm (%): long lists of tokens are searched by the beginning of names only', SQLERRM;
 END $$;

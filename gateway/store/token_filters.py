@@ -14,6 +14,7 @@ FEW: Final = 10_000
 
 # What a trigram index can look up: it knows three letters or digits in a row.
 _TRIGRAM = re.compile(r"[^\W_]{3}")
+_HAS_TRIGRAMS = "SELECT to_regclass('token_trigram') IS NOT NULL"
 _EXPIRY = "coalesce(t.expires_at, 'infinity')"
 STANDINGS: Final = (ENABLED, DISABLED, EXHAUSTED)
 
@@ -44,13 +45,14 @@ class Filter(NamedTuple):
     """Which tokens match, as conditions in SQL and the values of their parameters.
 
     `branches` are disjoint, a match fulfils one, and each is as indexes find it soonest. `passed` is
-    the same in one, for tokens that are read in some other order. `standings`: what the column of
-    that name, the first one of most indexes, can be besides. `terms` are the same once more: each is of one column, and
-    who fulfils all of them and has such a standing matches; None where the planner has no statistics of some.
+    the same in one, for tokens that are read in some other order; `named` in disjoint ones again, for tokens that are
+    read by name. `standings`: what the column of that name, the first one of most indexes, can be besides. `terms` are
+    each of one column, and who fulfils all of them matches; None where the planner has no statistics of some.
     """
 
     branches: tuple[str, ...]
     passed: str
+    named: tuple[str, ...]
     values: list[Any]
     standings: tuple[int, ...]
     terms: tuple[str, ...] | None
@@ -58,7 +60,7 @@ class Filter(NamedTuple):
     @property
     def standing(self) -> str:
         """What is said of the standing, as a condition."""
-        return f"t.standing IN ({', '.join(map(str, self.standings))})"
+        return _is_one_of(self.standings)
 
     @property
     def whole(self) -> str:
@@ -85,22 +87,29 @@ async def filter_of(connection: Connection, query: TokenQuery, now: datetime) ->
         conditions += [f"{_EXPIRY} {lapse} {value(now)}"] if lapse else []
     if query.mask:
         conditions.append(_of_mask(query.mask, value))
-    found, passed, by_reading = conditions, conditions, "true"
+    names: tuple[str, ...] = ("true",)
+    by_reading = "true"
     if query.keyword:
-        by_index, by_reading = await _of_keyword(connection, query, value)
-        found = [*conditions, by_index]
-        passed = found if query.sort == "name" else [*conditions, by_reading]
+        names, by_reading = await _of_keyword(connection, query, value)
     groups = await _of_group(connection, query, value) if query.group else ["true"]
     if not groups:
         return None
-    # Whose group is whose is known to the subquery alone, so of two branches the first one counts.
+    asked, either = " AND ".join(conditions), f"({' OR '.join(f'({group})' for group in groups)})"
+    restricted = () if standings == STANDINGS else (_is_one_of(standings),)
+    # Whose group is whose is known to the subquery alone: of everybody's tokens those that name theirs count.
+    grouped = groups[0] if query.user_id is None else either
     return Filter(
-        tuple(" AND ".join([*found, group]) for group in groups),
-        " AND ".join([*passed, f"({' OR '.join(f'({group})' for group in groups)})"]),
+        tuple(f"{asked} AND {name} AND {group}" for name in names for group in groups),
+        f"{asked} AND {by_reading} AND {either}",
+        tuple(f"{asked} AND {name} AND {either}" for name in names),
         values,
         standings,
-        None if query.mask else (*conditions, by_reading, groups[0]),
+        None if query.mask else (*restricted, *conditions, by_reading, grouped),
     )
+
+
+def _is_one_of(standings: tuple[int, ...]) -> str:
+    return f"t.standing IN ({', '.join(map(str, standings))})"
 
 
 def _of_status(status: int) -> tuple[tuple[int, ...], str]:
@@ -112,26 +121,26 @@ def _of_status(status: int) -> tuple[tuple[int, ...], str]:
     return (status,), ">"
 
 
-async def _of_keyword(connection: Connection, query: TokenQuery, value: Value) -> tuple[str, str]:
+async def _of_keyword(
+    connection: Connection, query: TokenQuery, value: Value
+) -> tuple[tuple[str, ...], str]:
     """Anywhere in the name, or at its beginning where the tokens are many and no index knows more.
 
-    As an index finds it, and in the form that the planner has statistics of.
+    As indexes find it, in disjoint parts, and in the form that the planner has statistics of.
     """
     escaped = query.keyword.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     text = f"{value(escaped)}::text"
-    if await _finds_anywhere(connection, query):
-        return (f"t.name ILIKE '%' || {text} || '%'",) * 2
-    return (
-        f"lower(t.name) COLLATE \"C\" LIKE lower({text}) || '%'",
-        f"t.name ILIKE {text} || '%'",
-    )
+    first = f"lower(t.name) COLLATE \"C\" LIKE lower({text}) || '%'"
+    if _TRIGRAM.search(query.keyword) and await connection.fetchval(_HAS_TRIGRAMS):
+        later = f"substr(lower(t.name), 2) LIKE '%' || lower({text}) || '%' AND NOT {first}"
+        return (first, later), f"t.name ILIKE '%' || {text} || '%'"
+    if await _are_few(connection, query):
+        return (f"t.name ILIKE '%' || {text} || '%'",), f"t.name ILIKE '%' || {text} || '%'"
+    return (first,), f"t.name ILIKE {text} || '%'"
 
 
-async def _finds_anywhere(connection: Connection, query: TokenQuery) -> bool:
-    if _TRIGRAM.search(query.keyword) and await connection.fetchval(
-        "SELECT to_regclass('token_trigram') IS NOT NULL"
-    ):
-        return True
+async def _are_few(connection: Connection, query: TokenQuery) -> bool:
+    """Whether all tokens of the list's owner can be read."""
     owned, owner = ("", ()) if query.user_id is None else ("user_id = $1 AND", (query.user_id,))
     reached: int = await connection.fetchval(
         f"SELECT count(*) FROM (SELECT FROM token WHERE {owned} deleted_at IS NULL LIMIT {FEW + 1}) t",  # noqa: S608 -- our own

@@ -12,6 +12,7 @@ from gateway.domain.edit import TokenRow
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
 from gateway.store.postgres import Connection, Pool, reading
+from gateway.store.token_estimates import estimate
 from gateway.store.token_filters import FEW, Filter, TokenQuery, filter_of
 from gateway.store.token_rows import read_tokens
 from gateway.store.token_walks import walk
@@ -27,10 +28,6 @@ SORTS: Final[Mapping[str, str]] = {
 }
 """What lists may be ordered by, and the expression that does it."""
 
-# Where so many match whatever filters have to do with each other, and so large a part of all that the planner's samples
-# have met some, they are not counted. (To count what a common keyword finds costs ten times what a page does.)
-SURELY_MANY: Final = 5 * FEW
-_LARGE_PART = 0.05
 # Fetched from all over the table, so many cost as much as to read an index until a page of them is full.
 _SORTED = 2_000
 # What an index is worth depends on the values: a plan for any values would be the wrong one.
@@ -61,14 +58,13 @@ async def list_tokens(pool: Pool, query: TokenQuery, now: datetime) -> TokenPage
         wanted = await filter_of(connection, query, now)
         if wanted is None:
             return TokenPage([], 0)
-        surely, expected = await _estimates(connection, wanted)
-        if surely and _reaches(query):
+        found = await estimate(connection, wanted)
+        if found.surely_many and _reaches(query):
             ids = await walk(connection, query, wanted)
             if len(ids) == query.limit:
-                return TokenPage(
-                    await read_tokens(connection, ids), expected, total_is_estimate=True
-                )
-        return await _counted(connection, query, wanted, expected)
+                rows = await read_tokens(connection, ids)
+                return TokenPage(rows, found.expected, total_is_estimate=True)
+        return await _counted(connection, query, wanted, found.expected)
 
 
 async def _counted(
@@ -90,23 +86,6 @@ async def _counted(
         ids = await walk(connection, query, wanted)
     total = max(FEW + 1, expected) if estimated else count
     return TokenPage(await read_tokens(connection, ids), total, estimated)
-
-
-async def _estimates(connection: Connection, wanted: Filter) -> tuple[bool, int]:
-    """Whether there are surely far more than are counted, and how many match as far as the planner knows.
-
-    Terms that the parts p and q of all tokens fulfil are fulfilled both by p + q - 1 at least.
-    """
-    terms = () if wanted.terms is None else (wanted.standing, *wanted.terms)
-    asked = " UNION ALL ".join(
-        f"SELECT 1 FROM token t WHERE {term}"  # noqa: S608 -- our own
-        for term in ("true", *terms, wanted.whole)
-    )
-    (plan,) = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {asked}", *wanted.values)
-    everything, *parts, expected = (int(part["Plan Rows"]) for part in plan["Plan"]["Plans"])
-    least = sum(parts) - (len(parts) - 1) * everything
-    surely = bool(parts) and least >= max(SURELY_MANY, everything * _LARGE_PART)
-    return surely, expected
 
 
 def _reaches(query: TokenQuery) -> bool:

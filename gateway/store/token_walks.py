@@ -1,11 +1,12 @@
-"""A page of many tokens, read along an index in the list's order until it is full.
+"""A page of many tokens, read along indexes in the list's order until it is full.
 
 What posting writes is in no index, only how large it is to three digits (`used_step` …): along such a
 column tokens come in order but for those of one step, which are sorted as they are reached. Amounts
 that many tokens share (nothing used, a grant untouched) would be one large step, so they are read apart, by id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from gateway.store.postgres import Connection
@@ -15,59 +16,147 @@ from gateway.store.token_filters import Filter, TokenQuery
 class Run(NamedTuple):
     """A part of the tokens that an index has in order.
 
-    `order`: what they are ordered by before their ids; `key`: what parts are merged by.
+    `key`: what they are ordered by before their ids, "" where all have the same. `step`: the column by which the index
+    has them in order but for those of one step.
     """
 
-    part: str
-    order: tuple[str, ...]
-    key: str
+    part: str = "true"
+    key: str = ""
+    step: str = ""
+
+    def order(self) -> Mapping[str, str]:
+        """What they are ordered by, by the name that it has while runs are merged."""
+        columns = {"step": self.step, "key": self.key, "id": "t.id"}
+        return {name: column for name, column in columns.items() if column}
 
 
-_EXPIRY = "coalesce(t.expires_at, 'infinity')"
-_RUNS: Final[Mapping[str, tuple[Run, ...]]] = {
-    "name": (Run("true", ('lower(t.name) COLLATE "C"',), 'lower(t.name) COLLATE "C"'),),
-    "created_time": (Run("true", ("t.created_at",), "t.created_at"),),
-    "expired_time": (Run("true", (_EXPIRY,), _EXPIRY),),
+Tier = tuple[Run, ...]
+"""Runs that are merged."""
+
+_TIERS: Final[Mapping[str, tuple[Tier, ...]]] = {
+    "name": ((Run(key='lower(t.name) COLLATE "C"'),),),
+    "created_time": ((Run(key="t.created_at"),),),
+    "expired_time": ((Run(key="coalesce(t.expires_at, 'infinity')"),),),
     "accessed_time": (
-        Run("t.accessed_step = 0", (), "'-infinity'::timestamptz"),
-        Run("t.accessed_step > 0", ("t.accessed_step", "t.accessed_at"), "t.accessed_at"),
+        (Run("t.accessed_step = 0"),),
+        (Run("t.accessed_step > 0", "t.accessed_at", "t.accessed_step"),),
     ),
     "used_quota": (
-        Run("t.used_step = 0", (), "0"),
-        Run("t.used_step > 0", ("t.used_step", "t.used"), "t.used"),
+        (Run("t.used_step = 0"),),
+        (Run("t.used_step > 0", "t.used", "t.used_step"),),
     ),
     "remain_quota": (
-        Run("t.used_step = 0 AND t.granted IS NULL", (), "9223372036854775807"),
-        Run("t.used_step > 0 AND t.remain_step IS NULL", (), "9223372036854775807"),
-        Run("t.used_step = 0 AND t.granted IS NOT NULL", ("t.granted",), "t.granted"),
-        Run(
-            "t.used_step > 0 AND t.remain_step IS NOT NULL",
-            ("t.remain_step", "(t.granted - t.used)"),
-            "t.granted - t.used",
+        (
+            Run("t.used_step = 0 AND t.granted IS NOT NULL", "t.granted", "t.remain_step"),
+            Run("t.used_step > 0 AND t.granted IS NOT NULL", "t.granted - t.used", "t.remain_step"),
         ),
+        (Run("t.granted IS NULL"),),
     ),
 }
+"""Of each order, ascending: whatever is in a tier comes before the next."""
+
+# Further down it pays to learn first, from the index alone, between which steps the page lies.
+_DEEP = 500
 
 
 async def walk(connection: Connection, query: TokenQuery, wanted: Filter) -> list[int]:
     """The ids of a page, in the query's order."""
-    direction = "DESC" if query.descending else "ASC"
-    page = f"LIMIT {query.limit} OFFSET {query.offset}"
     if query.sort == "id":
-        along = f"SELECT t.id FROM token t WHERE {wanted.whole} ORDER BY t.id {direction} {page}"  # noqa: S608 -- our own
-    else:
-        along = _merged(query, wanted, direction, page)
-    return [row["id"] for row in await connection.fetch(along, *wanted.values)]
+        along = (
+            f"SELECT t.id FROM token t WHERE {wanted.whole}"  # noqa: S608 -- our own
+            f" ORDER BY t.id {_direction(query)} LIMIT {query.limit} OFFSET {query.offset}"
+        )
+        return [row["id"] for row in await connection.fetch(along, *wanted.values)]
+    ids: list[int] = []
+    tiers = _TIERS[query.sort]
+    for tier in reversed(tiers) if query.descending else tiers:
+        found = await _along(connection, query, wanted, tier)
+        ids += found
+        if len(found) == query.limit:
+            break
+        before = query.offset if found else await _length(connection, query, wanted, tier)
+        query = replace(query, offset=query.offset - before, limit=query.limit - len(found))
+    return ids
 
 
-def _merged(query: TokenQuery, wanted: Filter, direction: str, page: str) -> str:
-    """Each part as far as the page can reach into it, then all of them in order."""
-    reach = query.offset + query.limit
-    parts = " UNION ALL ".join(
-        f"(SELECT t.id, {run.key} AS key FROM token t"  # noqa: S608 -- our own
-        f" WHERE t.standing = {standing} AND {run.part} AND ({wanted.passed})"
-        f" ORDER BY {', '.join(f'{each} {direction}' for each in (*run.order, 't.id'))} LIMIT {reach})"
-        for standing in wanted.standings
-        for run in _RUNS[query.sort]
+async def _along(
+    connection: Connection, query: TokenQuery, wanted: Filter, tier: Tier
+) -> list[int]:
+    """The ids of a page of one tier."""
+    within = "true"
+    bounds: tuple[int, ...] = ()
+    if tier[0].step and query.offset >= _DEEP:
+        lowest, highest, before = await _steps(connection, query, wanted, tier)
+        query = replace(query, offset=query.offset - before)
+        within = f"{{step}} BETWEEN ${len(wanted.values) + 1} AND ${len(wanted.values) + 2}"
+        bounds = lowest, highest
+    parts = _parts(query, wanted, tier, tuple(tier[0].order()), within)
+    order = _ordered(query, tier[0].order())
+    rows = await connection.fetch(
+        f"SELECT id FROM ({parts}) m ORDER BY {order} LIMIT {query.limit} OFFSET {query.offset}",  # noqa: S608 -- our own
+        *wanted.values,
+        *bounds,
     )
-    return f"SELECT id FROM ({parts}) m ORDER BY key {direction}, id {direction} {page}"  # noqa: S608 -- our own
+    return [row["id"] for row in rows]
+
+
+async def _steps(
+    connection: Connection, query: TokenQuery, wanted: Filter, tier: Tier
+) -> tuple[int, int, int]:
+    """The lowest and the highest step of a page, and how many of its tier stand before both."""
+    direction, beyond = _direction(query), "> highest" if query.descending else "< lowest"
+    row = await connection.fetchrow(
+        f"""
+        WITH way AS MATERIALIZED (
+          SELECT step FROM ({_parts(query, wanted, tier, ("step",))}) m ORDER BY step {direction} LIMIT {_reach(query)}
+        ), page AS (
+          SELECT coalesce(min(step), 0) AS lowest, coalesce(max(step), 0) AS highest
+            FROM (SELECT step FROM way ORDER BY step {direction} OFFSET {query.offset}) last
+        )
+        SELECT lowest, highest, (SELECT count(*) FROM way WHERE step {beyond}) FROM page
+        """,  # noqa: S608 -- our own
+        *wanted.values,
+    )
+    assert row is not None, "aggregates are one row"
+    return row[0], row[1], row[2]
+
+
+async def _length(connection: Connection, query: TokenQuery, wanted: Filter, tier: Tier) -> int:
+    """How many are in a tier that ends before the page begins."""
+    length: int = await connection.fetchval(
+        f"SELECT count(*) FROM ({_parts(query, wanted, tier, ())}) m",  # noqa: S608 -- our own
+        *wanted.values,
+    )
+    return length
+
+
+def _parts(
+    query: TokenQuery, wanted: Filter, tier: Tier, columns: Sequence[str], within: str = "true"
+) -> str:
+    """Each run of a tier, as far as the page can reach into it, with what it is ordered by."""
+    passed = wanted.named if query.sort == "name" else (wanted.passed,)
+    parts = []
+    for standing in wanted.standings:
+        for run in tier:
+            order = {name: column for name, column in run.order().items() if name in columns}
+            shown = ", ".join(f"{column} AS {name}" for name, column in order.items())
+            sought = within.format(step=run.step)
+            parts += [
+                f"(SELECT {shown} FROM token t"  # noqa: S608 -- our own
+                f" WHERE t.standing = {standing} AND {run.part} AND {sought} AND ({each})"
+                f"{f' ORDER BY {_ordered(query, order.values())}' if order else ''} LIMIT {_reach(query)})"
+                for each in passed
+            ]
+    return " UNION ALL ".join(parts)
+
+
+def _ordered(query: TokenQuery, columns: Iterable[str]) -> str:
+    return ", ".join(f"{column} {_direction(query)}" for column in columns)
+
+
+def _reach(query: TokenQuery) -> int:
+    return query.offset + query.limit
+
+
+def _direction(query: TokenQuery) -> str:
+    return "DESC" if query.descending else "ASC"

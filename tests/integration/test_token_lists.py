@@ -7,7 +7,7 @@ import pytest
 
 from gateway.domain.rejection import Rejected
 from gateway.settings import Config
-from gateway.store import token_lists
+from gateway.store import token_estimates
 from gateway.store.bootstrap import bootstrap
 from gateway.store.postgres import open_pool
 from gateway.store.token_filters import FEW, TokenQuery
@@ -123,8 +123,8 @@ async def test_what_the_planner_is_sure_of_is_not_counted_and_the_page_is_the_sa
     pool, subtests, monkeypatch
 ):
     pages = {}
-    for surely_many in (token_lists.SURELY_MANY, 1_000):
-        monkeypatch.setattr(token_lists, "SURELY_MANY", surely_many)
+    for surely_many in (token_estimates.SURELY_MANY, 1_000):
+        monkeypatch.setattr(token_estimates, "SURELY_MANY", surely_many)
         for name in ("none", "live", "expired", "a group", "a keyword"):
             for sort in SORTS:
                 query = TokenQuery(user_id=1, sort=sort, limit=20, **_FILTERS[name][0])
@@ -138,10 +138,70 @@ async def test_what_the_planner_is_sure_of_is_not_counted_and_the_page_is_the_sa
 
 
 async def test_a_planner_that_was_wrong_costs_time_and_no_exactness(pool, monkeypatch):
-    monkeypatch.setattr(token_lists, "SURELY_MANY", 1_000)
+    monkeypatch.setattr(token_estimates, "SURELY_MANY", 1_000)
     await pool.execute("DELETE FROM token WHERE id > 50")
     page = await list_tokens(pool, TokenQuery(user_id=1, limit=100), NOW)
     assert (len(page.rows), page.total, page.total_is_estimate) == (50, 50, False)
+
+
+async def test_a_page_lies_across_what_is_read_apart_and_beyond_it(pool, subtests):
+    rows = await everything(pool)
+    for sort in ("accessed_time", "used_quota", "remain_quota"):
+        key = _KEYS[sort]
+        for descending in (True, False):
+            ordered = sorted(rows, key=lambda r: (key(r), r.id), reverse=descending)
+            shared = key(ordered[0]), key(ordered[-1])
+            ends = [len([row for row in rows if key(row) == each]) for each in shared]
+            offsets = {ends[0] - 7, ends[0], len(rows) - ends[1] - 7, FEW - 20}
+            for offset in (each for each in offsets if 0 <= each <= FEW - 20):
+                with subtests.test(sort=sort, descending=descending, offset=offset):
+                    query = TokenQuery(
+                        user_id=1, sort=sort, descending=descending, limit=20, offset=offset
+                    )
+                    page = await list_tokens(pool, query, NOW)
+                    assert [r.id for r in page.rows] == [
+                        r.id for r in ordered[offset : offset + 20]
+                    ]
+
+
+async def test_a_keyword_is_met_once_wherever_it_stands_in_a_name(pool, subtests, monkeypatch):
+    await pool.execute(
+        """
+        UPDATE token SET name = CASE id % 4 WHEN 0 THEN 'a-' || name WHEN 1 THEN 'PROD-' || name ELSE 'PRO' END
+         WHERE id % 50 < 4
+        """
+    )
+    rows = [row for row in await everything(pool) if "prod" in row.name.lower()]
+    for surely_many in (token_estimates.SURELY_MANY, 1_000):
+        monkeypatch.setattr(token_estimates, "SURELY_MANY", surely_many)
+        for sort, key in _KEYS.items():
+            with subtests.test(surely_many=surely_many, sort=sort):
+                ordered = sorted(rows, key=lambda r: (key(r), r.id))
+                query = TokenQuery(
+                    user_id=1, keyword="Prod", sort=sort, descending=False, limit=200
+                )
+                page = await list_tokens(pool, query, NOW)
+                assert [row.id for row in page.rows] == [row.id for row in ordered[:200]]
+                if not page.total_is_estimate:
+                    assert page.total == len(rows)
+
+
+async def test_where_filters_leave_many_a_sample_proves_it_instead_of_a_count(pool, monkeypatch):
+    fields = {"status": 3, "keyword": "prod"}
+    counted = await list_tokens(pool, TokenQuery(user_id=1, **fields), NOW)
+    assert not counted.total_is_estimate
+    monkeypatch.setattr(token_estimates, "FEW", 500)
+    monkeypatch.setattr(token_estimates, "_WORTH_A_SAMPLE", 500)
+    sampled = await list_tokens(pool, TokenQuery(user_id=1, **fields), NOW)
+    assert sampled.total_is_estimate
+    assert [row.id for row in sampled.rows] == [row.id for row in counted.rows]
+
+
+async def test_where_filters_exclude_each_other_a_sample_proves_nothing(pool, monkeypatch):
+    monkeypatch.setattr(token_estimates, "FEW", 100)
+    monkeypatch.setattr(token_estimates, "_WORTH_A_SAMPLE", 100)
+    page = await list_tokens(pool, TokenQuery(user_id=1, status=3, keyword="dev-"), NOW)
+    assert (page.rows, page.total, page.total_is_estimate) == ([], 0, False)
 
 
 async def test_only_by_id_do_lists_of_many_go_to_the_end(pool):
