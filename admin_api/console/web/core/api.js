@@ -33,7 +33,8 @@ export function pathWith(path, parameters = {}) {
 /**
  * `data` of the answer. Raises `Failure`.
  *
- * `late` of what it resolves `whole` calls with says that it was saved, but that gateways hear of it late (202).
+ * `late` of what it resolves `whole` calls with says that it was saved, but that gateways hear of it late (202);
+ * `remark` is what a caller would not expect of a success.
  */
 async function call(method, path, { body, parameters, version, once, signal, whole = false } = {}) {
   const headers = {};
@@ -54,7 +55,7 @@ async function call(method, path, { body, parameters, version, once, signal, who
     if (answer.code === "not_authenticated") whenSignedOut();
     throw new Failure({ ...answer, status: response.status, retryAfter: response.headers.get("Retry-After") });
   }
-  return whole ? { data: answer.data, late: response.status === 202 } : answer.data;
+  return whole ? { data: answer.data, late: response.status === 202, remark: answer.message } : answer.data;
 }
 
 export const api = {

@@ -2,6 +2,7 @@
 
 import { number, usd, zone } from "../core/format.js";
 import { loadArea, mistakeText, t } from "../core/messages.js";
+import { numberOf } from "../core/numbers.js";
 import { once } from "../core/once.js";
 import { classes, html } from "../core/view.js";
 import { Button } from "./basics.js";
@@ -29,14 +30,8 @@ export function limitText(limit) {
 
 /** Limits as they are sent: what was typed as numbers, without what is only shown. */
 export const sentLimits = (value) => value.map(({ key, bound, ...limit }) => ({
-  ...limit, limit: amountOf(limit.limit), burst: limit.burst === null || limit.burst === "" ? null : amountOf(limit.burst),
+  ...limit, limit: numberOf(limit.limit), burst: numberOf(limit.burst),
 }));
-
-/** A number; what is none goes as it is, and the server says what is wrong. */
-function amountOf(given) {
-  const text = String(given).trim().replaceAll(/[\s_]/g, "");
-  return text !== "" && Number.isFinite(Number(text)) ? Number(text) : given;
-}
 
 /**
  * A list of limits, as the API has them (`sentLimits` makes of `value` what is sent).

@@ -12,9 +12,9 @@ const BETWEEN = /[\s,;]+/;
  * `value` is a list of texts, `options` what can be chosen: texts, or [text, words].
  *
  * What is not in `options` may be typed, unless `only` is set. With `ordered` the order counts, and can be changed.
- * Names with spaces are kept whole where `spaces` is set.
+ * Names with spaces are kept whole where `spaces` is set. `onType(text)`, where given, finds the options.
  */
-export function Names({ label, hint, mistake, value, options = [], onChange, only, ordered, spaces, disabled, placeholder }) {
+export function Names({ label, hint, mistake, value, options = [], onType, onChange, only, ordered, spaces, disabled, placeholder }) {
   const known = options.map((each) => (typeof each === "string" ? [each, ""] : each));
   const add = (text) => {
     const given = (spaces ? text.split(/[,;\n]+/) : text.split(BETWEEN)).map((each) => each.trim()).filter(Boolean);
@@ -27,7 +27,7 @@ export function Names({ label, hint, mistake, value, options = [], onChange, onl
         <div class=${classes("names", disabled && "off")}>
           <${Chosen} value=${value} onChange=${onChange} ordered=${ordered} disabled=${disabled} />
           ${!disabled && html`<${Finder} attributes=${attributes} known=${known.filter(([name]) => !value.includes(name))} add=${add}
-            placeholder=${placeholder} onBack=${() => value.length && onChange(value.slice(0, -1))} />`}
+            onType=${onType} placeholder=${placeholder} onBack=${() => value.length && onChange(value.slice(0, -1))} />`}
           ${disabled && value.length === 0 && html`<span class="muted">${placeholder ?? "–"}</span>`}
         </div>`}
     </${Field}>`;
@@ -46,7 +46,7 @@ function Chosen({ value, onChange, ordered, disabled }) {
 }
 
 /** The field in which one types, with what fits below it. */
-function Finder({ attributes, known, add, placeholder, onBack }) {
+function Finder({ attributes, known, add, onType, placeholder, onBack }) {
   const [text, setText] = useState("");
   const [open, setOpen] = useState(false);
   const [at, setAt] = useState(-1);
@@ -55,14 +55,17 @@ function Finder({ attributes, known, add, placeholder, onBack }) {
   const found = known.filter(([name, words]) => `${name} ${words}`.toLowerCase().includes(text.trim().toLowerCase())).slice(0, SHOWN);
   const shown = open && found.length > 0;
   useEffect(() => list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [at]);
+  const write = (given) => {
+    setText(given);
+    setAt(-1);
+    onType?.(given.trim());
+  };
   const take = (given) => {
     add(given);
-    setText("");
-    setAt(-1);
+    write("");
   };
   const typed = (event) => {
-    setText(event.target.value);
-    setAt(-1);
+    write(event.target.value);
     setOpen(true);
   };
   const keys = {
