@@ -17,6 +17,7 @@ from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from importlib.metadata import version
+from typing import NamedTuple
 
 from genai_prices.data import providers as _published
 from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstraint, TieredPrices
@@ -85,6 +86,26 @@ class PriceBook:
                 and _priced(model.id, model, self._on) is not None
             )
         return self._names
+
+
+class Published(NamedTuple):
+    """A model as one provider sells it."""
+
+    provider: str
+    name: str
+    """What the provider calls it."""
+    model: Model
+
+
+def published(name: str, on: date) -> list[Published]:
+    """What every known provider publishes for a model of this name; deprecated ones too."""
+    found = ((each.name, each.find_model(name)) for each in _published)
+    priced = (
+        (provider, model.id, _priced(name, model, on))
+        for provider, model in found
+        if model is not None
+    )
+    return [Published(provider, id_, model) for provider, id_, model in priced if model is not None]
 
 
 @lru_cache(maxsize=_REMEMBERED_BOOKS)

@@ -145,6 +145,17 @@ class EffectiveModel(Answer):
     hides_output: bool
 
 
+class PublishedPrice(Answer):
+    """What a provider publishes for a model."""
+
+    provider: str
+    model: str
+    """What the provider calls it."""
+    price: Price
+    tiers: list[Tier]
+    max_input_tokens: int | None
+
+
 class OwnTier(Answer):
     """A tier as it was said."""
 

@@ -201,12 +201,7 @@ def _effective(model: Model) -> dict[str, Any]:
     source = "book" if _BOOK_FROM <= version < _API_FROM else "api" if version else None
     return {
         "price": None if price is None else _price(price),
-        "tiers": []
-        if price is None
-        else [
-            {**_price(tier.price), "above_input_tokens": tier.above_input_tokens}
-            for tier in price.tiers
-        ],
+        "tiers": [] if price is None else _tiers(price),
         "price_version": version,
         "price_source": "file" if 0 < version < _BOOK_FROM else source,
         "max_output_tokens": model.max_output_tokens,
@@ -215,6 +210,25 @@ def _effective(model: Model) -> dict[str, Any]:
         "image_max_tokens": model.image_max_tokens,
         "hides_output": model.hides_output,
     }
+
+
+def published_object(provider: str, name: str, model: Model) -> dict[str, Any]:
+    """What a provider publishes of a model."""
+    assert model.price is not None
+    return {
+        "provider": provider,
+        "model": name,
+        "price": _price(model.price),
+        "tiers": _tiers(model.price),
+        "max_input_tokens": model.max_input_tokens,
+    }
+
+
+def _tiers(price: Price) -> list[dict[str, Any]]:
+    return [
+        {**_price(tier.price), "above_input_tokens": tier.above_input_tokens}
+        for tier in price.tiers
+    ]
 
 
 def _price(price: Price) -> dict[str, Any]:

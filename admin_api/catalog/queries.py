@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeVar
 
 from admin_api.paging import page_in, page_object
 from admin_api.parameters import choice, text
-from admin_api.queries import PageQuery, Text
+from admin_api.queries import PageQuery, Query, Text
 
 _SOURCES = ("file", "api", "book", "upstream")
 
@@ -19,6 +19,13 @@ class EntryListQuery(PageQuery):
     """What the name has to contain, whatever its case."""
     source: Literal["", "file", "api", "book", "upstream"] = ""
     """Where they are from."""
+
+
+class PriceQuery(Query):
+    """Of which model."""
+
+    model: Text = ""
+    """Its name, as providers call it; none has no price."""
 
 
 def page_of(

@@ -3,8 +3,8 @@
 from typing import Final
 
 from admin_api.answers import Nothing
-from admin_api.catalog import answers, bodies, groups, models, upstreams
-from admin_api.catalog.queries import EntryListQuery
+from admin_api.catalog import answers, bodies, groups, models, published, upstreams
+from admin_api.catalog.queries import EntryListQuery, PriceQuery
 from admin_api.route import Header, Route
 from gateway.domain.rejection import Problem
 from gateway.domain.roles import Permission
@@ -37,6 +37,7 @@ ROUTES: Final = (
     Route("PATCH", _MODEL, models.update, _WRITE,
           answers.ModelWithPrices, bodies.UpdateModelBody, headers=_MATCH, declines=_EDITS),
     Route("DELETE", _MODEL, models.delete, _WRITE, Nothing, headers=_MATCH, declines=_DELETES),
+    Route("GET", "/api/price", published.list_prices, _READ, list[answers.PublishedPrice], query=PriceQuery),
     Route("GET", "/api/group", groups.list_page, _READ, answers.GroupPage, query=EntryListQuery),
     Route("POST", "/api/group", groups.create, _WRITE,
           answers.Group, bodies.CreateGroupBody, declines=_MAKES),

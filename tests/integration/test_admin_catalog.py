@@ -565,3 +565,23 @@ async def test_edits_at_the_same_time_take_turns(admin):
         admin.call("POST", "/api/group", group), admin.call("DELETE", "/api/upstream/added")
     )
     assert sorted(each.status for each in answers) in ([200, 409], [200, 422])
+
+
+# Published prices
+
+
+async def test_what_providers_publish_for_a_model_can_be_set_as_its_price(admin):
+    published = await done(admin, "GET", "/api/price?model=gpt-5.4-mini")
+    assert [each["provider"] for each in published] == sorted(
+        each["provider"] for each in published
+    )
+    price = next(each["price"] for each in published if each["provider"] == "OpenAI")
+    said = {name: value for name, value in price.items() if value}
+    made = await done(admin, "POST", "/api/model", {"name": "mine", **said})
+    assert made["effective"]["price"] == price
+    assert made["effective"]["price_source"] == "api"
+
+
+async def test_a_name_that_nobody_publishes_has_no_price(admin):
+    assert await done(admin, "GET", "/api/price?model=of-the-house") == []
+    assert await done(admin, "GET", "/api/price") == []
