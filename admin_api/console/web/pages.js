@@ -8,6 +8,7 @@ export const PAGES = [
   { path: "/models", area: "models", icon: "models", part: "work", permission: "catalog.read", make: () => import("./pages/models.js") },
   { path: "/endpoints", area: "endpoints", icon: "endpoints", part: "work", make: () => import("./pages/endpoints/page.js") },
   { path: "/account", area: "account", icon: "account", part: "own", make: () => import("./pages/account/page.js") },
+  { path: "/models", area: "models", icon: "models", part: "work", permission: "catalog.read", make: () => import("./pages/models/page.js") },
   {
     path: "/admin/groups", area: "groups", icon: "group", part: "administration", permission: "catalog.read_any",
     make: () => import("./pages/groups/page.js"),

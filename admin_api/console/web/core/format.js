@@ -41,6 +41,11 @@ export function usd(value) {
   }).format(shown);
 }
 
+/** What something costs in US dollars, in the installation's currency: as exact as it is. */
+export const price = (value) => format(Intl.NumberFormat, {
+  style: "currency", currency: currency.code, minimumFractionDigits: 2, maximumFractionDigits: 9,
+}).format(Number((value * currency.rate).toPrecision(12)));
+
 export const money = (units) => usd(usdOf(units));
 export const nusd = (value) => usd(value / 1e9);
 
