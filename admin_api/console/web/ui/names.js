@@ -85,7 +85,7 @@ function Finder({ attributes, known, add, onType, placeholder, onBack }) {
   return html`
     <div class="finder">
       <input ...${attributes} role="combobox" aria-expanded=${shown ? "true" : "false"} aria-controls=${`${id}-list`} aria-autocomplete="list"
-        aria-activedescendant=${shown && at >= 0 ? `${id}-${at}` : undefined} autocomplete="off" spellcheck="false" placeholder=${placeholder}
+        aria-activedescendant=${shown && at >= 0 ? `${id}-${at}` : undefined} autocomplete="off" spellcheck=${false} placeholder=${placeholder}
         value=${text} onInput=${typed} onKeyDown=${pressed} onFocus=${() => setOpen(true)} onBlur=${() => { take(text); setOpen(false); }}
         onClick=${() => setOpen(true)} />
       <ul id=${`${id}-list`} role="listbox" aria-label=${t("names.found")} hidden=${!shown} ref=${list}>

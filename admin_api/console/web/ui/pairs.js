@@ -13,9 +13,9 @@ export function Pairs({ label, hint, mistake, value, onChange, left, right, disa
       ${hint && html`<div class="hint">${hint}</div>`}
       ${value.map((pair, n) => html`
         <div class="pair" key=${n}>
-          <input value=${pair[0]} placeholder=${left} aria-label=${`${left} ${n + 1}`} spellcheck="false" autocomplete="off"
+          <input value=${pair[0]} placeholder=${left} aria-label=${`${left} ${n + 1}`} spellcheck=${false} autocomplete="off"
             onInput=${(event) => change(n, 0, event.target.value)} />
-          <input value=${pair[1]} placeholder=${right} aria-label=${`${right} ${n + 1}`} spellcheck="false" autocomplete="off"
+          <input value=${pair[1]} placeholder=${right} aria-label=${`${right} ${n + 1}`} spellcheck=${false} autocomplete="off"
             onInput=${(event) => change(n, 1, event.target.value)} />
           ${!disabled && html`<${Button} tone="quiet" icon="trash" label=${t("names.remove", { name: pair[0] || n + 1 })}
             onClick=${() => onChange(value.filter((_, m) => m !== n))} />`}

@@ -6,7 +6,7 @@ import { Facts, useFound } from "../../ui/entries.js";
 import { EntryDrawer, useEntryForm } from "../../ui/entry_form.js";
 import { Few, Names } from "../../ui/names.js";
 import { BOUNDS, bodyOf, draftOf, draftOfPrice } from "./fields.js";
-import { MAIN, OTHERS, PriceFacts } from "./prices.js";
+import { MAIN, OTHERS, priceRows } from "./prices.js";
 import { Published } from "./published.js";
 import { groupsWith } from "./reach.js";
 import { Tiers } from "./tiers.js";
@@ -33,9 +33,9 @@ function InForce({ model, groups, form }) {
   return html`
     <section class="card stack tight">
       <h3>${t("catalog.in_force")}</h3>
-      ${effective?.price ? html`<${PriceFacts} price=${effective.price} />`
-        : !model.members && html`<${Notice} tone="warn">${t("catalog.no_price_text")}</${Notice}>`}
+      ${!effective?.price && !model.members && html`<${Notice} tone="warn">${t("catalog.no_price_text")}</${Notice}>`}
       <${Facts} rows=${[
+        ...(effective?.price ? priceRows(effective.price) : []),
         effective?.price && [t("catalog.price"), t(`catalog.from.${effective.price_source}`)],
         effective?.max_input_tokens && [t("catalog.max_input_tokens"), tokens(effective.max_input_tokens)],
         !model.members && [t("catalog.upstreams"), html`<${Few} names=${model.upstreams} most=${8} empty=${t("catalog.nobody")} />`],
@@ -96,7 +96,7 @@ const Past = ({ prices }) => html`
       ${prices.map((each) => html`
         <li key=${each.version} class="card stack tight">
           <div class="row spread"><${When} at=${each.created_time} /><${Tag}>${t("catalog.price_number", { number: each.version })}</${Tag}></div>
-          <${PriceFacts} price=${each.price} />
+          <${Facts} rows=${priceRows(each.price)} />
         </li>`)}
     </ol>
   </${Fold}>`;

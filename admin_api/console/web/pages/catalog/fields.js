@@ -31,11 +31,17 @@ export function bodyOf(draft) {
 
 const tierBody = (tier) => Object.fromEntries(Object.entries(tier).map(([name, text]) => [name, numberOf(text)]).filter(([, value]) => value !== null));
 
+// Without a figure of their own these cost what input does.
+const AS_INPUT = ["cached_input_usd_per_mtok", "cache_write_usd_per_mtok"];
+
 /** What a price says, as it is typed: to begin a price of one's own with. */
 export function draftOfPrice({ price, tiers }) {
-  const typedPrice = (told) => Object.fromEntries(PRICES.map((name) => [name, typed(told[name])]));
+  const said = (told, name) => (AS_INPUT.includes(name) && told[name] === told.input_usd_per_mtok ? "" : typed(told[name]));
+  const typedPrice = (told, names) => Object.fromEntries(names.map((name) => [name, said(told, name)]));
   return {
-    ...typedPrice(price), request_usd: price.request_usd ? typed(price.request_usd) : "",
-    tiers: tiers.map((tier) => ({ above_input_tokens: typed(tier.above_input_tokens), ...typedPrice(tier) })),
+    ...typedPrice(price, PRICES), request_usd: price.request_usd ? typed(price.request_usd) : "",
+    tiers: tiers.map((tier) => ({
+      above_input_tokens: typed(tier.above_input_tokens), ...typedPrice(tier, PRICES.filter((name) => said(tier, name) !== "")),
+    })),
   };
 }

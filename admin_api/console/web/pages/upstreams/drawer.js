@@ -51,17 +51,17 @@ function Address({ form }) {
 /** Keys are written, never read: what is there is shown by its end. */
 function KeyField({ form }) {
   const { draft, set, of, entry, readOnly } = form;
-  const shown = entry?.api_keys.length ? entry.api_keys.join(", ") : t("upstreams.no_key");
+  const shown = entry?.api_keys.length ? html`<code>${entry.api_keys.join(", ")}</code>` : html`<span class="muted">${t("upstreams.no_key")}</span>`;
   if (draft.api_keys === null) {
     return html`
       <div class="field"><span class="label">${t("upstreams.keys")}</span>
-        <div class="row"><code>${shown}</code>
+        <div class="row">${shown}
           ${!readOnly && html`<${Button} size="small" icon="rotate" onClick=${() => set({ api_keys: "" })}>${t("upstreams.replace_keys")}</${Button}>`}</div>
         ${of("api_key") && html`<${Notice} tone="bad" live>${t("upstreams.key_again")}</${Notice}>`}
       </div>`;
   }
   return html`
-    <${Text} label=${t("upstreams.keys")} lines=${2} value=${draft.api_keys} spellcheck="false" autocomplete="off" class="secret"
+    <${Text} label=${t("upstreams.keys")} lines=${2} value=${draft.api_keys} spellcheck=${false} autocomplete="off" class="secret"
       hint=${t(entry ? "upstreams.replace_hint" : "upstreams.keys_hint")} mistake=${of("api_keys") ?? of("api_key")}
       onInput=${(api_keys) => set({ api_keys })} />
     ${entry && html`<div><${Button} size="small" onClick=${() => set({ api_keys: null })}>${t("upstreams.keep_keys")}</${Button}></div>`}`;

@@ -39,7 +39,7 @@ function ModelField({ entry, value, onInput, mistake }) {
   return html`
     <${Field} label=${t("upstreams.test_model")} hint=${t("upstreams.test_model_hint")} mistake=${mistake}>
       ${(attributes) => html`
-        <input ...${attributes} list=${`${attributes.id}-models`} value=${value} autocomplete="off" spellcheck="false"
+        <input ...${attributes} list=${`${attributes.id}-models`} value=${value} autocomplete="off" spellcheck=${false}
           placeholder=${t("upstreams.test_list")} onInput=${(event) => onInput(event.target.value)} />
         <datalist id=${`${attributes.id}-models`}>${named.map((each) => html`<option value=${each} />`)}</datalist>`}
     </${Field}>`;
