@@ -1,10 +1,12 @@
 // The table of pages: where each is, in which part of the side bar, who sees it, and what makes it.
 //
-// `area` names its texts (messages/LANGUAGE/AREA.json); both are fetched when the page is first opened.
+// `area` names its texts (messages/LANGUAGE/AREA.json), `also` further ones; all are fetched when the page is first opened.
 // A path without a drawing stands in no side bar. `:name` is a part that the page gets.
 
 export const PAGES = [
   { path: "/", area: "dashboard", icon: "dashboard", part: "work", make: () => import("./pages/dashboard.js") },
+  { path: "/usage", area: "usage", also: ["calls"], icon: "usage", part: "work", permission: "token.read", make: () => import("./pages/usage/page.js") },
+  { path: "/log", area: "log", also: ["calls"], icon: "log", part: "work", permission: "token.read", make: () => import("./pages/log/page.js") },
   { path: "/models", area: "models", icon: "models", part: "work", permission: "catalog.read", make: () => import("./pages/models.js") },
   { path: "/endpoints", area: "endpoints", icon: "endpoints", part: "work", make: () => import("./pages/endpoints/page.js") },
   { path: "/account", area: "account", icon: "account", part: "own", make: () => import("./pages/account/page.js") },

@@ -56,6 +56,12 @@ export const dateTime = (seconds) =>
 export const date = (seconds) => format(Intl.DateTimeFormat, { dateStyle: "medium" }).format(dateOf(seconds));
 export const clock = (seconds) => format(Intl.DateTimeFormat, { timeStyle: "medium" }).format(dateOf(seconds));
 
+export const minute = (seconds) =>
+  format(Intl.DateTimeFormat, { dateStyle: "medium", timeStyle: "short" }).format(dateOf(seconds));
+/** 26 Nov; 14:00; both: for the axes of charts. */
+export const dayShort = (seconds) => format(Intl.DateTimeFormat, { day: "numeric", month: "short" }).format(dateOf(seconds));
+export const hourShort = (seconds) => format(Intl.DateTimeFormat, { timeStyle: "short" }).format(dateOf(seconds));
+
 export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 const STEPS = [
