@@ -23,6 +23,14 @@ export const PAGES = [
     path: "/admin/models", area: "catalog", icon: "price", part: "administration", permission: "catalog.read_any",
     make: () => import("./pages/catalog/page.js"),
   },
+  { path: "/wallet", area: "wallet", icon: "wallet", part: "own", permission: "account.read", make: () => import("./pages/wallet/page.js") },
+  { path: "/warnings", area: "warnings", icon: "alert", part: "own", permission: "self", make: () => import("./pages/warnings/page.js") },
+  { path: "/admin/users", area: "users", icon: "people", part: "administration", permission: "user.read", make: () => import("./pages/users/page.js") },
+  { path: "/admin/accounts", area: "accounts", icon: "wallet", part: "administration", permission: "account.read_any", make: () => import("./pages/accounts/page.js") },
+  { path: "/admin/accounts/:id", area: "accounts", below: "/admin/accounts", permission: "account.read_any", make: () => import("./pages/accounts/account.js") },
+  { path: "/admin/redeem", area: "redeem", icon: "redeem", part: "administration", permission: "account.read_any", make: () => import("./pages/redeem/page.js") },
+  { path: "/admin/invites", area: "invites", icon: "mail", part: "administration", permission: "user.read", make: () => import("./pages/invites/page.js") },
+  { path: "/admin/audit", area: "audit", icon: "audit", part: "administration", permission: "audit.read", make: () => import("./pages/audit/page.js") },
 ];
 
 /** The page of a place, with what stands for its `:names`; undefined where there is none. */
