@@ -75,7 +75,7 @@ function Present({ here }) {
   const page = found?.page;
   useEffect(() => {
     if (!page) return;
-    Promise.all([page.make(), ...[page.area, ...(page.also ?? [])].map(loadArea)]).then(
+    Promise.all([page.make(), loadArea(page.area)]).then(
       ([module]) => setMade({ page, Shown: module.default }),
       (failure) => setMade({ page, failure }),
     );

@@ -1,7 +1,9 @@
 // The figures that calls are measured by, for tiles, charts and tables.
 
 import { duration, number, percent, short, usd } from "../../core/format.js";
-import { t } from "../../core/messages.js";
+import { loadArea, t } from "../../core/messages.js";
+
+await loadArea("calls");
 
 export const tokensOf = (sums) => sums.input_tokens + sums.output_tokens;
 export const shareOf = (part, whole) => (whole ? part / whole : 0);

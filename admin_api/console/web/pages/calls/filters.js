@@ -2,12 +2,14 @@
 
 import { api } from "../../core/api.js";
 import { useAnswer } from "../../core/answers.js";
-import { t } from "../../core/messages.js";
+import { loadArea, t } from "../../core/messages.js";
 import { refine } from "../../core/route.js";
 import { useSession } from "../../core/session.js";
 import { html, useState } from "../../core/view.js";
 import { Button } from "../../ui/basics.js";
 import { Filter } from "../../ui/form.js";
+
+await loadArea("calls");
 
 const NAMES = ["user_id", "token_id", "model", "status", "end_user", "tag", "group", "upstream", "request_id"];
 const MOST_OFFERED = 100;
