@@ -110,6 +110,18 @@ export const Segments = ({ label, value, options, onChange, wrap }) => html`
       <button type="button" key=${each} aria-pressed=${each === value ? "true" : "false"} onClick=${() => onChange(each)}>${words}</button>`)}
   </div>`;
 
+const APART = 4;
+
+/** Puts an opened list below its button, or above it where there is more room; over everything that would cut it off. */
+function place(menu, above) {
+  const [button, list] = [menu.firstElementChild, menu.lastElementChild];
+  list.showPopover?.();
+  const [at, size] = [button.getBoundingClientRect(), list.getBoundingClientRect()];
+  const over = above || (at.bottom + APART + size.height > innerHeight && at.top > innerHeight - at.bottom);
+  list.style.top = `${Math.max(APART, over ? at.top - APART - size.height : at.bottom + APART)}px`;
+  list.style.left = `${Math.max(APART, Math.min(above ? at.left : at.right - size.width, innerWidth - APART - size.width))}px`;
+}
+
 /** A button that opens a list of things to do: `items` are {icon, text, act | href, danger}; falsy ones are left out. */
 export function Menu({ label, icon = "more", above, children, items }) {
   const menu = useRef();
@@ -120,11 +132,17 @@ export function Menu({ label, icon = "more", above, children, items }) {
       menu.current.open = false;
       if (event.type === "keydown") menu.current.firstElementChild.focus();
     };
+    // What is scrolled would leave its list behind.
+    const leave = (event) => { if (event.target === window || !menu.current.contains(event.target)) menu.current.open = false; };
     addEventListener("click", close);
     addEventListener("keydown", close);
+    addEventListener("scroll", leave, true);
+    addEventListener("resize", leave);
     return () => {
       removeEventListener("click", close);
       removeEventListener("keydown", close);
+      removeEventListener("scroll", leave, true);
+      removeEventListener("resize", leave);
     };
   }, []);
   const chosen = (item) => () => {
@@ -132,11 +150,11 @@ export function Menu({ label, icon = "more", above, children, items }) {
     item.act?.();
   };
   return html`
-    <details class="menu" ref=${menu}>
+    <details class="menu" ref=${menu} onToggle=${() => (menu.current.open ? place(menu.current, above) : menu.current.lastElementChild.hidePopover?.())}>
       <summary class=${classes("button", "quiet", !children && "icon small")} aria-label=${label} title=${label} role="button">
         ${children ?? html`<${Icon} name=${icon} />`}
       </summary>
-      <ul class=${above ? "above" : ""}>
+      <ul popover="manual">
         ${items.filter(Boolean).map((item) => html`<li key=${item.text}>
           ${item.href
             ? html`<a href=${item.href} onClick=${chosen(item)}><${Icon} name=${item.icon} />${item.text}</a>`
