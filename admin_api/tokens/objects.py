@@ -1,7 +1,6 @@
 """The token object of every answer: the fields and forms of New-API's, then ours (pure)."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -126,9 +125,9 @@ def usd(nusd: int) -> orjson.Fragment:
 
 def usd_text(nusd: int) -> str:
     """Nano-dollars as dollars in decimal digits, exact."""
-    text = format(Decimal(nusd).scaleb(-9).normalize(), "f")
-    assert Decimal(text) * NUSD_PER_USD == nusd
-    return text
+    whole, part = divmod(abs(nusd), NUSD_PER_USD)
+    digits = f"{whole}.{part:09}".rstrip("0").rstrip(".") if part else str(whole)
+    return f"-{digits}" if nusd < 0 else digits
 
 
 def rules_object(defaults: TokenDefaultSettings) -> dict[str, Any]:

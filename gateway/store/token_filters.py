@@ -87,25 +87,31 @@ async def filter_of(connection: Connection, query: TokenQuery, now: datetime) ->
         conditions += [f"{_EXPIRY} {lapse} {value(now)}"] if lapse else []
     if query.mask:
         conditions.append(_of_mask(query.mask, value))
-    names: tuple[str, ...] = ("true",)
-    by_reading = "true"
+    names: tuple[str, ...] = ("",)
+    by_reading = ""
     if query.keyword:
         names, by_reading = await _of_keyword(connection, query, value)
-    groups = await _of_group(connection, query, value) if query.group else ["true"]
+    groups = await _of_group(connection, query, value) if query.group else [""]
     if not groups:
         return None
-    asked, either = " AND ".join(conditions), f"({' OR '.join(f'({group})' for group in groups)})"
+    either = f"({' OR '.join(groups)})" if query.group else ""
     restricted = () if standings == STANDINGS else (_is_one_of(standings),)
     # Whose group is whose is known to the subquery alone: of everybody's tokens those that name theirs count.
     grouped = groups[0] if query.user_id is None else either
     return Filter(
-        tuple(f"{asked} AND {name} AND {group}" for name in names for group in groups),
-        f"{asked} AND {by_reading} AND {either}",
-        tuple(f"{asked} AND {name} AND {either}" for name in names),
+        tuple(_all(*conditions, name, group) for name in names for group in groups),
+        _all(*conditions, by_reading, either),
+        tuple(_all(*conditions, name, either) for name in names),
         values,
         standings,
-        None if query.mask else (*restricted, *conditions, by_reading, grouped),
+        None
+        if query.mask
+        else tuple(filter(None, (*restricted, *conditions, by_reading, grouped))),
     )
+
+
+def _all(*conditions: str) -> str:
+    return " AND ".join(filter(None, conditions))
 
 
 def _is_one_of(standings: tuple[int, ...]) -> str:

@@ -4,7 +4,8 @@ Up to `FEW` matches are fetched, counted and sorted. Of more, a page is read alo
 order, and how many there are is the planner's estimate: `docs/decisions/0010-token-lists.md`.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -31,9 +32,12 @@ SORTS: Final[Mapping[str, str]] = {
 # Fetched from all over the table, so many cost as much as to read an index until a page of them is full.
 _SORTED = 2_000
 # What an index is worth depends on the values: a plan for any values would be the wrong one.
-_PLANNING = """
+_BEGIN = """
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off
 """
+# But rows are found by their ids in one way: to plan that costs as much as to do it.
+_KEEP_PLANS = "SET LOCAL plan_cache_mode = auto"
 
 
 class TokenPage(NamedTuple):
@@ -50,11 +54,7 @@ async def list_tokens(pool: Pool, query: TokenQuery, now: datetime) -> TokenPage
     Raises `Rejected` for a page too deep in an order that is made while it is read, and
     `StoreUnavailable`.
     """
-    async with (
-        reading(pool) as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        await connection.execute(_PLANNING)
+    async with _at_one_moment(pool) as connection:
         wanted = await filter_of(connection, query, now)
         if wanted is None:
             return TokenPage([], 0)
@@ -62,9 +62,28 @@ async def list_tokens(pool: Pool, query: TokenQuery, now: datetime) -> TokenPage
         if found.surely_many and _reaches(query):
             ids = await walk(connection, query, wanted)
             if len(ids) == query.limit:
-                rows = await read_tokens(connection, ids)
+                rows = await _shown(connection, ids)
                 return TokenPage(rows, found.expected, total_is_estimate=True)
         return await _counted(connection, query, wanted, found.expected)
+
+
+@asynccontextmanager
+async def _at_one_moment(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection that sees the tokens of one moment, and plans for values. Raises `StoreUnavailable`.
+
+    Begun by hand, in one way to the server and back.
+    """
+    async with reading(pool) as connection:
+        await connection.execute(_BEGIN)
+        try:
+            yield connection
+        finally:
+            await connection.execute("ROLLBACK")
+
+
+async def _shown(connection: Connection, ids: list[int]) -> list[TokenRow]:
+    await connection.execute(_KEEP_PLANS)
+    return await read_tokens(connection, ids)
 
 
 async def _counted(
@@ -85,7 +104,7 @@ async def _counted(
         _check_depth(query)
         ids = await walk(connection, query, wanted)
     total = max(FEW + 1, expected) if estimated else count
-    return TokenPage(await read_tokens(connection, ids), total, estimated)
+    return TokenPage(await _shown(connection, ids), total, estimated)
 
 
 def _reaches(query: TokenQuery) -> bool:
