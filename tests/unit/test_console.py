@@ -93,6 +93,13 @@ def test_every_text_of_a_page_is_said_somewhere(area):
     assert unsaid == []
 
 
+def test_each_page_has_a_path_and_a_name_of_its_own():
+    table = (WEB / "pages.js").read_text(encoding="utf-8")
+    paths = re.findall(r'path: "([^"]+)"', table)
+    assert sorted(paths) == sorted(set(paths))
+    assert {f"page.{area}" for area in re.findall(r'area: "(\w+)"', table)} <= all_keys()
+
+
 def test_the_first_page_is_small():
     first = {*CONSOLE.imported("main.js"), "index.html", "console.css", "icon.svg"}
     first |= {*CONSOLE.imported("pages/dashboard.js"), "messages/zh/frame.json"}

@@ -5,15 +5,10 @@
 
 export const PAGES = [
   { path: "/", area: "dashboard", icon: "dashboard", part: "work", make: () => import("./pages/dashboard.js") },
-  { path: "/usage", area: "usage", icon: "usage", part: "work", permission: "token.read", make: () => import("./pages/usage/page.js") },
-  { path: "/log", area: "log", icon: "log", part: "work", permission: "token.read", make: () => import("./pages/log/page.js") },
   { path: "/keys", area: "tokens", icon: "key", part: "work", permission: "token.read", make: () => import("./pages/tokens/page.js") },
   { path: "/keys/:id/why", area: "tokens", below: "/keys", permission: "token.read", make: () => import("./pages/tokens/why.js") },
-  { path: "/usage", area: "usage", also: ["calls"], icon: "usage", part: "work", permission: "token.read", make: () => import("./pages/usage/page.js") },
-  { path: "/log", area: "log", also: ["calls"], icon: "log", part: "work", permission: "token.read", make: () => import("./pages/log/page.js") },
-  { path: "/models", area: "models", icon: "models", part: "work", permission: "catalog.read", make: () => import("./pages/models.js") },
-  { path: "/endpoints", area: "endpoints", icon: "endpoints", part: "work", make: () => import("./pages/endpoints/page.js") },
-  { path: "/account", area: "account", icon: "account", part: "own", make: () => import("./pages/account/page.js") },
+  { path: "/usage", area: "usage", icon: "usage", part: "work", permission: "token.read", make: () => import("./pages/usage/page.js") },
+  { path: "/log", area: "log", icon: "log", part: "work", permission: "token.read", make: () => import("./pages/log/page.js") },
   { path: "/models", area: "models", icon: "models", part: "work", permission: "catalog.read", make: () => import("./pages/models/page.js") },
   { path: "/endpoints", area: "endpoints", icon: "endpoints", part: "work", make: () => import("./pages/endpoints/page.js") },
 
