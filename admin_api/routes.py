@@ -19,6 +19,7 @@ from admin_api.logs import routes as logs
 from admin_api.people import link_routes as people_links
 from admin_api.people import routes as people
 from admin_api.route import Handler, Media, Route
+from admin_api.state import routes as state
 from admin_api.tokens import routes as tokens
 from admin_api.wallets import routes as wallets
 from admin_api.warnings import routes as warnings
@@ -35,6 +36,7 @@ ROUTES: Final = (
     *wallets.ROUTES,
     *people_links.ROUTES,
     *catalog.ROUTES,
+    *state.ROUTES,
     Route("GET", "/api/status", status.status, Permission.PUBLIC, answers.Installation),
     Route("GET", "/api/openapi.json", describe.document, Permission.PUBLIC,
           Media(("application/json",))),

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -243,6 +244,13 @@ def model_of(constant: bytes) -> str:
     """The model in what is constant of a token's and model's lines (`COLUMNS` from account_id on); more may follow."""
     text = constant.split(b"\t")[COLUMNS.index("model") - COLUMNS.index("account_id")]
     return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), text.decode())
+
+
+def ended_at(line: bytes) -> float:
+    """When the call of a line ended, Unix seconds."""
+    fields = line.split(b"\t")
+    started = datetime.fromisoformat(fields[COLUMNS.index("started_at")].decode())
+    return started.timestamp() + int(fields[COLUMNS.index("duration_ms")]) / 1000
 
 
 def copy_text(value: str) -> bytes:

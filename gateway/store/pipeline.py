@@ -55,6 +55,11 @@ class Pipeline:
         """How many connections were made so far."""
 
     @property
+    def database(self) -> int:
+        """The number of the server's database."""
+        return self._address.db
+
+    @property
     def connected(self) -> bool:
         """Whether commands are sent now."""
         return self._connection is not None

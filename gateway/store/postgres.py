@@ -17,7 +17,7 @@ from gateway.resources import schema_sql
 SCHEMA_VERSION = 1
 _SCHEMA_LOCK = 0x746F6C6C  # "toll": one process at a time reads or makes the schema
 _CONNECT_TIMEOUT_S = 10
-_APPLICATION = "tollhouse"
+APPLICATION = "tollhouse"
 
 # Faults of the server or of the way to it. Everything else that asyncpg raises is a fault of ours.
 _UNAVAILABLE = (
@@ -171,7 +171,7 @@ async def _create_schema(connection: asyncpg.Connection) -> None:
 
 def _server_settings(statement_timeout_s: float) -> dict[str, str]:
     return {
-        "application_name": _APPLICATION,
+        "application_name": APPLICATION,
         "timezone": "UTC",
         "statement_timeout": str(int(statement_timeout_s * 1000)),
     }

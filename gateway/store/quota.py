@@ -135,6 +135,11 @@ class QuotaStore:
         return self._pause_s
 
     @property
+    def pipeline(self) -> Pipeline:
+        """The way to the store, for what only looks at it."""
+        return self._pipeline
+
+    @property
     def connected(self) -> bool:
         """Whether the store can be asked now."""
         return self._pipeline.connected

@@ -23,6 +23,11 @@ _LAST_BACKOFF_S: Final = 2.0
 _FIRST_BACKOFF_S: Final = 0.05
 
 
+def channel_of(database: int) -> str:
+    """Where notices of changes are published, and every gateway worker listens."""
+    return f"q:{database}:changes"
+
+
 class Valkey:
     """What is asked of the server itself."""
 
@@ -30,7 +35,7 @@ class Valkey:
         self._client = client
         # Channels belong to a server, not to a database; two deployments may share one.
         database = client.connection_pool.connection_kwargs.get("db") or 0
-        self._channel = f"q:{database}:changes"
+        self._channel = channel_of(database)
 
     async def run_id(self) -> str:
         """Of this run of the server; another after each restart. Raises `StoreUnavailable`."""

@@ -21,7 +21,7 @@ from tests.upstream import ScriptedUpstream
 
 DOCUMENTS = {
     name: section((ROOT / f"docs/{name}.md").read_text(), "## Examples")
-    for name in ("token-api", "people", "wallets", "catalog", "warnings")
+    for name in ("token-api", "people", "wallets", "catalog", "warnings", "console")
 }
 """Those that have examples of calls; each is run by itself, with a token `$ID` of nobody else's."""
 EXAMPLES = "\n".join(DOCUMENTS.values())

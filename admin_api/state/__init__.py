@@ -1,0 +1,1 @@
+"""The state of the installation: stores, running calls, upstreams. For administrators."""
