@@ -112,6 +112,10 @@ async def _serve(
     probe_port(config.admin.listen, "admin.listen")
     if not config.admin.public_url and (config.mail.host or config.oidc.issuer):
         _log.warning("admin.public_url is not set: links lead people to %s", base_urls(config)[1])
+    if config.admin.insecure_http:
+        _log.warning(
+            "admin.insecure_http is on: over plain http, whoever listens on the network can take a session"
+        )
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(
             config.postgres.dsn.get_secret_value(),

@@ -354,6 +354,8 @@ class Installation(Answer):
     """Whether e-mail is sent: to reset a password, to verify an address."""
     email_verification_required: bool
     """Whether an address is to be verified before the first key."""
+    insecure_http: bool
+    """Whether a session of the caller lasts over plain http (`admin.insecure_http`, and a private address)."""
     language: Literal["en", "zh"]
     """That of people who have not chosen one."""
     logo: str | None

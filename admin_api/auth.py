@@ -5,19 +5,17 @@ with one must come from our own pages
 (https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html).
 """
 
-from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from admin_api.context import ADDRESS, SERVICES, Caller, Services
+from admin_api.cookies import session_in
 from admin_api.envelope import Code, Declined
 from gateway.domain.network import Blocks, caller, parse_address
 from gateway.domain.roles import ROLES, Permission
 from gateway.store.people import User, find_access
 from gateway.store.sessions import find_session
-
-COOKIE: Final = "__Host-tollhouse"
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
@@ -139,7 +137,7 @@ async def _by_access_token(request: web.Request, services: Services, authorizati
 
 
 async def _by_session(request: web.Request, services: Services) -> Caller:
-    value = request.cookies.get(COOKIE, "")
+    value = session_in(request)
     if not value:
         raise Declined(
             Code.NOT_AUTHENTICATED,

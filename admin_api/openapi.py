@@ -12,7 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from admin_api.answers import Nothing
-from admin_api.auth import COOKIE
+from admin_api.cookies import COOKIE
 from admin_api.envelope import STATUS, Code
 from admin_api.mistakes import MOST_TOLD
 from admin_api.route import Header, Media, Redirect, Route
@@ -65,7 +65,8 @@ _SECURITY: Final = {
         "type": "apiKey",
         "in": "cookie",
         "name": COOKIE,
-        "description": "What `POST /api/user/login` sets. Changes with it are taken from the "
+        "description": "What `POST /api/user/login` sets (over plain http on private networks `tollhouse`, where "
+        "`admin.insecure_http` is on). Changes with it are taken from the "
         "console's own pages only: `Sec-Fetch-Site: same-origin`, or an `Origin` that is this one.",
     },
 }

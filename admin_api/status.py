@@ -4,6 +4,7 @@ from aiohttp import web
 
 from admin_api.catalog.objects import json_number
 from admin_api.context import SERVICES
+from admin_api.cookies import may_be_plain
 from admin_api.envelope import accept
 from gateway import __version__
 from gateway.settings import Config
@@ -27,6 +28,7 @@ async def status(request: web.Request) -> web.Response:
             "oidc_providers": _providers(config),
             "mail": bool(config.mail.host),
             "email_verification_required": config.admin.require_verified_email,
+            "insecure_http": may_be_plain(request),
             "language": console.language,
             "logo": None if services.logo is None else services.logo.address,
             "notice": console.notice,

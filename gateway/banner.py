@@ -3,6 +3,7 @@
 import json
 import shlex
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gateway.config import Loaded
 
@@ -21,8 +22,9 @@ def banner(
     password: str | None,
     state: Path,
     color: bool,
+    login: str,
 ) -> str:
-    """The text. `key` and `password` are None where they are not known (any more)."""
+    """The text. `key` and `password` are None where they are not known (any more). `login`: of whom at this machine."""
     base_url = f"{gateway_url}/v1"
     lines = [
         "",
@@ -30,6 +32,8 @@ def banner(
         "",
         f"  Base URL    {base_url}   ({workers} worker{'s' * (workers > 1)})",
         f"  Admin API   {admin_url}",
+        f"  Console     {admin_url}/",
+        f"              from another machine: {_tunnel(admin_url, login)}   and then the same address there",
         f"  Key         {_key_line(key)}",
     ]
     if password is not None:
@@ -46,6 +50,12 @@ def banner(
         lines += ["", "Try it:", "", *_examples(base_url, str(key), _model(loaded, demo=demo))]
     lines += ["", "Ctrl-C stops everything in order.", ""]
     return "\n".join(lines)
+
+
+def _tunnel(admin_url: str, login: str) -> str:
+    """What makes the console another machine's own: browsers keep its session only so, or over https."""
+    parts = urlsplit(admin_url)
+    return f"ssh -L {parts.port}:{parts.netloc} {login}"
 
 
 def _key_line(key: object) -> str:

@@ -70,6 +70,7 @@ class AdminSettings(_Section):
     registration_grant_usd: Annotated[Decimal, Field(ge=0, le=1_000_000)] = Decimal(0)
     require_verified_email: bool = False
     trusted_proxies: tuple[str, ...] = ()
+    insecure_http: bool = False
     max_tokens_per_user: Annotated[int, Field(ge=1)] = 1000
 
     @field_validator("gateway_url")

@@ -8,6 +8,7 @@ is imported here. A child that dies is started again, with backoff; a signal sto
 import asyncio
 import contextlib
 import functools
+import getpass
 import os
 import signal
 import socket
@@ -216,6 +217,7 @@ class Supervisor:
             password=running.password,
             state=state.path,
             color=sys.stdout.isatty() and not self._given.get("NO_COLOR"),
+            login=_login(),
         )
         show(text, sys.stdout)
 
@@ -303,3 +305,12 @@ class _Stopped(Exception):
 def _state_path(environment: Mapping[str, str]) -> Path | None:
     given = environment.get("TOLLHOUSE_STATE")
     return Path(given).resolve() if given else None
+
+
+def _login() -> str:
+    """Who somebody from another machine logs in as here, as far as that is known."""
+    try:
+        user = getpass.getuser()
+    except (ImportError, KeyError, OSError):  # a container without a list of users
+        user = "USER"
+    return f"{user}@{socket.gethostname()}"

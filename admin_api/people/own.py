@@ -4,10 +4,11 @@ from typing import Any
 
 from aiohttp import web
 
-from admin_api.auth import COOKIE, check_json_type, check_same_origin
+from admin_api.auth import check_json_type, check_same_origin
 from admin_api.bodies import LoginBody, SelfBody, read_body
 from admin_api.brake import Braked
 from admin_api.context import ADDRESS, CALLER, SERVICES, Caller, Services, nobody, self_actor
+from admin_api.cookies import set_session
 from admin_api.envelope import Code, Declined, accept, too_many
 from admin_api.people.fields import parse_display_name, parse_email
 from admin_api.people.letters import write_verification
@@ -57,7 +58,7 @@ async def logout(request: web.Request) -> web.Response:
         actor = self_actor(request, caller.user)
         await close_session(services.pool, actor, caller.user, caller.session, services.pepper)
     response = accept()
-    _set_cookie(response, "", 0)
+    set_session(request, response, "", 0)
     return response
 
 
@@ -173,13 +174,7 @@ async def begin_session(
         services.pepper,
         user_agent=request.headers.get("User-Agent", ""),
     )
-    _set_cookie(response, value, _SESSION_S)
-
-
-def _set_cookie(response: web.Response, value: str, max_age_s: int) -> None:
-    response.set_cookie(
-        COOKIE, value, max_age=max_age_s, path="/", secure=True, httponly=True, samesite="Lax"
-    )
+    set_session(request, response, value, _SESSION_S)
 
 
 def _profile(user: User) -> dict[str, Any]:

@@ -117,6 +117,20 @@ def hops_of(header: str, lines: Sequence[str]) -> list[str]:
     return [found[1].strip() if (found := _FOR.search(hop)) else "unknown" for hop in hops]
 
 
+# https://www.rfc-editor.org/rfc/rfc1918, 4193, 1122 (loopback), 3927 and 4291 (link-local)
+_PRIVATE = Blocks.of(
+    (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16"),
+        *("fc00::/7", "::1/128", "fe80::/10"),
+    )
+)
+
+
+def is_private(address: Address) -> bool:
+    """Whether it is of a private network, of this machine or of this link: no router of the Internet passes it on."""
+    return address in _PRIVATE
+
+
 def caller(peer: Address, forwarded: Sequence[str], trusted: Blocks) -> Address | None:
     """The caller's address: the peer, or behind trusted proxies the rightmost untrusted hop.
 

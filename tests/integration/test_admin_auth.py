@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 
-from admin_api.auth import COOKIE
+from admin_api.cookies import COOKIE
 from admin_api.envelope import STATUS, Code
 from admin_api.routes import ROUTES, Route, add_routes
 from gateway.domain.rejection import Problem
