@@ -193,6 +193,8 @@ def read_service_secrets(environment: Mapping[str, str], config: Config) -> Serv
     found, problems = {}, []
     for setting, name, variable in (
         ("mail.password_env", "mail_password", config.mail.password_env),
+        ("oidc.client_secret_env", "oidc_client_secret", config.oidc.client_secret_env),
+        ("warnings.webhook_secret_env", "warnings_secret", config.warnings.webhook_secret_env),
     ):
         found[name] = environment.get(variable, "") if variable else ""
         if variable and not found[name]:

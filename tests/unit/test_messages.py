@@ -57,3 +57,14 @@ def test_an_empty_password_variable_is_named():
     with pytest.raises(ConfigError, match=r"mail\.password_env: MAIL_PASSWORD is empty or not set"):
         read_service_secrets({}, config)
     assert read_service_secrets({"MAIL_PASSWORD": "x"}, config).mail_password == "x"
+
+
+def test_every_secret_that_a_setting_names_is_read_from_its_variable():
+    webhook = {"webhook_url": "https://h", "webhook_secret_env": "HOOK"}
+    config = Config.model_validate({"oidc": {"client_secret_env": "OIDC"}, "warnings": webhook})
+    with pytest.raises(ConfigError, match=r"oidc\.client_secret_env: OIDC is empty"):
+        read_service_secrets({"HOOK": "h"}, config)
+    with pytest.raises(ConfigError, match=r"warnings\.webhook_secret_env: HOOK is empty"):
+        read_service_secrets({"OIDC": "o"}, config)
+    read = read_service_secrets({"OIDC": "o", "HOOK": "h"}, config)
+    assert (read.oidc_client_secret, read.warnings_secret) == ("o", "h")
