@@ -24,7 +24,7 @@ _PICTURE_HEADERS: Final = PAGE_HEADERS | {
     "Cache-Control": "public, max-age=86400",
 }
 
-_INDEX, _LINK = CONSOLE.page("index.html"), CONSOLE.page("link.html")
+_INDEX = CONSOLE.page("index.html")
 
 
 async def page(request: web.Request) -> web.Response:  # noqa: ARG001 -- a handler
@@ -36,10 +36,10 @@ async def page(request: web.Request) -> web.Response:  # noqa: ARG001 -- a handl
 async def link(request: web.Request) -> web.Response:  # noqa: ARG001 -- a handler
     """GET /link: where links in e-mails lead to, for people.
 
-    It asks before it does anything, since some mailboxes follow every link.
+    It is the console, which asks before it does anything, since some mailboxes follow every link.
     """
     headers = PAGE_HEADERS | {"Cache-Control": "no-store"}
-    return web.Response(text=_LINK, content_type="text/html", headers=headers)
+    return web.Response(text=_INDEX, content_type="text/html", headers=headers)
 
 
 async def file(request: web.Request) -> web.Response:

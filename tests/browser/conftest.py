@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, sync_playwright
 
 from tests.browser.console import PASSWORD, Console
 from tests.e2e.product import Product, running
@@ -33,17 +33,22 @@ def product() -> Iterator[Product]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    """A Chromium for the run."""
+    with sync_playwright() as playwright:
+        launched = launch(playwright.chromium)
+        yield launched
+        launched.close()
+
+
+def launch(kind: BrowserType, *arguments: str) -> Browser:
     """Debian's Chromium, or what TOLLHOUSE_CHROMIUM names."""
     found = os.environ.get("TOLLHOUSE_CHROMIUM") or shutil.which("chromium")
     if found is None:
         pytest.fail(
             "There is no Chromium: apt-get install chromium, or name one in TOLLHOUSE_CHROMIUM."
         )
-    with sync_playwright() as playwright:
-        # Chromium starts no sandbox for root; what it opens here is our own page.
-        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield launched
-        launched.close()
+    # Chromium starts no sandbox for root; what it opens here is our own page.
+    return kind.launch(executable_path=found, args=["--no-sandbox", *arguments])
 
 
 @pytest.fixture

@@ -333,11 +333,12 @@ async def test_links_lead_to_a_page_that_only_our_script_can_act_on(with_setting
         assert "https://admin.example.com/link#verify=" in (await box.letter()).get_content()
         async with admin.client.get("/link") as page:
             policy = page.headers["Content-Security-Policy"]
+            assert page.headers["Cache-Control"] == "no-store"
             text = await page.text()
         assert "default-src 'none'" in policy
         assert "script-src 'self'" in policy
-        assert f'<script src="{CONSOLE.address("link.js")}" defer></script>' in text
-        async with admin.client.get(CONSOLE.address("link.js")) as script:
+        assert f'<script type="module" src="{CONSOLE.address("main.js")}"></script>' in text
+        async with admin.client.get(CONSOLE.address("main.js")) as script:
             assert script.content_type == "text/javascript"
 
 

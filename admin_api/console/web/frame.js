@@ -6,6 +6,7 @@ import { place, to, usePlace } from "./core/route.js";
 import { useSession } from "./core/session.js";
 import { classes, html, useEffect, useState } from "./core/view.js";
 import { pageOf, PAGES } from "./pages.js";
+import { Unverified } from "./gate/unverified.js";
 import { Button, Empty, Loading, Menu, Notice } from "./ui/basics.js";
 import { Icon } from "./ui/icons.js";
 
@@ -25,6 +26,7 @@ export function Frame() {
       <aside class=${classes("side", open && "open")}><${Brand} /><${Sections} here=${here} /><${Foot} /></aside>
       <main id="main">
         ${status.notice && html`<${Notice}>${status.notice}</${Notice}>`}
+        <${Unverified} />
         <${Present} here=${here} />
       </main>
     </div>`;

@@ -2,6 +2,7 @@
 
 import { api, onSignedOut } from "./core/api.js";
 import { setMoney } from "./core/format.js";
+import { forgetLink, readLink } from "./core/link.js";
 import { languageOf, speak } from "./core/messages.js";
 import { apply, onPreference } from "./core/preferences.js";
 import { readSelf, Session } from "./core/session.js";
@@ -14,13 +15,20 @@ async function begin() {
   apply();
   const [status, self] = await Promise.all([api.get("/api/status"), readSelf()]);
   setMoney(status.quota_per_unit);
-  await speak(languageOf(status.language), ["frame"]);
+  const opens = self && !self.password_change_required && !readLink();
+  await speak(languageOf(status.language), opens ? ["frame"] : ["frame", "gate"]);
   render(html`<${App} status=${status} first=${self} />`, document.getElementById("app"));
 }
 
 function App({ status, first }) {
   const [self, setSelf] = useState(first);
+  const [link, setLink] = useState(readLink);
   const [, setRound] = useState(0);
+  useEffect(() => {
+    const moved = () => setLink(readLink());
+    addEventListener("hashchange", moved);
+    return () => removeEventListener("hashchange", moved);
+  }, []);
   useEffect(() => onSignedOut(() => setSelf(null)), []);
   useEffect(() => onPreference(async () => {
     const wanted = languageOf(status.language);
@@ -30,16 +38,24 @@ function App({ status, first }) {
   const session = {
     status, self,
     may: (permission) => self?.permissions.includes(permission) ?? false,
-    refresh: async () => setSelf(await readSelf()),
+    refresh: async () => {
+      const now = await readSelf();
+      setSelf(now);
+      return now;
+    },
     signOut: async () => {
       await api.post("/api/user/logout");
       setSelf(null);
     },
   };
-  const open = self && !self.password_change_required;
+  const leave = () => {
+    if (link) forgetLink();
+    setLink(null);
+  };
+  const open = self && !self.password_change_required && !link;
   return html`
     <${Session.Provider} value=${session}>
-      ${open ? html`<${Frame} />` : html`<${Gate} />`}
+      ${open ? html`<${Frame} />` : html`<${Gate} link=${link} leave=${leave} />`}
       <${Toasts} />
     </${Session.Provider}>`;
 }

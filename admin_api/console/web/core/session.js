@@ -5,7 +5,7 @@ import { createContext, useContext } from "./view.js";
 
 export const Session = createContext(null);
 
-/** {status, self, may(permission), refresh, signOut} */
+/** {status, self, may(permission), refresh, signOut}; `refresh` answers who is signed in now. */
 export const useSession = () => useContext(Session);
 
 /** The profile, or null where nobody is signed in. */

@@ -13,9 +13,10 @@ export function unplaced(failure, fields) {
 
 /**
  * A form of `children(failure)` and a button with the words `action`. `send()` is awaited; `fields` are those that tell
- * their mistakes themselves. What else goes wrong is made by `told(failure)`, where that is given.
+ * their mistakes themselves. What else goes wrong is made by `told(failure)`, where that is given. `before` stands above
+ * the fields.
  */
-export function SentForm({ action, send, fields = [], tone = "primary", disabled, told, children }) {
+export function SentForm({ action, send, fields = [], tone = "primary", disabled, told, before, children }) {
   const { busy, failure, run } = useSending();
   const submit = (event) => {
     event.preventDefault();
@@ -24,7 +25,7 @@ export function SentForm({ action, send, fields = [], tone = "primary", disabled
   const rest = unplaced(failure, fields);
   return html`
     <form class="stack" onSubmit=${submit}>
-      ${children?.(failure)}
+      ${before}${children?.(failure)}
       ${rest && (told?.(rest) ?? html`<${Problem} failure=${rest} />`)}
       <div class="row"><${Button} type="submit" tone=${tone} busy=${busy} disabled=${disabled}>${action}</${Button}></div>
     </form>`;
