@@ -279,9 +279,7 @@ def test_a_code_of_a_batch_is_redeemed_and_the_rest_is_revoked(console, elsewher
     expect(elsewhere.field("Code")).to_have_attribute("aria-invalid", "true")
     elsewhere.field("Code").fill(codes[0].lower().replace("-", " "))
     elsewhere.button("Redeem").click()
-    expect(
-        elsewhere.page.get_by_text("$7.50 came onto this wallet; $7.50 left.")
-    ).to_be_visible()
+    expect(elsewhere.page.get_by_text("$7.50 came onto this wallet; $7.50 left.")).to_be_visible()
     elsewhere.button("History").click()
     expect(elsewhere.row("Code redeemed")).to_contain_text("+$7.50")
     console.page.reload()
