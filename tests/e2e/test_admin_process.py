@@ -62,3 +62,10 @@ def test_a_database_that_does_not_answer_is_told_without_its_password():
     assert "Postgres" in ended.stderr
     assert "hunter2" not in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_sessions_over_plain_http_are_warned_of_at_the_start():
+    ended = start(
+        TOLLHOUSE_ADMIN__LISTEN="127.0.0.1:0", TOLLHOUSE_ADMIN__INSECURE_HTTP="true", **stores()
+    )
+    assert "admin.insecure_http is on" in ended.stderr
