@@ -65,13 +65,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Terms(Pricing):
-    """What binds a token's calls of one model, made once: pricing, reservation, upstreams, constant text."""
+    """What binds a token's calls of one model, made once: pricing, reservation, upstreams, constant text.
+
+    `nothing_told`: the last fields of the ledger's line of calls whose caller tells nothing.
+    """
 
     catalog: Catalog
     targets: tuple[Target, ...]
     prepared: Prepared
     ledger_constant: bytes
     log_constant: bytes
+    nothing_told: bytes = NOTHING_TOLD
 
 
 @dataclass(slots=True)
@@ -216,15 +220,11 @@ class Call:
     @property
     def told(self) -> bytes:
         """The last fields of the ledger's line: what the caller told of the call, and whether it is the console's."""
-        ask, from_console = self.ask, self.from_console
-        if from_console or ask.end_user or ask.tags is not None:
+        ask = self.ask
+        if ask.end_user or ask.tags is not None:
+            from_console = self.entry.token.console_address is not None
             return told_text(ask.end_user, ask.tags, from_console=from_console)
-        return NOTHING_TOLD
-
-    @property
-    def from_console(self) -> bool:
-        """Whether the console makes it, for somebody who sits before it."""
-        return self.entry.token.console_address is not None
+        return self.terms.nothing_told
 
     @property
     def price_version(self) -> int:

@@ -90,7 +90,11 @@ def ledger_constant(account: int, token: int, user: int, group: int, model: str)
     return b"%d\t%d\t%d\t%d\t%b" % (account, token, user, group, copy_text(model))
 
 
-def log_constant(account: int, token: int, user: int, group: str, model: str) -> bytes:
+def log_constant(
+    account: int, token: int, user: int, group: str, model: str, *, from_console: bool = False
+) -> bytes:
     """The same for the log's line."""
     members = {"account": account, "token": token, "user": user, "group": group, "model": model}
+    if from_console:
+        members["from_console"] = True
     return orjson.dumps(members)[1:-1]

@@ -149,7 +149,7 @@ def _log_line(
     return (
         b'{"ts":%.3f,"level":"info","event":"call","request_id":"%b",%b,"upstream":"%b","dialect":"%b","route":"%b",'
         b'"stream":%b,"status":%d,"ttfb_ms":%b,"duration_ms":%d,"address":"%b","input_tokens":%d,"output_tokens":%d,'
-        b'"amount_nusd":%d,"estimated":%b,"anomaly":%b%b%b}\n'
+        b'"amount_nusd":%d,"estimated":%b,"anomaly":%b%b}\n'
         % (
             call.started_at,
             call.request_id,
@@ -168,6 +168,5 @@ def _log_line(
             b"true" if outcome.estimated else b"false",
             b"null" if anomaly is None else b'"%b"' % anomaly.encode(),
             log_member(call.shadows) if call.shadows else b"",
-            b',"from_console":true' if call.from_console else b"",
         )
     )

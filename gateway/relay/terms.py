@@ -8,6 +8,7 @@ from gateway.domain.pricing import price
 from gateway.relay.call import Call, Target, Terms
 from gateway.relay.record import ledger_constant, log_constant
 from gateway.relay.upstream_state import UpstreamState
+from gateway.store.ledger import NOTHING_TOLD, told_text
 from gateway.store.quota import QuotaStore
 
 _MOST_PER_TOKEN = 256
@@ -26,6 +27,7 @@ class TermsMaker:
         token, name, catalog = call.entry.token, call.ask.model, call.catalog
         ids = (token.account_id, token.id, token.user_id)
         pricing, candidates = price(token, name, catalog, call.route)
+        from_console = token.console_address is not None
         terms = Terms(
             model=pricing.model,
             ratio_ppm=pricing.ratio_ppm,
@@ -41,7 +43,8 @@ class TermsMaker:
             ),
             prepared=self._quota.prepare(token, name, catalog.generation, now_ms=now_ms),
             ledger_constant=ledger_constant(*ids, token.group.id, name),
-            log_constant=log_constant(*ids, token.group.name, name),
+            log_constant=log_constant(*ids, token.group.name, name, from_console=from_console),
+            nothing_told=told_text("", None, from_console=True) if from_console else NOTHING_TOLD,
         )
         kept = call.entry.terms
         if len(kept) >= _MOST_PER_TOKEN:

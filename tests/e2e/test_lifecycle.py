@@ -250,6 +250,18 @@ async def test_an_access_token_of_another_user_than_named_is_refused(product: Pr
     assert (status, answer["code"]) == (401, "user_mismatch")
 
 
+async def test_the_playground_and_the_state_find_what_the_product_has_started(product: Product):
+    async with calling(product) as caller:
+        made = await caller.token(quota_usd=1)
+        body = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
+        status, answer = await caller.admin("POST", f"/api/token/{made['id']}/playground", body)
+        assert (status, answer["object"]) == (200, "chat.completion")
+        status, answer = await caller.admin("GET", "/api/state")
+    assert status == 200
+    assert answer["data"]["gateways"] == len(product.ready["pids"]["gateway"])
+    assert answer["data"]["upstreams"] == [{"name": "demo", "dialect": "openai", "out_since": None}]
+
+
 # Commands beside a running product
 
 

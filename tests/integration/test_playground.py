@@ -12,6 +12,9 @@ import pytest
 from admin_api.notifier import StoreNotifier
 from gateway.domain.edit import Actor
 from gateway.domain.rejection import Rejected
+from gateway.relay.housekeeping import _charge
+from gateway.store.books import Overdue
+from gateway.store.ledger import COLUMNS
 from gateway.store.people import write_access_token
 from gateway.store.playground import mint_console_secret
 from gateway.store.postgres import transaction
@@ -72,6 +75,24 @@ async def test_a_chat_is_answered_as_the_gateway_answers_and_marked_in_the_log(p
     assert row["amount"] > 0
     (shown,) = (await pair.call("GET", f"/api/log?token_id={token.id}"))["items"]
     assert (shown["from_console"], shown["address"]) == (True, HERE)
+
+
+async def test_what_the_caller_tells_and_a_lost_workers_call_are_marked_too(pair):
+    token = (await pair.rig.token(USD)).row
+    async with ask(pair, token.id, chat(max_tokens=5, user="bob")) as answer:
+        assert answer.status == 200
+    (row,) = await pair.rig.ledger()
+    assert (row["end_user"], row["from_console"]) == ("bob", True)
+    gate = Gate()
+    pair.rig.upstream.answer("m", Echo().first(gate))
+    call = asyncio.ensure_future(ask(pair, token.id, chat(max_tokens=5)).__aenter__())
+    await gate.waiting()
+    (left,) = await pair.rig.gateway.quota.live(token.account_id)
+    charge = _charge(Overdue(token.account_id, left))
+    assert charge.line.endswith(b"\t\\N\t\\N\tt\n")
+    assert charge.line.count(b"\t") == len(COLUMNS) - 1
+    gate.release()
+    await call
 
 
 async def test_an_applications_call_is_not_marked(pair):
