@@ -6,6 +6,9 @@ import openai
 import pytest
 from playwright.sync_api import expect
 
+from gateway.domain.network import parse_block
+from gateway.domain.rejection import BrokenRule
+from tests.browser.conftest import PICTURES
 from tests.browser.provider import serving
 from tests.e2e.product import running
 
@@ -163,6 +166,21 @@ def test_the_first_key_is_made_in_the_page_and_used_by_the_openai_sdk(keys, prod
     assert key not in keys.page.content()
 
 
+def test_a_quota_is_given_in_dollars_or_in_units(keys):
+    keys.button("New key").click()
+    keys.field("Name").fill("in-units")
+    choose(keys, "Quota", "Limited")
+    keys.field("Amount").fill("0.5")
+    keys.field("Unit").select_option("quota units")
+    expect(keys.field("Amount")).to_have_value("250000")
+    keys.field("Amount").fill("1000000")
+    expect(drawer(keys)).to_contain_text("$2.00")
+    keys.button("Create").click()
+    shown_key(keys)
+    keys.button("I have stored it").click()
+    expect(keys.row("in-units")).to_contain_text("$2.00 left")
+
+
 def test_code_is_ready_with_the_key_in_it(keys):
     keys.button("New key").click()
     keys.field("Name").fill("local-dev")
@@ -285,6 +303,78 @@ def test_a_denied_address_is_told_before_it_is_saved_and_explained_after(keys, p
     keys.button("Ask").click()
     expect(keys.page.get_by_text("This call would pass.")).to_be_visible()
     look("keys-why-passes")
+
+
+BLOCKS = (
+    *(
+        "203.0.113.7",
+        "203.0.113.0/24",
+        "203.0.113.7/24",
+        "0.0.0.0/0",
+        "::/0",
+        "2001:db8::/32",
+        "::1",
+    ),
+    *(
+        "2001:db8::1/32",
+        "2001:db8:0:1:0:0:0:5/64",
+        "1:2:3:4:5:6:7:8",
+        "::ffff:10.0.0.1",
+        "1:0:0:2::5/64",
+    ),
+    *(
+        "::ffff:10.0.0.0/104",
+        "1.2.3",
+        "01.2.3.4",
+        "1.2.3.4/33",
+        "fe80::1::2",
+        ":",
+        "a.example",
+        "256.1.1.1",
+    ),
+    *(
+        "2001:db8::10.0.0.1",
+        "1:2:3:4:5:6:7::",
+        "::8/125",
+        "10.0.0.0/8/8",
+        "10.0.0.0/",
+        "2001:db8::/129",
+    ),
+)
+
+
+def server_says(text):
+    try:
+        parse_block(1, text)
+    except BrokenRule as broken:
+        return {"wrong": str(broken.rule), "block": broken.params.get("block")}
+    return {"wrong": None, "block": None}
+
+
+def test_the_page_says_of_an_address_what_the_server_will(keys):
+    said = keys.page.evaluate(
+        """async (texts) => {
+          const base = document.querySelector("script[src]").src;
+          const { readBlock } = await import(new URL("core/network.js", base));
+          return texts.map(readBlock).map(({ wrong = null, block = null }) => ({ wrong, block }));
+        }""",
+        BLOCKS,
+    )
+    assert dict(zip(BLOCKS, said, strict=True)) == {text: server_says(text) for text in BLOCKS}
+
+
+def test_the_page_speaks_chinese(keys, look):
+    made(keys, "prod-backend", quota_usd=20, unlimited_quota=False, group="team")
+    keys.page.get_by_role("button", name="Language").click()
+    keys.button("中文").click()
+    keys.page.get_by_role("link", name="prod-backend").click()
+    expect(drawer(keys)).to_contain_text("可用模型")
+    look("keys-chinese-drawer")
+    keys.button("取消").click()
+    expect(keys.row("prod-backend")).to_contain_text("已启用")
+    keys.button("prod-backend 的操作").click()
+    expect(keys.page.get_by_text("为何被拒")).to_be_visible()
+    keys.page.screenshot(path=PICTURES / "keys-chinese-menu.png")
 
 
 def test_a_rotated_key_works_beside_its_old_one_until_that_is_ended(keys, product, look):

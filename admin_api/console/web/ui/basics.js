@@ -145,12 +145,14 @@ export function Menu({ label, icon = "more", above, children, items }) {
       removeEventListener("resize", leave);
     };
   }, []);
+  const toggled = () => (menu.current.open ? place(menu.current, above) : menu.current.lastElementChild.hidePopover?.());
   const chosen = (item) => () => {
     menu.current.open = false;
+    menu.current.firstElementChild.focus(); // where what it opens gives the focus back
     item.act?.();
   };
   return html`
-    <details class="menu" ref=${menu} onToggle=${() => (menu.current.open ? place(menu.current, above) : menu.current.lastElementChild.hidePopover?.())}>
+    <details class="menu" ref=${menu} onToggle=${toggled}>
       <summary class=${classes("button", "quiet", !children && "icon small")} aria-label=${label} title=${label} role="button">
         ${children ?? html`<${Icon} name=${icon} />`}
       </summary>

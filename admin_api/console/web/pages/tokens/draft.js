@@ -2,6 +2,7 @@
 
 import { unitsOf, usdOf } from "../../core/format.js";
 import { linesOf } from "../../core/network.js";
+import { numberOf, typed } from "../../core/numbers.js";
 import { sentLimits } from "../../ui/limits.js";
 
 /** What a key is made with unless one says otherwise. Null leaves a rule to the group. */
@@ -23,7 +24,7 @@ export function draftOf(token, given = {}) {
     ...FRESH,
     name: token.name,
     quota: token.unlimited_quota ? "unlimited" : "total",
-    amount: token.unlimited_quota ? "" : String(token.quota_usd ?? 0),
+    amount: token.unlimited_quota ? "" : typed(token.quota_usd ?? 0),
     expiry: token.expired_time === -1 ? "never" : "date",
     date: token.expired_time === -1 ? "" : dayOf(token.expired_time),
     group: own("group") ? token.group : "",
@@ -51,7 +52,7 @@ export const endOf = (day) => new Date(`${day}T23:59:59`).getTime() / 1000;
 export function inOtherUnit(amount, unit) {
   const value = Number(amount);
   if (amount.trim() === "" || !Number.isFinite(value)) return amount;
-  return String(unit === "usd" ? unitsOf(value) : usdOf(value));
+  return typed(unit === "usd" ? unitsOf(value) : usdOf(value));
 }
 
 /** The body that makes the tokens. */
@@ -60,7 +61,7 @@ export function creationOf(draft) {
   const given = Object.entries(rules).filter(([, value]) => value !== null);
   return {
     name: draft.name,
-    ...(draft.count === "1" ? {} : { count: numberOf(draft.count) }),
+    ...(draft.count === "1" ? {} : { count: numberOf(draft.count) ?? "" }),
     ...quotaOf(draft, null),
     ...expiryOf(draft),
     ...Object.fromEntries(given),
@@ -105,8 +106,8 @@ function quotaOf({ quota, unit, amount }, token) {
   if (quota === "add") return unit === "usd" ? { add_quota_usd: value } : { add_quota: value };
   if (unit === "usd") return { quota_usd: value, unlimited_quota: false };
   // A part of the grant, so that what is spent while somebody types is not given back.
-  const part = token && typeof value === "number" ? { remain_quota: value - token.used_quota, used_quota: token.used_quota } : { remain_quota: value };
-  return { ...part, unlimited_quota: false };
+  const used = token && typeof value === "number" ? token.used_quota : undefined;
+  return { remain_quota: used === undefined ? value : value - used, used_quota: used, unlimited_quota: false };
 }
 
 /** What is missing or unreadable, by field, as keys of texts: what could not even be sent. */
@@ -129,11 +130,5 @@ function isObject(text) {
 
 function expiryOf({ expiry, date, days }) {
   if (expiry === "never") return { expired_time: -1 };
-  return expiry === "days" ? { expires_in_days: numberOf(days) } : { expired_time: endOf(date) };
-}
-
-/** A number; what is none goes as it was typed, and the server says what is wrong with it. */
-function numberOf(text) {
-  const value = Number(text);
-  return text.trim() !== "" && Number.isFinite(value) ? value : text;
+  return expiry === "days" ? { expires_in_days: numberOf(days) ?? "" } : { expired_time: endOf(date) };
 }

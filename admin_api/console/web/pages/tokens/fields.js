@@ -2,11 +2,15 @@
 
 import { dateTime, money, number, unitsOf, zone } from "../../core/format.js";
 import { t } from "../../core/messages.js";
+import { typed } from "../../core/numbers.js";
 import { html, useId } from "../../core/view.js";
 import { Segments } from "../../ui/basics.js";
 import { Field, Select, Text } from "../../ui/form.js";
 import { Few } from "../../ui/names.js";
 import { dayOf, endOf, inOtherUnit } from "./draft.js";
+
+/** A label that is only read out, where what is above the field says the same. */
+export const unseen = (label) => html`<span class="only-read">${label}</span>`;
 
 /** A field with a choice of few kinds, and below it what the chosen kind needs. */
 export function Choice({ label, value, options, onChange, children }) {
@@ -24,7 +28,7 @@ export function Choice({ label, value, options, onChange, children }) {
  * `own` says which; `inherited` is what the group says, in words.
  */
 export const Rule = ({ label, own, onOwn, inherited, children }) => html`
-  <${Choice} label=${label} value=${own} options=${[[false, t("tokens.as_group")], [true, t("tokens.own")]]} onChange=${onOwn}>
+  <${Choice} label=${label} value=${own} onChange=${onOwn} options=${[[false, t("tokens.as_group")], [true, t("tokens.own")]]}>
     ${own ? children : html`<p class="muted break">${inherited}</p>`}
   </${Choice}>`;
 
@@ -32,19 +36,23 @@ export const Rule = ({ label, own, onOwn, inherited, children }) => html`
 export function Quota({ draft, change, token, mistake }) {
   const kinds = ["unlimited", "total", ...(token && !token.unlimited_quota ? ["add"] : [])];
   const turn = (unit) => change({ unit, amount: inOtherUnit(draft.amount, draft.unit) });
-  const turned = (kind) => change({ quota: kind, amount: kind === "total" && token && !token.unlimited_quota ? String(token.quota_usd ?? 0) : "", unit: "usd" });
+  const present = token && !token.unlimited_quota ? typed(token.quota_usd ?? 0) : "";
+  const turned = (kind) => change({ quota: kind, amount: kind === "total" ? present : "", unit: "usd" });
   return html`
-    <${Choice} label=${t("tokens.quota")} value=${draft.quota} options=${kinds.map((kind) => [kind, t(`tokens.quota.${kind}`)])} onChange=${turned}>
+    <${Choice} label=${t("tokens.quota")} value=${draft.quota} onChange=${turned}
+      options=${kinds.map((kind) => [kind, t(`tokens.quota.${kind}`)])}>
       ${draft.quota === "unlimited"
         ? html`<p class="muted">${t("tokens.quota_unlimited_hint")}</p>`
-        : html`<${Amount} draft=${draft} onAmount=${(amount) => change({ amount })} onUnit=${turn} hint=${left(draft, token)} mistake=${mistake} />`}
+        : html`<${Amount} draft=${draft} onAmount=${(amount) => change({ amount })} onUnit=${turn}
+            hint=${left(draft, token)} mistake=${mistake} />`}
     </${Choice}>`;
 }
 
 const Amount = ({ draft, onAmount, onUnit, hint, mistake }) => html`
-  <${Field} label=${html`<span class="only-read">${t("tokens.amount")}</span>`} hint=${hint} mistake=${mistake}>
+  <${Field} label=${unseen(t("tokens.amount"))} hint=${hint} mistake=${mistake}>
     ${(attributes) => html`<div class="with-unit">
-      <input ...${attributes} inputmode="decimal" autocomplete="off" value=${draft.amount} onInput=${(event) => onAmount(event.target.value)} />
+      <input ...${attributes} inputmode="decimal" autocomplete="off" value=${draft.amount}
+        onInput=${(event) => onAmount(event.target.value)} />
       <select aria-label=${t("tokens.unit")} value=${draft.unit} onChange=${(event) => onUnit(event.target.value)}>
         <option value="usd" selected=${draft.unit === "usd"}>${t("tokens.unit.usd")}</option>
         <option value="units" selected=${draft.unit === "units"}>${t("tokens.unit.units")}</option>
@@ -54,13 +62,15 @@ const Amount = ({ draft, onAmount, onUnit, hint, mistake }) => html`
 /** What is left after the change, or what the amount is in the other unit. */
 function left(draft, token) {
   const amount = Number(draft.amount);
-  if (draft.amount.trim() === "" || !Number.isFinite(amount)) return token && t("tokens.used_so_far", { used: money(token.used_quota) });
+  if (draft.amount.trim() === "" || !Number.isFinite(amount)) {
+    return token && t("tokens.used_so_far", { used: money(token.used_quota) });
+  }
   const units = draft.unit === "usd" ? unitsOf(amount) : amount;
   if (token) {
     const granted = draft.quota === "add" ? token.used_quota + token.remain_quota + units : units;
     return t("tokens.left_then", { used: money(token.used_quota), left: money(granted - token.used_quota) });
   }
-  return draft.unit === "usd" ? t("tokens.in_units", { amount: number(units) }) : t("tokens.in_usd", { amount: money(units) });
+  return draft.unit === "usd" ? t("tokens.in_units", { amount: number(units) }) : money(units);
 }
 
 /** When the key ends, and in whose time. */
@@ -70,11 +80,12 @@ export function Expiry({ draft, change, token, mistake }) {
     <${Choice} label=${t("tokens.expiry")} value=${draft.expiry} onChange=${(expiry) => change({ expiry })}
       options=${["never", "date", "days"].map((kind) => [kind, t(`tokens.expiry.${kind}`)])}>
       ${draft.expiry === "date" && html`
-        <${Text} label=${html`<span class="only-read">${t("tokens.last_day")}</span>`} type="date" min=${dayOf(Date.now() / 1000)} value=${draft.date}
-          mistake=${mistake} hint=${t("tokens.ends_at", { at: endText(draft, token), zone: zone() })} onInput=${(date) => change({ date })} />`}
+        <${Text} label=${unseen(t("tokens.last_day"))} type="date" min=${dayOf(Date.now() / 1000)} value=${draft.date} mistake=${mistake}
+          hint=${t("tokens.ends_at", { at: endText(draft, token), zone: zone() })} onInput=${(date) => change({ date })} />`}
       ${draft.expiry === "days" && html`
-        <${Text} label=${html`<span class="only-read">${t("tokens.days")}</span>`} inputmode="numeric" unit=${t("tokens.days")} value=${draft.days} mistake=${mistake}
-          hint=${Number(draft.days) > 0 && t("tokens.ends_at", { at: dateTime(inDays()), zone: zone() })} onInput=${(days) => change({ days })} />`}
+        <${Text} label=${unseen(t("tokens.days"))} inputmode="numeric" unit=${t("tokens.days")} value=${draft.days} mistake=${mistake}
+          hint=${Number(draft.days) > 0 && t("tokens.ends_at", { at: dateTime(inDays()), zone: zone() })}
+          onInput=${(days) => change({ days })} />`}
     </${Choice}>`;
 }
 
@@ -93,11 +104,13 @@ export function Group({ draft, change, groups, fallback, mistake }) {
   const chosen = groups[draft.group || fallback];
   return html`
     <div class="field" aria-describedby=${id}>
-      <${Select} label=${t("tokens.group")} value=${draft.group} options=${options} mistake=${mistake} onChange=${(group) => change({ group })} />
+      <${Select} label=${t("tokens.group")} value=${draft.group} options=${options} mistake=${mistake}
+        onChange=${(group) => change({ group })} />
       ${chosen && html`<div class="group-facts small muted" id=${id}>
         ${chosen.desc && html`<div>${chosen.desc}</div>`}
         ${chosen.ratio !== 1 && html`<div>${t("tokens.group_ratio", { ratio: number(chosen.ratio) })}</div>`}
-        ${chosen.models && html`<div class="row tight"><span>${t("tokens.group_models")}</span><${Few} names=${chosen.models} most=${5} empty=${t("tokens.no_models")} /></div>`}
+        ${chosen.models && html`<div class="row tight">
+          <span>${t("tokens.group_models")}</span><${Few} names=${chosen.models} most=${5} empty=${t("tokens.no_models")} /></div>`}
       </div>`}
     </div>`;
 }

@@ -20,24 +20,30 @@ const Hold = ({ hold, candidates }) => html`
     <dl class="facts">
       <dt>${t("tokens.hold_amount")}</dt><dd class="tabular">${nusd(hold.amount_nusd)}</dd>
       <dt>${t("tokens.hold_tokens")}</dt><dd class="tabular">${number(hold.tokens)}</dd>
-      ${hold.written_max_tokens !== null && html`<dt>${t("tokens.hold_written")}</dt><dd class="tabular">${number(hold.written_max_tokens)}</dd>`}
+      ${hold.written_max_tokens !== null && html`
+        <dt>${t("tokens.hold_written")}</dt><dd class="tabular">${number(hold.written_max_tokens)}</dd>`}
       ${candidates.length > 0 && html`<dt>${t("tokens.upstreams")}</dt><dd>${candidates.map((each) => each.upstream).join(", ")}</dd>`}
     </dl>
   </section>`;
 
-const money = (amount, none) => (amount === null ? html`<span class="muted">${none}</span>` : nusd(amount));
+const MONEY = ["granted", "used", "held", "available"];
+
+/** An amount of a scope. What is null has no cap, or is not known while the quota store cannot be asked. */
+function moneyOf(scope, name) {
+  const amount = name === "used" && scope.used_nusd !== null ? scope.used_nusd + (scope.pending_nusd ?? 0) : scope[`${name}_nusd`];
+  if (amount !== null) return nusd(amount);
+  const uncapped = scope.granted_nusd === null && (name === "granted" || name === "available");
+  return html`<span class="muted">${uncapped ? t("unlimited") : "–"}</span>`;
+}
 
 const Quotas = ({ quota }) => html`
   <section class="card flush"><h2 class="card-title">${t("tokens.quotas")}</h2>
     <div class="table-wrap"><table class="cards"><caption class="only-read">${t("tokens.quotas")}</caption>
       <thead><tr><th scope="col">${t("tokens.scope")}</th>
-        ${["granted", "used", "held", "available"].map((each) => html`<th scope="col" class="number">${t(`tokens.money.${each}`)}</th>`)}</tr></thead>
+        ${MONEY.map((name) => html`<th scope="col" class="number">${t(`tokens.money.${name}`)}</th>`)}</tr></thead>
       <tbody>${SCOPES.map((scope) => html`<tr key=${scope}>
         <th scope="row">${t(`tokens.scope.${scope}`)}</th>
-        <td class="number" data-label=${t("tokens.money.granted")}>${money(quota[scope].granted_nusd, t("unlimited"))}</td>
-        <td class="number" data-label=${t("tokens.money.used")}>${money(quota[scope].used_nusd === null ? null : quota[scope].used_nusd + (quota[scope].pending_nusd ?? 0), "–")}</td>
-        <td class="number" data-label=${t("tokens.money.held")}>${money(quota[scope].held_nusd, "–")}</td>
-        <td class="number" data-label=${t("tokens.money.available")}>${money(quota[scope].available_nusd, quota[scope].granted_nusd === null ? t("unlimited") : "–")}</td>
+        ${MONEY.map((name) => html`<td class="number" data-label=${t(`tokens.money.${name}`)}>${moneyOf(quota[scope], name)}</td>`)}
       </tr>`)}</tbody>
     </table></div>
   </section>`;
@@ -48,7 +54,7 @@ const Limits = ({ limits, concurrency }) => html`
   <section class="card flush"><h2 class="card-title">${t("tokens.limits")}</h2>
     <div class="table-wrap"><table class="cards"><caption class="only-read">${t("tokens.limits")}</caption>
       <thead><tr><th scope="col">${t("tokens.limit")}</th><th scope="col">${t("tokens.scope")}</th>
-        <th scope="col" class="number">${t("tokens.money.used")}</th><th scope="col" class="number">${t("tokens.money.available")}</th></tr></thead>
+        ${["used", "available"].map((name) => html`<th scope="col" class="number">${t(`tokens.money.${name}`)}</th>`)}</tr></thead>
       <tbody>
         ${limits.map((limit) => html`<tr>
           <th scope="row">${limitText(limit)} ${limit.shadow && html`<${Tag}>${t("limits.tried")}</${Tag}>`}</th>

@@ -24,7 +24,7 @@ export function listedBy(query) {
   const q = query.get("q") ?? "";
   return {
     p: query.get("p") ?? "1", page_size: 25, [query.get("by") === "key" ? "token" : "keyword"]: q,
-    status: query.get("status"), group: query.get("group"), sort: query.get("sort"), order: query.get("order"), user_id: query.get("user_id"),
+    ...Object.fromEntries(["status", "group", "sort", "order", "user_id"].map((name) => [name, query.get(name)])),
   };
 }
 
@@ -39,7 +39,8 @@ export function Filters({ query, groups }) {
   return html`
     <div class="filters" role="search">
       <${Words} query=${query} narrow=${narrow} />
-      <${Filter} label=${t("tokens.group")} value=${group} onChange=${(value) => narrow({ group: value })} options=${options(t("tokens.any_group"), names, (name) => name)} />
+      <${Filter} label=${t("tokens.group")} value=${group} onChange=${(value) => narrow({ group: value })}
+        options=${options(t("tokens.any_group"), names, (name) => name)} />
       <${Filter} label=${t("tokens.status")} value=${query.get("status") ?? ""} onChange=${(value) => narrow({ status: value })}
         options=${options(t("tokens.any_status"), STATUSES, (status) => t(`tokens.status.${status}`))} />
       <${Whose} query=${query} narrow=${narrow} />
@@ -107,7 +108,7 @@ function User({ id, onChosen }) {
   const found = users.find((each) => each.username === text);
   useEffect(() => { if (found && String(found.id) !== id) onChosen(found.id); }, [found?.id]);
   return html`
-    <input type="search" class="user" aria-label=${t("tokens.user")} placeholder=${t("tokens.user")} list=${list} value=${text} autocomplete="off"
-      onInput=${(event) => setText(event.target.value)} />
+    <input type="search" class="user" aria-label=${t("tokens.user")} placeholder=${t("tokens.user")} list=${list} value=${text}
+      autocomplete="off" onInput=${(event) => setText(event.target.value)} />
     <datalist id=${list}>${users.map((each) => html`<option value=${each.username}>${each.display_name}</option>`)}</datalist>`;
 }

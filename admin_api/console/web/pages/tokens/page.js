@@ -33,23 +33,26 @@ export default function Keys() {
   const rows = page.data?.items ?? [];
   const sort = { by: query.get("sort") || "id", descending: query.get("order") !== "asc" };
   const none = page.data?.total === 0 && !isNarrowed(query);
-  const make = may("token.write") && html`<${Button} tone="primary" icon="plus" onClick=${() => refine({ new: 1 })}>${t("tokens.new")}</${Button}>`;
+  const make = may("token.write") && html`
+    <${Button} tone="primary" icon="plus" onClick=${() => refine({ new: 1 })}>${t("tokens.new")}</${Button}>`;
+  const empty = none ? html`<${First} make=${make} owners=${owners} />`
+    : html`<${Empty} title=${t("tokens.none_found")} text=${t("tokens.none_found_text")} />`;
   return html`
     <${Page} title=${t("page.tokens")} text=${t("tokens.text")} actions=${!none && make}>
       ${(!none || may("token.read_any")) && html`<${Filters} query=${query} groups=${groups} />`}
       <${Bulk} tokens=${rows.filter(({ id }) => chosen.has(id))} acts=${acts} clear=${() => setChosen(new Set())} />
       <${FirstRun} page=${page.data} narrowed=${isNarrowed(query) || owners} groups=${groups} />
-      <div class="keys"><${Table} label=${t("page.tokens")} columns=${columnsOf({ acts, owners })} answer=${page} items=${(data) => data.items} sort=${sort}
-        onSort=${(by, descending) => refine({ sort: by, order: descending ? "" : "asc", p: "" })}
-        chosen=${chosen} onChoose=${may("token.write") ? setChosen : undefined}
-        empty=${none ? html`<${First} make=${make} owners=${owners} />` : html`<${Empty} title=${t("tokens.none_found")} text=${t("tokens.none_found_text")} />`}
+      <div class="keys"><${Table} label=${t("page.tokens")} columns=${columnsOf({ acts, owners })} answer=${page}
+        items=${(data) => data.items} sort=${sort} onSort=${(by, descending) => refine({ sort: by, order: descending ? "" : "asc", p: "" })}
+        chosen=${chosen} onChoose=${may("token.write") ? setChosen : undefined} empty=${empty}
         foot=${page.data?.total > 0 && html`<${Pager} page=${page.data} onPage=${(p) => refine({ p })} />`} /></div>
     </${Page}>
     <${Opened} query=${query} opened=${opened} open=${setOpened} changed=${page.reload} groups=${groups} />`;
 }
 
 const First = ({ make, owners }) => html`
-  <${Empty} icon="key" title=${t(owners ? "tokens.none_of_theirs" : "tokens.first")} text=${!owners && t("tokens.first_text")}>${make}</${Empty}>`;
+  <${Empty} icon="key" title=${t(owners ? "tokens.none_of_theirs" : "tokens.first")} text=${!owners && t("tokens.first_text")}>
+    ${make}</${Empty}>`;
 
 /** What to do with the only key there is, until it was used. */
 function FirstRun({ page, narrowed, groups }) {
@@ -65,7 +68,8 @@ function FirstRun({ page, narrowed, groups }) {
         <dt>${t("tokens.base_url")}</dt><dd><code class="break">${base}</code> <${Copy} text=${base} /></dd>
         ${model && html`<dt>${t("tokens.model")}</dt><dd><code>${model}</code> <${Copy} text=${model} /></dd>`}
       </dl>
-      <a href=${to("/playground", { token_id: only.id })}>${t("tokens.test_it")}</a> · <a href=${to("/endpoints")}>${t("page.endpoints")}</a>
+      <a href=${to("/playground", { token_id: only.id })}>${t("tokens.test_it")}</a>
+      ${" · "}<a href=${to("/endpoints")}>${t("page.endpoints")}</a>
     </${Notice}></div>`;
 }
 
@@ -95,12 +99,19 @@ function Opened({ query, opened, open, changed, groups }) {
   };
   const user = query.get("user_id");
   const owner = user && user !== EVERYBODY && user !== String(self.id) ? user : null;
+  const questions = {
+    rotate: () => html`<${Rotation} token=${what} onClose=${close("rotate")} onRotated=${rotated} />`,
+    reveal: () => html`
+      <${Reveal} token=${what} onClose=${close("reveal")} onRevealed=${(key) => show(what.name, [{ ...what, key }], true)} />`,
+    delete: () => html`<${Deletion} token=${what} onClose=${close("delete")} onDone=${changed} />`,
+    delete_several: () => html`<${DeletionOfSeveral} tokens=${what} onClose=${close("delete_several")} onDone=${changed} />`,
+    shown: () => html`
+      <${Shown} title=${opened.title} tokens=${what} kept=${opened.kept} models=${modelsOf(what[0], groups)} onClose=${close("shown")} />`,
+  };
+  const edit = query.get("edit");
   return html`
     ${query.get("new") && html`<${Creation} ownerId=${owner} onClose=${leave} onMade=${made} />`}
-    ${query.get("edit") && html`<${Edit} id=${query.get("edit")} onClose=${leave} onChanged=${changed} onRotate=${(token) => open({ kind: "rotate", what: token })} />`}
-    ${opened?.kind === "rotate" && html`<${Rotation} token=${what} onClose=${close("rotate")} onRotated=${rotated} />`}
-    ${opened?.kind === "reveal" && html`<${Reveal} token=${what} onClose=${close("reveal")} onRevealed=${(key) => show(what.name, [{ ...what, key }], true)} />`}
-    ${opened?.kind === "delete" && html`<${Deletion} token=${what} onClose=${close("delete")} onDone=${changed} />`}
-    ${opened?.kind === "delete_several" && html`<${DeletionOfSeveral} tokens=${what} onClose=${close("delete_several")} onDone=${changed} />`}
-    ${opened?.kind === "shown" && html`<${Shown} title=${opened.title} tokens=${what} kept=${opened.kept} models=${modelsOf(what[0], groups)} onClose=${close("shown")} />`}`;
+    ${edit && html`
+      <${Edit} id=${edit} onClose=${leave} onChanged=${changed} onRotate=${(token) => open({ kind: "rotate", what: token })} />`}
+    ${opened && questions[opened.kind]()}`;
 }

@@ -3,11 +3,12 @@
 import { api } from "../../core/api.js";
 import { number, relative } from "../../core/format.js";
 import { t } from "../../core/messages.js";
-import { place, refine, to } from "../../core/route.js";
+import { refine, to } from "../../core/route.js";
 import { useSession } from "../../core/session.js";
 import { html } from "../../core/view.js";
 import { Button, Menu, Notice } from "../../ui/basics.js";
 import { Question, tell } from "../../ui/dialogs.js";
+import { endOverlap } from "./secrets.js";
 
 const ENABLED = 1;
 const DISABLED = 2;
@@ -27,23 +28,21 @@ export function RowMenu({ token, acts }) {
   const { may } = useSession();
   const write = may("token.write");
   const disabled = token.status === DISABLED;
-  const query = Object.fromEntries(place().query);
+  const overlaps = token.overlap_until > Date.now() / 1000;
+  const turn = () => setStatus([token], disabled ? ENABLED : DISABLED, acts.changed);
   return html`<${Menu} label=${t("tokens.actions_of", { name: token.name })} items=${[
-    write && { icon: "edit", text: t("edit"), act: () => refine({ ...query, edit: token.id }) },
+    write && { icon: "edit", text: t("edit"), act: () => refine({ edit: token.id }) },
     { icon: "why", text: t("tokens.why"), href: to(`/keys/${token.id}/why`) },
     { icon: "play", text: t("tokens.test_it"), href: to("/playground", { token_id: token.id }) },
     { icon: "usage", text: t("page.usage"), href: to("/usage", { token_id: token.id }) },
     { icon: "log", text: t("page.log"), href: to("/log", { token_id: token.id }) },
     write && { icon: "rotate", text: t("tokens.rotate"), act: () => acts.open("rotate", token) },
-    write && token.overlap_until > Date.now() / 1000 && { icon: "stop", text: t("tokens.end_overlap"), act: () => endOverlap(token, acts.changed) },
+    write && overlaps && { icon: "stop", text: t("tokens.end_overlap"), act: () => endOverlap(token, acts.changed) },
     token.recoverable && may("token.reveal") && { icon: "eye", text: t("tokens.reveal"), act: () => acts.open("reveal", token) },
-    write && { icon: disabled ? "play" : "pause", text: t(disabled ? "tokens.enable" : "tokens.disable"), act: () => setStatus([token], disabled ? ENABLED : DISABLED, acts.changed) },
+    write && { icon: disabled ? "play" : "pause", text: t(disabled ? "tokens.enable" : "tokens.disable"), act: turn },
     write && { icon: "trash", text: t("delete"), danger: true, act: () => acts.open("delete", token) },
   ]} />`;
 }
-
-const endOverlap = (token, changed) =>
-  api.delete(`/api/token/${token.id}/rotate`).then(() => { tell(t("tokens.overlap_ended", { name: token.name })); changed(); }, tell);
 
 /** What can be done with those that are chosen. */
 export function Bulk({ tokens, acts, clear }) {
@@ -66,24 +65,35 @@ export function Bulk({ tokens, acts, clear }) {
 const usedOf = (token) => token.accessed_time > Date.now() / 1000 - A_DAY;
 
 /** Asks before a key is deleted, and has its name typed where an application may still be using it. */
-export const Deletion = ({ token, onClose, onDone }) => html`
-  <${Question} title=${t("tokens.delete_title", { name: token.name })} action=${t("delete")} typed=${usedOf(token) ? token.name : undefined} onClose=${onClose}
-    act=${async () => { await api.delete(`/api/token/${token.id}`); tell(t("tokens.deleted", { count: 1, name: token.name })); onDone(); }}>
-    ${usedOf(token) && html`<${Notice} tone="warn">${t("tokens.delete_used", { when: relative(token.accessed_time) })}</${Notice}>`}
-    <p>${t("tokens.delete_text")}</p>
-  </${Question}>`;
+export function Deletion({ token, onClose, onDone }) {
+  const used = usedOf(token);
+  const act = async () => {
+    await api.delete(`/api/token/${token.id}`);
+    tell(t("tokens.deleted", { count: 1, name: token.name }));
+    onDone();
+  };
+  return html`
+    <${Question} title=${t("tokens.delete_title", { name: token.name })} action=${t("delete")} typed=${used ? token.name : undefined}
+      act=${act} onClose=${onClose}>
+      ${used && html`<${Notice} tone="warn">${t("tokens.delete_used", { when: relative(token.accessed_time) })}</${Notice}>`}
+      <p>${t("tokens.delete_text")}</p>
+    </${Question}>`;
+}
 
+/** The same of several; how many they are is typed where some may still be used. */
 export function DeletionOfSeveral({ tokens, onClose, onDone }) {
   const used = tokens.filter(usedOf);
   const count = { count: tokens.length, amount: number(tokens.length), name: tokens[0].name };
+  const named = { count: used.length, amount: number(used.length), names: used.slice(0, 5).map(({ name }) => name).join(", ") };
   const act = async () => {
     await api.post("/api/token/batch", { ids: tokens.map(({ id }) => id) });
     tell(t("tokens.deleted", count));
     onDone();
   };
   return html`
-    <${Question} title=${t("tokens.delete_several", count)} action=${t("delete")} typed=${used.length ? number(tokens.length) : undefined} act=${act} onClose=${onClose}>
-      ${used.length > 0 && html`<${Notice} tone="warn">${t("tokens.delete_several_used", { count: used.length, amount: number(used.length), names: used.slice(0, 5).map(({ name }) => name).join(", ") })}</${Notice}>`}
+    <${Question} title=${t("tokens.delete_several", count)} action=${t("delete")} typed=${used.length ? count.amount : undefined}
+      act=${act} onClose=${onClose}>
+      ${used.length > 0 && html`<${Notice} tone="warn">${t("tokens.delete_several_used", named)}</${Notice}>`}
       <p>${t("tokens.delete_text")}</p>
     </${Question}>`;
 }

@@ -22,7 +22,9 @@ export function Countdown({ until, onEnd }) {
   }, [until]);
   const over = left <= 0;
   useEffect(() => { if (over) onEnd?.(); }, [over]);
-  return html`<time class="tabular nowrap" datetime=${new Date(until * 1000).toISOString()} title=${dateTime(until)}>${clockOf(Math.max(0, left))}</time>`;
+  return html`
+    <time class="tabular nowrap" datetime=${new Date(until * 1000).toISOString()} title=${dateTime(until)}>
+      ${clockOf(Math.max(0, left))}</time>`;
 }
 
 /** 59:04, 23:59:04, and above that days before it. */
@@ -33,21 +35,27 @@ function clockOf(seconds) {
   return days ? t("tokens.days_and", { count: days, clock }) : clock;
 }
 
+/** Ends what a rotation left in force, and says so. */
+export async function endOverlap(token, changed) {
+  try {
+    await api.delete(`/api/token/${token.id}/rotate`);
+    tell(t("tokens.overlap_ended", { name: token.name }));
+    changed();
+  } catch (failure) {
+    tell(failure);
+  }
+}
+
 /** That an older secret still opens the key, for how long, and a button that ends it. */
 export function Overlap({ token, until = token.overlap_until, onChanged }) {
   const { may } = useSession();
   const { busy, run } = useSending();
-  const end = () => run(async () => {
-    try {
-      await api.delete(`/api/token/${token.id}/rotate`);
-      tell(t("tokens.overlap_ended", { name: token.name }));
-      onChanged();
-    } catch (failure) {
-      tell(failure);
-    }
-  });
-  return html`<span class="row tight small overlap"><span class="muted">${t("tokens.overlap")} <${Countdown} until=${until} onEnd=${onChanged} /></span>
-    ${may("token.write") && html`<${Button} size="small" busy=${busy} onClick=${end}>${t("tokens.end_now")}</${Button}>`}</span>`;
+  const end = () => run(() => endOverlap(token, onChanged));
+  return html`
+    <span class="row tight small overlap">
+      <span class="muted">${t("tokens.overlap")} <${Countdown} until=${until} onEnd=${onChanged} /></span>
+      ${may("token.write") && html`<${Button} size="small" busy=${busy} onClick=${end}>${t("tokens.end_now")}</${Button}>`}
+    </span>`;
 }
 
 const endedOf = (secret) => secret.expired_time !== -1 && secret.expired_time <= now();
@@ -65,12 +73,14 @@ export function Secrets({ token, onRotate, onChanged }) {
         ${n === last && html`<${Overlap} token=${token} until=${secret.expired_time} onChanged=${onChanged} />`}
       </li>`)}
     </ul>
-    ${may("token.write") && html`<div><${Button} size="small" icon="rotate" onClick=${() => onRotate(token)}>${t("tokens.rotate")}</${Button}></div>`}`;
+    ${may("token.write") && html`
+      <div><${Button} size="small" icon="rotate" onClick=${() => onRotate(token)}>${t("tokens.rotate")}</${Button}></div>`}`;
 }
 
 function state(secret, n) {
   if (endedOf(secret)) return html`<${Tag}>${t("tokens.secret_ended")}</${Tag}>`;
-  return n === 0 ? html`<${Tag} tone="good">${t("tokens.secret_present")}</${Tag}>` : html`<${Tag} tone="warn">${t("tokens.secret_ending")}</${Tag}>`;
+  const present = n === 0;
+  return html`<${Tag} tone=${present ? "good" : "warn"}>${t(present ? "tokens.secret_present" : "tokens.secret_ending")}</${Tag}>`;
 }
 
 const OVERLAPS = [0, 3600, 86_400, 604_800];
@@ -79,13 +89,15 @@ const OVERLAPS = [0, 3600, 86_400, 604_800];
 export function Rotation({ token, onClose, onRotated }) {
   const [overlap, setOverlap] = useState(86_400);
   const [key] = useState(once);
-  const act = async () => onRotated(await api.post(`/api/token/${token.id}/rotate`, { overlap_seconds: overlap }, { once: `${key}-${overlap}` }));
+  const rotate = () => api.post(`/api/token/${token.id}/rotate`, { overlap_seconds: overlap }, { once: `${key}-${overlap}` });
+  const until = dateTime(now() + overlap);
   return html`
-    <${Question} title=${t("tokens.rotate_title", { name: token.name })} action=${t("tokens.rotate")} danger=${overlap === 0} act=${act} onClose=${onClose}>
+    <${Question} title=${t("tokens.rotate_title", { name: token.name })} action=${t("tokens.rotate")} danger=${overlap === 0}
+      act=${async () => onRotated(await rotate())} onClose=${onClose}>
       <p>${t("tokens.rotate_text")}</p>
       <${Choice} label=${t("tokens.overlap_for")} value=${overlap} onChange=${setOverlap}
         options=${OVERLAPS.map((seconds) => [seconds, t(`tokens.overlap_of.${seconds}`)])}>
-        <p class="small muted">${overlap === 0 ? t("tokens.rotate_now_text") : t("tokens.rotate_overlap_text", { at: dateTime(now() + overlap) })}</p>
+        <p class="small muted">${overlap === 0 ? t("tokens.rotate_now_text") : t("tokens.rotate_overlap_text", { at: until })}</p>
       </${Choice}>
     </${Question}>`;
 }

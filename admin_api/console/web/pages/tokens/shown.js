@@ -31,7 +31,8 @@ export function Shown({ title, tokens, models, kept, onClose }) {
   };
   const one = tokens.length === 1;
   return html`
-    <${Drawer} title=${title} keep onClose=${ask} foot=${html`<div class="grow">${asked && html`<strong class="small">${t("tokens.stored_question")}</strong>`}</div>
+    <${Drawer} title=${title} keep onClose=${ask} foot=${html`
+      <div class="grow" role="status">${asked && html`<strong>${t("tokens.stored_question")}</strong>`}</div>
       <button type="button" class="button primary" ref=${stored} onClick=${onClose}>${kept ? t("close") : t("tokens.stored")}</button>`}>
       ${tokens.flatMap((token) => token.warnings ?? []).slice(0, 1).map((warning) => html`<${Notice} tone="warn">${warning}</${Notice}>`)}
       ${one ? html`<${Whole} text=${tokens[0].key} />` : html`<${Several} tokens=${tokens} />`}
@@ -41,15 +42,24 @@ export function Shown({ title, tokens, models, kept, onClose }) {
 }
 
 const Whole = ({ text }) => html`
-  <div class="whole-key"><code class="break" aria-label=${t("tokens.key")}>${text}</code><${Copy} text=${text} words size="" label=${t("tokens.copy_key")} /></div>`;
+  <div class="whole-key">
+    <code aria-label=${t("tokens.key")}>${text}</code><${Copy} text=${text} words size="" label=${t("tokens.copy_key")} />
+  </div>`;
 
 function Several({ tokens }) {
   const all = tokens.map(({ name, key }) => `${name}\t${key}`).join("\n");
   return html`
     <div class="row"><${Copy} text=${all} words size="" label=${t("tokens.copy_all")} /></div>
     <ul class="secrets">${tokens.map(({ id, name, key }) => html`
-      <li key=${id}><div class="row spread"><strong class="break">${name}</strong><${Copy} text=${key} label=${t("tokens.copy_of", { name })} /></div><code class="break">${key}</code></li>`)}</ul>`;
+      <li key=${id}>
+        <div class="row spread">
+          <strong class="break">${name}</strong><span><${Copy} text=${key} label=${t("tokens.copy_of", { name })} /></span>
+        </div>
+        <code class="break">${key}</code>
+      </li>`)}</ul>`;
 }
+
+const choices = (names) => names.map((name) => [name, name]);
 
 /** Code with the key in it, and a way to try it here. */
 function Ready({ token, models, leave }) {
@@ -61,15 +71,20 @@ function Ready({ token, models, leave }) {
     <section class="stack tight">
       <h3>${t("tokens.ready_made")}</h3>
       <div class="row spread">
-        <${Segments} label=${t("tokens.ready_made")} value=${name} options=${made.map((each) => [each.name, each.name])} onChange=${setName} wrap />
-        ${models.length > 1 && html`<${Filter} label=${t("tokens.model")} value=${model} options=${models.map((each) => [each, each])} onChange=${setModel} />`}
+        <${Segments} label=${t("tokens.ready_made")} value=${name} onChange=${setName} wrap
+          options=${choices(made.map((each) => each.name))} />
+        ${models.length > 1 && html`
+          <${Filter} label=${t("tokens.model")} value=${model} options=${choices(models)} onChange=${setModel} />`}
       </div>
       <${Snippet} text=${made.find((each) => each.name === name).text} />
     </section>
     <section class="stack tight">
       <h3>${t("tokens.try_it")}</h3>
       <p class="muted">${t("tokens.try_it_text")}</p>
-      <div class="row"><a class="button" href=${to("/playground", { token_id: token.id })} onClick=${leave}><${Icon} name="play" />${t("tokens.test_it")}</a>
-        <a class="button quiet" href=${to("/endpoints")} onClick=${leave}><${Icon} name="endpoints" />${t("page.endpoints")}</a></div>
+      <div class="row">
+        <a class="button" href=${to("/playground", { token_id: token.id })} onClick=${leave}>
+          <${Icon} name="play" />${t("tokens.test_it")}</a>
+        <a class="button quiet" href=${to("/endpoints")} onClick=${leave}><${Icon} name="endpoints" />${t("page.endpoints")}</a>
+      </div>
     </section>`;
 }

@@ -2,6 +2,7 @@
 
 import { api } from "../../core/api.js";
 import { useAnswer, useSending } from "../../core/answers.js";
+import { number } from "../../core/format.js";
 import { has, t } from "../../core/messages.js";
 import { refine, to, usePlace } from "../../core/route.js";
 import { useSession } from "../../core/session.js";
@@ -17,11 +18,14 @@ const PATHS = ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/emb
 export default function Why({ id }) {
   const token = useAnswer((signal) => api.get(`/api/token/${id}`, {}, { signal }), [id]);
   const groups = useAnswer((signal) => api.get("/api/user/self/groups", {}, { signal }), []);
-  const name = token.data?.name ?? "";
   return html`
-    <${Page} title=${t("tokens.why")} text=${t("tokens.why_text")} actions=${html`<a class="button" href=${to("/keys")}><${Icon} name="left" />${t("page.tokens")}</a>`}>
+    <${Page} title=${t("tokens.why")} text=${t("tokens.why_text")}
+      actions=${html`<a class="button" href=${to("/keys")}><${Icon} name="left" />${t("page.tokens")}</a>`}>
       <${Answered} answer=${token}>${(data) => groups.loading && !groups.data ? null : html`
-        <div class="row why-key"><strong class="break">${name}</strong><code class="muted">${data.key.replace(/\*+/, "…")}</code><${Status} status=${data.status} /><${Tag}>${data.group}</${Tag}></div>
+        <div class="row why-key">
+          <strong class="break">${data.name}</strong><code class="muted">${data.key.replace(/\*+/, "…")}</code>
+          <${Status} status=${data.status} /><${Tag}>${data.group}</${Tag}>
+        </div>
         <${Ask} token=${data} offered=${groups.data?.[data.group]?.models ?? []} />`}
       </${Answered}>
     </${Page}>`;
@@ -53,19 +57,27 @@ function Ask({ token, offered }) {
       <form class="card stack" onSubmit=${submit} aria-label=${t("tokens.call")}>
         <h2>${t("tokens.call")}</h2>
         <${Model} value=${call.model} offered=${offered} mistake=${failure?.of?.("model")} onInput=${(model) => change({ model })} />
-        <${Text} label=${t("tokens.from_address")} hint=${t("tokens.from_address_hint")} value=${call.ip} mistake=${failure?.of?.("ip")} onInput=${(ip) => change({ ip })} />
-        <${Fold} title=${t("tokens.call_more")} open=${Boolean(call.stream || call.max_tokens || call.input_tokens || call.path !== PATHS[0])}>
-          <${Select} label=${t("tokens.path")} value=${call.path} options=${[...new Set([...PATHS, call.path])].map((path) => [path, path])} onChange=${(path) => change({ path })} />
-          <${Text} label=${t("tokens.max_tokens")} inputmode="numeric" value=${call.max_tokens} mistake=${failure?.of?.("max_tokens")} onInput=${(text) => change({ max_tokens: text })} />
-          <${Text} label=${t("tokens.input_tokens")} inputmode="numeric" value=${call.input_tokens} mistake=${failure?.of?.("input_tokens")} onInput=${(text) => change({ input_tokens: text })} />
-          <${Check} label=${t("tokens.stream")} checked=${call.stream} onChange=${(stream) => change({ stream })} />
-        </${Fold}>
+        <${Text} label=${t("tokens.from_address")} hint=${t("tokens.from_address_hint")} value=${call.ip} mistake=${failure?.of?.("ip")}
+          onInput=${(ip) => change({ ip })} />
+        <${More} call=${call} change=${change} failure=${failure} />
         <${Problem} failure=${failure} />
         <${Button} type="submit" tone="primary" busy=${busy}>${t("tokens.ask")}</${Button}>
       </form>
       <div class="stack" aria-live="polite">${found && html`<${Found} found=${found} token=${token} />`}</div>
     </div>`;
 }
+
+const isPlain = (call) => !call.stream && !call.max_tokens && !call.input_tokens && call.path === PATHS[0];
+
+const More = ({ call, change, failure }) => html`
+  <${Fold} title=${t("tokens.call_more")} open=${!isPlain(call)}>
+    <${Select} label=${t("tokens.path")} value=${call.path} options=${[...new Set([...PATHS, call.path])].map((path) => [path, path])}
+      onChange=${(path) => change({ path })} />
+    ${["max_tokens", "input_tokens"].map((name) => html`
+      <${Text} key=${name} label=${t(`tokens.of_call.${name}`)} inputmode="numeric" value=${call[name]} mistake=${failure?.of?.(name)}
+        onInput=${(text) => change({ [name]: text })} />`)}
+    <${Check} label=${t("tokens.stream")} checked=${call.stream} onChange=${(stream) => change({ stream })} />
+  </${Fold}>`;
 
 function bodyOf({ model, ip, stream, max_tokens, input_tokens, path }) {
   const count = (text) => (text.trim() === "" ? undefined : Number.isInteger(Number(text)) ? Number(text) : text);
@@ -79,7 +91,9 @@ function Model({ value, offered, mistake, onInput }) {
   const list = useId();
   return html`
     <${Field} label=${t("tokens.model")} mistake=${mistake}>
-      ${(attributes) => html`<input ...${attributes} list=${list} value=${value} autocomplete="off" spellcheck="false" onInput=${(event) => onInput(event.target.value)} />
+      ${(attributes) => html`
+        <input ...${attributes} list=${list} value=${value} autocomplete="off" spellcheck="false"
+          onInput=${(event) => onInput(event.target.value)} />
         <datalist id=${list}>${offered.map((name) => html`<option value=${name} />`)}</datalist>`}
     </${Field}>`;
 }
@@ -87,8 +101,11 @@ function Model({ value, offered, mistake, onInput }) {
 function Found({ found, token }) {
   const denied = found.decision.result === "deny" ? found.decision : null;
   return html`
-    ${denied ? html`<${Refused} check=${denied} token=${token} />` : html`<${Notice} tone="good"><strong>${t("tokens.would_pass")}</strong> ${t("tokens.would_pass_text")}</${Notice}>`}
-    <section class="card"><h2>${t("tokens.checks")}</h2><ol class="checks">${found.checks.map((check) => html`<${Checked} key=${check.check} check=${check} />`)}</ol></section>
+    ${denied ? html`<${Refused} check=${denied} token=${token} />` : html`
+      <${Notice} tone="good"><strong>${t("tokens.would_pass")}</strong> ${t("tokens.would_pass_text")}</${Notice}>`}
+    <section class="card"><h2>${t("tokens.checks")}</h2>
+      <ol class="checks">${found.checks.map((check) => html`<${Checked} key=${check.check} check=${check} />`)}</ol>
+    </section>
     <${Figures} found=${found} />`;
 }
 
@@ -121,7 +138,8 @@ function Checked({ check }) {
       <${Icon} name=${DRAWN[check.result]} />
       <div><span>${has(`tokens.check.${check.check}`) ? t(`tokens.check.${check.check}`) : check.check}</span>
         ${check.message && html`<div class="small muted break">${messageOf(check)}</div>`}
-        ${check.result === "deny" && check.retry_after_s !== undefined && html`<div class="small muted">${t("tokens.retry_after", { seconds: Math.ceil(check.retry_after_s) })}</div>`}</div>
+        ${check.retry_after_s !== undefined && html`
+          <div class="small muted">${t("tokens.retry_after", { seconds: number(Math.ceil(check.retry_after_s)) })}</div>`}</div>
       <span class="small muted nowrap">${t(`tokens.result.${check.result}`)}</span>
     </li>`;
 }
