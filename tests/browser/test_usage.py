@@ -80,9 +80,8 @@ def called(person):
 
 def figure(page, name):
     """The tile of a measure."""
-    return (
-        page.get_by_role("group", name="What is drawn").get_by_role("button").filter(has_text=name)
-    )
+    tiles = page.get_by_role("group", name="What is drawn")
+    return tiles.get_by_role("button", name=re.compile(f"^{name}"))
 
 
 def rows(page):

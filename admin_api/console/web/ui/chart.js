@@ -17,14 +17,14 @@ export const MOST_SERIES = TINTS;
  *
  * `starts` are points in Unix seconds; `series` are {name, values, rest}, where a null value is a gap and `rest` marks
  * all others together; `kind` is `bars`, which stand on each other, or `lines`. `format(value)` says a value, `axis(start)` a
- * point in few letters, `exact(start)` in full. `whole` figures have no fractions on their axis.
+ * point in few letters, `exact(start)` in full; `marks(start)` says which are named below. `whole` figures have no fractions on their axis.
  */
-export function Chart({ title, starts, series, kind = "bars", format, axis, exact, whole, height = 260 }) {
+export function Chart({ title, starts, series, kind = "bars", format, axis, exact, marks, whole, height = 260 }) {
   const [asTable, setAsTable] = useState(false);
   const id = useId();
   const signature = JSON.stringify([title, kind, starts, series]);
   const shown = useMemo(() => ({
-    title, starts, kind, format, axis, exact, whole,
+    title, starts, kind, format, axis, exact, marks, whole,
     series: series.map((each, n) => ({ ...each, tint: each.rest ? "--chart-rest" : `--chart-${(n % TINTS) + 1}` })),
   }), [signature]);
   return html`

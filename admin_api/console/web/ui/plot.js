@@ -1,6 +1,7 @@
 // How uPlot is told to draw: stacked bars or lines over the places 0, 1, 2 … of points in time.
 
 const FONT_SIZE = 12;
+const NAME_WIDTH = 78;
 const WHOLE = [1, 2, 5].flatMap((n) => Array.from({ length: 12 }, (_, power) => n * 10 ** power)).sort((a, b) => a - b);
 
 let library;
@@ -36,7 +37,7 @@ export function columns({ starts, series, kind }) {
  * uPlot's options. `colour(name)` reads a CSS variable each time that something is drawn, so a redraw is enough when
  * the theme changes. `hovered(n)` hears over which point the pointer is, or null.
  */
-export function options(Plot, { starts, series, kind, format, axis, whole }, { width, height, colour, hovered }) {
+export function options(Plot, { starts, series, kind, format, axis, marks, whole }, { width, height, colour, hovered }) {
   const font = `${FONT_SIZE}px ${getComputedStyle(document.body).fontFamily}`;
   const muted = () => colour("--muted");
   const drawn = kind === "bars" ? [...series].reverse() : series;
@@ -49,7 +50,8 @@ export function options(Plot, { starts, series, kind, format, axis, whole }, { w
     scales: { x: { time: false, range: () => [-0.5, starts.length - 0.5] }, y: { range: (_, __, high) => [0, high > 0 ? high * 1.08 : 1] } },
     axes: [
       {
-        stroke: muted, font, gap: 6, size: 26, space: 76, incrs: [1, 2, 3, 4, 6, 7, 12, 14, 24, 48, 72, 168, 336],
+        stroke: muted, font, gap: 6, size: 26,
+        splits: (plot) => thinned(starts.flatMap((start, n) => (marks && !marks(start) ? [] : [n])), plot.width),
         grid: { show: false }, ticks: { show: false }, border: { show: true, stroke: () => colour("--line"), width: 1 },
         values: (_, places) => places.map((n) => (starts[n] === undefined ? "" : axis(starts[n]))),
       },
@@ -68,6 +70,12 @@ function look(Plot, { tint }, kind, colour) {
   const own = () => colour(tint);
   if (kind === "lines") return { stroke: own, width: 2, spanGaps: true, points: { size: 5, fill: own } };
   return { fill: own, width: 0, paths: Plot.paths.bars({ size: [0.74, 56] }), points: { show: false } };
+}
+
+/** As many of these places as have room for their names, evenly. */
+function thinned(places, width) {
+  const step = Math.max(1, Math.ceil((places.length * NAME_WIDTH) / width));
+  return places.filter((_, n) => n % step === 0);
 }
 
 /** Room for the longest of an axis' texts. */

@@ -11,14 +11,18 @@ export const Began = ({ at }) => html`
   <time datetime=${new Date(at * 1000).toISOString()} title=${dateTime(at)} class="nowrap tabular">
     ${at < midnight() && html`<span class="muted">${dayShort(at)} </span>`}${clock(at)}</time>`;
 
+const CALLER_LEFT = "client_closed";
 const TONES = { 2: "good", 3: "good", 4: "warn", 5: "bad" };
 
 /** What the caller was answered, with what was not plain about it. */
-export const Status = ({ call }) => html`
-  <span class="row tight">
-    <${Tag} tone=${call.status === 499 ? undefined : TONES[Math.floor(call.status / 100)]}>${call.status === 499 ? t("log.left") : call.status}</${Tag}>
-    ${call.anomaly && html`<${Tag} tone="warn"><span title=${anomalyText(call.anomaly)}>${t("log.odd")}</span></${Tag}>`}
-  </span>`;
+export function Status({ call }) {
+  const left = call.status === 499 || call.anomaly === CALLER_LEFT;
+  return html`
+    <span class="row tight">
+      <${Tag} tone=${left ? undefined : TONES[Math.floor(call.status / 100)]}>${left ? t("log.left") : call.status}</${Tag}>
+      ${call.anomaly && call.anomaly !== CALLER_LEFT && html`<${Tag} tone="warn"><span title=${anomalyText(call.anomaly)}>${t("log.odd")}</span></${Tag}>`}
+    </span>`;
+}
 
 const ANOMALIES = {
   client_closed: "log.anomaly.client_closed", upstream_cut: "log.anomaly.upstream_cut", no_usage: "log.anomaly.no_usage",

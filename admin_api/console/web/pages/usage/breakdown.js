@@ -9,7 +9,7 @@ import { html, useState } from "../../core/view.js";
 import { Button, Empty } from "../../ui/basics.js";
 import { Table } from "../../ui/table.js";
 import { shareOf, tokensOf } from "../calls/figures.js";
-import { nameOf, seriesOf } from "./question.js";
+import { distinct, nameOf, seriesOf } from "./question.js";
 
 const FIRST_ROWS = 10;
 
@@ -19,7 +19,7 @@ export function Breakdown({ by, asked, query }) {
   const [all, setAll] = useState(false);
   const title = t(`usage.of.${by}`);
   const whole = answer.data?.total;
-  const series = answer.data?.series ?? [];
+  const series = distinct((answer.data?.series ?? []).map((each) => ({ ...each, name: nameOf(each) })));
   const hidden = series.length - FIRST_ROWS;
   const columns = [
     { name: "name", title: t(by === "model" ? "calls.model" : "calls.key"), head: true, cell: (each) => html`<${Name} each=${each} by=${by} query=${query} />` },
@@ -33,7 +33,7 @@ export function Breakdown({ by, asked, query }) {
   return html`
     <section class="stack tight"><h2>${title}</h2>
       <${Table} label=${title} columns=${columns} answer=${answer} rowKey=${({ key }) => key ?? "rest"}
-        items=${(data) => (all ? data.series : data.series.slice(0, FIRST_ROWS))}
+        items=${() => (all ? series : series.slice(0, FIRST_ROWS))}
         empty=${html`<${Empty} icon="usage" title=${t("usage.empty")} />`}
         foot=${hidden > 0 && html`<${Button} size="small" onClick=${() => setAll(!all)}>${all ? t("usage.fewer") : t("usage.all", { n: number(series.length) })}</${Button}>`} />
     </section>`;
@@ -44,7 +44,7 @@ const part = (total, whole) => (whole.amount_nusd ? shareOf(total.amount_nusd, w
 
 /** A name that narrows the page to what it names. */
 function Name({ each, by, query }) {
-  const name = nameOf(each);
+  const { name } = each;
   if (each.key === null) return html`<span class="muted">${name}</span>`;
   const link = to("/usage", { ...Object.fromEntries(query), [by]: each.key });
   return html`<a href=${link}>${by === "model" ? html`<code>${name}</code>` : name}</a>`;

@@ -73,7 +73,7 @@ function Drawing({ usage, asked, busy }) {
       ${usage.total.requests === 0
         ? html`<${Empty} icon="usage" title=${t("usage.empty")} text=${t("usage.empty_text")} />`
         : html`<${Chart} title=${t(`usage.chart.${measure}`)} starts=${drawn.starts} series=${drawn.series}
-            kind=${shown.lines ? "lines" : "bars"} format=${shown.short} whole=${shown.whole} axis=${drawn.axis} exact=${drawn.exact} />`}
+            kind=${shown.lines ? "lines" : "bars"} format=${shown.short} whole=${shown.whole} axis=${drawn.axis} exact=${drawn.exact} marks=${drawn.marks} />`}
     </section>`;
 }
 

@@ -74,14 +74,16 @@ function split(all, measure) {
 }
 
 /** Keys may have the same name: then their ids tell them apart. */
-function distinct(series) {
+export function distinct(series) {
   const twice = (name) => series.filter((each) => each.name === name).length > 1;
   return series.map((each) => (twice(each.name) ? { ...each, name: `${each.name} #${each.key}` } : each));
 }
 
-/** How points are told: {axis, exact}. */
+/** How points are told: {axis, exact, marks}. Hours of many days are named by their days. */
 export function pointNames(interval, starts) {
   if (interval === "day") return { axis: dayShort, exact: date };
   const short = starts.length && starts.at(-1) - starts[0] < DAY_S;
-  return { axis: short ? hourShort : (start) => `${dayShort(start)} ${hourShort(start)}`, exact: minute };
+  return short ? { axis: hourShort, exact: minute } : { axis: dayShort, exact: minute, marks: isMidnight };
 }
+
+const isMidnight = (start) => new Date(start * 1000).getHours() === 0;
