@@ -82,6 +82,16 @@ class TokenUsage(Usage):
     token_id: int
 
 
+class Attempt(Answer):
+    """A try at an upstream."""
+
+    upstream: str
+    status: int | None
+    """Null where it gave no answer."""
+    at: float
+    """Unix seconds at which it was over."""
+
+
 class Call(Counts, Amount):
     """A call of the ledger, with the correction that it has had."""
 
@@ -115,6 +125,8 @@ class Call(Counts, Amount):
     """What the caller told of the call."""
     from_console: bool
     """Whether it was made in the console's playground."""
+    attempts: list[Attempt]
+    """Each try at an upstream, in their order, where the first was not enough; else none."""
 
 
 class OwnCall(Call):

@@ -41,6 +41,7 @@ def call_object(call: LoggedCall, units: Units) -> dict[str, Any]:
         "end_user": call["end_user"],
         "tags": call["tags"],
         "from_console": call["from_console"],
+        "attempts": call["attempts"] or [],
     }
 
 

@@ -10,7 +10,10 @@ from gateway.store.ledger_calls import CALLS, CallFilter, Where, in_time, where_
 from gateway.store.postgres import Pool, reading
 
 LoggedCall = asyncpg.Record
-"""The columns of `CALLS`, with `token_name`, `username` and `group`; a name is null where its row is gone."""
+"""The columns of `CALLS`, with `token_name`, `username` and `group`; a name is null where its row is gone.
+
+`attempts` are those that needed several tries at an upstream, in their order; else null.
+"""
 
 EXPORT_ROWS: Final = 500
 """Rows that an export reads at once."""
@@ -63,11 +66,16 @@ async def every_call(pool: Pool, chosen: CallFilter) -> AsyncIterator[Sequence[L
 def _page(where: Where, limit: int, offset: int) -> str:
     """The statement: the rows are found first, then what they are called is looked up."""
     return f"""
-SELECT call.*, t.name AS token_name, u.username, g.name AS "group"
+SELECT call.*, t.name AS token_name, u.username, g.name AS "group", tried.attempts
   FROM (SELECT * FROM {CALLS} WHERE {where}
          ORDER BY call.request_id DESC LIMIT {where.value(limit)} OFFSET {where.value(offset)}) call
   LEFT JOIN token t ON t.id = call.token_id
   LEFT JOIN "user" u ON u.id = call.user_id
   LEFT JOIN "group" g ON g.id = call.group_id
+  LEFT JOIN LATERAL (
+    SELECT jsonb_agg(jsonb_build_object('upstream', upstream, 'status', status,
+                                        'at', extract(epoch FROM at)) ORDER BY no) AS attempts
+      FROM attempt WHERE request_id = call.request_id
+  ) tried ON true
  ORDER BY call.request_id DESC
 """  # noqa: S608 -- our own names

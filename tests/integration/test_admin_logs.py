@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gateway.store.attempts import AttemptRow, add_attempts
 from gateway.store.ledger_calls import CALLS, CallFilter, where_of
 from tests.admin import running_admin
 from tests.ledger_lines import posting_calls
@@ -76,6 +77,22 @@ async def test_a_call_is_shown_with_all_that_the_ledger_has(admin, calls):
         "price_version": 1,
     }
     assert expected.items() <= item.items()
+
+
+async def test_each_try_at_an_upstream_is_shown_where_one_was_not_enough(admin, calls):
+    several = (await calls.post(NOW)).decode()
+    await calls.post(NOW)
+    rows = [
+        AttemptRow(several, 2, "second", 200, None, 0, NOW + 2.5),
+        AttemptRow(several, 1, "first", None, "it is away", 7, NOW + 1.5),
+    ]
+    await add_attempts(admin.pool, rows)
+    once, twice = (await listed(admin))["items"]
+    assert once["attempts"] == []
+    assert twice["attempts"] == [
+        {"upstream": "first", "status": None, "at": NOW + 1.5},
+        {"upstream": "second", "status": 200, "at": NOW + 2.5},
+    ]
 
 
 async def test_a_correction_is_shown_with_the_call_that_it_corrects(admin, calls):

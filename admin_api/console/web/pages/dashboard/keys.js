@@ -50,6 +50,6 @@ export const Attention = ({ keys }) => html`
 const Few = ({ kind, keys, link, tone }) => html`
   <div class="row spread attention"><h3><${Tag} tone=${tone}>${t(`dashboard.${kind}`)}</${Tag}></h3><a class="small" href=${link}>${t("dashboard.show")}</a></div>
   <ul class="attention">${keys.map((key) => html`
-    <li key=${key.id} class="row spread"><span class="break">${key.name}</span>
+    <li key=${key.id} class="row spread"><a class="break" href=${to("/keys", { edit: key.id })}>${key.name}</a>
       ${kind !== "exhausted" && html`<span class="small muted"><${When} at=${key.expired_time} /></span>`}</li>`)}
   </ul>`;

@@ -2,7 +2,7 @@
 
 import { api } from "../../core/api.js";
 import { useAnswer } from "../../core/answers.js";
-import { dateTime, duration, number, nusd, usd } from "../../core/format.js";
+import { clock, dateTime, duration, number, nusd, usd } from "../../core/format.js";
 import { t } from "../../core/messages.js";
 import { refine, to } from "../../core/route.js";
 import { useSession } from "../../core/session.js";
@@ -48,13 +48,21 @@ const Call = ({ call }) => html`
     <${Fact} name="tags">${call.tags && Object.entries(call.tags).map(([key, value]) => html`
       <div key=${key}><a href=${to("/log", { tag: `${key}:${value}` })}>${key}: ${value}</a></div>`)}</${Fact}>
   </dl>
-  <${Time} call=${call} /><${Tokens} call=${call} /><${Cost} call=${call} />`;
+  <${Attempts} attempts=${call.attempts ?? []} /><${Time} call=${call} /><${Tokens} call=${call} /><${Cost} call=${call} />`;
 
 /** A line of facts; none where there is nothing to tell. */
 function Fact({ name, children }) {
   const told = [children].flat().some((each) => each !== null && each !== undefined && each !== false && each !== "");
   return told && html`<dt>${t(`log.fact.${name}`)}</dt><dd>${children}</dd>`;
 }
+
+/** Each try at an upstream, where the first was not enough. */
+const Attempts = ({ attempts }) => attempts.length > 0 && html`<section class="call-part"><h3>${t("log.attempts")}</h3>
+  <ol class="stack tight">${attempts.map(({ upstream, status, at }, n) => html`
+    <li class="row" key=${n}><span class="muted tabular">${number(n + 1)}.</span><span class="break">${upstream}</span>
+      <${Tag} tone=${status !== null && status < 400 ? "good" : "warn"}>${status ?? t("log.no_answer")}</${Tag}>
+      <span class="muted small tabular">${clock(at)}</span></li>`)}
+  </ol></section>`;
 
 function Time({ call }) {
   const writing = call.ttfb_ms === null ? 0 : call.duration_ms - call.ttfb_ms;
