@@ -1,28 +1,65 @@
-"""A provider beside the browser: Playwright's tests are no coroutines, so it runs in a thread of its own."""
+"""Servers of tests that run on a loop, beside a browser that keeps the test's thread busy."""
 
 import asyncio
-import contextlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, TypeVar
 
 from tests.upstream import Answer, ScriptedUpstream
 
+T = TypeVar("T")
+WAIT_S = 30
 
-@contextlib.contextmanager
+
+class Beside:
+    """What runs on the thread, and a way to ask something of it there."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, served: Any) -> None:
+        self._loop = loop
+        self.served = served
+
+    def ask(self, work: Awaitable[T]) -> T:
+        """Await something on the other thread's loop."""
+
+        async def awaited() -> T:
+            return await work
+
+        return asyncio.run_coroutine_threadsafe(awaited(), self._loop).result(WAIT_S)
+
+    def do(self, call: Callable[[], Any]) -> None:
+        """Call something there."""
+        self._loop.call_soon_threadsafe(call)
+
+
+@contextmanager
+def beside(make: Callable[[], AbstractAsyncContextManager[Any]]) -> Iterator[Beside]:
+    """What `make` makes, entered on a thread of its own until the end."""
+    loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+    found = []
+
+    async def serve() -> None:
+        async with make() as served:
+            found.append(served)
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(WAIT_S)
+        yield Beside(loop, found[0])
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(WAIT_S)
+        loop.close()
+
+
+@contextmanager
 def provider_with(models: Sequence[str]) -> Iterator[ScriptedUpstream]:
     """A running scripted upstream that lists these models."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
     listed = json.dumps({"object": "list", "data": [{"id": name} for name in models]})
-    upstream = ScriptedUpstream()
-    upstream.answer("", Answer((listed.encode(),)))
-    try:
-        asyncio.run_coroutine_threadsafe(upstream.__aenter__(), loop).result(10)
-        yield upstream
-        asyncio.run_coroutine_threadsafe(upstream.__aexit__(None, None, None), loop).result(10)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+    with beside(ScriptedUpstream) as server:
+        server.served.answer("", Answer((listed.encode(),)))
+        yield server.served

@@ -1,66 +1,39 @@
 """Before the console: signing in in every way there is, becoming a user, and what links in e-mails lead to."""
 
-import asyncio
 import re
 import secrets
-import threading
-from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.beside import beside
 from tests.browser.conftest import DESKTOP, PICTURES, launch
 from tests.browser.console import PASSWORD, Console
 from tests.e2e.product import running
 from tests.mail import running_mail
 from tests.oidc_server import provider_running
 
-WAIT_S = 30
-
 
 class Mail:
-    """A mail server on a thread of its own."""
+    """What arrives at a mail server."""
 
-    def __init__(self, loop, box):
-        self._loop, self._box = loop, box
-        self.port = box.port
+    def __init__(self, server):
+        self._server = server
+        self.port = server.served.port
 
     def link(self, purpose, name):
         """The link of the next letter about this to somebody; those before it are dropped."""
         while True:
-            letter = asyncio.run_coroutine_threadsafe(self._box.letter(), self._loop).result(WAIT_S)
+            letter = self._server.ask(self._server.served.letter())
             found = re.search(rf"http\S+/link#{purpose}=[\w-]+", letter.get_content())
             if found and letter["To"] == f"{name}@example.com":
                 return found[0]
 
 
-@contextmanager
-def mail_on_a_thread():
-    """Playwright's loop is busy while the test runs."""
-    loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-    found = []
-
-    async def serve():
-        async with running_mail() as box:
-            found.append(box)
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    try:
-        assert ready.wait(WAIT_S)
-        yield Mail(loop, found[0])
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join(WAIT_S)
-        loop.close()
-
-
 @pytest.fixture(scope="module")
 def mail():
-    with mail_on_a_thread() as server:
-        yield server
+    with beside(running_mail) as server:
+        yield Mail(server)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import { Toasts } from "./ui/dialogs.js";
 async function begin() {
   apply();
   const [status, self] = await Promise.all([api.get("/api/status"), readSelf()]);
-  setMoney(status.quota_per_unit);
+  setMoney(status.quota_per_unit, status.currency);
   const opens = self && !self.password_change_required && !readLink();
   await speak(languageOf(status.language), opens ? ["frame"] : ["frame", "gate"]);
   render(html`<${App} status=${status} first=${self} />`, document.getElementById("app"));

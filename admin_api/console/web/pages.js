@@ -10,6 +10,7 @@ export const PAGES = [
   { path: "/usage", area: "usage", icon: "usage", part: "work", permission: "token.read", make: () => import("./pages/usage/page.js") },
   { path: "/log", area: "log", icon: "log", part: "work", permission: "token.read", make: () => import("./pages/log/page.js") },
   { path: "/models", area: "models", icon: "models", part: "work", permission: "catalog.read", make: () => import("./pages/models/page.js") },
+  { path: "/playground", area: "playground", icon: "chat", part: "work", permission: "token.write", make: () => import("./pages/playground/page.js") },
   { path: "/endpoints", area: "endpoints", icon: "endpoints", part: "work", make: () => import("./pages/endpoints/page.js") },
 
   { path: "/wallet", area: "wallet", icon: "wallet", part: "own", permission: "account.read", make: () => import("./pages/wallet/page.js") },

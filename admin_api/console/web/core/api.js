@@ -30,6 +30,12 @@ export function pathWith(path, parameters = {}) {
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
+/** What an answer in the API's envelope says that says no. */
+export function failureOf(response, answer) {
+  if (answer.code === "not_authenticated") whenSignedOut();
+  return new Failure({ ...answer, status: response.status, retryAfter: response.headers.get("Retry-After") });
+}
+
 /**
  * `data` of the answer. Raises `Failure`.
  *
@@ -51,10 +57,7 @@ async function call(method, path, { body, parameters, version, once, signal, who
     if (error.name === "AbortError") throw error;
     throw new Failure({ status: 0, code: "no_answer", message: "" });
   }
-  if (!answer.success) {
-    if (answer.code === "not_authenticated") whenSignedOut();
-    throw new Failure({ ...answer, status: response.status, retryAfter: response.headers.get("Retry-After") });
-  }
+  if (!answer.success) throw failureOf(response, answer);
   return whole ? { data: answer.data, late: response.status === 202, remark: answer.message } : answer.data;
 }
 
