@@ -202,6 +202,22 @@ def test_refusals_of_a_log_in_say_what_helps(gate, name, look):
     look("gate-refused")
 
 
+def test_what_the_server_says_is_said_in_the_readers_language(gate, name):
+    gate.button("中文").click()
+    gate.button("注册").click()
+    gate.field("用户名").fill("no name")
+    gate.field("邮箱地址").fill(f"{name}@example.com")
+    gate.field("密码").fill(PASSWORD)
+    gate.button("注册").click()
+    expect(gate.page.get_by_role("alert")).to_contain_text("应为 1 到 64 个英文字母")
+    gate.page.goto(f"{gate.url}/link#invite=unknown")
+    gate.field("用户名").fill(name)
+    gate.field("邮箱地址").fill(f"{name}@example.com")
+    gate.field("密码").fill(PASSWORD)
+    gate.button("注册").click()
+    expect(gate.page.get_by_role("alert")).to_contain_text("邀请无效、已用完、已撤销或已过期")
+
+
 def test_a_session_that_has_ended_leads_back_to_where_one_was(gate, name):
     make_user(gate, name)
     gate.open("/endpoints")

@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from admin_api.console.files import CONSOLE
+from admin_api.envelope import STATUS
+from gateway.domain.rules import Rule
 
 WEB = Path(__file__).parents[2] / "admin_api/console/web"
 MESSAGES = WEB / "messages"
 MODULES = [path for path in WEB.rglob("*.js") if path.parent.name != "vendor"]
 AREAS = sorted(path.stem for path in (MESSAGES / "en").iterdir())
-# Words that pages share, and what the server may answer.
-SHARED = {"frame", "refusals"}
+# Words that pages share.
+SHARED = {"frame"}
+# What the server may answer: in English it says it itself.
+REFUSALS = "refusals"
 FIRST_PAGE_BYTES = 150_000
 
 NAMED = re.compile(r"\bt\(\s*[\"']([\w.]+)[\"']")
@@ -44,7 +48,9 @@ def all_keys():
 
 def test_there_are_the_same_areas_in_every_language():
     for language in MESSAGES.iterdir():
-        assert sorted(path.stem for path in language.iterdir()) == AREAS
+        found = {path.stem for path in language.iterdir()}
+        assert found - {REFUSALS} == set(AREAS)
+        assert (REFUSALS in found) == (language.name != "en")
 
 
 @pytest.mark.parametrize("area", AREAS)
@@ -56,6 +62,20 @@ def test_a_text_there_is_in_both_languages_and_with_the_same_values(area):
         for form in forms(chinese[key]).values():
             assert set(re.findall(r"\{(\w+)\}", form)) <= told, key
         assert not isinstance(text, dict) or set(text) == {"one", "other"}, key
+
+
+@pytest.mark.parametrize(
+    "language", [path.name for path in MESSAGES.iterdir() if path.name != "en"]
+)
+def test_what_the_server_may_answer_has_a_sentence_in_every_language(language):
+    told = texts(language, REFUSALS)
+    wanted = {f"rule.{rule}": names_in(rule.template) for rule in Rule}
+    wanted |= {f"problem.{code}": set() for code in STATUS}
+    assert {key: names_in(sentence) for key, sentence in told.items()} == wanted
+
+
+def names_in(sentence):
+    return set(re.findall(r"\{(\w+)(?:!\w)?\}", sentence))
 
 
 def test_no_key_is_in_two_areas():

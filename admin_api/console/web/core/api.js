@@ -1,5 +1,7 @@
 // The admin API as the page calls it: the same calls that anybody's automation makes, with the session's cookie.
 
+import { learnRefusals } from "./messages.js";
+
 /**
  * An answer that says no, or none at all (`status` 0).
  *
@@ -30,8 +32,9 @@ export function pathWith(path, parameters = {}) {
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
-/** What an answer in the API's envelope says that says no. */
-export function failureOf(response, answer) {
+/** What an answer in the API's envelope says that says no, once there are words for it. */
+export async function failureOf(response, answer) {
+  await learnRefusals();
   if (answer.code === "not_authenticated") whenSignedOut();
   return new Failure({ ...answer, status: response.status, retryAfter: response.headers.get("Retry-After") });
 }
@@ -57,7 +60,7 @@ async function call(method, path, { body, parameters, version, once, signal, who
     if (error.name === "AbortError") throw error;
     throw new Failure({ status: 0, code: "no_answer", message: "" });
   }
-  if (!answer.success) throw failureOf(response, answer);
+  if (!answer.success) throw await failureOf(response, answer);
   return whole ? { data: answer.data, late: response.status === 202, remark: answer.message } : answer.data;
 }
 

@@ -50,15 +50,37 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
+/**
+ * Fetches the sentences for what the server says, before the first of them is shown. In English they are the server's own, and
+ * so they are where these cannot be had.
+ */
+export const learnRefusals = () => (language === "en" ? undefined : loadArea("refusals").catch(() => {}));
+
 /** What went wrong, in the reader's language where its rule has a sentence there. */
 export function sentenceOf(failure) {
-  if (failure.errors?.length) return failure.errors.map(mistakeText).join(" ");
+  if (failure.errors?.length) return failure.errors.map(namedMistake).join(" ");
   const key = `problem.${failure.code}`;
   return has(key) ? t(key, failure) : failure.message || t("problem.unknown");
 }
 
-/** One mistake of a field. */
-export function mistakeText({ code, message, params }) {
+/** One mistake of a field, where the field is seen beside it. */
+export function mistakeText(mistake) {
+  const { field, message } = mistake;
+  const told = ruleText(mistake) ?? message;
+  return field && told.startsWith(`${field}: `) ? told.slice(field.length + 2) : told;
+}
+
+function namedMistake(mistake) {
+  const told = ruleText(mistake);
+  if (told === undefined) return mistake.message;
+  const ended = /[？。]$/.test(told) ? told : `${told}。`;
+  return mistake.field ? `${mistake.field}：${ended}` : ended;
+}
+
+/** The rule's sentence; undefined where it has none in this language. */
+function ruleText({ code, params = {} }) {
   const key = `rule.${code}`;
-  return has(key) ? t(key, params) : message;
+  if (!has(key)) return undefined;
+  const listed = Object.entries(params).map(([name, value]) => [name, Array.isArray(value) ? value.join("、") : value]);
+  return t(key, Object.fromEntries(listed));
 }

@@ -58,5 +58,6 @@ async function declined(response) {
   } catch {
     return new Refusal(response.status, { message: text.slice(0, 400) });
   }
-  return answer.success === false ? failureOf(response, answer) : new Refusal(response.status, answer.error, response.headers.get("Retry-After"));
+  if (answer.success === false) return failureOf(response, answer);
+  return new Refusal(response.status, answer.error, response.headers.get("Retry-After"));
 }

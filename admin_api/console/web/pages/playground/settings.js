@@ -1,11 +1,11 @@
 import { t } from "../../core/messages.js";
 import { to } from "../../core/route.js";
 import { html, useId } from "../../core/view.js";
-import { Select, Text } from "../../ui/form.js";
+import { Fold, Select, Text } from "../../ui/form.js";
 
 const KEY_STATES = { 2: "playground.disabled", 3: "playground.expired", 4: "playground.exhausted" };
 
-const keyText = ({ name, key, status }) => [name, key, status in KEY_STATES && t(KEY_STATES[status])].filter(Boolean).join(" · ");
+const keyText = ({ name, key, status }) => [name, `…${key.slice(-4)}`, status in KEY_STATES && t(KEY_STATES[status])].filter(Boolean).join(" · ");
 
 /** With which key, of which model, and how. A model may be typed, too: the gateway says what it thinks of it. */
 export function Settings({ keys, chosen, names, settings, onChange, onKey, onModel }) {
@@ -16,13 +16,15 @@ export function Settings({ keys, chosen, names, settings, onChange, onKey, onMod
     <${Text} label=${t("playground.model")} value=${settings.model} onInput=${onModel} list=${list} autocomplete="off" spellcheck=${false} class="mono"
       hint=${names.length === 0 ? t("playground.no_models") : undefined} />
     <datalist id=${list}>${names.map((name) => html`<option key=${name} value=${name} />`)}</datalist>
-    <${Text} label=${t("playground.system")} lines=${3} value=${settings.system} onInput=${(system) => onChange({ system })} />
-    <div class="pair">
-      <${Text} label=${t("playground.temperature")} type="number" min="0" max="2" step="0.1" inputmode="decimal" placeholder=${t("playground.default")}
-        value=${settings.temperature} onInput=${(temperature) => onChange({ temperature })} />
-      <${Text} label=${t("playground.max_tokens")} type="number" min="1" step="1" inputmode="numeric" placeholder=${t("playground.default")}
-        value=${settings.maxTokens} onInput=${(maxTokens) => onChange({ maxTokens })} />
-    </div>
+    <${Fold} title=${t("playground.more")} open=${matchMedia("(min-width: 861px)").matches}>
+      <${Text} label=${t("playground.system")} lines=${3} value=${settings.system} onInput=${(system) => onChange({ system })} />
+      <div class="pair">
+        <${Text} label=${t("playground.temperature")} type="number" min="0" max="2" step="0.1" inputmode="decimal" placeholder=${t("playground.default")}
+          value=${settings.temperature} onInput=${(temperature) => onChange({ temperature })} />
+        <${Text} label=${t("playground.max_tokens")} type="number" min="1" step="1" inputmode="numeric" placeholder=${t("playground.default")}
+          value=${settings.maxTokens} onInput=${(maxTokens) => onChange({ maxTokens })} />
+      </div>
+    </${Fold}>
     <p class="muted small">${t("playground.rules")}</p>
   </section>`;
 }
