@@ -1,6 +1,7 @@
 """A child process of the supervisor: started, waited for until it is ready, kept alive, stopped."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -16,6 +17,7 @@ _FIRST_BACKOFF_S = 0.2
 _LAST_BACKOFF_S = 10.0
 _LIVED_S = 30.0
 _PR_SET_PDEATHSIG = 1
+_LOWERED = 10  # niceness: a tenth of the weight
 
 
 class ChildError(Exception):
@@ -49,7 +51,8 @@ def tell_ready(text: str = "ready") -> None:
 class Child:
     """One process. Its output goes to `log`; it lives in a session of its own and dies with the supervisor.
 
-    `drain_s`: how long it may go on after it was asked to end, beside what ending takes.
+    `drain_s`: how long it may go on after it was asked to end, beside what ending takes. `gives_way`: once it is ready,
+    whoever else wants the processor comes first.
     """
 
     living: ClassVar[set["Child"]] = set()
@@ -62,11 +65,13 @@ class Child:
         log: Path,
         *,
         drain_s: float = 0.0,
+        gives_way: bool = False,
     ) -> None:
         self.name = name
         self.command = list(command)
         self._environment = environment
         self._log = log
+        self._gives_way = gives_way
         self._stop_timeout_s = drain_s + _STOP_TIMEOUT_S
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
@@ -104,6 +109,8 @@ class Child:
             raise ChildError(
                 f"{self.name} did not start (exit status {status}). The end of {self._log}:\n{self._tail()}"
             )
+        if self._gives_way:
+            _lower(self._process.pid)
         return told
 
     async def keep_alive(self, restarted: Callable[[], None]) -> None:
@@ -174,6 +181,16 @@ async def _read_line(descriptor: int) -> str:
         return ""
     finally:
         transport.close()
+
+
+def _lower(pid: int) -> None:
+    """Lower a process's share of a busy processor; where the system does not let us, it stays as it is."""
+    with contextlib.suppress(OSError):
+        niceness = os.getpriority(os.PRIO_PROCESS, pid) + _LOWERED
+        os.setpriority(os.PRIO_PROCESS, pid, niceness)
+    # Between sessions, Linux may ask for the niceness of each as a group alone: sched(7), "The autogroup feature".
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(_LOWERED))
 
 
 def _die_with(parent: int) -> Callable[[], None]:

@@ -149,7 +149,11 @@ class Supervisor:
             for number in range(count)
         ]
         running.admin = Child(
-            "admin", [sys.executable, "-m", "admin_api"], environment, logs / "admin.log"
+            "admin",
+            [sys.executable, "-m", "admin_api"],
+            environment,
+            logs / "admin.log",
+            gives_way=True,
         )
         children = [*running.workers, running.admin]
         await self._unless_stopped(asyncio.gather(*(child.start() for child in children)))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -101,6 +102,19 @@ def test_ready_and_credentials_are_whole_and_for_their_owner_only(product: Produ
     for name in ("ready.json", "credentials.json"):
         assert (product.state / name).stat().st_mode & 0o777 == 0o600
     assert list(product.state.glob("*.tmp")) == []
+
+
+def test_the_admin_app_gives_way_to_the_workers_where_both_want_the_processor(product: Product):
+    pids = product.ready["pids"]
+    shares = [_niceness(pid) for pid in (pids["admin"], *pids["gateway"], pids["postgres"])]
+    assert shares[0] > max(shares[1:])
+
+
+def _niceness(pid: int) -> tuple[int, int]:
+    """A process's own, and where Linux schedules by sessions its session's."""
+    session = pathlib.Path(f"/proc/{pid}/autogroup")
+    told = session.read_text() if session.exists() else "nice 0"
+    return os.getpriority(os.PRIO_PROCESS, pid), int(told.rpartition(" ")[2])
 
 
 async def test_the_banner_names_the_urls_and_a_key_with_a_dollar_on_it(product: Product):
