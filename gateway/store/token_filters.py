@@ -46,8 +46,9 @@ class Filter(NamedTuple):
 
     `branches` are disjoint, a match fulfils one, and each is as indexes find it soonest. `passed` is
     the same in one, for tokens that are read in some other order; `named` in disjoint ones again, for tokens that are
-    read by name. `standings`: what the column of that name, the first one of most indexes, can be besides. `terms` are
-    each of one column, and who fulfils all of them matches; None where the planner has no statistics of some.
+    read by name. `standings`: what the column of that name, the first one of most indexes, can be besides. `likely`
+    is all of it in words that the planner has statistics of. `terms` are such, each of one column, and who fulfils
+    them all matches; None where there are no statistics of some.
     """
 
     branches: tuple[str, ...]
@@ -55,6 +56,7 @@ class Filter(NamedTuple):
     named: tuple[str, ...]
     values: list[Any]
     standings: tuple[int, ...]
+    likely: str
     terms: tuple[str, ...] | None
 
     @property
@@ -80,11 +82,12 @@ async def filter_of(connection: Connection, query: TokenQuery, now: datetime) ->
 
     conditions = ["t.deleted_at IS NULL"]
     standings: tuple[int, ...] = STANDINGS
+    indexed, known = "", ""
     if query.user_id is not None:
         conditions.append(f"t.user_id = {value(query.user_id)}")
     if query.status:
         standings, lapse = _of_status(query.status)
-        conditions += [f"{_EXPIRY} {lapse} {value(now)}"] if lapse else []
+        indexed, known = _of_expiry(lapse, value(now)) if lapse else ("", "")
     if query.mask:
         conditions.append(_of_mask(query.mask, value))
     names: tuple[str, ...] = ("",)
@@ -99,14 +102,15 @@ async def filter_of(connection: Connection, query: TokenQuery, now: datetime) ->
     # Whose group is whose is known to the subquery alone: of everybody's tokens those that name theirs count.
     grouped = groups[0] if query.user_id is None else either
     return Filter(
-        tuple(_all(*conditions, name, group) for name in names for group in groups),
-        _all(*conditions, by_reading, either),
-        tuple(_all(*conditions, name, either) for name in names),
+        tuple(_all(*conditions, indexed, name, group) for name in names for group in groups),
+        _all(*conditions, indexed, by_reading, either),
+        tuple(_all(*conditions, indexed, name, either) for name in names),
         values,
         standings,
+        _all(*restricted, *conditions, known, by_reading, either),
         None
         if query.mask
-        else tuple(filter(None, (*restricted, *conditions, by_reading, grouped))),
+        else tuple(filter(None, (*restricted, *conditions, known, by_reading, grouped))),
     )
 
 
@@ -125,6 +129,13 @@ def _of_status(status: int) -> tuple[tuple[int, ...], str]:
     if status == EXPIRED:
         return (ENABLED, EXHAUSTED), "<="
     return (status,), ">"
+
+
+def _of_expiry(lapse: str, now: str) -> tuple[str, str]:
+    """How the expiry compares with now: as indexes find it, and as the planner has statistics of it."""
+    by_column = f"t.expires_at {lapse} {now}"
+    never = "" if lapse == "<=" else " OR t.expires_at IS NULL"
+    return f"{_EXPIRY} {lapse} {now}", f"({by_column}{never})"
 
 
 async def _of_keyword(

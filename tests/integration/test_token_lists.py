@@ -204,6 +204,15 @@ async def test_where_filters_exclude_each_other_a_sample_proves_nothing(pool, mo
     assert (page.rows, page.total, page.total_is_estimate) == ([], 0, False)
 
 
+async def test_how_many_have_expired_is_known_and_not_guessed(pool, monkeypatch):
+    monkeypatch.setattr(token_estimates, "SURELY_MANY", 1_000)
+    await pool.execute("UPDATE token SET expires_at = $1 WHERE id > 150", NOW + timedelta(days=1))
+    await pool.execute("UPDATE token SET expires_at = $1, status = 1 WHERE id <= 150", NOW)
+    await pool.execute("VACUUM ANALYZE token")
+    page = await list_tokens(pool, TokenQuery(user_id=1, status=3, limit=100), NOW)
+    assert (len(page.rows), page.total, page.total_is_estimate) == (100, 150, False)
+
+
 async def test_only_by_id_do_lists_of_many_go_to_the_end(pool):
     deep = await list_tokens(pool, TokenQuery(user_id=1, offset=MANY - 4), NOW)
     assert [row.id for row in deep.rows] == [5, 4, 3, 2, 1]
