@@ -99,8 +99,8 @@ async def filter_of(connection: Connection, query: TokenQuery, now: datetime) ->
         return None
     either = f"({' OR '.join(groups)})" if query.group else ""
     restricted = () if standings == STANDINGS else (_is_one_of(standings),)
-    # Whose group is whose is known to the subquery alone: of everybody's tokens those that name theirs count.
-    grouped = groups[0] if query.user_id is None else either
+    # Of masks, and of whose group is whose, the planner knows nothing.
+    guessed = query.mask or (query.group and query.user_id is None)
     return Filter(
         tuple(_all(*conditions, indexed, name, group) for name in names for group in groups),
         _all(*conditions, indexed, by_reading, either),
@@ -109,8 +109,8 @@ async def filter_of(connection: Connection, query: TokenQuery, now: datetime) ->
         standings,
         _all(*restricted, *conditions, known, by_reading, either),
         None
-        if query.mask
-        else tuple(filter(None, (*restricted, *conditions, known, by_reading, grouped))),
+        if guessed
+        else tuple(filter(None, (*restricted, *conditions, known, by_reading, either))),
     )
 
 
