@@ -22,15 +22,19 @@ export default function Account({ id, query }) {
   const close = () => setOpen(null);
   const account = answer.data;
   return html`
-    <nav class="crumbs" aria-label=${t("accounts.where")}><a href=${to("/admin/accounts")}><${Icon} name="left" />${t("page.accounts")}</a></nav>
-    <${Page} title=${account?.name ?? t("accounts.account")} actions=${account && html`<${Actions} account=${account} open=${setOpen} changed=${answer.reload} />`}>
+    <nav class="crumbs" aria-label=${t("accounts.where")}>
+      <a href=${to("/admin/accounts")}><${Icon} name="left" />${t("page.accounts")}</a>
+    </nav>
+    <${Page} title=${account?.name ?? t("accounts.account")}
+      actions=${account && html`<${Actions} account=${account} open=${setOpen} changed=${answer.reload} />`}>
       <${Answered} answer=${answer} lines=${6}>${(data) => html`
         <div class="stack">
           ${data.status === 2 && html`<${Notice} tone="bad">${t("accounts.is_disabled")}</${Notice}>`}
           <${Figures} of=${data} />
           <${Tabs} account=${data} query=${query} changed=${answer.reload} />
         </div>
-        ${(open === "grant" || open === "top_up") && html`<${Give} account=${data} what=${open} onClose=${close} onGiven=${answer.reload} />`}
+        ${(open === "grant" || open === "top_up")
+          && html`<${Give} account=${data} what=${open} onClose=${close} onGiven=${answer.reload} />`}
         ${open === "edit" && html`<${EditAccount} account=${data} onClose=${close} onChanged=${answer.reload} reload=${answer.reload} />`}`}
       </${Answered}>
     </${Page}>`;
@@ -40,21 +44,23 @@ function Actions({ account, open, changed }) {
   const { may } = useSession();
   const writes = may("account.write_any");
   const on = account.status === 1;
+  const audit = to("/admin/audit", { object_kind: "account", object_id: account.id });
+  if (!writes) return may("audit.read") && html`<a class="button" href=${audit}><${Icon} name="audit" />${t("page.audit")}</a>`;
   return html`
-    ${writes && html`
-      <${Button} tone="primary" icon="plus" onClick=${() => open("grant")}>${t("accounts.give")}</${Button}>
-      <${Button} onClick=${() => open("top_up")}>${t("accounts.top_up")}</${Button}>`}
+    <${Button} tone="primary" icon="plus" onClick=${() => open("grant")}>${t("accounts.give")}</${Button}>
     <${Menu} label=${t("people.actions_of", { name: account.name })} items=${[
-      writes && { icon: "edit", text: t("edit"), act: () => open("edit") },
-      writes && { icon: on ? "pause" : "play", text: t(on ? "people.disable" : "people.enable"), act: () => setStatus(account, on ? 2 : 1, changed) },
-      may("audit.read") && { icon: "audit", text: t("page.audit"), href: to("/admin/audit", { object_kind: "account", object_id: account.id }) },
+      { icon: "wallet", text: t("accounts.top_up"), act: () => open("top_up") },
+      { icon: "edit", text: t("edit"), act: () => open("edit") },
+      { icon: on ? "pause" : "play", text: t(on ? "people.disable" : "people.enable"), act: () => setStatus(account, on ? 2 : 1, changed) },
+      may("audit.read") && { icon: "audit", text: t("page.audit"), href: audit },
     ]} />`;
 }
 
 async function setStatus(account, status, changed) {
   try {
     await api.patch(`/api/account/${account.id}`, { status });
-    tell(t(status === 1 ? "accounts.was_enabled" : "accounts.was_disabled"), { text: t("undo"), act: () => setStatus(account, status === 1 ? 2 : 1, changed) });
+    const undo = { text: t("undo"), act: () => setStatus(account, status === 1 ? 2 : 1, changed) };
+    tell(t(status === 1 ? "accounts.was_enabled" : "accounts.was_disabled"), undo);
   } catch (failure) {
     tell(failure);
   }
@@ -67,10 +73,9 @@ export function Tabs({ account, query, changed }) {
   const manages = may("account.read_any") || account.role !== "member";
   const tabs = [manages && "members", "subscriptions", manages && "history"].filter(Boolean);
   const tab = tabs.includes(query.get("tab")) ? query.get("tab") : tabs[0];
-  return html`
-    <div class="tabs"><${Segments} label=${t("accounts.parts")} value=${tab} onChange=${(each) => refine({ tab: each })}
-      options=${tabs.map((each) => [each, t(`accounts.${each}`)])} /></div>
-    ${tab === "members" && html`<${Members} account=${account} query=${query} changed=${changed} />`}
-    ${tab === "subscriptions" && html`<${Subscriptions} account=${account} changed=${changed} />`}
-    ${tab === "history" && html`<${History} account=${account} />`}`;
+  // Each part has this beside what can be done in it.
+  const head = html`<${Segments} label=${t("accounts.parts")} value=${tab} onChange=${(each) => refine({ tab: each })}
+    options=${tabs.map((each) => [each, t(`accounts.${each}`)])} />`;
+  const Part = { members: Members, subscriptions: Subscriptions, history: History }[tab];
+  return html`<section class="stack tight"><${Part} account=${account} head=${head} changed=${changed} /></section>`;
 }

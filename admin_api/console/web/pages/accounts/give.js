@@ -47,16 +47,19 @@ export function Give({ account, what, onClose, onGiven }) {
     onGiven();
     onClose();
   });
-  const given = (name, field) => ({ value: draft[name], onInput: (text) => change({ [name]: text }), mistake: failure?.of?.(field ?? name) });
+  const given = (name, field = name) => ({ value: draft[name], mistake: failure?.of?.(field), onInput: (text) => change({ [name]: text }) });
   const scopes = scopesOf(account, { capped: true });
   return html`<${Drawer} title=${t(`accounts.${what}_title`)} onClose=${onClose} onSubmit=${send} keep foot=${html`
       <${Button} onClick=${onClose}>${t("cancel")}</${Button}>
       <${Button} type="submit" tone="primary" busy=${busy}>${t(`accounts.${what}_act`)}</${Button}>`}>
     <p class="muted">${t(`accounts.${what}_text`)}</p>
-    ${scopes.length > 1 && html`<${Select} label=${t("accounts.for")} value=${draft.scope} options=${scopes} onChange=${(scope) => change({ scope })}
+    ${scopes.length > 1 && html`<${Select} label=${t("accounts.for")} value=${draft.scope} options=${scopes}
+      onChange=${(scope) => change({ scope })}
       mistake=${failure?.of?.("user_id") ?? failure?.of?.("group")} />`}
-    <${Text} label=${t("accounts.amount")} hint=${t(`accounts.${what}_hint`)} unit="USD" inputmode="decimal" ...${given("amount", "amount_usd")} />
-    ${what === "top_up" && html`<${Text} label=${t("accounts.reference")} hint=${t("accounts.reference_hint")} ...${given("reference")} autocomplete="off" />`}
+    <${Text} label=${t("accounts.amount")} hint=${t(`accounts.${what}_hint`)} unit="USD" inputmode="decimal"
+      ...${given("amount", "amount_usd")} />
+    ${what === "top_up" && html`<${Text} label=${t("accounts.reference")} hint=${t("accounts.reference_hint")} ...${given("reference")}
+      autocomplete="off" />`}
     <${Text} label=${t("accounts.note")} hint=${t("accounts.note_hint")} maxlength="200" ...${given("note")} />
     <${FormProblem} failure=${failure} placed=${PLACED} />
   </${Drawer}>`;

@@ -8,32 +8,35 @@ import { html, useState } from "../../core/view.js";
 import { Button, Menu } from "../../ui/basics.js";
 import { Drawer, Question, tell } from "../../ui/dialogs.js";
 import { Select, Text } from "../../ui/form.js";
-import { Icon } from "../../ui/icons.js";
 import { Limits, sentLimits } from "../../ui/limits.js";
 import { Pager, Table } from "../../ui/table.js";
-import { FormProblem, Person } from "../people/parts.js";
+import { FormProblem, Person, Why } from "../people/parts.js";
 import { mayManageMember, MEMBER_ROLES, MemberTag } from "../people/roles.js";
-import { Balance, Bounds, Cap, capOf, sentCap, sentCount } from "./parts.js";
+import { Balance, Bounds, Cap, capOf, sameCap, sentCap, sentCount } from "./parts.js";
 
 const SHOWN = 20;
 const PLACED = ["username", "user_id", "role", "quota_usd", "limits", "max_concurrency"];
 
-export function Members({ account, changed }) {
+export function Members({ account, head, changed }) {
   const { may, self } = useSession();
   const [page, setPage] = useState(1);
   const [asking, ask] = useState(null);
-  const answer = useAnswer((signal) => api.get(`/api/account/${account.id}/member`, { p: page, page_size: SHOWN }, { signal }), [account.id, page]);
+  const path = `/api/account/${account.id}/member`;
+  const answer = useAnswer((signal) => api.get(path, { p: page, page_size: SHOWN }, { signal }), [path, page]);
   const writes = may("account.write") && (may("account.write_any") || ["owner", "admin"].includes(account.role));
   // Whoever reaches every account is no less for being a member of this one.
   const own = may("account.write_any") ? null : account.role;
   const done = () => { answer.reload(); changed(); };
   const close = () => ask(null);
   return html`
-    ${writes && html`<div class="row"><${Button} icon="plus" onClick=${() => ask({ what: "add" })}>${t("accounts.add_member")}</${Button}></div>`}
+    <div class="row spread">${head}${writes
+      && html`<${Button} icon="plus" onClick=${() => ask({ what: "add" })}>${t("accounts.add_member")}</${Button}>`}</div>
     <${Table} label=${t("accounts.members")} columns=${columns({ self, writes, own, ask })} answer=${answer} items=${(data) => data.items}
       rowKey=${(row) => row.user_id} foot=${answer.data?.total > SHOWN && html`<${Pager} page=${answer.data} onPage=${setPage} />`} />
     ${asking?.what === "add" && html`<${MemberForm} account=${account} own=${own} onClose=${close} onDone=${done} />`}
-    ${asking?.what === "edit" && html`<${MemberForm} key=${asking.member.version} account=${account} own=${own} member=${asking.member} onClose=${close} onDone=${done} />`}
+    ${asking?.what === "edit"
+      && html`<${MemberForm} key=${asking.member.version} account=${account} own=${own} member=${asking.member} onClose=${close}
+        onDone=${done} />`}
     ${asking?.what === "remove" && html`<${RemoveMember} member=${asking.member} onClose=${close} onDone=${done} />`}`;
 }
 
@@ -47,9 +50,11 @@ const columns = ({ self, writes, own, ask }) => [
   writes && { name: "actions", title: t("actions"), actions: true, cell: (row) => (mayManageMember(own, row.role)
     ? html`<${Menu} label=${t("people.actions_of", { name: row.username })} items=${[
       { icon: "edit", text: t("edit"), act: () => ask({ what: "edit", member: row }) },
-      { icon: "trash", text: t("accounts.remove"), danger: true, act: () => ask({ what: "remove", member: row }) },
+      // One leaves one's own wallet in another way.
+      (own === null || row.user_id !== self.id)
+        && { icon: "trash", text: t("accounts.remove"), danger: true, act: () => ask({ what: "remove", member: row }) },
     ]} />`
-    : html`<span class="mark" tabindex="0" title=${t("accounts.too_high")} role="img" aria-label=${t("accounts.too_high")}><${Icon} name="info" /></span>`) },
+    : html`<${Why} text=${t("accounts.too_high")} />`) },
 ].filter(Boolean);
 
 /** Adds a member, or edits `member`. */
@@ -57,7 +62,7 @@ function MemberForm({ account, own, member, onClose, onDone }) {
   const { may } = useSession();
   const [now, setNow] = useState(member);
   const [draft, setDraft] = useState(() => ({
-    username: "", role: member?.role ?? "member", cap: member ? capOf(member) : { capped: false, amount: "" },
+    username: "", role: member?.role ?? "member", cap: capOf(member),
     limits: member?.limits ?? [], at_once: String(member?.max_concurrency ?? ""),
   }));
   const { busy, failure, run, clear } = useSending();
@@ -79,17 +84,22 @@ function MemberForm({ account, own, member, onClose, onDone }) {
   };
   const of = (name) => failure?.of?.(name);
   const roles = MEMBER_ROLES.filter((role) => mayManageMember(own, role) || role === member?.role);
-  return html`<${Drawer} title=${member ? t("accounts.edit_member", { name: member.display_name }) : t("accounts.add_member")} onClose=${onClose} onSubmit=${send} keep
+  return html`<${Drawer} title=${member ? t("accounts.edit_member", { name: member.display_name }) : t("accounts.add_member")}
+    onClose=${onClose} onSubmit=${send} keep
     foot=${html`<${Button} onClick=${onClose}>${t("cancel")}</${Button}>
       <${Button} type="submit" tone="primary" busy=${busy}>${t(member ? "save" : "accounts.add")}</${Button}>`}>
-    ${!member && html`<${Person} label=${t("username")} hint=${t("accounts.username_hint")} suggest=${may("user.read")} value=${draft.username}
+    ${!member && html`<${Person} label=${t("username")} hint=${t("accounts.username_hint")} suggest=${may("user.read")}
+      value=${draft.username}
       mistake=${of("username") ?? of("user_id")} onInput=${(username) => change({ username })} />`}
     <${Select} label=${t("people.role")} hint=${t(`accounts.role_hint.${draft.role}`)} value=${draft.role} mistake=${of("role")}
       options=${roles.map((role) => [role, t(`people.member.${role}`)])} onChange=${(role) => change({ role })} />
-    <${Cap} label=${t("accounts.cap")} none=${t("accounts.no_cap")} hint=${t("accounts.cap_hint")} used=${member?.used_usd} value=${draft.cap} mistake=${of("quota_usd")}
+    <${Cap} label=${t("accounts.cap")} none=${t("accounts.no_cap")} hint=${t("accounts.cap_hint")} used=${member?.used_usd}
+      value=${draft.cap} mistake=${of("quota_usd")}
       onChange=${(cap) => change({ cap })} />
-    <${Limits} hint=${t("accounts.limits_hint")} value=${draft.limits} mistakes=${failure?.errors} onChange=${(limits) => change({ limits })} />
-    <${Text} label=${t("accounts.at_once")} hint=${t("accounts.at_once_hint")} inputmode="numeric" value=${draft.at_once} mistake=${of("max_concurrency")}
+    <${Limits} hint=${t("accounts.limits_hint")} value=${draft.limits} mistakes=${failure?.errors}
+      onChange=${(limits) => change({ limits })} />
+    <${Text} label=${t("accounts.at_once")} hint=${t("accounts.at_once_hint")} inputmode="numeric" value=${draft.at_once}
+      mistake=${of("max_concurrency")}
       onInput=${(at_once) => change({ at_once })} />
     <${FormProblem} failure=${failure} placed=${PLACED} reload=${member && reload} />
   </${Drawer}>`;
@@ -97,11 +107,9 @@ function MemberForm({ account, own, member, onClose, onDone }) {
 
 /** What of the draft is sent: of a member that there is, only what was changed. */
 function bodyOf(draft, member) {
-  const before = member && capOf(member);
-  const sameCap = member ? draft.cap.capped === before.capped && (!draft.cap.capped || draft.cap.amount === before.amount) : !draft.cap.capped;
   return {
     ...(member?.role === draft.role ? {} : { role: draft.role }),
-    ...(sameCap ? {} : { quota_usd: sentCap(draft.cap) }),
+    ...(sameCap(draft.cap, member) ? {} : { quota_usd: sentCap(draft.cap) }),
     ...(member?.limits === draft.limits ? {} : { limits: sentLimits(draft.limits) }),
     ...(String(member?.max_concurrency ?? "") === draft.at_once ? {} : { max_concurrency: sentCount(draft.at_once) }),
   };

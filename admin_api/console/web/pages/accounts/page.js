@@ -31,12 +31,14 @@ export default function Accounts({ query }) {
     <div class="filters" role="search">
       <${Search} label=${t("people.search_account")} value=${text} onInput=${setText} />
       <${Refined} query=${query} name="status" label=${t("people.status")} options=${statusOptions()} />
-      ${asked.user_id !== "all" && html`<${Button} icon="close" onClick=${() => refine({ user_id: "", p: "" })}>${t("accounts.of_user", { id: asked.user_id })}</${Button}>`}
+      ${asked.user_id !== "all"
+        && html`<${Button} icon="close"
+          onClick=${() => refine({ user_id: "", p: "" })}>${t("accounts.of_user", { id: asked.user_id })}</${Button}>`}
     </div>
     <${Table} label=${t("page.accounts")} columns=${columns()} answer=${answer} items=${(data) => data.items}
       empty=${filtered && html`<${Empty} title=${t("people.nothing_found")}>
-        <${Button} onClick=${() => { setText(""); refine({ keyword: "", status: "", user_id: "", p: "" }); }}>${t("people.show_all")}</${Button}></${Empty}>`}
-      foot=${answer.data && html`<${Pager} page=${answer.data} onPage=${(p) => refine({ p })} />`} />
+        <${Button} onClick=${() => refine({ keyword: "", status: "", user_id: "", p: "" })}>${t("people.show_all")}</${Button}></${Empty}>`}
+      foot=${answer.data?.total > 0 && html`<${Pager} page=${answer.data} onPage=${(p) => refine({ p })} />`} />
     ${query.get("new") && html`<${CreateAccount} onClose=${() => refine({ new: "" })} />`}
   </${Page}>`;
 }
@@ -45,7 +47,8 @@ const columns = () => [
   { name: "name", title: t("accounts.name"), head: true, cell: (row) => html`<a href=${to(`/admin/accounts/${row.id}`)}>${row.name}</a>` },
   { name: "owner", title: t("accounts.owner"), cell: (row) => row.owner ?? html`<span class="muted">${t("accounts.no_owner")}</span>` },
   { name: "balance", title: t("accounts.left"), cell: (row) => html`<${Balance} of=${row} />` },
-  { name: "members", title: t("accounts.members"), number: true, cell: (row) => html`<span class="row tight end"><${Icon} name="people" />${row.member_total}</span>` },
+  { name: "members", title: t("accounts.members"), number: true,
+    cell: (row) => html`<span class="row tight end"><${Icon} name="people" />${row.member_total}</span>` },
   { name: "status", title: t("people.status"), cell: (row) => html`<${StatusTag} status=${row.status} />` },
   { name: "created", title: t("people.created"), cell: (row) => html`<${When} at=${row.created_time} />` },
 ];
@@ -65,10 +68,13 @@ function CreateAccount({ onClose }) {
   return html`<${Drawer} title=${t("accounts.create")} onClose=${onClose} onSubmit=${send} keep foot=${html`
       <${Button} onClick=${onClose}>${t("cancel")}</${Button}>
       <${Button} type="submit" tone="primary" busy=${busy} disabled=${unknown}>${t("create")}</${Button}>`}>
-    <${Text} label=${t("accounts.name")} hint=${t("accounts.name_hint")} value=${draft.name} mistake=${failure?.of?.("name")} onInput=${(name) => change({ name })} />
-    <${Person} label=${t("accounts.owner")} hint=${unknown ? t("accounts.owner_unknown") : t("accounts.owner_hint")} suggest=${may("user.read")} value=${draft.owner}
+    <${Text} label=${t("accounts.name")} hint=${t("accounts.name_hint")} value=${draft.name} mistake=${failure?.of?.("name")}
+      onInput=${(name) => change({ name })} />
+    <${Person} label=${t("accounts.owner")} hint=${unknown ? t("accounts.owner_unknown") : t("accounts.owner_hint")}
+      suggest=${may("user.read")} value=${draft.owner}
       mistake=${failure?.of?.("owner_id")} onInput=${(owner, owner_id) => change({ owner, owner_id })} />
-    <${Cap} label=${t("accounts.money")} none=${t("unlimited")} hint=${t("accounts.first_grant_hint")} value=${draft.cap} onChange=${(cap) => change({ cap })}
+    <${Cap} label=${t("accounts.money")} none=${t("unlimited")} hint=${t("accounts.first_grant_hint")} value=${draft.cap}
+      onChange=${(cap) => change({ cap })}
       mistake=${failure?.of?.("quota_usd")} />
     <${FormProblem} failure=${failure} placed=${["name", "owner_id", "quota_usd"]} />
   </${Drawer}>`;

@@ -9,7 +9,7 @@ import { html } from "../../core/view.js";
 import { Answered, Copy, Empty } from "../../ui/basics.js";
 import { Drawer } from "../../ui/dialogs.js";
 import { Icon } from "../../ui/icons.js";
-import { Actor, actionText, kindText, placeOf } from "./words.js";
+import { Actor, actionText, nameOf, placeOf } from "./words.js";
 
 // In nano-dollars, which nobody reads.
 const MONEY = new Set(["granted", "used", "delta", "amount"]);
@@ -17,16 +17,15 @@ const MONEY = new Set(["granted", "used", "delta", "amount"]);
 /** `known` are rows that are here already; a row of an address that somebody sent is fetched. */
 export function AuditRow({ id, known, onClose }) {
   const here = known?.find((row) => row.id === id);
-  const answer = useAnswer(async (signal) => here ?? rowOf(await api.get("/api/audit", { cursor: id + 1, limit: 1 }, { signal }), id), [id]);
+  const fetched = async (signal) => (await api.get("/api/audit", { cursor: id + 1, limit: 1 }, { signal })).items.find((each) => each.id === id);
+  const answer = useAnswer(async (signal) => here ?? (await fetched(signal)) ?? null, [id]);
   const row = here ?? answer.data;
-  return html`<${Drawer} title=${row ? `${kindText(row.object_kind)} ${row.object_id}: ${actionText(row.action)}` : t("page.audit")} onClose=${onClose}>
+  return html`<${Drawer} title=${row ? `${nameOf(row)}: ${actionText(row.action)}` : t("page.audit")} onClose=${onClose}>
     <${Answered} answer=${here ? { data: here } : answer}>${(found) => (found
       ? html`<${Facts} row=${found} /><${Difference} row=${found} />`
       : html`<${Empty} icon="audit" title=${t("audit.no_row")} />`)}</${Answered}>
   </${Drawer}>`;
 }
-
-const rowOf = ({ items }, id) => items.find((row) => row.id === id) ?? null;
 
 const Facts = ({ row }) => html`
   <dl class="facts">
@@ -34,11 +33,13 @@ const Facts = ({ row }) => html`
     <dt>${t("audit.time")}</dt><dd>${dateTime(row.at)}</dd>
     <dt>${t("audit.action")}</dt><dd><code>${row.action}</code></dd>
     <dt>${t("audit.address")}</dt><dd>${row.address ? html`<code>${row.address}</code>` : "–"}</dd>
-    <dt>${t("audit.request")}</dt><dd>${row.request_id ? html`<code>${row.request_id}</code> <${Copy} text=${row.request_id} />` : "–"}</dd>
+    <dt>${t("audit.request")}</dt><dd>${row.request_id
+      ? html`<span class="row tight"><code>${row.request_id}</code><${Copy} text=${row.request_id} /></span>` : "–"}</dd>
   </dl>
   <div class="row">
     ${placeOf(row) && html`<a class="button small" href=${placeOf(row)}><${Icon} name="link" />${t("audit.show_it")}</a>`}
-    <a class="button small" href=${to("/admin/audit", { object_kind: row.object_kind, object_id: row.object_id })}><${Icon} name="audit" />${t("audit.of_it")}</a>
+    <a class="button small" href=${to("/admin/audit", { object_kind: row.object_kind, object_id: row.object_id })}>
+      <${Icon} name="audit" />${t("audit.of_it")}</a>
     <a class="button small" href=${to("/admin/audit", { actor: row.actor })}><${Icon} name="account" />${t("audit.by_them")}</a>
   </div>`;
 

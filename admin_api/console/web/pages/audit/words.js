@@ -7,8 +7,8 @@ import { html } from "../../core/view.js";
 
 export const ACTIONS = [
   "token.create", "token.update", "token.rotate", "token.end_overlap", "token.reveal", "token.delete",
-  "user.create", "user.register", "user.update", "user.password", "user.verify_email", "user.link_identity", "user.login", "user.login_failed",
-  "user.logout", "user.end_sessions", "user.delete",
+  "user.create", "user.register", "user.update", "user.password", "user.verify_email", "user.link_identity", "user.login",
+  "user.login_failed", "user.logout", "user.end_sessions", "user.delete",
   "access_token.create", "access_token.delete",
   "account.create", "account.update", "account.grant",
   "member.add", "member.update", "member.remove",
@@ -21,6 +21,9 @@ export const KINDS = [...new Set(ACTIONS.map((each) => each.split(".")[0]))];
 
 /** A kind of things; what has no word here stands for itself. */
 export const kindText = (kind) => (has(`audit.kind.${kind}`) ? t(`audit.kind.${kind}`) : kind);
+
+/** The thing itself; 0 is where there is none. */
+export const nameOf = (row) => (row.object_id === "0" ? kindText(row.object_kind) : `${kindText(row.object_kind)} ${row.object_id}`);
 
 /** What was done. */
 export function actionText(action) {
@@ -46,4 +49,7 @@ const PLACES = {
 };
 
 /** Where the thing itself is, if it has a page. */
-export const placeOf = (row) => (row.action.endsWith(".delete") || row.object_id === "0" ? undefined : PLACES[row.object_kind]?.(row.object_id));
+export function placeOf(row) {
+  const gone = row.action.endsWith(".delete") || row.object_id === "0";
+  return gone ? undefined : PLACES[row.object_kind]?.(row.object_id);
+}

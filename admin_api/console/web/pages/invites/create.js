@@ -29,6 +29,7 @@ export function CreateInvite({ onClose, onCreated }) {
   const [key, setKey] = useState(once);
   const [made, setMade] = useState(null);
   const { busy, failure, run } = useSending();
+  const groups = useGroups("default");
   const change = (part) => { setDraft((before) => ({ ...before, ...part })); setKey(once()); };
   const send = () => run(async () => {
     const invite = await api.post("/api/invite", bodyOf(draft), { once: key });
@@ -42,18 +43,23 @@ export function CreateInvite({ onClose, onCreated }) {
   return html`<${Drawer} title=${t("invites.create")} onClose=${onClose} onSubmit=${send} keep foot=${html`
       <${Button} onClick=${onClose}>${t("cancel")}</${Button}>
       <${Button} type="submit" tone="primary" busy=${busy}>${t(mail ? "invites.send" : "invites.make_link")}</${Button}>`}>
-    <div class="stack tight"><div><${Segments} label=${t("invites.how")} value=${draft.how} options=${[["link", t("invites.by_link")], ["mail", t("invites.by_mail")]]}
+    <div class="stack tight"><div><${Segments} label=${t("invites.how")} value=${draft.how}
+      options=${[["link", t("invites.by_link")], ["mail", t("invites.by_mail")]]}
       onChange=${(how) => change({ how, uses: how === "mail" ? "1" : draft.uses })} /></div>
       ${mail && (status.mail
         ? html`<${Text} label=${t("invites.email")} type="email" ...${given("email")} autocomplete="off" />`
         : html`<${Notice} tone="warn">${t("invites.no_mail")}</${Notice}>`)}</div>
-    <${Select} label=${t("people.role")} hint=${roleHint(draft.role)} value=${draft.role} options=${roleOptions(self.role)} mistake=${of("role")} onChange=${(role) => change({ role })} />
-    <${Select} label=${t("people.group")} value=${draft.group} options=${useGroups("default")} mistake=${of("group")} onChange=${(group) => change({ group })} />
+    <${Select} label=${t("people.role")} hint=${roleHint(draft.role)} value=${draft.role} options=${roleOptions(self.role)}
+      mistake=${of("role")} onChange=${(role) => change({ role })} />
+    <${Select} label=${t("people.group")} value=${draft.group} options=${groups} mistake=${of("group")}
+      onChange=${(group) => change({ group })} />
     ${may("account.write_any") && html`<fieldset class="stack tight"><legend>${t("invites.wallet")}</legend>
-      <div><${Segments} label=${t("invites.wallet")} value=${draft.wallet} options=${[["own", t("invites.own_wallet")], ["account", t("invites.shared_wallet")]]}
+      <div><${Segments} label=${t("invites.wallet")} value=${draft.wallet}
+        options=${[["own", t("invites.own_wallet")], ["account", t("invites.shared_wallet")]]}
         onChange=${(wallet) => change({ wallet })} /></div>
       ${draft.wallet === "own" ? html`<p class="muted small">${t("invites.own_wallet_text")}</p>`
-        : html`<${AccountChoice} label=${t("people.account")} hint=${t("invites.account_hint")} mistake=${of("account_id")} value=${draft.account_id}
+        : html`<${AccountChoice} label=${t("people.account")} hint=${t("invites.account_hint")} mistake=${of("account_id")}
+          value=${draft.account_id}
             onChange=${(account_id) => change({ account_id })} />`}</fieldset>`}
     <div class="grid pair">
       <${Text} label=${t("invites.uses")} hint=${t("invites.uses_hint")} inputmode="numeric" ...${given("uses")} />
@@ -64,7 +70,8 @@ export function CreateInvite({ onClose, onCreated }) {
 }
 
 const Made = ({ invite, onClose }) => html`
-  <${Drawer} title=${t("invites.made")} onClose=${onClose} onSubmit=${onClose} keep foot=${html`<${Button} type="submit" tone="primary">${t("people.done")}</${Button}>`}>
+  <${Drawer} title=${t("invites.made")} onClose=${onClose} onSubmit=${onClose} keep
+    foot=${html`<${Button} type="submit" tone="primary">${t("people.done")}</${Button}>`}>
     ${invite.email && html`<${Notice} tone="good">${t("invites.was_sent", { email: invite.email })}</${Notice}>`}
     <${ShownOnce} text=${t("invites.once_text")} label=${t("invites.link")} value=${invite.link} />
     <p class="muted">${t("invites.made_text", { count: invite.uses, until: dateTime(invite.expired_time) })}</p>

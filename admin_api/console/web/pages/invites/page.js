@@ -24,15 +24,17 @@ export default function Invites({ query }) {
   const useless = status.registration === "closed" && !status.oidc_providers?.length;
   const writes = may("user.write");
   const create = writes && html`<span title=${useless ? t("invites.closed") : undefined}>
-    <${Button} tone="primary" icon="plus" disabled=${useless} onClick=${() => refine({ new: 1 })}>${t("invites.create")}</${Button}></span>`;
+    <${Button} tone="primary" icon="plus" disabled=${useless}
+      onClick=${() => refine({ new: 1 })}>${t("invites.create")}</${Button}></span>`;
   return html`<${Page} title=${t("page.invites")} text=${t("invites.text")} actions=${create}>
     <div class="stack">
-      <${Notice} tone=${status.registration === "closed" ? "warn" : undefined}>${t(`invites.registration.${status.registration}`)}</${Notice}>
+      <${Notice} tone=${status.registration === "closed" && "warn"}>${t(`invites.registration.${status.registration}`)}</${Notice}>
       <div>
         <div class="filters" role="search"><${Search} label=${t("invites.search")} value=${text} onInput=${setText} /></div>
         <${Table} label=${t("page.invites")} columns=${columns({ writes, revoke })} answer=${answer} items=${(data) => data.items}
-          empty=${html`<${Empty} icon="mail" title=${asked.keyword ? t("people.nothing_found") : t("invites.none")} text=${asked.keyword ? undefined : t("invites.none_text")} />`}
-          foot=${answer.data && html`<${Pager} page=${answer.data} onPage=${(p) => refine({ p })} />`} />
+          empty=${html`<${Empty} icon="mail" title=${asked.keyword ? t("people.nothing_found") : t("invites.none")}
+            text=${asked.keyword ? undefined : t("invites.none_text")} />`}
+          foot=${answer.data?.total > 0 && html`<${Pager} page=${answer.data} onPage=${(p) => refine({ p })} />`} />
       </div>
     </div>
     ${query.get("new") && !useless && html`<${CreateInvite} onClose=${() => refine({ new: "" })} onCreated=${answer.reload} />`}
@@ -46,7 +48,8 @@ const columns = ({ writes, revoke }) => [
   { name: "role", title: t("people.role"), cell: (row) => html`<${RoleTag} role=${row.role} />` },
   { name: "group", title: t("people.group"), cell: (row) => row.group },
   { name: "account", title: t("people.account"), cell: (row) => (row.account_id
-    ? html`<a href=${to(`/admin/accounts/${row.account_id}`)}>${row.account_id}</a>` : html`<span class="muted">${t("invites.own_wallet")}</span>`) },
+    ? html`<a href=${to(`/admin/accounts/${row.account_id}`)}>${row.account_id}</a>`
+    : html`<span class="muted">${t("invites.own_wallet")}</span>`) },
   { name: "used", title: t("invites.used"), number: true, cell: (row) => t("invites.used_of", { used: row.used, uses: row.uses }) },
   { name: "expires", title: t("invites.expires"), cell: (row) => html`<${When} at=${row.expired_time} />` },
   { name: "by", title: t("invites.by"), cell: (row) => row.username },

@@ -7,6 +7,7 @@ import { refine } from "../../core/route.js";
 import { html, useEffect, useId, useRef, useState } from "../../core/view.js";
 import { Button, Notice, Problem, Snippet, Tag } from "../../ui/basics.js";
 import { Field, Filter, Select } from "../../ui/form.js";
+import { Icon } from "../../ui/icons.js";
 import "./words.js";
 
 const MOST = 100;
@@ -21,6 +22,7 @@ export function useKeyword(query) {
     if (!first.current) refine({ keyword: settled.trim(), p: "" });
     first.current = false;
   }, [settled]);
+  useEffect(() => { if (given !== text.trim()) setText(given); }, [given]);
   return [text, setText];
 }
 
@@ -32,6 +34,10 @@ export const StatusTag = ({ status }) => html`
   <${Tag} tone=${status === 1 ? "good" : "bad"}>${t(status === 1 ? "people.enabled" : "people.disabled")}</${Tag}>`;
 
 export const statusOptions = () => [["", t("people.any_status")], ["1", t("people.enabled")], ["2", t("people.disabled")]];
+
+/** Why something is not offered, for whoever looks. */
+export const Why = ({ text }) => html`
+  <span class="mark" tabindex="0" title=${text} role="img" aria-label=${text}><${Icon} name="info" /></span>`;
 
 /** The groups that one's tokens may name, as options; `present` is among them, whatever it is. */
 export function useGroups(present) {
@@ -65,14 +71,16 @@ export const ShownOnce = ({ text, label, value }) => html`
 export function AccountChoice({ label, hint, mistake, value, onChange }) {
   const [keyword, setKeyword] = useState("");
   const settled = useSettled(keyword);
-  const answer = useAnswer((signal) => api.get("/api/account", { user_id: "all", page_size: MOST, keyword: settled }, { signal }), [settled]);
+  const asked = { user_id: "all", page_size: MOST, keyword: settled };
+  const answer = useAnswer((signal) => api.get("/api/account", asked, { signal }), [settled]);
   const items = answer.data?.items ?? [];
   const options = [["", t("people.choose_account")], ...items.map((each) => [String(each.id), nameOf(each)])];
   const many = keyword !== "" || (answer.data?.total ?? 0) > MOST;
   return html`
     ${many && html`<input type="search" aria-label=${t("people.search_account")} placeholder=${t("people.search_account")} value=${keyword}
       onInput=${(event) => setKeyword(event.target.value)} />`}
-    <${Select} label=${label} hint=${hint} mistake=${mistake ?? (answer.failure && sentenceOf(answer.failure))} value=${value} options=${options} onChange=${onChange} />`;
+    <${Select} label=${label} hint=${hint} mistake=${mistake ?? (answer.failure && sentenceOf(answer.failure))} value=${value}
+      options=${options} onChange=${onChange} />`;
 }
 
 const nameOf = (account) => (account.owner && account.owner !== account.name ? `${account.name} (${account.owner})` : account.name);
@@ -81,8 +89,8 @@ const nameOf = (account) => (account.owner && account.owner !== account.name ? `
 export function Person({ label, hint, mistake, value, onInput, suggest }) {
   const id = useId();
   const settled = useSettled(value);
-  const answer = useAnswer(
-    async (signal) => (suggest && settled ? (await api.get("/api/user", { keyword: settled, page_size: 20 }, { signal })).items : []), [settled]);
+  const find = async (signal) => (await api.get("/api/user", { keyword: settled, page_size: 20 }, { signal })).items;
+  const answer = useAnswer(async (signal) => (suggest && settled ? find(signal) : []), [settled]);
   const known = useRef(new Map());
   for (const each of answer.data ?? []) known.current.set(each.username.toLowerCase(), each.id);
   const typed = (text) => onInput(text, known.current.get(text.trim().toLowerCase()));
@@ -90,7 +98,9 @@ export function Person({ label, hint, mistake, value, onInput, suggest }) {
   return html`
     <${Field} label=${label} hint=${hint} mistake=${mistake}>
       ${(attributes) => html`
-        <input ...${attributes} list=${id} value=${value} autocomplete="off" autocapitalize="none" spellcheck="false" onInput=${(event) => typed(event.target.value)} />
-        <datalist id=${id}>${(answer.data ?? []).map((each) => html`<option key=${each.id} value=${each.username}>${each.display_name}</option>`)}</datalist>`}
+        <input ...${attributes} list=${id} value=${value} autocomplete="off" autocapitalize="none" spellcheck="false"
+          onInput=${(event) => typed(event.target.value)} />
+        <datalist id=${id}>${(answer.data ?? []).map((each) => html`
+          <option key=${each.id} value=${each.username}>${each.display_name}</option>`)}</datalist>`}
     </${Field}>`;
 }

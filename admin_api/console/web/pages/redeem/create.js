@@ -38,9 +38,11 @@ export function CreateCodes({ onClose, onCreated }) {
       <${Button} type="submit" tone="primary" busy=${busy}>${t("create")}</${Button}>`}>
     <div class="grid pair">
       <${Text} label=${t("redeem.count")} hint=${t("redeem.count_hint")} inputmode="numeric" ...${given("count")} />
-      <${Text} label=${t("redeem.each")} unit="USD" inputmode="decimal" hint=${total > 0 && t("redeem.total", { total: usd(total) })} ...${given("amount_usd")} />
+      <${Text} label=${t("redeem.each")} unit="USD" inputmode="decimal" hint=${total > 0 && t("redeem.total", { total: usd(total) })}
+        ...${given("amount_usd")} />
     </div>
-    <${Text} label=${t("redeem.expires_in")} hint=${t("redeem.expires_hint")} unit=${t("redeem.days")} inputmode="numeric" ...${given("expires_in_days")} />
+    <${Text} label=${t("redeem.expires_in")} hint=${t("redeem.expires_hint")} unit=${t("redeem.days")} inputmode="numeric"
+      ...${given("expires_in_days")} />
     <${Text} label=${t("redeem.note")} hint=${t("redeem.note_hint")} maxlength="200" ...${given("note")} />
     <${Text} label=${t("redeem.prefix")} hint=${t("redeem.prefix_hint")} autocomplete="off" ...${given("prefix")} />
     <${FormProblem} failure=${failure} placed=${PLACED} />

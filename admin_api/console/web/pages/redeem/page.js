@@ -26,29 +26,41 @@ export default function Codes({ query }) {
   useEffect(() => setChosen(new Set()), Object.values(asked));
   const open = (answer.data?.items ?? []).filter((each) => each.state === "unused" && chosen.has(each.id)).map((each) => each.id);
   const done = () => { setChosen(new Set()); answer.reload(); };
-  const create = writes && html`<${Button} tone="primary" icon="plus" onClick=${() => refine({ new: 1 })}>${t("redeem.create")}</${Button}>`;
+  const create = writes && html`<${Button} tone="primary" icon="plus"
+    onClick=${() => refine({ new: 1 })}>${t("redeem.create")}</${Button}>`;
   return html`<${Page} title=${t("page.redeem")} text=${t("redeem.text")} actions=${create}>
     <div class="filters">
-      <${Refined} query=${query} name="state" label=${t("redeem.state")} options=${[["", t("redeem.any_state")], ...STATES.map((each) => [each, t(`redeem.state.${each}`)])]} />
-      ${asked.batch_id && html`<${Button} icon="close" onClick=${() => refine({ batch_id: "", p: "" })}>${t("redeem.of_batch", { id: asked.batch_id })}</${Button}>`}
-      ${writes && open.length > 0 && html`<${Button} tone="danger" onClick=${() => revoke({ ids: open })}>${t("redeem.revoke_chosen", { count: open.length })}</${Button}>`}
-      ${writes && asked.batch_id && html`<${Button} tone="danger" onClick=${() => revoke({ batch_id: Number(asked.batch_id) })}>${t("redeem.revoke_batch")}</${Button}>`}
+      <${Refined} query=${query} name="state" label=${t("redeem.state")}
+        options=${[["", t("redeem.any_state")], ...STATES.map((each) => [each, t(`redeem.state.${each}`)])]} />
+      ${asked.batch_id && html`<${Button} icon="close"
+        onClick=${() => refine({ batch_id: "", p: "" })}>${t("redeem.of_batch", { id: asked.batch_id })}</${Button}>`}
+      ${writes && open.length > 0
+        && html`<${Button} tone="danger"
+          onClick=${() => revoke({ ids: open })}>${t("redeem.revoke_chosen", { count: open.length })}</${Button}>`}
+      ${writes && asked.batch_id
+        && html`<${Button} tone="danger"
+          onClick=${() => revoke({ batch_id: Number(asked.batch_id) })}>${t("redeem.revoke_batch")}</${Button}>`}
     </div>
-    <${Table} label=${t("page.redeem")} columns=${columns(query)} answer=${answer} items=${(data) => data.items.map((each) => ({ ...each, name: each.code }))}
-      chosen=${chosen} onChoose=${writes && setChosen} empty=${html`<${Empty} icon="redeem" title=${t("redeem.none")} text=${t("redeem.none_text")} />`}
-      foot=${answer.data && html`<${Pager} page=${answer.data} onPage=${(p) => refine({ p })} />`} />
+    <${Table} label=${t("page.redeem")} columns=${columns(query)} answer=${answer}
+      items=${(data) => data.items.map((each) => ({ ...each, name: each.code }))}
+      chosen=${chosen} onChoose=${writes && setChosen}
+      empty=${html`<${Empty} icon="redeem" title=${t("redeem.none")} text=${t("redeem.none_text")} />`}
+      foot=${answer.data?.total > 0 && html`<${Pager} page=${answer.data} onPage=${(p) => refine({ p })} />`} />
     ${query.get("new") && html`<${CreateCodes} onClose=${() => refine({ new: "" })} onCreated=${answer.reload} />`}
     ${revoking && html`<${Revoke} what=${revoking} onClose=${() => revoke(null)} onRevoked=${done} />`}
   </${Page}>`;
 }
 
 const columns = (query) => [
-  { name: "code", title: t("redeem.code"), head: true, cell: (row) => html`<code>${row.code}</code>${row.note && html`<div class="muted small">${row.note}</div>`}` },
+  { name: "code", title: t("redeem.code"), head: true,
+    cell: (row) => html`<code>${row.code}</code>${row.note && html`<div class="muted small">${row.note}</div>`}` },
   { name: "amount", title: t("redeem.amount"), number: true, cell: (row) => usd(row.amount_usd) },
   { name: "state", title: t("redeem.state"), cell: (row) => html`<${State} row=${row} />` },
   { name: "batch", title: t("redeem.batch"), cell: (row) => html`
-    <a href=${to("/admin/redeem", { ...Object.fromEntries(query), batch_id: row.batch_id, p: "" })} title=${t("redeem.show_batch")}>${row.batch_id}</a>` },
-  { name: "expires", title: t("redeem.expires"), cell: (row) => (row.expired_time < 0 ? t("never") : html`<${When} at=${row.expired_time} />`) },
+    <a href=${to("/admin/redeem", { ...Object.fromEntries(query), batch_id: row.batch_id, p: "" })}
+      title=${t("redeem.show_batch")}>${row.batch_id}</a>` },
+  { name: "expires", title: t("redeem.expires"),
+    cell: (row) => (row.expired_time < 0 ? t("never") : html`<${When} at=${row.expired_time} />`) },
   { name: "created", title: t("redeem.created"), cell: (row) => html`<${When} at=${row.created_time} />` },
 ];
 
@@ -56,11 +68,13 @@ function State({ row }) {
   const tag = html`<${Tag} tone=${TONES[row.state]}>${t(`redeem.state.${row.state}`)}</${Tag}>`;
   if (row.state !== "used") return tag;
   return html`<div class="stack tight"><span>${tag}</span>
-    <span class="small muted"><a href=${to("/admin/users", { user: row.used_by })}>${row.used_by_name ?? row.used_by}</a>, <${When} at=${row.used_time} /></span></div>`;
+    <span class="small muted"><a href=${to("/admin/users", { user: row.used_by })}>${row.used_by_name ?? row.used_by}</a>${", "}
+      <${When} at=${row.used_time} /></span></div>`;
 }
 
 const Revoke = ({ what, onClose, onRevoked }) => html`
-  <${Question} title=${what.ids ? t("redeem.revoke_title", { count: what.ids.length }) : t("redeem.revoke_batch_title", { id: what.batch_id })}
+  <${Question} title=${what.ids ? t("redeem.revoke_title", { count: what.ids.length })
+    : t("redeem.revoke_batch_title", { id: what.batch_id })}
     action=${t("redeem.revoke")} onClose=${onClose}
     act=${async () => {
       const count = await api.post("/api/redeem/revoke", what);

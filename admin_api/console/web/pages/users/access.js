@@ -12,7 +12,8 @@ export function Access({ user, ask }) {
   return html`
     <section class="stack tight">
       <h3>${t("password")}</h3>
-      <div class="row"><${Button} icon="rotate" onClick=${() => ask({ what: "password", user })}>${t("users.new_password")}</${Button}></div>
+      <div class="row"><${Button} icon="rotate"
+        onClick=${() => ask({ what: "password", user })}>${t("users.new_password")}</${Button}></div>
     </section>
     <${Sessions} user=${user} />
     <${AccessTokens} user=${user} />`;
@@ -29,14 +30,17 @@ function Sessions({ user }) {
   };
   return html`<section class="stack tight">
     <div class="row spread"><h3>${t("users.sessions")}</h3>
-      ${answer.data?.length > 0 && html`<${Button} size="small" tone="danger" onClick=${() => setAsking(true)}>${t("users.end_sessions")}</${Button}>`}</div>
-    <${Answered} answer=${answer} lines=${2}>${(sessions) => (sessions.length === 0 ? html`<p class="muted">${t("users.no_sessions")}</p>` : html`
+      ${answer.data?.length > 0
+        && html`<${Button} size="small" tone="danger" onClick=${() => setAsking(true)}>${t("users.end_sessions")}</${Button}>`}</div>
+    <${Answered} answer=${answer} lines=${2}>
+      ${(sessions) => (sessions.length === 0 ? html`<p class="muted">${t("users.no_sessions")}</p>` : html`
       <ul class="lines">${sessions.map((each) => html`<li key=${each.id}>
         <div class="break">${each.address ?? "–"} <span class="muted small">${each.user_agent}</span></div>
         <div class="muted small">${t("users.last_seen")} <${When} at=${each.seen_time} /></div>
       </li>`)}</ul>`)}
     </${Answered}>
-    ${asking && html`<${Question} title=${t("users.end_sessions_title", { name: user.username })} action=${t("users.end_sessions")} act=${end} onClose=${() => setAsking(false)}>
+    ${asking && html`<${Question} title=${t("users.end_sessions_title", { name: user.username })} action=${t("users.end_sessions")}
+      act=${end} onClose=${() => setAsking(false)}>
       <p>${t("users.end_sessions_text")}</p></${Question}>`}
   </section>`;
 }
@@ -55,10 +59,12 @@ function AccessTokens({ user }) {
     <${Answered} answer=${answer} lines=${2}>${(tokens) => (tokens.length === 0 ? html`<p class="muted">${t("users.no_tokens")}</p>` : html`
       <ul class="lines">${tokens.map((each) => html`<li key=${each.id} class="row spread">
         <div class="grow"><div class="break">${each.name}</div><div class="muted small">${lineOf(each)}</div></div>
-        <${Button} size="small" tone="danger" label=${t("users.end_token", { name: each.name })} onClick=${() => setAsking(each)}>${t("users.end")}</${Button}>
+        <${Button} size="small" tone="danger" label=${t("users.end_token", { name: each.name })}
+          onClick=${() => setAsking(each)}>${t("users.end")}</${Button}>
       </li>`)}</ul>`)}
     </${Answered}>
-    ${asking && html`<${Question} title=${t("users.end_token", { name: asking.name })} action=${t("users.end")} act=${end} onClose=${() => setAsking(null)}>
+    ${asking && html`<${Question} title=${t("users.end_token", { name: asking.name })} action=${t("users.end")} act=${end}
+      onClose=${() => setAsking(null)}>
       <p>${t("users.end_token_text")}</p></${Question}>`}
   </section>`;
 }

@@ -29,7 +29,8 @@ export function NewPassword({ user, onClose }) {
     ? html`<${Button} tone="primary" onClick=${onClose}>${t("people.done")}</${Button}>`
     : html`<${Button} onClick=${onClose}>${t("cancel")}</${Button}>
       <${Button} type="submit" tone="primary" busy=${busy}>${t("users.make_password")}</${Button}>`;
-  return html`<${Drawer} title=${t("users.new_password_of", { name: user.username })} onClose=${onClose} onSubmit=${made ? onClose : send} keep=${made !== null} foot=${foot}>
+  return html`<${Drawer} title=${t("users.new_password_of", { name: user.username })} onClose=${onClose} onSubmit=${made ? onClose : send}
+    keep=${made !== null} foot=${foot}>
     ${made
       ? html`<${OneTimePassword} username=${made.username} password=${made.password} />`
       : html`<p>${t("users.new_password_text")}</p>`}

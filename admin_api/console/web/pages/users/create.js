@@ -35,6 +35,7 @@ export function CreateUser({ onClose, onCreated }) {
   const [key, setKey] = useState(once);
   const [made, setMade] = useState(null);
   const { busy, failure, run } = useSending();
+  const groups = useGroups("default");
   // Another content under the same key would be another user: a change of the form is a new wish.
   const change = (part) => { setDraft((before) => ({ ...before, ...part })); setKey(once()); };
   const send = () => run(async () => {
@@ -48,12 +49,15 @@ export function CreateUser({ onClose, onCreated }) {
   return html`<${Drawer} title=${t("users.create")} onClose=${onClose} onSubmit=${send} keep foot=${html`
       <${Button} onClick=${onClose}>${t("cancel")}</${Button}>
       <${Button} type="submit" tone="primary" busy=${busy}>${t("create")}</${Button}>`}>
-    <${Text} label=${t("username")} hint=${t("users.username_hint")} ...${given("username")} autocomplete="off" autocapitalize="none" required />
+    <${Text} label=${t("username")} hint=${t("users.username_hint")} ...${given("username")} autocomplete="off"
+      autocapitalize="none" required />
     <${Text} label=${t("users.display_name")} hint=${t("users.optional")} ...${given("display_name")} autocomplete="off" />
     <${Text} label=${t("users.email")} hint=${t("users.optional")} type="email" ...${given("email")} autocomplete="off" />
-    <${Select} label=${t("people.role")} hint=${roleHint(draft.role)} value=${draft.role} options=${roleOptions(self.role)} mistake=${of("role")}
+    <${Select} label=${t("people.role")} hint=${roleHint(draft.role)} value=${draft.role} options=${roleOptions(self.role)}
+      mistake=${of("role")}
       onChange=${(role) => change({ role })} />
-    <${Select} label=${t("people.group")} hint=${t("users.group_hint")} value=${draft.group} options=${useGroups("default")} mistake=${of("group")}
+    <${Select} label=${t("people.group")} hint=${t("users.group_hint")} value=${draft.group} options=${groups}
+      mistake=${of("group")}
       onChange=${(group) => change({ group })} />
     <${Money} draft=${draft} change=${change} given=${given} of=${of} />
     <${Secret} draft=${draft} change=${change} given=${given} />
@@ -67,21 +71,26 @@ function Money({ draft, change, given, of }) {
   const choices = [["amount", t("users.own_wallet")], ["unlimited", t("unlimited")], ["account", t("users.shared_wallet")]];
   return html`
     <fieldset class="stack tight"><legend>${t("users.wallet")}</legend>
-      <${Segments} label=${t("users.wallet")} value=${draft.wallet} options=${choices} onChange=${(wallet) => change({ wallet })} />
-      ${draft.wallet === "amount" && html`<${Text} label=${t("users.grant")} hint=${t("users.grant_hint")} unit="USD" inputmode="decimal" ...${given("grant_usd")} />`}
+      <div><${Segments} label=${t("users.wallet")} value=${draft.wallet} options=${choices}
+        onChange=${(wallet) => change({ wallet })} /></div>
+      ${draft.wallet === "amount"
+        && html`<${Text} label=${t("users.grant")} hint=${t("users.grant_hint")} unit="USD" inputmode="decimal"
+          ...${given("grant_usd")} />`}
       ${draft.wallet === "unlimited" && html`<p class="muted small">${t("users.unlimited_text")}</p>`}
-      ${draft.wallet === "account" && html`<${AccountChoice} label=${t("people.account")} hint=${t("users.account_hint")} mistake=${of("account_id")}
+      ${draft.wallet === "account"
+        && html`<${AccountChoice} label=${t("people.account")} hint=${t("users.account_hint")} mistake=${of("account_id")}
         value=${draft.account_id} onChange=${(account_id) => change({ account_id })} />`}
     </fieldset>`;
 }
 
 const Secret = ({ draft, change, given }) => html`
   <fieldset class="stack tight"><legend>${t("password")}</legend>
-    <${Segments} label=${t("password")} value=${draft.secret} options=${[["once", t("one_time_password")], ["own", t("users.given_password")]]}
-      onChange=${(secret) => change({ secret })} />
+    <div><${Segments} label=${t("password")} value=${draft.secret} onChange=${(secret) => change({ secret })}
+      options=${[["once", t("one_time_password")], ["own", t("users.given_password")]]} /></div>
     ${draft.secret === "once"
       ? html`<p class="muted small">${t("users.once_hint")}</p>`
-      : html`<${Text} label=${t("password")} hint=${t("new_password_hint")} type="password" autocomplete="new-password" ...${given("password")} />`}
+      : html`<${Text} label=${t("password")} hint=${t("new_password_hint")} type="password" autocomplete="new-password"
+        ...${given("password")} />`}
   </fieldset>`;
 
 const Made = ({ user, onClose }) => html`

@@ -37,7 +37,8 @@ export function UserDrawer({ id, onClose, onChanged, ask }) {
     <${Button} class="apart" tone="danger" icon="trash" onClick=${() => ask({ what: "delete", user })}>${t("delete")}</${Button}>
     <${Button} onClick=${onClose}>${t("cancel")}</${Button}>
     <${Button} type="submit" tone="primary" busy=${busy} disabled=${Object.keys(changes).length === 0}>${t("save")}</${Button}>`;
-  return html`<${Drawer} title=${user?.username ?? t("users.user")} onClose=${onClose} onSubmit=${writable ? send : onClose} keep=${Object.keys(changes).length > 0} foot=${foot}>
+  return html`<${Drawer} title=${user?.username ?? t("users.user")} onClose=${onClose} onSubmit=${writable ? send : onClose}
+    keep=${Object.keys(changes).length > 0} foot=${foot}>
     <${Answered} answer=${answer}>${(data) => html`
       <${Facts} user=${data} /><${Links} user=${data} />
       ${!writable && may("user.write") && html`<${Notice}>${t(data.id === self.id ? "users.is_you" : "users.too_high")}</${Notice}>`}
@@ -62,7 +63,8 @@ const Facts = ({ user }) => html`
     <dt>${t("people.role")}</dt><dd class="row"><${RoleTag} role=${user.role} /><${StatusTag} status=${user.status} /></dd>
     <dt>${t("users.number")}</dt><dd>${user.id}</dd>
     <dt>${t("users.email")}</dt><dd><${Email} user=${user} /></dd>
-    <dt>${t("users.balance")}</dt><dd><a href=${to(`/admin/accounts/${user.account_id}`)}>${user.unlimited_quota ? t("unlimited") : money(user.quota)}</a>
+    <dt>${t("users.balance")}</dt><dd>
+      <a href=${to(`/admin/accounts/${user.account_id}`)}>${user.unlimited_quota ? t("unlimited") : money(user.quota)}</a>
       ${" "}<span class="muted small">${t("people.used_so_far", { used: money(user.used_quota) })}</span></dd>
     <dt>${t("people.created")}</dt><dd>${dateTime(user.created_time)}</dd>
     ${user.password_change_required && html`<dt>${t("password")}</dt><dd>${t("users.password_is_once")}</dd>`}

@@ -9,17 +9,18 @@ import { useSession } from "../../core/session.js";
 import { html, useState } from "../../core/view.js";
 import { Button, Empty, Menu, Page, When } from "../../ui/basics.js";
 import { Search } from "../../ui/form.js";
-import { Icon } from "../../ui/icons.js";
 import { Pager, Table } from "../../ui/table.js";
-import { Refined, StatusTag, statusOptions, useGroups, useKeyword } from "../people/parts.js";
+import { Refined, StatusTag, statusOptions, useGroups, useKeyword, Why } from "../people/parts.js";
 import { mayManage, ROLES, RoleTag } from "../people/roles.js";
 import { DeleteUser, NewPassword, setStatus } from "./acts.js";
 import { CreateUser } from "./create.js";
 import { Email, UserDrawer } from "./drawer.js";
 
+const NO_FILTERS = { keyword: "", role: "", status: "", group: "", p: "" };
+
 export default function Users({ query }) {
   const { may } = useSession();
-  const asked = Object.fromEntries(["p", "keyword", "role", "status", "group"].map((name) => [name, query.get(name)]));
+  const asked = Object.fromEntries(Object.keys(NO_FILTERS).map((name) => [name, query.get(name)]));
   const answer = useAnswer((signal) => api.get("/api/user", { ...asked, page_size: 20 }, { signal }), Object.values(asked));
   const [asking, ask] = useState(null);
   const close = () => refine({ user: "", new: "" });
@@ -28,14 +29,17 @@ export default function Users({ query }) {
     <${Button} tone="primary" icon="plus" onClick=${() => refine({ new: 1 })}>${t("users.create")}</${Button}>`;
   return html`<${Page} title=${t("page.users")} text=${t("users.text")} actions=${create}>
     <${Filters} query=${query} />
-    <${Table} label=${t("page.users")} columns=${useColumns(query, { changed: answer.reload, ask })} answer=${answer} items=${(data) => data.items}
+    <${Table} label=${t("page.users")} columns=${useColumns(query, { changed: answer.reload, ask })} answer=${answer}
+      items=${(data) => data.items}
       empty=${filtered && html`<${Empty} title=${t("people.nothing_found")}>
-        <${Button} onClick=${() => refine({ keyword: "", role: "", status: "", group: "", p: "" })}>${t("people.show_all")}</${Button}></${Empty}>`}
-      foot=${answer.data && html`<${Pager} page=${answer.data} onPage=${(p) => refine({ p })} />`} />
+        <${Button} onClick=${() => refine(NO_FILTERS)}>${t("people.show_all")}</${Button}></${Empty}>`}
+      foot=${answer.data?.total > 0 && html`<${Pager} page=${answer.data} onPage=${(p) => refine({ p })} />`} />
     ${query.get("new") && html`<${CreateUser} onClose=${close} onCreated=${answer.reload} />`}
-    ${query.get("user") && html`<${UserDrawer} key=${query.get("user")} id=${query.get("user")} onClose=${close} onChanged=${answer.reload} ask=${ask} />`}
+    ${query.get("user") && html`<${UserDrawer} key=${query.get("user")} id=${query.get("user")} onClose=${close} onChanged=${answer.reload}
+      ask=${ask} />`}
     ${asking?.what === "password" && html`<${NewPassword} user=${asking.user} onClose=${() => ask(null)} />`}
-    ${asking?.what === "delete" && html`<${DeleteUser} user=${asking.user} onClose=${() => ask(null)} onDeleted=${() => { close(); answer.reload(); }} />`}
+    ${asking?.what === "delete"
+      && html`<${DeleteUser} user=${asking.user} onClose=${() => ask(null)} onDeleted=${() => { close(); answer.reload(); }} />`}
   </${Page}>`;
 }
 
@@ -63,10 +67,12 @@ function useColumns(query, acts) {
     { name: "status", title: t("people.status"), cell: (user) => html`<${StatusTag} status=${user.status} />` },
     { name: "group", title: t("people.group"), cell: (user) => user.group },
     { name: "email", title: t("users.email"), cell: (user) => html`<${Email} user=${user} />` },
-    { name: "balance", title: t("users.balance"), number: true, cell: (user) => html`<a class="plain" href=${to(`/admin/accounts/${user.account_id}`)}>
+    { name: "balance", title: t("users.balance"), number: true,
+      cell: (user) => html`<a class="plain" href=${to(`/admin/accounts/${user.account_id}`)}>
       ${user.unlimited_quota ? t("unlimited") : money(user.quota)}</a>` },
     { name: "created", title: t("people.created"), cell: (user) => html`<${When} at=${user.created_time} />` },
-    { name: "actions", title: t("actions"), actions: true, cell: (user) => html`<${Actions} user=${user} filters=${filters} ...${acts} />` },
+    { name: "actions", title: t("actions"), actions: true,
+      cell: (user) => html`<${Actions} user=${user} filters=${filters} ...${acts} />` },
   ];
 }
 
@@ -75,7 +81,7 @@ function Actions({ user, filters, changed, ask }) {
   if (!may("user.write")) return null;
   if (!mayManage(self.role, user.role)) {
     const why = t(user.id === self.id ? "users.is_you" : "users.too_high");
-    return html`<span class="mark" tabindex="0" title=${why} role="img" aria-label=${why}><${Icon} name="info" /></span>`;
+    return html`<${Why} text=${why} />`;
   }
   const on = user.status === 1;
   return html`<${Menu} label=${t("people.actions_of", { name: user.username })} items=${[

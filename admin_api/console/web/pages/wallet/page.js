@@ -12,7 +12,7 @@ import { Question, tell } from "../../ui/dialogs.js";
 import { Filter } from "../../ui/form.js";
 import { Tabs } from "../accounts/account.js";
 import { EditAccount } from "../accounts/edit.js";
-import { Figures } from "../accounts/parts.js";
+import { Figure, Figures } from "../accounts/parts.js";
 import { MemberTag } from "../people/roles.js";
 import { Redeem } from "./redeem.js";
 
@@ -42,7 +42,7 @@ function OneWallet({ id, all, query, changed }) {
         <${Head} account=${account} all=${all} own=${own} open=${setOpen} />
         ${account.status === 2 && html`<${Notice} tone="bad">${t("wallet.is_disabled")}</${Notice}>`}
         <${Figures} of=${account}>${own && own.quota_usd !== null && html`
-          <div class="card figure"><dt>${t("wallet.your_cap")}</dt><dd>${usd(own.remain_usd)}<small>${t("accounts.of", { granted: usd(own.quota_usd) })}</small></dd></div>`}
+          <${Figure} name=${t("wallet.your_cap")} value=${usd(own.remain_usd)} text=${t("accounts.of", { granted: usd(own.quota_usd) })} />`}
         </${Figures}>
         ${may("account.write") && html`<${Redeem} account=${account} onRedeemed=${reload} />`}
         <${Tabs} account=${account} query=${query} changed=${reload} />
@@ -73,7 +73,8 @@ function Head({ account, all, own, open }) {
             onChange=${(id) => refine({ account: id, tab: "" })} />`
         : html`<h2 class="break">${account.name}</h2>`}
       ${own && html`<${MemberTag} role=${own.role} />`}
-      ${isDefault && all.length > 1 && html`<span title=${t("wallet.default_text")}><${Tag} tone="good">${t("wallet.default")}</${Tag}></span>`}
+      ${isDefault && all.length > 1
+        && html`<span title=${t("wallet.default_text")}><${Tag} tone="good">${t("wallet.default")}</${Tag}></span>`}
     </div>
     <div class="row">
       ${!isDefault && own && html`<${Button} busy=${busy} onClick=${choose}>${t("wallet.make_default")}</${Button}>`}
@@ -94,7 +95,8 @@ function Leave({ account, own, onClose, onLeft }) {
     await refresh();
     onLeft();
   };
-  return html`<${Question} title=${t("wallet.leave_title", { name: account.name })} action=${t("wallet.leave")} act=${act} onClose=${onClose}>
+  return html`<${Question} title=${t("wallet.leave_title", { name: account.name })} action=${t("wallet.leave")} act=${act}
+    onClose=${onClose}>
     <p>${t("wallet.leave_text")}</p>
   </${Question}>`;
 }

@@ -33,7 +33,8 @@ export function Redeem({ account, onRedeemed }) {
         autocomplete="off" autocapitalize="characters" spellcheck="false" class="mono" />
       <${Button} type="submit" tone="primary" busy=${busy} disabled=${code.trim() === ""}>${t("wallet.redeem_act")}</${Button}>
     </div>
-    ${done && html`<${Notice} tone="good" live>${t("wallet.redeemed", { amount: usd(done.entry.amount_usd), left: usd(done.remain_usd) })}</${Notice}>`}
+    ${done && html`<${Notice} tone="good"
+      live>${t("wallet.redeemed", { amount: usd(done.entry.amount_usd), left: usd(done.remain_usd) })}</${Notice}>`}
     ${failure && !failure.of?.("key") && html`<${FormProblem} failure=${failure} />`}
   </form>`;
 }

@@ -39,7 +39,8 @@ export function CreateWebhook({ onClose, onCreated }) {
   return html`<${Drawer} title=${t("warnings.create")} onClose=${onClose} onSubmit=${send} keep=${url !== ""} foot=${html`
       <${Button} onClick=${onClose}>${t("cancel")}</${Button}>
       <${Button} type="submit" tone="primary" busy=${busy} disabled=${url.trim() === ""}>${t("create")}</${Button}>`}>
-    <${Text} label=${t("warnings.url")} hint=${t("warnings.url_hint")} type="url" value=${url} onInput=${setUrl} mistake=${failure?.of?.("url")}
+    <${Text} label=${t("warnings.url")} hint=${t("warnings.url_hint")} type="url" value=${url} onInput=${setUrl}
+      mistake=${failure?.of?.("url")}
       placeholder="https://hooks.example.com/tollhouse" autocomplete="off" />
     <div class="field"><span class="label">${t("warnings.what_comes")}</span><${Snippet} text=${EVENT} /></div>
     <${FormProblem} failure=${failure} placed=${["url"]} />

@@ -31,8 +31,9 @@ function Events() {
   // What upstreams do is told to the operator alone.
   const shown = EVENTS.filter(([name]) => name !== "upstream" || may("catalog.read_any"));
   return html`<section class="card"><h2>${t("warnings.events")}</h2>
-    <ul class="lines">${shown.map(([name, icon]) => html`<li class="row top" key=${name}><${Icon} name=${icon} />
-      <div class="grow"><strong>${t(`warnings.event.${name}`)}</strong><div class="muted small">${t(`warnings.event_text.${name}`)}</div></div>
+    <ul class="lines">${shown.map(([name, icon]) => html`<li class="row begin" key=${name}><${Icon} name=${icon} />
+      <div class="grow"><strong>${t(`warnings.event.${name}`)}</strong>
+        <div class="muted small">${t(`warnings.event_text.${name}`)}</div></div>
       <code class="muted small">warning.${name}</code></li>`)}</ul>
   </section>`;
 }
@@ -40,16 +41,20 @@ function Events() {
 function Mail() {
   const { self, status, refresh } = useSession();
   const { busy, run } = useSending();
+  const [wanted, setWanted] = useState(self.mail_warnings);
   const choose = async (mail_warnings) => {
+    setWanted(mail_warnings);
     const works = await run(async () => {
       await api.put("/api/user/self", { mail_warnings });
       await refresh();
     });
+    if (!works) setWanted(!mail_warnings);
     tell(t(works ? (mail_warnings ? "warnings.mail_on" : "warnings.mail_off") : "problem.unknown"));
   };
   return html`<section class="card stack tight"><h2>${t("warnings.mail")}</h2>
-    <${Check} label=${t("warnings.mail_wanted")} hint=${self.email ? t("warnings.mail_to", { email: self.email }) : t("warnings.mail_nowhere")}
-      checked=${self.mail_warnings} disabled=${busy} onChange=${choose} />
+    <${Check} label=${t("warnings.mail_wanted")}
+      hint=${self.email ? t("warnings.mail_to", { email: self.email }) : t("warnings.mail_nowhere")}
+      checked=${wanted} disabled=${busy} onChange=${choose} />
     ${!status.mail && html`<${Notice} tone="warn">${t("warnings.no_mail")}</${Notice}>`}
     ${status.mail && !self.email && html`<div><a href=${to("/account")}>${t("warnings.give_address")}</a></div>`}
   </section>`;
@@ -61,7 +66,8 @@ function Webhooks({ query }) {
   const full = answer.data?.length >= MOST;
   return html`<section class="stack tight">
     <div class="row spread"><div><h2>${t("warnings.webhooks")}</h2><p class="muted">${t("warnings.webhooks_text")}</p></div>
-      <span title=${full ? t("warnings.full") : undefined}><${Button} icon="plus" disabled=${full} onClick=${() => refine({ new: 1 })}>${t("warnings.create")}</${Button}></span></div>
+      <span title=${full ? t("warnings.full") : undefined}><${Button} icon="plus" disabled=${full}
+        onClick=${() => refine({ new: 1 })}>${t("warnings.create")}</${Button}></span></div>
     <${Table} label=${t("warnings.webhooks")} columns=${columns(ask)} answer=${answer}
       empty=${html`<${Empty} icon="alert" title=${t("warnings.none")} text=${t("warnings.none_text")} />`} />
     ${query.get("new") && html`<${CreateWebhook} onClose=${() => refine({ new: "" })} onCreated=${answer.reload} />`}
