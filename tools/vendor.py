@@ -1,4 +1,4 @@
-"""`make vendor`: the console's libraries, fetched anew into admin_api/console/vendor.
+"""`make vendor`: the console's libraries, fetched anew into admin_api/console/web/vendor.
 
 What is fetched, and of which version, is LIBRARIES below: change a version, run it, look at the console
 (`make browser`), commit. People who run Tollhouse need none of this: the files are part of the package.
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-VENDOR = Path(__file__).parents[1] / "admin_api/console/vendor"
+VENDOR = Path(__file__).parents[1] / "admin_api/console/web/vendor"
 
 
 class Library(NamedTuple):

@@ -57,9 +57,10 @@ def beside(make: Callable[[], AbstractAsyncContextManager[Any]]) -> Iterator[Bes
 
 
 @contextmanager
-def provider_with(models: Sequence[str]) -> Iterator[ScriptedUpstream]:
-    """A running scripted upstream that lists these models."""
+def provider_with(models: Sequence[str] = ()) -> Iterator[Beside]:
+    """A scripted upstream, which lists these models."""
     listed = json.dumps({"object": "list", "data": [{"id": name} for name in models]})
     with beside(ScriptedUpstream) as server:
-        server.served.answer("", Answer((listed.encode(),)))
-        yield server.served
+        if models:
+            server.served.answer("", Answer((listed.encode(),)))
+        yield server

@@ -1,10 +1,15 @@
 """What operators set up: upstreams, models with their prices, groups; and what of it is the configuration file's."""
 
+import json
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.beside import provider_with
 from tests.e2e.product import running
+from tests.upstream import Answer, Gate
 
 KEY = "sk-of-the-provider-0123-wxyz"
 LISTED = ["gpt-5.4-mini", "house-large", "house-small", "text-embedding-3-small"]
@@ -14,7 +19,7 @@ description = "Everyday models"
 
 [groups.vip]
 description = "All models, and patience"
-models = ["gpt-*", "of-the-file"]
+models = ["gpt-5.4", "of-the-file"]
 ratio = 1.2
 max_concurrency = 50
 [[groups.vip.limits]]
@@ -36,7 +41,7 @@ output_usd_per_mtok = 1.5
 
 [[upstreams]]
 name = "house"
-base_url = "http://127.0.0.1:9/v1"
+base_url = "PROVIDER"
 models = ["of-the-file", "unpriced"]
 
 [[upstreams]]
@@ -48,15 +53,15 @@ priority = 1
 
 
 @pytest.fixture(scope="module")
-def product():
-    with running(CONFIG) as started:
+def provider():
+    with provider_with(LISTED) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def provider():
-    with provider_with(LISTED) as upstream:
-        yield upstream
+def product(provider):
+    with running(CONFIG.replace("PROVIDER", provider.served.base_url)) as started:
+        yield started
 
 
 def drawer(console, name):
@@ -69,6 +74,18 @@ def open_menu(console, name, item):
     console.page.get_by_text(item, exact=True).locator("visible=true").click()
 
 
+def ask(gateway_url, key, model):
+    """One word of a model, as an application asks for it. The status."""
+    body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 9}
+    request = urllib.request.Request(
+        f"{gateway_url}/v1/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.status
+
+
 def test_an_upstream_is_added_tested_its_models_served_priced_and_called_a_moment_later(
     console, provider, look
 ):
@@ -79,7 +96,7 @@ def test_an_upstream_is_added_tested_its_models_served_priced_and_called_a_momen
     console.button("Add an upstream").click()
     made = drawer(console, "Add an upstream")
     made.get_by_label("Name", exact=True).fill("beside")
-    made.get_by_label("Base URL").fill(provider.base_url)
+    made.get_by_label("Base URL").fill(provider.served.base_url)
     made.get_by_label("Keys").fill(KEY)
     made.get_by_role("button", name="Create").click()
     # A private address has to be allowed.
@@ -136,13 +153,8 @@ def test_an_upstream_is_added_tested_its_models_served_priced_and_called_a_momen
     made_key = console.call(
         "POST", "/api/token", {"name": "mine", "group": "house group", "quota_usd": 1}
     )
-    answer = page.request.post(
-        f"{console.product.ready['gateway_url']}/v1/chat/completions",
-        headers={"Authorization": f"Bearer {made_key['key']}"},
-        data={"model": "house-large", "messages": [{"role": "user", "content": "Hello"}]},
-    )
-    assert answer.ok, answer.text()
-    assert provider.requests[-1].header("authorization") == f"Bearer {KEY}"
+    assert ask(console.product.ready["gateway_url"], made_key["key"], "house-large") == 200
+    assert provider.served.requests[-1].header("authorization") == f"Bearer {KEY}"
 
     open_menu(console, "house group", "Delete")
     question = drawer(console, "Delete house group?")
@@ -238,3 +250,24 @@ def test_everybody_sees_what_their_keys_can_call_and_what_it_costs(console, look
     console.page.get_by_role("link", name="gpt-5.4-nano", exact=True).click()
     expect(drawer(console, "Model").get_by_text("gpt-5.4-nano")).to_be_visible()
     look("models-one")
+
+
+def test_the_state_tells_how_the_stores_are_and_which_calls_run(console, provider, look):
+    gate = Gate()
+    provider.served.answer("of-the-file", Answer((b"{}",)).first(gate))
+    key = console.call("POST", "/api/token", {"name": "slow one", "quota_usd": 1})["key"]
+    console.go("State")
+    postgres = console.page.get_by_role("region", name="Postgres")
+    expect(postgres.get_by_text("Answering")).to_be_visible()
+    expect(console.page.get_by_role("region", name="Valkey").get_by_text("Memory")).to_be_visible()
+    expect(console.page.get_by_text("No call runs")).to_be_visible()
+    with ThreadPoolExecutor() as threads:
+        ended = threads.submit(ask, console.product.ready["gateway_url"], key, "of-the-file")
+        expect(console.row("slow one")).to_contain_text("of-the-file")
+        look("state")
+        console.button("Pause").click()
+        provider.do(gate.release)
+        ended.result(30)
+    expect(console.row("slow one")).to_be_visible()
+    console.button("Go on").click()
+    expect(console.row("slow one")).to_have_count(0)

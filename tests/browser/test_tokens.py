@@ -8,8 +8,8 @@ from playwright.sync_api import expect
 
 from gateway.domain.network import parse_block
 from gateway.domain.rejection import BrokenRule
+from tests.browser.beside import provider_with
 from tests.browser.conftest import PICTURES
-from tests.browser.provider import serving
 from tests.e2e.product import running
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -61,7 +61,7 @@ limit = 60
 @pytest.fixture(scope="module")
 def product():
     """The product before a provider, with two groups, keeping the keys that it makes."""
-    with serving() as upstream, running(settings(upstream.base_url)) as started:
+    with provider_with() as provider, running(settings(provider.served.base_url)) as started:
         yield started
 
 

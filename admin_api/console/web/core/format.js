@@ -4,9 +4,15 @@ import { currentLanguage, t } from "./messages.js";
 
 const formats = new Map();
 
+/** The browser's own way of writing the language: a British reader's dates are British ones. */
+function locale() {
+  const language = currentLanguage();
+  return navigator.languages.find((each) => each.slice(0, 2).toLowerCase() === language) ?? language;
+}
+
 function format(Kind, options) {
   const name = `${currentLanguage()}${Kind.name}${JSON.stringify(options)}`;
-  if (!formats.has(name)) formats.set(name, new Kind(currentLanguage(), options));
+  if (!formats.has(name)) formats.set(name, new Kind(locale(), options));
   return formats.get(name);
 }
 
@@ -37,13 +43,13 @@ export function usd(value) {
   const size = Math.abs(shown);
   const places = size === 0 || size >= 1 ? 2 : size >= 0.01 ? 4 : 6;
   return format(Intl.NumberFormat, {
-    style: "currency", currency: currency.code, minimumFractionDigits: 2, maximumFractionDigits: places,
+    style: "currency", currency: currency.code, currencyDisplay: "narrowSymbol", minimumFractionDigits: 2, maximumFractionDigits: places,
   }).format(shown);
 }
 
 /** What something costs in US dollars, in the installation's currency: as exact as it is. */
 export const price = (value) => format(Intl.NumberFormat, {
-  style: "currency", currency: currency.code, minimumFractionDigits: 2, maximumFractionDigits: 9,
+  style: "currency", currency: currency.code, currencyDisplay: "narrowSymbol", minimumFractionDigits: 2, maximumFractionDigits: 9,
 }).format(Number((value * currency.rate).toPrecision(12)));
 
 export const money = (units) => usd(usdOf(units));
@@ -79,3 +85,11 @@ export function relative(seconds, now = Date.now() / 1000) {
 /** 340 ms, 1.2 s. */
 export const duration = (milliseconds) =>
   milliseconds < 1000 ? `${number(Math.round(milliseconds))} ms` : `${number(milliseconds / 1000, { maximumFractionDigits: 1 })} s`;
+
+const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+
+/** 12 MB, by steps of 1000. */
+export function bytes(value) {
+  const step = Math.min(SIZES.length - 1, Math.floor(Math.log10(Math.max(1, value)) / 3));
+  return number(value / 1000 ** step, { style: "unit", unit: SIZES[step], maximumFractionDigits: 1 });
+}

@@ -5,7 +5,7 @@ import { api } from "../core/api.js";
 import { useAnswer, useSettled } from "../core/answers.js";
 import { loadArea, t } from "../core/messages.js";
 import { place, refine, to } from "../core/route.js";
-import { classes, html, useEffect, useState } from "../core/view.js";
+import { html, useEffect, useState } from "../core/view.js";
 import { Button, Empty, Tag } from "./basics.js";
 import { Question, tell } from "./dialogs.js";
 import { Filter, Search } from "./form.js";
@@ -88,7 +88,7 @@ export function useFound(path) {
 }
 
 /** A few facts beside their names; falsy ones are left out. */
-export const Facts = ({ rows, class: more }) => html`
-  <dl class=${classes("facts", more)}>
+export const Facts = ({ rows }) => html`
+  <dl class="facts">
     ${rows.filter(Boolean).map(([name, value]) => html`<dt key=${name}>${name}</dt><dd>${value}</dd>`)}
   </dl>`;

@@ -13,7 +13,8 @@ const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
 /** The entry of a name, read anew with each `round`, for a drawer that an address opens; without one there is no drawer. */
 export function useEntry(path, name, onMissing, round = 0) {
-  const { data, failure } = useAnswer((signal) => (name ? api.get(pathOf(path, name), {}, { signal }) : Promise.resolve(null)), [path, name, round]);
+  const read = (signal) => (name ? api.get(pathOf(path, name), {}, { signal }) : Promise.resolve(null));
+  const { data, failure } = useAnswer(read, [path, name, round]);
   useEffect(() => {
     if (!failure) return;
     tell(failure);
@@ -62,7 +63,9 @@ export function useEntryForm({ path, entry, draftOf, bodyOf, first = {}, onSaved
     field: (name, label) => ({
       label, value: draft[name], mistake: of(name), disabled: readOnly, autocomplete: "off", onInput: (value) => set({ [name]: value }),
     }),
-    list: (name, label) => ({ label, value: draft[name], mistake: of(name), disabled: readOnly, onChange: (value) => set({ [name]: value }) }),
+    list: (name, label) => ({
+      label, value: draft[name], mistake: of(name), disabled: readOnly, onChange: (value) => set({ [name]: value }),
+    }),
   };
 }
 
@@ -90,7 +93,8 @@ function Trouble({ form }) {
   return html`
     <div class="foot-problem">
       ${changed
-        ? html`<${Notice} tone="warn" live>${t("entries.changed_meanwhile")} <${Button} size="small" onClick=${form.rebase}>${t("entries.rebase")}</${Button}></${Notice}>`
+        ? html`<${Notice} tone="warn" live>${t("entries.changed_meanwhile")} <${Button} size="small"
+          onClick=${form.rebase}>${t("entries.rebase")}</${Button}></${Notice}>`
         : html`<${Problem} failure=${form.failure} />`}
     </div>`;
 }

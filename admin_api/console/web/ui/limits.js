@@ -47,12 +47,14 @@ export function Limits({ label = t("limits.title"), hint, field = "limits", valu
       ${hint && html`<div class="muted small">${hint}</div>`}
       ${value.length === 0 && html`<div class="muted">${t("limits.none")}</div>`}
       ${value.map((limit, n) => html`
-        <${Limit} key=${limit.key ?? n} limit=${limit} place=${n + 1} disabled=${disabled} models=${models} change=${(changes) => change(n, changes)}
+        <${Limit} key=${limit.key ?? n} limit=${limit} place=${n + 1} disabled=${disabled} models=${models}
+          change=${(changes) => change(n, changes)}
           remove=${() => onChange(value.filter((_, m) => m !== n))}
           mistakes=${mistakes.filter((each) => each.field === `${field}.${n}` || each.field?.startsWith(`${field}.${n}.`))} />`)}
       ${whole.map((each) => html`<div class="wrong" role="alert">${mistakeText(each)}</div>`)}
       ${!disabled && value.length < MOST && html`
-        <div><${Button} size="small" icon="plus" onClick=${() => onChange([...value, { ...FRESH, key: once() }])}>${t("limits.add")}</${Button}></div>`}
+        <div><${Button} size="small" icon="plus"
+          onClick=${() => onChange([...value, { ...FRESH, key: once() }])}>${t("limits.add")}</${Button}></div>`}
     </fieldset>`;
 }
 
@@ -97,11 +99,14 @@ function More({ limit, change, of, models, disabled }) {
     <details open=${Boolean(of("burst") || of("time_zone") || of("models"))}>
       <summary class=${classes("small", limit.shadow ? "wrong" : "muted")}>${told.join(" · ")}</summary>
       <div class="stack">
-        <${Names} label=${t("limits.models")} hint=${t("limits.models_hint")} value=${limit.models ?? []} options=${models} disabled=${disabled}
-          mistake=${of("models")} placeholder=${t("limits.all_models")} onChange=${(names) => change({ models: names.length ? names : null })} />
+        <${Names} label=${t("limits.models")} hint=${t("limits.models_hint")} value=${limit.models ?? []} options=${models}
+          disabled=${disabled}
+          mistake=${of("models")} placeholder=${t("limits.all_models")}
+          onChange=${(names) => change({ models: names.length ? names : null })} />
         ${minute && html`<${Text} label=${t("limits.burst")} hint=${t("limits.burst_hint")} inputmode="decimal" value=${limit.burst ?? ""}
           mistake=${of("burst")} onInput=${(text) => change({ burst: text === "" ? null : text })} />`}
-        ${calendar && html`<${Zone} value=${limit.time_zone} mistake=${of("time_zone")} onInput=${(text) => change({ time_zone: text })} />`}
+        ${calendar && html`<${Zone} value=${limit.time_zone} mistake=${of("time_zone")}
+          onInput=${(text) => change({ time_zone: text })} />`}
         <${Check} label=${t("limits.shadow")} hint=${t("limits.shadow_hint")} checked=${limit.shadow} disabled=${disabled}
           onChange=${(shadow) => change({ shadow })} />
       </div>
@@ -113,6 +118,7 @@ const ZONES = () => ["UTC", ...Intl.supportedValuesOf("timeZone").filter((each) 
 const Zone = ({ value, mistake, onInput }) => html`
   <${Field} label=${t("limits.time_zone")} hint=${t("limits.time_zone_hint")} mistake=${mistake}>
     ${(attributes) => html`
-      <input ...${attributes} list=${`${attributes.id}-zones`} value=${value} autocomplete="off" onInput=${(event) => onInput(event.target.value)} />
+      <input ...${attributes} list=${`${attributes.id}-zones`} value=${value} autocomplete="off"
+        onInput=${(event) => onInput(event.target.value)} />
       <datalist id=${`${attributes.id}-zones`}>${ZONES().map((each) => html`<option value=${each} />`)}</datalist>`}
   </${Field}>`;

@@ -37,7 +37,8 @@ function Chosen({ value, onChange, ordered, disabled }) {
   const before = (n) => value.map((each, m) => (m === n ? value[n - 1] : m === n - 1 ? value[n] : each));
   return value.map((name, n) => html`
     <span class="tag" key=${name}>
-      ${ordered && n > 0 && !disabled && html`<button type="button" aria-label=${t("names.earlier", { name })} title=${t("names.earlier", { name })}
+      ${ordered && n > 0 && !disabled && html`<button type="button" aria-label=${t("names.earlier", { name })}
+        title=${t("names.earlier", { name })}
         onClick=${() => onChange(before(n))}><${Icon} name="left" /></button>`}
       <span class="break">${name}</span>
       ${!disabled && html`<button type="button" aria-label=${t("names.remove", { name })} title=${t("names.remove", { name })}
@@ -84,14 +85,17 @@ function Finder({ attributes, known, add, onType, placeholder, onBack }) {
   };
   return html`
     <div class="finder">
-      <input ...${attributes} role="combobox" aria-expanded=${shown ? "true" : "false"} aria-controls=${`${id}-list`} aria-autocomplete="list"
-        aria-activedescendant=${shown && at >= 0 ? `${id}-${at}` : undefined} autocomplete="off" spellcheck=${false} placeholder=${placeholder}
-        value=${text} onInput=${typed} onKeyDown=${pressed} onFocus=${() => setOpen(true)} onBlur=${() => { take(text); setOpen(false); }}
-        onClick=${() => setOpen(true)} />
+      <input ...${attributes} role="combobox" aria-expanded=${shown ? "true" : "false"} aria-controls=${`${id}-list`}
+        aria-autocomplete="list"
+        aria-activedescendant=${shown && at >= 0 ? `${id}-${at}` : undefined} autocomplete="off"
+        spellcheck=${false} placeholder=${placeholder} value=${text} onInput=${typed} onKeyDown=${pressed}
+        onFocus=${() => setOpen(true)} onClick=${() => setOpen(true)} onBlur=${() => { take(text); setOpen(false); }} />
       <ul id=${`${id}-list`} role="listbox" aria-label=${t("names.found")} hidden=${!shown} ref=${list}>
         ${found.map(([name, words], n) => html`
           <li key=${name} id=${`${id}-${n}`} role="option" aria-selected=${n === at ? "true" : "false"}
-            onMouseDown=${(event) => { event.preventDefault(); take(name); }}>${name}${words && html` <span class="muted">${words}</span>`}</li>`)}
+            onMouseDown=${(event) => { event.preventDefault(); take(name); }}>
+            ${name}${words && html` <span class="muted">${words}</span>`}
+          </li>`)}
       </ul>
     </div>`;
 }

@@ -21,7 +21,8 @@ export function Pairs({ label, hint, mistake, value, onChange, left, right, disa
             onClick=${() => onChange(value.filter((_, m) => m !== n))} />`}
         </div>`)}
       ${mistake && html`<div class="wrong" role="alert">${typeof mistake === "string" ? mistake : mistakeText(mistake)}</div>`}
-      ${!disabled && html`<div><${Button} size="small" icon="plus" onClick=${() => onChange([...value, ["", ""]])}>${t("add")}</${Button}></div>`}
+      ${!disabled && html`<div><${Button} size="small" icon="plus"
+        onClick=${() => onChange([...value, ["", ""]])}>${t("add")}</${Button}></div>`}
     </fieldset>`;
 }
 

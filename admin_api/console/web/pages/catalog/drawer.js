@@ -1,3 +1,4 @@
+import { number } from "../../core/format.js";
 import { has, t } from "../../core/messages.js";
 import { html } from "../../core/view.js";
 import { Button, Notice, Segments, Tag, When } from "../../ui/basics.js";
@@ -16,9 +17,10 @@ export function ModelDrawer({ entry, name = "", groups, onClose, onSaved }) {
   const form = useEntryForm({ path: "/api/model", entry, draftOf, bodyOf, first: name ? { name } : {}, onSaved });
   return html`
     <${EntryDrawer} form=${form} title=${entry?.name ?? t("catalog.add")} where="[[models]]" onClose=${onClose}>
-      ${entry ? html`<${InForce} model=${entry} groups=${groups} form=${form} />`
+      ${entry ? html`<${Present} model=${entry} groups=${groups} form=${form} />`
         : html`<${Text} hint=${t("catalog.name_hint")} required ...${form.field("name", t("catalog.name"))} />`}
-      ${!form.readOnly && html`<div><${Segments} label=${t("catalog.kind")} value=${form.draft.stands} onChange=${(stands) => form.set({ stands })}
+      ${!form.readOnly && html`<div><${Segments} label=${t("catalog.kind")} value=${form.draft.stands}
+        onChange=${(stands) => form.set({ stands })}
         options=${[[false, t("catalog.own")], [true, t("catalog.stands")]]} /></div>`}
       ${form.draft.stands ? html`<${Members} form=${form} />` : html`<${Own} form=${form} />`}
       ${entry?.prices.length > 0 && html`<${Past} prices=${entry.prices} />`}
@@ -26,7 +28,7 @@ export function ModelDrawer({ entry, name = "", groups, onClose, onSaved }) {
 }
 
 /** What holds now, and who has it. */
-function InForce({ model, groups, form }) {
+function Present({ model, groups, form }) {
   const { effective } = model;
   const within = groupsWith(model, groups);
   const offered = form.creating && !form.readOnly && effective?.price;
@@ -41,11 +43,12 @@ function InForce({ model, groups, form }) {
         !model.members && [t("catalog.upstreams"), html`<${Few} names=${model.upstreams} most=${8} empty=${t("catalog.nobody")} />`],
         [t("catalog.groups"), html`<${Few} names=${within} most=${8} empty=${t("catalog.nobody")} />`],
       ]} />
-      ${offered && html`<div><${Button} size="small" icon="edit" onClick=${() => form.set(draftOfPrice(effective))}>${t("catalog.begin_with")}</${Button}></div>`}
+      ${offered && html`<div><${Button} size="small" icon="edit"
+        onClick=${() => form.set(draftOfPrice(effective))}>${t("catalog.begin_with")}</${Button}></div>`}
     </section>`;
 }
 
-const tokens = (count) => html`<span class="tabular">${t("catalog.tokens", { count, shown: count.toLocaleString() })}</span>`;
+const tokens = (count) => html`<span class="tabular">${t("catalog.tokens", { count, shown: number(count) })}</span>`;
 
 function Members({ form }) {
   const { options, onType } = useFound("/api/model");
@@ -57,11 +60,13 @@ const Own = ({ form }) => html`
   <fieldset class="stack tight">
     <legend>${t("catalog.prices")}</legend>
     <p class="muted small">${t("catalog.prices_text")}</p>
-    <div class="grid narrow">${MAIN.map((kind) => html`<${Price} key=${kind} form=${form} name=${`${kind}_usd_per_mtok`} label=${t(`catalog.kind.${kind}`)} />`)}</div>
+    <div class="grid narrow">${MAIN.map((kind) => html`<${Price} key=${kind} form=${form} name=${`${kind}_usd_per_mtok`}
+      label=${t(`catalog.kind.${kind}`)} />`)}</div>
     ${form.of("model") && html`<${Notice} tone="bad" live>${t("catalog.both")}</${Notice}>`}
   </fieldset>
   ${!form.readOnly && html`<${Published} name=${form.draft.name} take=${(published) => form.set(draftOfPrice(published))} />`}
-  <${Fold} title=${t("catalog.other_prices")} open=${[...OTHERS.map((kind) => `${kind}_usd_per_mtok`), "request_usd"].some((each) => form.draft[each] !== "")}>
+  <${Fold} title=${t("catalog.other_prices")}
+    open=${[...OTHERS.map((kind) => `${kind}_usd_per_mtok`), "request_usd"].some((each) => form.draft[each] !== "")}>
     <div class="grid narrow">
       ${OTHERS.map((kind) => html`<${Price} key=${kind} form=${form} name=${`${kind}_usd_per_mtok`} label=${t(`catalog.kind.${kind}`)} />`)}
       <${Price} form=${form} name="request_usd" label=${t("catalog.request_usd")} />
@@ -79,11 +84,16 @@ const Bounds = ({ form: { draft, set, of, field, readOnly } }) => html`
   <${Fold} title=${t("catalog.bounds")} open=${[...BOUNDS, "max_output_field", "hides_output"].some(of)}>
     <p class="muted small">${t("catalog.bounds_text")}</p>
     <div class="grid">
-      ${BOUNDS.map((name) => html`<${Text} key=${name} inputmode="numeric" placeholder=${t("entries.default")} ...${field(name, t(`catalog.${name}`))}
-        hint=${has(`catalog.${name}_hint`) ? t(`catalog.${name}_hint`) : undefined} unit=${t(name === "bytes_per_token" ? "entries.bytes" : "entries.tokens")} />`)}
-      <${Select} label=${t("catalog.max_output_field")} value=${draft.max_output_field} mistake=${of("max_output_field")} disabled=${readOnly}
-        options=${[["", t("catalog.by_route")], ...FIELDS.map((each) => [each, each])]} onChange=${(max_output_field) => set({ max_output_field })} />
-      <${Select} label=${t("catalog.hides_output")} hint=${t("catalog.hides_output_hint")} value=${String(draft.hides_output)} disabled=${readOnly}
+      ${BOUNDS.map((name) => html`<${Text} key=${name} inputmode="numeric" placeholder=${t("entries.default")}
+        ...${field(name, t(`catalog.${name}`))}
+        hint=${has(`catalog.${name}_hint`) ? t(`catalog.${name}_hint`) : undefined}
+        unit=${t(name === "bytes_per_token" ? "entries.bytes" : "entries.tokens")} />`)}
+      <${Select} label=${t("catalog.max_output_field")} value=${draft.max_output_field} mistake=${of("max_output_field")}
+        disabled=${readOnly}
+        options=${[["", t("catalog.by_route")], ...FIELDS.map((each) => [each, each])]}
+        onChange=${(max_output_field) => set({ max_output_field })} />
+      <${Select} label=${t("catalog.hides_output")} hint=${t("catalog.hides_output_hint")} value=${String(draft.hides_output)}
+        disabled=${readOnly}
         options=${["null", "true", "false"].map((each) => [each, t(`catalog.hides_output.${each}`)])}
         onChange=${(given) => set({ hides_output: { true: true, false: false }[given] ?? null })} />
     </div>
@@ -95,7 +105,9 @@ const Past = ({ prices }) => html`
     <ol class="stack tight">
       ${prices.map((each) => html`
         <li key=${each.version} class="card stack tight">
-          <div class="row spread"><${When} at=${each.created_time} /><${Tag}>${t("catalog.price_number", { number: each.version })}</${Tag}></div>
+          <div class="row spread">
+            <${When} at=${each.created_time} /><${Tag}>${t("catalog.price_number", { number: each.version })}</${Tag}>
+          </div>
           <${Facts} rows=${priceRows(each.price)} />
         </li>`)}
     </ol>

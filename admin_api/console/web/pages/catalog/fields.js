@@ -29,7 +29,9 @@ export function bodyOf(draft) {
   };
 }
 
-const tierBody = (tier) => Object.fromEntries(Object.entries(tier).map(([name, text]) => [name, numberOf(text)]).filter(([, value]) => value !== null));
+const tierBody = (tier) => Object.fromEntries(
+  Object.entries(tier).map(([name, text]) => [name, numberOf(text)]).filter(([, value]) => value !== null),
+);
 
 // Without a figure of their own these cost what input does.
 const AS_INPUT = ["cached_input_usd_per_mtok", "cache_write_usd_per_mtok"];

@@ -28,7 +28,8 @@ export default function Models({ query }) {
       <${EntryFilters} label=${t("catalog.search")} query=${query} sources=${SOURCES} />
       <${Table} label=${t("page.catalog")} columns=${columns(groups, writes, setRemoved)} answer=${answer} items=${(page) => page.items}
         rowKey=${(row) => row.name} foot=${answer.data && html`<${Pager} page=${answer.data} onPage=${(p) => refine({ p })} />`}
-        empty=${html`<${NoEntries} filtered=${filtered} icon="models" title=${t("catalog.none")} text=${t("catalog.none_text")}>${add}</${NoEntries}>`} />
+        empty=${html`<${NoEntries} filtered=${filtered} icon="models" title=${t("catalog.none")}
+        text=${t("catalog.none_text")}>${add}</${NoEntries}>`} />
     </${Page}>
     <${Opened} query=${query} groups=${groups} reload=${answer.reload} />
     ${removed && html`<${DeleteEntry} path=${PATH} entry=${removed} title=${t("catalog.delete", { name: removed.name })}
@@ -43,7 +44,8 @@ const columns = (groups, writes, remove) => [
   { name: "price", title: t("catalog.price"), cell: (row) => html`<${Standing} model=${row} />` },
   { name: "upstreams", title: t("catalog.upstreams"), cell: (row) => html`<${Few} names=${row.members ? [] : row.upstreams} most=${2} />` },
   { name: "groups", title: t("catalog.groups"), cell: (row) => html`<${Few} names=${groupsWith(row, groups)} most=${2} />` },
-  { name: "actions", title: t("actions"), actions: true, cell: (row) => html`<${Menu} label=${t("catalog.actions", { name: row.name })} items=${actions(row, writes, remove)} />` },
+  { name: "actions", title: t("actions"), actions: true, cell: (row) => html`<${Menu} label=${t("catalog.actions", { name: row.name })}
+    items=${actions(row, writes, remove)} />` },
 ];
 
 const Figure = ({ model, kind }) => {
@@ -54,7 +56,8 @@ const Figure = ({ model, kind }) => {
 /** Where the price is from; what has none is marked, because capped keys cannot call it. */
 function Standing({ model }) {
   if (model.members) {
-    return html`<span class="row tight"><span class="muted">${t("catalog.stands_for")}</span><${Few} names=${model.members} most=${2} /></span>`;
+    return html`<span class="row tight"><span class="muted">${t("catalog.stands_for")}</span><${Few} names=${model.members}
+      most=${2} /></span>`;
   }
   if (!model.effective?.price) return html`<${Tag} tone="warn">${t("catalog.no_price")}</${Tag}>`;
   return html`<span class="muted">${t(`catalog.from.${model.effective.price_source}`)}</span>`;
@@ -74,6 +77,7 @@ function Opened({ query, groups, reload }) {
     reload();
     close();
   };
-  if (wanted) return html`<${ModelDrawer} key="new" name=${wanted === "yes" ? "" : wanted} groups=${groups} onClose=${close} onSaved=${saved} />`;
+  if (wanted) return html`<${ModelDrawer} key="new" name=${wanted === "yes" ? "" : wanted} groups=${groups} onClose=${close}
+    onSaved=${saved} />`;
   return entry && html`<${ModelDrawer} key=${name} entry=${entry} groups=${groups} onClose=${close} onSaved=${saved} />`;
 }

@@ -21,7 +21,8 @@ export function Published({ name, take }) {
               <div class="muted small tabular">${t("catalog.published_price", {
                 input: perMillion(each.price.input_usd_per_mtok), output: perMillion(each.price.output_usd_per_mtok),
               })}</div></div>
-            <${Button} size="small" label=${t("catalog.take_price", { provider: each.provider })} onClick=${() => take(each)}>${t("catalog.take")}</${Button}>
+            <${Button} size="small" label=${t("catalog.take_price", { provider: each.provider })}
+              onClick=${() => take(each)}>${t("catalog.take")}</${Button}>
           </li>`)}
       </ul>
     </${Fold}>`;

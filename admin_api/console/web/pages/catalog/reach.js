@@ -1,12 +1,12 @@
 // Which groups have a model: its name is one of theirs, and one of their upstreams serves it.
 
-const fits = (name, patterns) => patterns.some((each) => (each.endsWith("*") ? name.startsWith(each.slice(0, -1)) : each === name));
+const within = (names, name) => names.includes("*") || names.includes(name);
 
 function has(group, model, byName) {
   if (group.groups.length) return group.groups.some((each) => byName.has(each) && has(byName.get(each), model, byName));
-  if (!fits(model.name, group.models)) return false;
+  if (!within(group.models, model.name)) return false;
   // What a name stands for is looked at by the gateway: here its name is enough.
-  return model.members !== null || group.upstreams.includes("*") || model.upstreams.some((each) => group.upstreams.includes(each));
+  return model.members !== null || model.upstreams.some((each) => within(group.upstreams, each));
 }
 
 export function groupsWith(model, groups) {

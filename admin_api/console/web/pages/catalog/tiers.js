@@ -23,11 +23,13 @@ export function Tiers({ form: { draft, set, of, failure, readOnly } }) {
             <${TierField} key=${name} name=${name} value=${tier[name] ?? ""} disabled=${readOnly} onInput=${(text) => change(n, name, text)}
               mistake=${failure?.errors?.find((each) => each.field === `tiers.${n}.${name}`)} />`)}</div>
           ${shown(tier).length < FIELDS.length && !readOnly && html`
-            <div><${Button} size="small" tone="quiet" onClick=${() => set({ tiers: tiers.map((each, m) => (m === n ? { ...each, ...all(each) } : each)) })}>
+            <div><${Button} size="small" tone="quiet"
+              onClick=${() => set({ tiers: tiers.map((each, m) => (m === n ? { ...each, ...all(each) } : each)) })}>
               ${t("catalog.other_prices")}</${Button}></div>`}
         </div>`)}
       ${of("tiers") && html`<div class="wrong" role="alert">${mistakeText(of("tiers"))}</div>`}
-      ${!readOnly && html`<div><${Button} size="small" icon="plus" onClick=${() => set({ tiers: [...tiers, { above_input_tokens: "" }] })}>${t("catalog.tier_add")}</${Button}></div>`}
+      ${!readOnly && html`<div><${Button} size="small" icon="plus"
+        onClick=${() => set({ tiers: [...tiers, { above_input_tokens: "" }] })}>${t("catalog.tier_add")}</${Button}></div>`}
     </${Fold}>`;
 }
 
@@ -35,7 +37,12 @@ const shown = (tier) => FIELDS.filter((name, n) => n < SIMPLE || tier[name] !== 
 const all = (tier) => Object.fromEntries(FIELDS.map((name) => [name, tier[name] ?? ""]));
 
 const TierField = ({ name, value, onInput, mistake, disabled }) => html`
-  <${Field} label=${name === "above_input_tokens" ? t("catalog.above") : t(`catalog.kind.${name.replace("_usd_per_mtok", "")}`)} mistake=${mistake}>
-    ${(attributes) => html`<div class="with-unit"><input ...${attributes} inputmode="decimal" value=${value} disabled=${disabled} autocomplete="off"
-      onInput=${(event) => onInput(event.target.value)} /><span>${t(name === "above_input_tokens" ? "entries.tokens" : "entries.usd")}</span></div>`}
+  <${Field} label=${name === "above_input_tokens" ? t("catalog.above") : t(`catalog.kind.${name.replace("_usd_per_mtok", "")}`)}
+    mistake=${mistake}>
+    ${(attributes) => html`
+      <div class="with-unit">
+        <input ...${attributes} inputmode="decimal" value=${value} disabled=${disabled} autocomplete="off"
+          onInput=${(event) => onInput(event.target.value)} />
+        <span>${t(name === "above_input_tokens" ? "entries.tokens" : "entries.usd")}</span>
+      </div>`}
   </${Field}>`;

@@ -16,7 +16,8 @@ export function GroupDrawer({ entry, onClose, onSaved }) {
     <${EntryDrawer} form=${form} title=${entry ? entry.name : t("groups.add")} where=${`[groups.${entry?.name}]`} onClose=${onClose}>
       ${!entry && html`<${Text} hint=${t("groups.name_hint")} required ...${form.field("name", t("groups.name"))} />`}
       <${Text} hint=${t("groups.description_hint")} ...${form.field("description", t("groups.description"))} />
-      <${Select} label=${t("groups.users")} value=${form.draft.users} mistake=${form.of("users")} disabled=${form.readOnly} hint=${t(`groups.users_hint.${form.draft.users}`)}
+      <${Select} label=${t("groups.users")} value=${form.draft.users} mistake=${form.of("users")} disabled=${form.readOnly}
+        hint=${t(`groups.users_hint.${form.draft.users}`)}
         options=${["assigned", "all"].map((each) => [each, t(`groups.users.${each}`)])} onChange=${(users) => form.set({ users })} />
       <${Reach} form=${form} models=${models} />
       <${Account} form=${form} models=${models} />
@@ -26,7 +27,7 @@ export function GroupDrawer({ entry, onClose, onSaved }) {
 
 /** What its keys reach: models and upstreams of its own, or those of other groups. */
 function Reach({ form, models }) {
-  const { draft, set, list, field, readOnly } = form;
+  const { draft, set, of, list, field, readOnly } = form;
   const upstreams = useFound("/api/upstream");
   const groups = useFound("/api/group");
   const other = groups.options.filter((each) => each !== draft.name);
@@ -34,21 +35,34 @@ function Reach({ form, models }) {
     ${!readOnly && html`<div><${Segments} label=${t("groups.reach")} value=${draft.stands} onChange=${(stands) => set({ stands })}
       options=${[[false, t("groups.own")], [true, t("groups.stands")]]} /></div>`}
     ${draft.stands
-      ? html`<${Names} ...${list("groups", t("groups.groups"))} hint=${t("groups.groups_hint")} options=${other} onType=${groups.onType} ordered spaces only />`
+      ? html`<${Names} ...${list("groups", t("groups.groups"))} hint=${t("groups.groups_hint")} options=${other}
+        onType=${groups.onType} ordered spaces only />`
       : html`
-        <${Names} ...${list("models", t("groups.models"))} hint=${t("groups.models_hint")} options=${["*", ...models.options]} onType=${models.onType} />
-        <${Names} ...${list("upstreams", t("groups.upstreams"))} hint=${t("groups.upstreams_hint")} options=${["*", ...upstreams.options]} onType=${upstreams.onType} />
+        <${Names} ...${list("models", t("groups.models"))} mistake=${of("models") ?? noPattern(draft.models)}
+          hint=${t("groups.models_hint")} options=${["*", ...models.options]} onType=${models.onType} />
+        <${Names} ...${list("upstreams", t("groups.upstreams"))} hint=${t("groups.upstreams_hint")} options=${["*", ...upstreams.options]}
+          onType=${upstreams.onType} />
         <${Text} hint=${t("groups.ratio_hint")} inputmode="decimal" ...${field("ratio", t("groups.ratio"))} />`}`;
 }
 
+/** A beginning such as gpt-* is for upstreams: in a group it would be the name of a model that there is not. */
+function noPattern(names) {
+  const name = names.find((each) => each.length > 1 && each.includes("*"));
+  return name && t("groups.no_pattern", { name });
+}
+
+const ACCOUNT = ["limits", "max_concurrency", "subscription"];
+
 /** What binds all of an account's keys in the group together. */
 const Account = ({ form: { draft, set, of, field, failure, readOnly }, models }) => html`
-  <${Fold} title=${t("groups.account")} open=${Boolean(draft.limits.length || draft.max_concurrency || draft.subscription_usd || of("limits") || of("max_concurrency") || of("subscription"))}>
+  <${Fold} title=${t("groups.account")}
+    open=${Boolean(draft.limits.length || draft.max_concurrency || draft.subscription_usd || ACCOUNT.some(of))}>
     <p class="muted small">${t("groups.account_text")}</p>
     <${Text} hint=${t("groups.subscription_hint")} inputmode="decimal" unit=${t("entries.usd")} placeholder=${t("groups.no_cap")}
       ...${field("subscription_usd", t("groups.subscription"))} mistake=${of("subscription")} />
     <${Text} inputmode="numeric" placeholder=${t("unlimited")} ...${field("max_concurrency", t("groups.max_concurrency"))} />
-    <${Limits} value=${draft.limits} mistakes=${failure?.errors} models=${models.options} disabled=${readOnly} onChange=${(limits) => set({ limits })} />
+    <${Limits} value=${draft.limits} mistakes=${failure?.errors} models=${models.options} disabled=${readOnly}
+      onChange=${(limits) => set({ limits })} />
   </${Fold}>`;
 
 /** What holds for each key that says nothing itself. */
@@ -61,10 +75,13 @@ const Keys = ({ form: { draft, set, of, field, list, failure, readOnly }, models
       <${Text} hint=${t("groups.key_days_hint")} inputmode="numeric" unit=${t("entries.days")} placeholder=${t("never")}
         ...${field("key_days", t("groups.key_days"))} mistake=${of("token_defaults.expires_in_days")} />
     </div>
-    <${Names} ...${list("key_models", t("groups.key_models"))} mistake=${of("token_defaults.models")} placeholder=${t("groups.key_models_all")}
+    <${Names} ...${list("key_models", t("groups.key_models"))} mistake=${of("token_defaults.models")}
+      placeholder=${t("groups.key_models_all")}
       options=${models.options} onType=${models.onType} />
-    <${Names} ...${list("key_allow", t("groups.key_allow"))} mistake=${of("token_defaults.allow_ips")} placeholder=${t("groups.key_allow_all")} />
-    <${Names} ...${list("key_deny", t("groups.key_deny"))} mistake=${of("token_defaults.deny_ips")} placeholder=${t("groups.key_deny_none")} />
+    <${Names} ...${list("key_allow", t("groups.key_allow"))} mistake=${of("token_defaults.allow_ips")}
+      placeholder=${t("groups.key_allow_all")} />
+    <${Names} ...${list("key_deny", t("groups.key_deny"))} mistake=${of("token_defaults.deny_ips")}
+      placeholder=${t("groups.key_deny_none")} />
     <${Text} inputmode="numeric" placeholder=${t("unlimited")} ...${field("key_concurrency", t("groups.key_concurrency"))}
       mistake=${of("token_defaults.max_concurrency")} />
     <${Limits} label=${t("groups.key_limits")} field="token_defaults.limits" value=${draft.key_limits} mistakes=${failure?.errors}

@@ -24,7 +24,8 @@ export default function Groups({ query }) {
       <${EntryFilters} label=${t("groups.search")} query=${query} />
       <${Table} label=${t("page.groups")} columns=${columns(writes, setRemoved)} answer=${answer} items=${(page) => page.items}
         rowKey=${(row) => row.name} foot=${answer.data && html`<${Pager} page=${answer.data} onPage=${(p) => refine({ p })} />`}
-        empty=${html`<${NoEntries} filtered=${filtered} icon="group" title=${t("groups.none")} text=${t("groups.text")}>${add}</${NoEntries}>`} />
+        empty=${html`<${NoEntries} filtered=${filtered} icon="group" title=${t("groups.none")}
+        text=${t("groups.text")}>${add}</${NoEntries}>`} />
     </${Page}>
     <${Opened} query=${query} reload=${answer.reload} />
     ${removed && html`<${DeleteEntry} path=${PATH} entry=${removed} title=${t("groups.delete", { name: removed.name })}
@@ -35,7 +36,8 @@ const columns = (writes, remove) => [
   { name: "name", title: t("groups.name"), head: true, cell: (row) => html`<div>
     <${EntryName} entry=${row}>${row.name === "default" && html`<${Tag} tone="accent">${t("groups.default")}</${Tag}>`}</${EntryName}>
     ${row.description && html`<div class="muted small break plain">${row.description}</div>`}</div>` },
-  { name: "users", title: t("groups.users"), cell: (row) => html`<${Tag} tone=${row.users === "all" && "good"}>${t(`groups.users.${row.users}`)}</${Tag}>` },
+  { name: "users", title: t("groups.users"), cell: (row) =>
+    html`<${Tag} tone=${row.users === "all" && "good"}>${t(`groups.users.${row.users}`)}</${Tag}>` },
   { name: "reach", title: t("groups.models"), cell: (row) => (row.groups.length
     ? html`<span class="row tight"><span class="muted">${t("groups.stands_for")}</span><${Few} names=${row.groups} /></span>`
     : html`<${Few} names=${row.models} />`) },
@@ -59,7 +61,8 @@ function Rules({ group }) {
   ].filter(Boolean);
   if (!told.length) return html`<span class="muted">–</span>`;
   return html`<div class="small">${told.slice(0, 2).map((each) => html`<div>${each}</div>`)}
-    ${told.length > 2 && html`<span class="muted" title=${told.slice(2).join("\n")}>${t("names.more", { count: told.length - 2 })}</span>`}</div>`;
+    ${told.length > 2 && html`<span class="muted"
+      title=${told.slice(2).join("\n")}>${t("names.more", { count: told.length - 2 })}</span>`}</div>`;
 }
 
 function Opened({ query, reload }) {

@@ -20,12 +20,14 @@ export function ModelDetail({ model, onClose }) {
     <${Drawer} title=${t("models.one")} onClose=${onClose} foot=${foot}>
       <div class="row spread"><code class="break model-id">${model.name}</code><${Copy} text=${model.name} words /></div>
       <${Facts} rows=${[
-        model.dialects.length > 0 && [t("models.dialects"), html`<span class="row tight">${model.dialects.map((each) => html`<${Tag}>${DIALECTS[each]}</${Tag}>`)}</span>`],
+        model.dialects.length > 0 && [t("models.dialects"),
+          html`<span class="row tight">${model.dialects.map((each) => html`<${Tag}>${DIALECTS[each]}</${Tag}>`)}</span>`],
         model.max_input_tokens && [t("models.context"), t("models.tokens", { count: number(model.max_input_tokens) })],
         model.max_output_tokens && [t("models.longest"), t("models.tokens", { count: number(model.max_output_tokens) })],
         model.members && [t("models.stands_long"), html`<${Few} names=${model.members} most=${20} />`],
       ]} />
-      ${model.members ? html`<${Notice}>${t("models.stands_text")}</${Notice}>` : model.prices.map((price) => html`<${GroupPrice} key=${price.group} price=${price} />`)}
+      ${model.members ? html`<${Notice}>${t("models.stands_text")}</${Notice}>`
+        : model.prices.map((price) => html`<${GroupPrice} key=${price.group} price=${price} />`)}
     </${Drawer}>`;
 }
 

@@ -32,7 +32,8 @@ export default function Models({ query }) {
           options=${[["", t("models.all_groups")], ...groups.map((each) => [each, each])]} />`}
         <span class="muted tabular" role="status">${answer.data && t("models.count", { count: found.length })}</span>
       </div>
-      <${Table} label=${t("page.models")} columns=${columns(group, groups.length > 1)} answer=${shown} rowKey=${(row) => row.name} sort=${sort}
+      <${Table} label=${t("page.models")} columns=${columns(group, groups.length > 1)} answer=${shown} rowKey=${(row) => row.name}
+        sort=${sort}
         onSort=${(by, descending) => refine({ sort: by, order: sort.by === by && descending ? "desc" : "" })}
         empty=${html`<${None} filtered=${all.length > 0} />`}
         foot=${found.length > most && html`<${More} onMore=${() => setMost(most + SHOWN)} />`} />
@@ -62,7 +63,8 @@ function sorted(models, { by, descending }, group) {
 
 const columns = (group, several) => [
   { name: "name", title: t("models.name"), sort: "name", head: true, cell: (row) => html`<span class="row tight">
-    <a class="name" href=${here({ show: row.name })}>${row.name}</a> <${Copy} text=${row.name} label=${t("models.copy", { name: row.name })} /></span>` },
+    <a class="name" href=${here({ show: row.name })}>${row.name}</a> <${Copy} text=${row.name}
+      label=${t("models.copy", { name: row.name })} /></span>` },
   ...["input", "cached_input", "output"].map((kind) => ({
     name: kind, title: t(`models.${kind}`), number: true, sort: `${kind}_usd_per_mtok`,
     cell: (row) => html`<${Cost} model=${row} group=${group} kind=${kind} />`,
@@ -70,9 +72,11 @@ const columns = (group, several) => [
   { name: "context", title: t("models.context"), number: true, cell: (row) => (row.max_input_tokens ? short(row.max_input_tokens) : "–") },
   several && { name: "groups", title: t("models.groups"), cell: (row) => html`<${Few} names=${row.groups} />` },
   { name: "actions", title: t("actions"), actions: true, cell: (row) => html`
-    <a class="button small quiet" href=${to("/endpoints", { model: row.name })} aria-label=${t("models.use_name", { name: row.name })}>${t("models.use")}</a>` },
+    <a class="button small" href=${to("/endpoints", { model: row.name })}
+      aria-label=${t("models.use_name", { name: row.name })}>${t("models.use")}</a>` },
 ].filter(Boolean);
 
 const None = ({ filtered }) => filtered
-  ? html`<${Empty} title=${t("models.none_found")}><${Button} onClick=${() => refine({ q: "", group: "" })}>${t("models.show_all")}</${Button}></${Empty}>`
+  ? html`<${Empty} title=${t("models.none_found")}>
+      <${Button} onClick=${() => refine({ q: "", group: "" })}>${t("models.show_all")}</${Button}></${Empty}>`
   : html`<${Empty} icon="models" title=${t("models.none")} text=${t("models.none_text")} />`;

@@ -12,7 +12,8 @@ export const cost = (value) => (value === null || value === undefined ? "–" : 
 export function Cost({ model, group, kind }) {
   const field = `${kind}_usd_per_mtok`;
   const own = priceIn(model, group);
-  if (model.members) return html`<span class="muted" title=${t("models.stands_text")}>${kind === "input" ? t("models.stands") : "–"}</span>`;
+  if (model.members) return html`<span class="muted"
+    title=${t("models.stands_text")}>${kind === "input" ? t("models.stands") : "–"}</span>`;
   if (!own || own[field] === null) return html`<span class="muted">–</span>`;
   const others = group ? [] : model.prices.filter((each) => each[field] !== own[field]);
   const told = others.map((each) => `${each.group}: ${cost(each[field])}`).join("\n");

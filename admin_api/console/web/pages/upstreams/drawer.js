@@ -17,7 +17,8 @@ export function UpstreamDrawer({ entry, onClose, onSaved }) {
   const form = useEntryForm({ path: "/api/upstream", entry, draftOf, bodyOf, onSaved });
   const title = entry ? entry.name : t("upstreams.add");
   return html`
-    <${EntryDrawer} form=${form} title=${title} where="[[upstreams]]" onClose=${onClose} head=${entry && html`<${Views} name=${entry.name} shown="edit" />`}>
+    <${EntryDrawer} form=${form} title=${title} where="[[upstreams]]" onClose=${onClose}
+      head=${entry && html`<${Views} name=${entry.name} shown="edit" />`}>
       ${!entry && html`<${Text} hint=${t("upstreams.name_hint")} required ...${form.field("name", t("upstreams.name"))} />`}
       <${Address} form=${form} />
       <${KeyField} form=${form} />
@@ -51,12 +52,14 @@ function Address({ form }) {
 /** Keys are written, never read: what is there is shown by its end. */
 function KeyField({ form }) {
   const { draft, set, of, entry, readOnly } = form;
-  const shown = entry?.api_keys.length ? html`<code>${entry.api_keys.join(", ")}</code>` : html`<span class="muted">${t("upstreams.no_key")}</span>`;
+  const shown = entry?.api_keys.length ? html`<code>${entry.api_keys.join(", ")}</code>`
+    : html`<span class="muted">${t("upstreams.no_key")}</span>`;
   if (draft.api_keys === null) {
     return html`
       <div class="field"><span class="label">${t("upstreams.keys")}</span>
         <div class="row">${shown}
-          ${!readOnly && html`<${Button} size="small" icon="rotate" onClick=${() => set({ api_keys: "" })}>${t("upstreams.replace_keys")}</${Button}>`}</div>
+          ${!readOnly && html`<${Button} size="small" icon="rotate"
+            onClick=${() => set({ api_keys: "" })}>${t("upstreams.replace_keys")}</${Button}>`}</div>
         ${of("api_key") && html`<${Notice} tone="bad" live>${t("upstreams.key_again")}</${Notice}>`}
       </div>`;
   }
@@ -85,12 +88,15 @@ const pairsOf = (names) => names.filter((each) => !each.includes("*")).map((each
 
 const Share = ({ form }) => html`
   <div class="grid">
-    <${Text} hint=${t("upstreams.priority_hint")} inputmode="numeric" placeholder=${t("entries.default")} ...${form.field("priority", t("upstreams.priority"))} />
-    <${Text} hint=${t("upstreams.weight_hint")} inputmode="numeric" placeholder=${t("entries.default")} ...${form.field("weight", t("upstreams.weight"))} />
+    <${Text} hint=${t("upstreams.priority_hint")} inputmode="numeric" placeholder=${t("entries.default")}
+      ...${form.field("priority", t("upstreams.priority"))} />
+    <${Text} hint=${t("upstreams.weight_hint")} inputmode="numeric" placeholder=${t("entries.default")}
+      ...${form.field("weight", t("upstreams.weight"))} />
   </div>`;
 
 const Reach = ({ form: { draft, set, of, list, readOnly } }) => html`
-  <${Fold} title=${t("upstreams.reach")} open=${Boolean(draft.allow_cidrs.length || draft.headers.length || of("allow_cidrs") || of("headers"))}>
+  <${Fold} title=${t("upstreams.reach")}
+    open=${Boolean(draft.allow_cidrs.length || draft.headers.length || of("allow_cidrs") || of("headers"))}>
     <${Names} ...${list("allow_cidrs", t("upstreams.allow_cidrs"))} hint=${t("upstreams.allow_cidrs_hint")} placeholder="10.0.0.0/8" />
     <${Pairs} label=${t("upstreams.headers")} hint=${t("upstreams.headers_hint")} value=${draft.headers} mistake=${of("headers")}
       left=${t("upstreams.header")} right=${t("upstreams.header_value")} disabled=${readOnly} onChange=${(headers) => set({ headers })} />
@@ -103,7 +109,8 @@ const Numbers = ({ form, names, title, text }) => html`
   </${Fold}>`;
 
 const NumberField = ({ form, name }) => html`
-  <${Text} ...${form.field(name, t(`upstreams.${name}`))} hint=${has(`upstreams.${name}_hint`) ? t(`upstreams.${name}_hint`) : undefined} inputmode="decimal"
+  <${Text} ...${form.field(name, t(`upstreams.${name}`))} hint=${has(`upstreams.${name}_hint`) ? t(`upstreams.${name}_hint`) : undefined}
+    inputmode="decimal"
     unit=${name.endsWith("_s") ? t("entries.seconds") : UNITS[name] && t(UNITS[name])} placeholder=${t("entries.default")} />`;
 
 const Traffic = ({ form }) => html`
@@ -112,8 +119,10 @@ const Traffic = ({ form }) => html`
       onChange=${(affinity) => form.set({ affinity })} />
     <${Check} label=${t("upstreams.retry_unanswered")} hint=${t("upstreams.retry_unanswered_hint")} checked=${form.draft.retry_unanswered}
       disabled=${form.readOnly} onChange=${(retry_unanswered) => form.set({ retry_unanswered })} />
-    <${Select} label=${t("upstreams.on_disconnect")} value=${form.draft.on_disconnect} disabled=${form.readOnly} mistake=${form.of("on_disconnect")}
-      options=${["abort", "drain"].map((each) => [each, t(`upstreams.on_disconnect.${each}`)])} onChange=${(on_disconnect) => form.set({ on_disconnect })} />
+    <${Select} label=${t("upstreams.on_disconnect")} value=${form.draft.on_disconnect} disabled=${form.readOnly}
+      mistake=${form.of("on_disconnect")}
+      options=${["abort", "drain"].map((each) => [each, t(`upstreams.on_disconnect.${each}`)])}
+      onChange=${(on_disconnect) => form.set({ on_disconnect })} />
     <div class="grid">${TRAFFIC.map((name) => html`<${NumberField} key=${name} form=${form} name=${name} />`)}</div>
   </${Fold}>`;
 

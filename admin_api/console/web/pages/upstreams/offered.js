@@ -16,7 +16,8 @@ const SHOWN = 200;
 /** The provider's own list of models: which of them are served here, and which have a price. */
 export function OfferedDrawer({ entry, onClose, onSaved }) {
   const { may } = useSession();
-  const answer = useAnswer((signal) => api.get(`${pathOf("/api/upstream", entry.name)}/models`, {}, { signal }), [entry.name, entry.version]);
+  const path = `${pathOf("/api/upstream", entry.name)}/models`;
+  const answer = useAnswer((signal) => api.get(path, {}, { signal }), [path, entry.version]);
   const [chosen, setChosen] = useState(new Set());
   const { busy, failure, run } = useSending();
   const writes = may("catalog.write") && entry.source === "api";
@@ -37,7 +38,8 @@ export function OfferedDrawer({ entry, onClose, onSaved }) {
       <${Views} name=${entry.name} shown="offers" />
       ${servesAll(entry.models) && html`<${Notice}>${t("upstreams.serves_all")}</${Notice}>`}
       <${Answered} answer=${answer} lines=${8}>
-        ${(offered) => html`<${Offered} offered=${offered} writes=${writes} chosen=${chosen} onChoose=${setChosen} all=${servesAll(entry.models)} />`}
+        ${(offered) => html`<${Offered} offered=${offered} writes=${writes} chosen=${chosen} onChoose=${setChosen}
+          all=${servesAll(entry.models)} />`}
       </${Answered}>
     </${Drawer}>`;
 }

@@ -22,13 +22,15 @@ export default function Upstreams({ query }) {
   const { answer, filtered } = useEntries(PATH, query);
   const out = useOutages();
   const [removed, setRemoved] = useState(null);
-  const add = writes && html`<${Button} tone="primary" icon="plus" onClick=${() => refine({ new: "yes" })}>${t("upstreams.add")}</${Button}>`;
+  const add = writes && html`<${Button} tone="primary" icon="plus"
+    onClick=${() => refine({ new: "yes" })}>${t("upstreams.add")}</${Button}>`;
   return html`
     <${Page} title=${t("page.upstreams")} text=${t("upstreams.text")} actions=${add}>
       <${EntryFilters} label=${t("upstreams.search")} query=${query} />
       <${Table} label=${t("page.upstreams")} columns=${columns(out, writes, setRemoved)} answer=${answer} items=${(page) => page.items}
         rowKey=${(row) => row.name} foot=${answer.data && html`<${Pager} page=${answer.data} onPage=${(p) => refine({ p })} />`}
-        empty=${html`<${NoEntries} filtered=${filtered} icon="upstream" title=${t("upstreams.none")} text=${t("upstreams.none_text")}>${add}</${NoEntries}>`} />
+        empty=${html`<${NoEntries} filtered=${filtered} icon="upstream" title=${t("upstreams.none")}
+        text=${t("upstreams.none_text")}>${add}</${NoEntries}>`} />
     </${Page}>
     <${Opened} query=${query} reload=${answer.reload} />
     ${removed && html`<${DeleteEntry} path=${PATH} entry=${removed} title=${t("upstreams.delete", { name: removed.name })}
@@ -46,11 +48,13 @@ const columns = (out, writes, remove) => [
     ${out[row.name] && html`<${Tag} tone="bad">${t("upstreams.out")} <${When} at=${out[row.name]} /></${Tag}>`}</${EntryName}>` },
   { name: "base_url", title: t("upstreams.address"), cell: (row) => html`<div><code class="break">${row.base_url}</code>
     <div class="muted small">${t(`upstreams.dialect.${row.dialect}`)}</div></div>` },
-  { name: "models", title: t("upstreams.models"), cell: (row) => html`<${Few} names=${Array.isArray(row.models) ? row.models : Object.keys(row.models)} />` },
+  { name: "models", title: t("upstreams.models"), cell: (row) =>
+    html`<${Few} names=${Array.isArray(row.models) ? row.models : Object.keys(row.models)} />` },
   { name: "keys", title: t("upstreams.keys"), cell: (row) => html`<${Keys} upstream=${row} />` },
   { name: "priority", title: t("upstreams.priority"), number: true, cell: (row) => row.priority },
   { name: "weight", title: t("upstreams.weight"), number: true, cell: (row) => row.weight },
-  { name: "actions", title: t("actions"), actions: true, cell: (row) => html`<${Menu} label=${t("upstreams.actions", { name: row.name })} items=${[
+  { name: "actions", title: t("actions"), actions: true, cell: (row) => html`<${Menu} label=${t("upstreams.actions", { name: row.name })}
+    items=${[
     writes && { icon: "play", text: t("upstreams.test"), href: here({ test: row.name }) },
     { icon: "models", text: t("upstreams.offers"), href: here({ offers: row.name }) },
     ...entryActions({ entry: row, writes, remove: () => remove(row) }),

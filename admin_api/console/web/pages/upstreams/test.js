@@ -47,7 +47,8 @@ function ModelField({ entry, value, onInput, mistake }) {
 
 const Told = ({ told }) => html`
   <section class="stack tight" aria-live="polite">
-    <${Notice} tone=${told.ok ? "good" : "bad"}>${t(told.ok ? "upstreams.test_good" : "upstreams.test_bad")} <code>${told.called}</code></${Notice}>
+    <${Notice} tone=${told.ok ? "good" : "bad"}>
+      ${t(told.ok ? "upstreams.test_good" : "upstreams.test_bad")} <code>${told.called}</code></${Notice}>
     ${told.keys.map((each, n) => html`
       <div class="card tried" key=${n}>
         <div class="row spread">
