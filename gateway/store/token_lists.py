@@ -1,7 +1,7 @@
 """Lists of tokens: a page of those that match, at a cost that does not grow with their number.
 
 Up to `FEW` matches are fetched, counted and sorted. Of more, a page is read along an index in its
-order, and how many there are is the planner's estimate: `docs/decisions/0010-token-lists.md`.
+order, and how many there are is an estimate: `docs/decisions/0010-token-lists.md`.
 """
 
 from collections.abc import AsyncIterator, Mapping
