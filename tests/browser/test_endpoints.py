@@ -75,6 +75,13 @@ def test_tools_are_told_what_they_want_to_know(console, look):
     look("endpoints-tool")
 
 
+def test_only_models_are_offered_that_can_be_called_in_the_tools_dialect(console):
+    console.go("Endpoints")
+    expect(console.page.get_by_label("Model", exact=True)).to_have_value("demo")
+    assert '"demo"' not in code(console, "Gemini · Python")
+    expect(ready(console)).to_contain_text("None of your models can be called in this way yet.")
+
+
 def test_a_tool_and_a_model_can_be_sent_to_somebody(console):
     console.go("Endpoints")
     console.button("Codex").click()

@@ -1,4 +1,6 @@
-// Links in e-mails: /link#verify=…, #reset=…, #invite=…; what stands behind the = is a secret, and never leaves the browser in an address.
+// Links in e-mails: /link#verify=…, #reset=…, #invite=…
+//
+// What stands behind the = is a secret, and never leaves the browser in an address.
 
 const PURPOSES = ["verify", "reset", "invite"];
 

@@ -13,7 +13,8 @@ export function Forgot({ open }) {
   };
   if (sent) {
     // Whether anybody has the address is not told.
-    return html`<${Done} title=${t("gate.look_into_mail")} text=${t("gate.reset_sent", { email })} action=${t("gate.back")} act=${() => open("sign_in")} />`;
+    return html`<${Done} title=${t("gate.look_into_mail")} text=${t("gate.reset_sent", { email })}
+      action=${t("gate.back")} act=${() => open("sign_in")} />`;
   }
   return html`
     <${Form} title=${t("gate.forgot_title")} text=${t("gate.forgot_text")} action=${t("gate.send_link")} send=${send} fields=${["email"]}

@@ -32,10 +32,12 @@ function Verify({ secret, open }) {
     if (self) await refresh();
   };
   if (done) {
-    return html`<${Done} title=${t("gate.verify")} text=${t("gate.verified")} action=${self ? t("go_on") : t("sign_in")} act=${() => open("sign_in")} />`;
+    return html`<${Done} title=${t("gate.verify")} text=${t("gate.verified")}
+      action=${self ? t("go_on") : t("sign_in")} act=${() => open("sign_in")} />`;
   }
   return html`
-    <${Form} title=${t("gate.verify")} text=${t("gate.verify_text")} action=${t("gate.verify_yes")} send=${send} told=${deadLink("gate.verify_dead")}
+    <${Form} title=${t("gate.verify")} text=${t("gate.verify_text")} action=${t("gate.verify_yes")}
+      send=${send} told=${deadLink("gate.verify_dead")}
       foot=${html`<${Way} act=${() => open("sign_in")}>${t("gate.verify_no")}</${Way}>`} />`;
 }
 

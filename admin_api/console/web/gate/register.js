@@ -34,11 +34,13 @@ export function Register({ open, invite = "" }) {
   };
   if (dropped) return html`<${CookieDropped} again=${() => open("sign_in")} />`;
   return html`
-    <${Form} title=${t("gate.register")} text=${invite ? t("gate.invited") : undefined} action=${t("gate.register")} send=${send} fields=${FIELDS}
+    <${Form} title=${t("gate.register")} text=${invite ? t("gate.invited") : undefined}
+      action=${t("gate.register")} send=${send} fields=${FIELDS}
       before=${html`<${Providers} invite=${inviteIn(given.invite)} />`}
       foot=${html`<${Way} act=${() => open("sign_in")}>${t("gate.have_account")}</${Way}>`}>
       ${(failure) => html`
-        ${!invite && status.registration === "invite" && html`<${Text} label=${t("gate.invite")} hint=${t("gate.invite_hint")} value=${given.invite}
+        ${!invite && status.registration === "invite" && html`
+          <${Text} label=${t("gate.invite")} hint=${t("gate.invite_hint")} value=${given.invite}
           onInput=${put("invite")} required autocomplete="off" placeholder=" " />`}
         <${Text} label=${t("username")} hint=${t("gate.username_hint")} value=${given.username} onInput=${put("username")} autocomplete="username"
           required maxlength="64" autocapitalize="none" spellcheck=${false} mistake=${failure?.of?.("username")} placeholder=" " />

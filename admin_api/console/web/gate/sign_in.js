@@ -23,10 +23,14 @@ export function SignIn({ open }) {
   if (dropped) return html`<${CookieDropped} again=${() => setDropped(false)} />`;
   return html`
     <${Form} title=${t("sign_in")} action=${t("sign_in")} send=${send} before=${html`<${Providers} />`} foot=${html`
-      ${status.mail ? html`<${Way} act=${() => open("forgot")}>${t("gate.forgot")}</${Way}>` : html`<span class="muted small">${t("gate.forgot_no_mail")}</span>`}
+      ${status.mail
+        ? html`<${Way} act=${() => open("forgot")}>${t("gate.forgot")}</${Way}>`
+        : html`<span class="muted small">${t("gate.forgot_no_mail")}</span>`}
       ${status.registration !== "closed" && html`<${Way} act=${() => open("register")}>${t(`gate.register_${status.registration}`)}</${Way}>`}`}>
       ${() => html`
-        <${Text} label=${t("username")} value=${name} onInput=${setName} autocomplete="username" required placeholder=" " autocapitalize="none" spellcheck=${false} />
-        <${Text} label=${t("password")} type="password" value=${password} onInput=${setPassword} autocomplete="current-password" required />`}
+        <${Text} label=${t("username")} value=${name} onInput=${setName}
+          autocomplete="username" required placeholder=" " autocapitalize="none" spellcheck=${false} />
+        <${Text} label=${t("password")} type="password" value=${password} onInput=${setPassword}
+          autocomplete="current-password" required />`}
     </${Form}>`;
 }

@@ -57,7 +57,8 @@ function Scopes({ chosen, onChange }) {
       <${Check} label=${t("account.scopes_all")} hint=${t("account.scopes_all_hint")} checked=${chosen === null}
         onChange=${(all) => onChange(all ? null : ["token.read"].filter((each) => given.includes(each)))} />
       ${chosen !== null && html`<div class="grid scopes">${given.map((scope) => html`
-        <${Check} key=${scope} label=${scopeText(scope)} hint=${scope} checked=${chosen.includes(scope)} onChange=${(on) => toggle(scope, on)} />`)}</div>`}
+        <${Check} key=${scope} label=${scopeText(scope)} hint=${scope} checked=${chosen.includes(scope)}
+          onChange=${(on) => toggle(scope, on)} />`)}</div>`}
     </fieldset>`;
 }
 
@@ -65,13 +66,16 @@ function Expiry({ days, onChange, mistake }) {
   const options = [...DAYS.map((each) => [`${each}`, t("account.days", { count: each })]), ["0", t("never")]];
   const at = Date.now() / 1000 + days * 86_400;
   return html`<${Select} label=${t("account.expires")} value=${`${days}`} options=${options} mistake=${mistake}
-    hint=${days ? t("account.expires_at", { at: dateTime(at), zone: zone() }) : t("account.expires_never_hint")} onChange=${(value) => onChange(Number(value))} />`;
+    hint=${days ? t("account.expires_at", { at: dateTime(at), zone: zone() }) : t("account.expires_never_hint")}
+    onChange=${(value) => onChange(Number(value))} />`;
 }
 
 const Made = ({ made, onClose }) => html`
-  <${Drawer} title=${t("account.token_made")} keep onClose=${onClose} foot=${html`<${Button} tone="primary" onClick=${onClose}>${t("account.kept_it")}</${Button}>`}>
+  <${Drawer} title=${t("account.token_made")} keep onClose=${onClose}
+    foot=${html`<${Button} tone="primary" onClick=${onClose}>${t("account.kept_it")}</${Button}>`}>
     <${Notice} tone="warn">${t("account.shown_once")}</${Notice}>
     <div class="field"><span class="label">${made.name}</span>
-      <div class="row nowrap-row"><code class="secret break grow">${made.access_token}</code><${Copy} text=${made.access_token} words size="" /></div></div>
+      <div class="row nowrap-row"><code class="secret break grow">${made.access_token}</code>
+        <${Copy} text=${made.access_token} words size="" /></div></div>
     <p class="muted">${t("account.token_made_text")}</p>
   </${Drawer}>`;

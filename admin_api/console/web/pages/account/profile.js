@@ -43,7 +43,7 @@ export function Email() {
       <h2>${t("account.email")}</h2>
       ${self.email
         ? html`<div class="row"><span class="break">${self.email}</span>
-            ${self.email_verified ? html`<${Tag} tone="good">${t("account.verified")}</${Tag}>` : html`<${Tag} tone="warn">${t("account.not_verified")}</${Tag}>`}</div>`
+            <${Tag} tone=${self.email_verified ? "good" : "warn"}>${t(self.email_verified ? "account.verified" : "account.not_verified")}</${Tag}></div>`
         : html`<p class="muted">${t("account.no_email")}</p>`}
       ${self.email && !self.email_verified && html`<${Verification} />`}
       <${Fold} title=${self.email ? t("account.change_email") : t("account.add_email")} key=${self.email}><${NewEmail} /></${Fold}>

@@ -21,14 +21,14 @@ const DIALECTS = [
 export default function Endpoints({ query }) {
   const { status } = useSession();
   const gateway = reachable(status.gateway_url);
-  const models = useAnswer((signal) => api.get("/api/user/models", {}, { signal }), []);
+  const models = useAnswer((signal) => api.get("/api/user/self/models", {}, { signal }), []);
   return html`<${Page} title=${t("page.endpoints")} text=${t("endpoints.text")}>
     <div class="stack">
       ${gateway.local && html`<${Notice} tone="warn">${t("endpoints.local", { setting: "gateway.public_url" })}</${Notice}>`}
       <${Addresses} origin=${gateway.url} />
       <section class="card stack" aria-label=${t("endpoints.ready")}>
         <h2>${t("endpoints.ready")}</h2>
-        <${Answered} answer=${models}>${(names) => html`<${Ready} origin=${gateway.url} models=${names} query=${query} />`}</${Answered}>
+        <${Answered} answer=${models}>${(offered) => html`<${Ready} origin=${gateway.url} offered=${offered} query=${query} />`}</${Answered}>
       </section>
     </div>
   </${Page}>`;
@@ -51,24 +51,24 @@ const Line = ({ label, text }) => html`
   <div><div class="muted small">${label}</div>
     <div class="row spread nowrap-row"><code class="break">${text}</code><${Copy} text=${text} label=${t("endpoints.copy", { what: label })} /></div></div>`;
 
-function Ready({ origin, models, query }) {
+function Ready({ origin, offered, query }) {
   const tool = TOOLS.find(([name]) => name === query.get("tool")) ?? TOOLS[0];
+  const [, , dialect] = tool;
+  const models = offered.filter(({ dialects }) => dialects.includes(dialect)).map(({ name }) => name);
   const asked = query.get("model");
-  const model = models.includes(asked) ? asked : models.find((name) => suits(tool, name)) ?? models[0] ?? "MODEL";
+  const model = models.includes(asked) ? asked : models[0] ?? "MODEL";
   const [name, title, , , note] = tool;
   return html`
-    ${models.length === 0 && html`<${Notice} tone="warn">${t("endpoints.no_models")}</${Notice}>`}
     <p>${t("endpoints.key_text")} <a href=${to("/keys")}>${t("endpoints.make_key")}</a></p>
     <${Snippet} text=${`export ${KEY_VARIABLE}='sk-…'`} />
     <${Segments} wrap label=${t("endpoints.tool")} value=${name} options=${TOOLS.map(([each, words]) => [each, words])}
       onChange=${(value) => refine({ tool: value })} />
-    ${models.length > 0 && html`<div class="narrow"><${Select} label=${t("endpoints.model")} value=${model}
-      options=${models.map((each) => [each, each])} onChange=${(value) => refine({ model: value })} /></div>`}
+    ${models.length === 0
+      ? html`<${Notice} tone="warn">${t("endpoints.no_models", { model: "MODEL" })}</${Notice}>`
+      : html`<div class="narrow"><${Select} label=${t("endpoints.model")} value=${model} options=${models.map((each) => [each, each])}
+          onChange=${(value) => refine({ model: value })} /></div>`}
     <section class="stack tight" aria-label=${title}>
       ${note && html`<p class="muted">${t(`endpoints.note.${note}`)}</p>`}
       <${Snippet} text=${textOf(tool, origin, model)} />
     </section>`;
 }
-
-/** Whether a model is likely to be of a tool's dialect: a first choice, no more. */
-const suits = ([, , dialect], name) => (dialect === "anthropic" ? /claude/i : dialect === "gemini" ? /gemini/i : /./).test(name);

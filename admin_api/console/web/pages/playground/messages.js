@@ -16,7 +16,8 @@ export function Messages({ said, busy }) {
   }, [said]);
   // Whoever has scrolled up to read is left there.
   const scrolled = ({ target }) => { following.current = target.scrollHeight - target.scrollTop - target.clientHeight < 40; };
-  return html`<div class="messages" ref=${place} onScroll=${scrolled} tabindex="0" role="log" aria-label=${t("playground.conversation")} aria-busy=${busy ? "true" : "false"}>
+  return html`<div class="messages" ref=${place} onScroll=${scrolled} tabindex="0"
+    role="log" aria-label=${t("playground.conversation")} aria-busy=${busy ? "true" : "false"}>
     ${said.length === 0 && html`<${Empty} icon="chat" title=${t("playground.empty")} text=${t("playground.empty_text")} />`}
     ${said.map((each) => each.role === "user" ? html`<div class="said user" key=${each.id}><div class="text">${each.text}</div></div>`
       : html`<${Answer} key=${each.id} answer=${each} />`)}
@@ -38,7 +39,9 @@ function Refused({ answer: { failure, tokenId, model, text } }) {
   const known = own || failure instanceof Failure;
   return html`<${Notice} tone="bad" live>
     ${text && html`<p>${t("playground.cut")}</p>`}
-    ${known ? html`<p>${own ? failure.message || t("playground.no_message") : sentenceOf(failure)}</p>` : !text && html`<p>${t("problem.no_answer")}</p>`}
+    ${known
+      ? html`<p>${own ? failure.message || t("playground.no_message") : sentenceOf(failure)}</p>`
+      : !text && html`<p>${t("problem.no_answer")}</p>`}
     ${own && html`<p class="row"><code>${failure.status} ${failure.code}</code>
       ${failure.retryAfter && html`<span>${t("playground.retry_after", { seconds: failure.retryAfter })}</span>`}
       <a href=${to(`/keys/${tokenId}/why`, { model })}>${t("playground.why")}</a></p>`}

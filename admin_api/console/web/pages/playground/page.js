@@ -30,11 +30,11 @@ export default function Playground({ query }) {
   </${Page}>`;
 }
 
-/** What a key may call of what its group offers; names that only its own list has come last. */
+/** What a key may call: what its own list names, else what its group offers. */
 export function modelsOf(key, models) {
   const own = key.effective?.models ?? [];
-  const offered = models.filter(({ groups, dialects }) => groups.includes(key.group) && dialects.includes("openai")).map(({ name }) => name);
-  return own.length === 0 ? offered : own;
+  const offered = models.filter(({ groups, dialects }) => groups.includes(key.group) && dialects.includes("openai"));
+  return own.length === 0 ? offered.map(({ name }) => name) : own;
 }
 
 function Room({ keys, models, query }) {

@@ -5,7 +5,8 @@ import { Fold, Select, Text } from "../../ui/form.js";
 
 const KEY_STATES = { 2: "playground.disabled", 3: "playground.expired", 4: "playground.exhausted" };
 
-const keyText = ({ name, key, status }) => [name, `…${key.slice(-4)}`, status in KEY_STATES && t(KEY_STATES[status])].filter(Boolean).join(" · ");
+const keyText = ({ name, key, status }) =>
+  [name, `…${key.slice(-4)}`, status in KEY_STATES && t(KEY_STATES[status])].filter(Boolean).join(" · ");
 
 /** With which key, of which model, and how. A model may be typed, too: the gateway says what it thinks of it. */
 export function Settings({ keys, chosen, names, settings, onChange, onKey, onModel }) {
