@@ -10,6 +10,7 @@ function useModal() {
   useEffect(() => {
     const before = document.activeElement;
     dialog.current.showModal();
+    raise();
     return () => before?.isConnected && before.focus();
   }, []);
   return dialog;
@@ -69,6 +70,7 @@ export function Question({ title, action, act, danger = true, typed, onClose, ch
 }
 
 let show = () => {};
+let raise = () => {};
 
 /** Says something for some seconds. `undo` is {text, act}. A failure may stand for the text. */
 export function tell(text, undo) {
@@ -86,13 +88,13 @@ export function Toasts() {
     setTold((before) => [...before.slice(-2), one]);
     setTimeout(() => setTold((before) => before.filter((each) => each !== one)), SHOWN_MS);
   };
-  useEffect(() => {
-    // Above dialogs, which are above everything else.
-    if (told.length && place.current.showPopover) {
-      place.current.hidePopover();
-      place.current.showPopover();
-    }
-  }, [told]);
+  // Above dialogs, which are above everything else: what was shown last lies on top.
+  raise = () => {
+    if (!told.length || !place.current?.showPopover) return;
+    place.current.hidePopover();
+    place.current.showPopover();
+  };
+  useEffect(raise, [told]);
   return html`
     <div class="toasts" popover="manual" ref=${place} role="status" aria-live="polite">
       ${told.map(({ id, text, undo }) => html`
