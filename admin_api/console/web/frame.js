@@ -55,14 +55,16 @@ function Sections({ here }) {
   </nav>`;
 }
 
+const choice = (name, value, text, chosen) => ({ icon: chosen ? "done" : name, text, act: () => prefer(name, value) });
+
 function Foot() {
   const { self, signOut } = useSession();
   return html`<footer>
     <div class="row spread">
       <${Menu} label=${t("theme")} icon="theme" above
-        items=${THEMES.map(([value, key]) => ({ icon: (preference("theme") ?? "") === value ? "done" : "theme", text: t(key), act: () => prefer("theme", value) }))} />
+        items=${THEMES.map(([value, key]) => choice("theme", value, t(key), value === (preference("theme") ?? "")))} />
       <${Menu} label=${t("language")} icon="language" above
-        items=${Object.entries(LANGUAGES).map(([value, text]) => ({ icon: value === currentLanguage() ? "done" : "language", text, act: () => prefer("language", value) }))} />
+        items=${Object.entries(LANGUAGES).map(([value, text]) => choice("language", value, text, value === currentLanguage()))} />
       <${Button} tone="quiet" size="small" icon="signOut" label=${t("sign_out")} onClick=${signOut} />
     </div>
     <div class="small muted break">${t("signed_in_as", { name: self.display_name })}</div>
