@@ -79,7 +79,7 @@ export function relative(seconds, now = Date.now() / 1000) {
   const apart = seconds - now;
   const step = STEPS.find(([, size]) => Math.abs(apart) >= size);
   if (!step) return t("time.now");
-  return format(Intl.RelativeTimeFormat, { numeric: "auto" }).format(Math.trunc(apart / step[1]), step[0]);
+  return format(Intl.RelativeTimeFormat, { numeric: "auto" }).format(Math.round(apart / step[1]), step[0]);
 }
 
 /** 340 ms, 1.2 s. */
