@@ -1,12 +1,14 @@
 """Handlers of the console's pages and files: the same for everybody, so they need no caller."""
 
+from html import escape
 from typing import Final
 
 from aiohttp import web
 
 from admin_api.console.files import CONSOLE
 from admin_api.context import SERVICES
-from admin_api.envelope import Code, Declined
+from admin_api.envelope import CODE, STATUS, Code, Declined
+from gateway.domain.rejection import Problem
 
 PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -40,6 +42,19 @@ async def link(request: web.Request) -> web.Response:  # noqa: ARG001 -- a handl
     """
     headers = PAGE_HEADERS | {"Cache-Control": "no-store"}
     return web.Response(text=_INDEX, content_type="text/html", headers=headers)
+
+
+def page_after(code: Code | Problem, message: str) -> web.Response:
+    """The console for somebody whose browser was led here and refused: it says why before anything else."""
+    why = f'<meta name="refused" content="{escape(code)}" data-message="{escape(message)}">'
+    response = web.Response(
+        text=_INDEX.replace("</head>", f"{why}\n</head>"),
+        status=STATUS[code],
+        content_type="text/html",
+        headers=PAGE_HEADERS | {"Cache-Control": "no-store"},
+    )
+    response[CODE] = str(code)
+    return response
 
 
 async def file(request: web.Request) -> web.Response:

@@ -1,6 +1,7 @@
 """Handlers of signing in with an OpenID provider: there, and back again."""
 
 import base64
+import functools
 import hmac
 import json
 import logging
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from admin_api.console.handlers import page_after
 from admin_api.context import SERVICES, Services, nobody
 from admin_api.envelope import Code, Declined
 from admin_api.parameters import text
@@ -17,10 +19,12 @@ from admin_api.people.links import network_of, ration
 from admin_api.people.own import begin_session
 from admin_api.people.provider import Provider, ProviderUnavailable, Secrets, SignInRefused
 from admin_api.people.registration import admit, check_open
+from admin_api.route import Handler
 from admin_api.status import base_urls
 from gateway.domain.catalog import nusd
 from gateway.domain.edit import Actor
 from gateway.domain.emails import domain_of
+from gateway.domain.rejection import Rejected
 from gateway.store.identities import (
     find_identity,
     find_verified_owner,
@@ -43,6 +47,23 @@ _MAX_CODE_CHARACTERS: Final = 4096
 _MAX_USERNAME: Final = 48
 
 
+def _for_browsers(handler: Handler) -> Handler:
+    """Refusals are a page to whoever came by a link, and what every other call gets to programs."""
+
+    @functools.wraps(handler)
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (Declined, Rejected) as refusal:
+            if "text/html" not in request.headers.get("Accept", ""):
+                raise
+            code = refusal.code if isinstance(refusal, Declined) else refusal.problem
+            return page_after(code, refusal.message)
+
+    return answer
+
+
+@_for_browsers
 async def begin(request: web.Request) -> web.Response:
     """GET /api/oidc/login: sends the browser to the OpenID provider.
 
@@ -62,6 +83,7 @@ async def begin(request: web.Request) -> web.Response:
     return response
 
 
+@_for_browsers
 async def finish(request: web.Request) -> web.Response:
     """GET /api/oidc/callback: where the provider sends the browser back to; begins a session."""
     services = request.app[SERVICES]

@@ -187,6 +187,13 @@ def test_somebody_signs_in_with_the_provider(gate, name, issuer):
     expect(gate.heading("Dashboard")).to_be_visible()
 
 
+def test_a_sign_in_that_fails_on_the_way_back_leads_to_the_gate_and_says_why(gate):
+    gate.page.goto(f"{gate.url}/api/oidc/callback?error=access_denied&state=x&code=secret")
+    expect(gate.page.get_by_role("alert")).to_contain_text("not begun in this browser")
+    expect(gate.page).to_have_url(f"{gate.url}/")
+    expect(gate.button("Sign in")).to_be_visible()
+
+
 def test_refusals_of_a_log_in_say_what_helps(gate, name, look):
     user_id = make_user(gate, name)
     gate.call("POST", "/api/user/manage", {"id": user_id, "action": "disable"})

@@ -314,6 +314,19 @@ async def test_two_first_sign_ins_at_once_make_one_user(with_settings):
 # Where it does not work
 
 
+async def test_a_browser_that_is_refused_gets_a_page_that_says_why(with_settings):
+    async with with_settings() as person:
+        path = "/api/oidc/callback?error=%3Cscript%3E"
+        async with person.admin.client.get(path, headers={"Accept": "text/html"}) as answer:
+            assert (answer.status, answer.content_type) == (403, "text/html")
+            assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+            text = await answer.text()
+        assert (
+            '<meta name="refused" content="sign_in_failed" data-message="Signing in failed' in text
+        )
+        assert "<script>" not in text
+
+
 async def test_without_a_provider_it_says_so(aiohttp_client, postgres_dsn):
     async with running_admin(aiohttp_client, postgres_dsn) as admin:
         for path in ("/api/oidc/login", "/api/oidc/callback"):

@@ -2,6 +2,8 @@
 //
 // What stands behind the = is a secret, and never leaves the browser in an address.
 
+import { Failure } from "./api.js";
+
 const PURPOSES = ["verify", "reset", "invite"];
 
 /** {purpose, secret} of the present address, null where it is no link's; the purpose of one that is not whole is empty. */
@@ -16,3 +18,12 @@ export const forgetLink = () => history.replaceState(null, "", "/");
 
 /** The secret of an invite that somebody pasted, whole or as a link. */
 export const inviteIn = (pasted) => pasted.trim().match(/[#?&]invite=([\w-]+)/)?.[1] ?? pasted.trim();
+
+/** Why signing in with a provider failed, which led here: as a failure of a call, once; else null. */
+export function takeRefusal() {
+  const told = document.querySelector('meta[name="refused"]');
+  if (!told) return null;
+  told.remove();
+  history.replaceState(null, "", "/");
+  return new Failure({ status: 403, code: told.content, message: told.dataset.message });
+}

@@ -1,16 +1,18 @@
 import { api } from "../core/api.js";
 import { t } from "../core/messages.js";
+import { takeRefusal } from "../core/link.js";
 import { useSession } from "../core/session.js";
 import { html, useState } from "../core/view.js";
 import { Text } from "../ui/form.js";
 import { CookieDropped } from "./cookie_dropped.js";
-import { arrive, Form, NoSession, Providers, Way } from "./parts.js";
+import { arrive, Form, NoSession, Providers, Refused, Way } from "./parts.js";
 
 export function SignIn({ open }) {
   const { refresh, status } = useSession();
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
   const [dropped, setDropped] = useState(false);
+  const [refused] = useState(takeRefusal);
   const send = async () => {
     await api.post("/api/user/login", { username: name, password });
     try {
@@ -22,7 +24,7 @@ export function SignIn({ open }) {
   };
   if (dropped) return html`<${CookieDropped} again=${() => setDropped(false)} />`;
   return html`
-    <${Form} title=${t("sign_in")} action=${t("sign_in")} send=${send} before=${html`<${Providers} />`} foot=${html`
+    <${Form} title=${t("sign_in")} action=${t("sign_in")} send=${send} before=${html`${refused && html`<${Refused} failure=${refused} />`}<${Providers} />`} foot=${html`
       ${status.mail
         ? html`<${Way} act=${() => open("forgot")}>${t("gate.forgot")}</${Way}>`
         : html`<span class="muted small">${t("gate.forgot_no_mail")}</span>`}
