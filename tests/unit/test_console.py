@@ -1,5 +1,6 @@
 """The console's files hold together: imports, texts in both languages, sizes, and nothing that reads markup."""
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -34,6 +35,7 @@ def by_name(path):
     return path.relative_to(WEB).as_posix()
 
 
+@functools.cache
 def texts(language, area):
     return json.loads((MESSAGES / language / f"{area}.json").read_text(encoding="utf-8"))
 
@@ -42,6 +44,12 @@ def forms(text):
     return {"": text} if isinstance(text, str) else text
 
 
+@functools.cache
+def all_sources():
+    return "\n".join(path.read_text(encoding="utf-8") for path in MODULES)
+
+
+@functools.cache
 def all_keys():
     return {key for area in AREAS for key in texts("en", area)}
 
@@ -103,7 +111,7 @@ def test_a_module_reads_no_markup_and_keeps_nothing(module):
 
 @pytest.mark.parametrize("area", [area for area in AREAS if area not in SHARED])
 def test_every_text_of_a_page_is_said_somewhere(area):
-    sources = "\n".join(path.read_text(encoding="utf-8") for path in MODULES)
+    sources = all_sources()
     built = tuple(filter(None, BUILT.findall(sources)))
     unsaid = [
         key
