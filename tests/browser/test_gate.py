@@ -230,6 +230,9 @@ def test_a_session_that_has_ended_leads_back_to_where_one_was(gate, name):
     gate.open("/endpoints")
     send_sign_in(gate, name, PASSWORD)
     expect(gate.heading("Endpoints")).to_be_visible()
+    gate.page.wait_for_load_state(
+        "networkidle"
+    )  # else what it still asks for ends the session first
     gate.page.context.clear_cookies()
     gate.page.get_by_role("link", name="Models").click()
     expect(gate.button("Sign in")).to_be_visible()

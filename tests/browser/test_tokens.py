@@ -141,7 +141,7 @@ def test_the_first_key_is_made_in_the_page_and_used_by_the_openai_sdk(keys, prod
     expect(drawer(keys)).to_contain_text("2,500,000 quota units")
     choose(keys, "Expires", "On a day")
     keys.field("Last day").fill(LAST_DAY)
-    expect(drawer(keys)).to_contain_text("Jun 30, 2035, 11:59:59 PM (UTC)")
+    expect(drawer(keys)).to_contain_text("30 Jun 2035, 23:59:59 (UTC)")
     drawer(keys).get_by_label("Group", exact=True).select_option("team")
     expect(drawer(keys)).to_contain_text("Shared by the search team")
     fold(keys, "Models")
