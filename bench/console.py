@@ -1,4 +1,4 @@
-"""`.venv/bin/python -m bench.console`: how quickly the console is there, with 10,000 tokens to list (after `make browser`).
+"""`.venv/bin/python -m bench.console`: how quickly the console is there, with 10,000 tokens (after `make browser`).
 
 Starts `tollhouse run`, makes the tokens, and opens pages in Chromium: each time in a browser that has never been here,
 signed in, until what the page is about can be seen. bench/README.md says what the figures mean.
