@@ -96,7 +96,7 @@ function Figures({ of }) {
   const total = of.kind === "bars" && of.series.length > 1;
   const said = (value) => (value === null || value === undefined ? "–" : of.format(value));
   return html`
-    <div class="table-wrap figures" tabindex="0" role="region" aria-label=${of.title}><table>
+    <div class="table-wrap drawn" tabindex="0" role="region" aria-label=${of.title}><table>
       <caption class="only-read">${of.title}</caption>
       <thead><tr><th scope="col">${t("chart.time")}</th>
         ${of.series.map(({ name }) => html`<th scope="col" class="number" key=${name}>${name}</th>`)}

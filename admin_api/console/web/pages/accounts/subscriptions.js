@@ -84,7 +84,7 @@ function SubscriptionForm({ account, row, onClose, onDone }) {
       <${Select} label=${t("people.group")} hint=${groups.length ? t("accounts.subscribe_hint") : t("accounts.all_subscribed")}
         value=${group} options=${groups}
         mistake=${of("group")} onChange=${(each) => change({ group: each })} />`}
-    <div class="grid pair">
+    <div class="grid halves">
       <${Text} label=${t("accounts.starts")} hint=${t("accounts.starts_hint")} ...${day("starts", "starts_time")} />
       <${Text} label=${t("accounts.ends")} hint=${t("accounts.ends_hint", { zone: zone() })} ...${day("ends", "ends_time")} />
     </div>

@@ -61,7 +61,7 @@ export function CreateInvite({ onClose, onCreated }) {
         : html`<${AccountChoice} label=${t("people.account")} hint=${t("invites.account_hint")} mistake=${of("account_id")}
           value=${draft.account_id}
             onChange=${(account_id) => change({ account_id })} />`}</fieldset>`}
-    <div class="grid pair">
+    <div class="grid halves">
       <${Text} label=${t("invites.uses")} hint=${t("invites.uses_hint")} inputmode="numeric" ...${given("uses")} />
       <${Text} label=${t("invites.expires_in")} unit=${t("invites.days")} inputmode="numeric" ...${given("expires_in_days")} />
     </div>

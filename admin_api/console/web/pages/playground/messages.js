@@ -51,7 +51,7 @@ function Refused({ answer: { failure, tokenId, model, text } }) {
 function Figures({ answer: { text, usage, firstMs, allMs, requestId } }) {
   const row = useLogged(requestId);
   const tokens = usage && { read: number(usage.prompt_tokens ?? 0), written: number(usage.completion_tokens ?? 0) };
-  return html`<div class="row small muted tabular figures">
+  return html`<div class="row small muted tabular sums">
     ${tokens && html`<span>${t("playground.tokens", tokens)}</span>`}
     ${row && html`<span>${row.estimated ? t("playground.cost_estimated", { cost: nusd(row.amount_nusd) }) : nusd(row.amount_nusd)}</span>`}
     ${firstMs !== undefined && html`<span>${t("playground.first", { time: duration(firstMs) })}</span>`}

@@ -19,7 +19,7 @@ export function Settings({ keys, chosen, names, settings, onChange, onKey, onMod
     <datalist id=${list}>${names.map((name) => html`<option key=${name} value=${name} />`)}</datalist>
     <${Fold} title=${t("playground.more")} open=${matchMedia("(min-width: 861px)").matches}>
       <${Text} label=${t("playground.system")} lines=${3} value=${settings.system} onInput=${(system) => onChange({ system })} />
-      <div class="pair">
+      <div class="two">
         <${Text} label=${t("playground.temperature")} type="number" min="0" max="2" step="0.1" inputmode="decimal" placeholder=${t("playground.default")}
           value=${settings.temperature} onInput=${(temperature) => onChange({ temperature })} />
         <${Text} label=${t("playground.max_tokens")} type="number" min="1" step="1" inputmode="numeric" placeholder=${t("playground.default")}

@@ -36,7 +36,7 @@ export function CreateCodes({ onClose, onCreated }) {
   return html`<${Drawer} title=${t("redeem.create")} onClose=${onClose} onSubmit=${send} keep foot=${html`
       <${Button} onClick=${onClose}>${t("cancel")}</${Button}>
       <${Button} type="submit" tone="primary" busy=${busy}>${t("create")}</${Button}>`}>
-    <div class="grid pair">
+    <div class="grid halves">
       <${Text} label=${t("redeem.count")} hint=${t("redeem.count_hint")} inputmode="numeric" ...${given("count")} />
       <${Text} label=${t("redeem.each")} unit="USD" inputmode="decimal" hint=${total > 0 && t("redeem.total", { total: usd(total) })}
         ...${given("amount_usd")} />

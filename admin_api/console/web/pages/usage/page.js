@@ -84,7 +84,7 @@ function Ways({ asked }) {
   const { may } = useSession();
   const splits = ["", "model", "token_id", "end_user", ...(may("token.read_any") ? ["user_id", "upstream"] : [])];
   return html`
-    <div class="row spread ways">
+    <div class="row spread split">
       <${Filter} label=${t("usage.by")} value=${asked.by} onChange=${(by) => refine({ by })}
         options=${splits.map((by) => [by, t(`usage.by.${by || "none"}`)])} />
       ${asked.mayBeHours && html`<${Segments} label=${t("usage.interval")} value=${asked.interval}
