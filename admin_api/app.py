@@ -44,7 +44,7 @@ _MOST_CHATS, _CHATS_WITHIN_S = 120, 600.0
 _HTTP_CODES = {
     404: (
         Code.UNKNOWN_URL,
-        "There is nothing at this address; the token API is at /api/token/, and / tells more.",
+        "There is nothing at this address; the token API is at /api/token/, and /api/docs tells more.",
     ),
     405: (
         Code.METHOD_NOT_ALLOWED,

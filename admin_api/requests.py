@@ -1,11 +1,15 @@
 """What handlers read of a request besides body and parameters: what it is about, whether it is repeated."""
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 
 from aiohttp import web
 
 from admin_api.context import CALLER, SERVICES
+from admin_api.envelope import Code, Declined
 from gateway.domain import key as keys
+from gateway.domain.errors import StoreUnavailable
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
 from gateway.store.idempotency import Once
@@ -35,6 +39,19 @@ def wanted_version(request: web.Request, sent: int | None) -> int | None:
 def number_in_path(request: web.Request, name: str = "id") -> int:
     """A number of the path; one that no row has, where it is longer than any."""
     return min(int(request.match_info[name][:_TOO_MANY_DIGITS]), _LARGEST)
+
+
+@contextlib.contextmanager
+def asking_quota() -> Iterator[None]:
+    """For questions to the quota store alone. Raises `Declined` where it does not answer."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise Declined(
+            Code.STORE_UNAVAILABLE,
+            "The quota store does not answer, and nothing else knows what is held. Try again.",
+            {"Retry-After": "1"},
+        ) from error
 
 
 async def once_of(request: web.Request) -> Once | None:

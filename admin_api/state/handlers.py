@@ -6,7 +6,8 @@ from typing import TypeVar
 from aiohttp import web
 
 from admin_api.context import SERVICES
-from admin_api.envelope import Code, Declined, accept
+from admin_api.envelope import accept
+from admin_api.requests import asking_quota
 from admin_api.state.objects import (
     calls_object,
     catalog_object,
@@ -57,14 +58,8 @@ async def show(request: web.Request) -> web.Response:
 async def list_running(request: web.Request) -> web.Response:
     """GET /api/reservation: the running calls of all tokens, the oldest first, 200 of them at most."""
     services = request.app[SERVICES]
-    try:
+    with asking_quota():
         underway = await read_underway(services.quota.pipeline)
-    except StoreUnavailable as error:
-        raise Declined(
-            Code.STORE_UNAVAILABLE,
-            "The quota store does not answer, and nothing else knows what is held. Try again.",
-            {"Retry-After": "1"},
-        ) from error
     shown = underway.running[:_MOST_SHOWN]
     callers = await read_callers(services.pool, {token_id_of(each) for each in shown})
     now = services.clock()

@@ -10,14 +10,13 @@ from admin_api.context import CALLER, SERVICES, actor_of, self_actor
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
 from admin_api.paging import page_object
 from admin_api.people.links import require_verified_email
-from admin_api.requests import if_match, number_in_path, once_of, wanted_version
+from admin_api.requests import asking_quota, if_match, number_in_path, once_of, wanted_version
 from admin_api.tokens.edits import change_of, drafts_of, status_change_of
 from admin_api.tokens.objects import quota_object, reservation_object
 from admin_api.tokens.queries import query_of
 from admin_api.tokens.requests import object_of, objects_of, publish, secrets_of
 from gateway.catalog_settings import GroupSettings, TokenDefaultSettings
 from gateway.domain.edit import TokenChange, TokenRow
-from gateway.domain.errors import StoreUnavailable
 from gateway.domain.rejection import invalid
 from gateway.domain.roles import Permission
 from gateway.domain.rules import Rule
@@ -59,14 +58,8 @@ async def list_reservations(request: web.Request) -> web.Response:
     """GET /api/token/{id}/reservations: the running calls, and what each holds."""
     services = request.app[SERVICES]
     row = await get_token(services.pool, actor_of(request, writes=False), number_in_path(request))
-    try:
+    with asking_quota():
         live = await read_reservations(services.quota, row)
-    except StoreUnavailable as error:
-        raise Declined(
-            Code.STORE_UNAVAILABLE,
-            "The quota store does not answer, and nothing else knows what is held. Try again.",
-            {"Retry-After": "1"},
-        ) from error
     now = services.clock()
     return accept([reservation_object(each, services.units, now) for each in live])
 
