@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 
 import asyncpg
-from aiohttp import web
 
 from gateway import __version__
 from gateway.catalog_source import rules_of
@@ -57,6 +56,7 @@ from gateway.relay.record import AccessLog
 from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.reservation import Reservations
 from gateway.relay.secret_uses import SecretUses
+from gateway.relay.server import Server
 from gateway.relay.settlements import Settlements
 from gateway.relay.shadow_counts import ShadowCounts
 from gateway.relay.terms import TermsMaker
@@ -389,19 +389,11 @@ async def _flush_log(log: AccessLog) -> None:
         log.flush()
 
 
-def build_server(gateway: Gateway) -> web.Server:
-    """Aiohttp's low-level server around the handler: no router, no middleware, no response objects."""
-    config: Config = gateway.config
-    loop = asyncio.get_running_loop()
-    max_body_bytes = config.gateway.max_body_bytes
-    return web.Server(
+def build_server(gateway: Gateway) -> Server:
+    """What takes the connections of callers; their requests go to the handler."""
+    config = gateway.config.gateway
+    return Server(
         gateway.handler.handle,
-        request_factory=lambda message, payload, protocol, writer, task: web.BaseRequest(
-            message, payload, protocol, writer, task, loop, client_max_size=max_body_bytes
-        ),
-        handler_cancellation=True,
-        access_log=None,
-        keepalive_timeout=config.gateway.keepalive_timeout_s,
-        auto_decompress=False,
-        lingering_time=2.0,
+        max_body_bytes=config.max_body_bytes,
+        keepalive_timeout_s=config.keepalive_timeout_s,
     )

@@ -47,9 +47,10 @@ class Price:
     cache_write_1h_nusd: int | None = None
     tiers: tuple[Tier, ...] = ()
     has_kinds: bool = field(init=False, repr=False, compare=False)
+    dearest_text_nusd: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Note whether any kind of token is priced apart: asked at each call."""
+        """Note what is asked at each call: whether any kind of token is priced apart, the dearest text of input."""
         apart = (
             self.reasoning_nusd,
             self.audio_input_nusd,
@@ -58,6 +59,13 @@ class Price:
             self.image_output_nusd,
         )
         object.__setattr__(self, "has_kinds", any(figure is not None for figure in apart))
+        dearest = max(
+            self.input_nusd,
+            self.cached_input_nusd,
+            self.cache_write_nusd,
+            self.cache_write_1h_nusd or 0,
+        )
+        object.__setattr__(self, "dearest_text_nusd", dearest)
 
     def at(self, input_tokens: int) -> "Price":
         """The price of a call with so much input."""

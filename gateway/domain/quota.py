@@ -155,9 +155,9 @@ def _tokens(size_bytes: int, model: Model) -> int:
 
 def _held(ask: Ask, model: Model, ratio_ppm: int, covers: Hold) -> Hold:
     """The hold of what `covers` says that it covers."""
-    amount = _amount(ask, model, ratio_ppm, covers.input_tokens, covers.output_tokens)
-    tokens = covers.input_tokens + covers.output_tokens
-    return covers._replace(amount_nusd=amount, tokens=tokens)
+    _, _, inputs, outputs, most, write = covers
+    amount = _amount(ask, model, ratio_ppm, inputs, outputs)
+    return Hold(amount, inputs + outputs, inputs, outputs, most, write)
 
 
 def _amount(ask: Ask, model: Model, ratio_ppm: int, input_tokens: int, output_tokens: int) -> int:

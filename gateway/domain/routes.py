@@ -237,6 +237,12 @@ def find_route(
     )
 
 
+def is_forwarded(path: str) -> bool:
+    """Whether a POST to this path is read as a whole before it is sent on."""
+    route = _ROUTES.get(path) or _route_of_name("POST", path)
+    return route is not None and route.kind == "forward"
+
+
 _SENT_ON = frozenset({"forward", "passage"})  # what is answered here has a head, too
 # What a passage's path consists of. Dots alone would be another path to whoever resolves them.
 _PASSAGE = re.compile(r"/v1(/(?!\.{1,2}(/|$))[A-Za-z0-9_.:~@+-]+)+")

@@ -160,12 +160,7 @@ def _output(usage: Usage, price: Price) -> int:
 
 
 def _dearest_input(price: Price, *, has_audio: bool, has_images: bool) -> int:
-    figure = max(
-        price.input_nusd,
-        price.cached_input_nusd,
-        price.cache_write_nusd,
-        price.cache_write_1h_nusd or 0,
-    )
+    figure = price.dearest_text_nusd
     if has_audio:
         figure = max(figure, price.audio_input_nusd or 0)
     if has_images:

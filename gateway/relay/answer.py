@@ -15,6 +15,7 @@ from gateway.relay import envelopes
 from gateway.relay.call import Call
 from gateway.relay.cors import ANSWER_LINES
 from gateway.relay.record import uuid_text
+from gateway.relay.request import Request
 
 _CONGESTED_BYTES = 65_536
 _STATUS_LINES = {
@@ -42,14 +43,9 @@ _KEEP = _Written(keep_alive=True)
 _CLOSE = _Written(keep_alive=False)
 
 
-def written(request: BaseRequest) -> StreamResponse:
+def written(request: Request) -> StreamResponse:
     """What a handler returns after it has written a delimited answer to the transport."""
-    return _KEEP if _stays_open(request) else _CLOSE
-
-
-def _stays_open(request: BaseRequest) -> bool:
-    """Whether the connection is used again: not behind a body that nobody has read."""
-    return bool(request.keep_alive) and request.content.is_eof()
+    return _KEEP if request.stays_open else _CLOSE
 
 
 def _status_line(status: int) -> bytes:
@@ -69,7 +65,7 @@ def _own_lines(call: Call, *, delimited: bool = True) -> bytes:
         if call.hold.write_max_output is not None:
             lines.append(b"x-tollhouse-max-output-tokens: %d\r\n" % call.hold.write_max_output)
     request = call.request
-    if not (delimited and _stays_open(request)):
+    if not (delimited and request.stays_open):
         lines.append(b"connection: close\r\n")
     elif request.version < _HTTP_1_1:
         lines.append(b"connection: keep-alive\r\n")

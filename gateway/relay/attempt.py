@@ -99,8 +99,9 @@ class Attempt:
         self._delivery: Delivery | None = None
         self._waiter: asyncio.Future[None] | None = None
         now = clock()
-        self._total_deadline = now + target.upstream.total_timeout_s
-        self.deadline = min(now + target.upstream.first_byte_timeout_s, self._total_deadline)
+        upstream = target.upstream
+        self._total_deadline = now + upstream.total_timeout_s
+        self.deadline = min(now + upstream.first_byte_timeout_s, self._total_deadline)
         self.congested = False
         self.detached = False
         self.verdict: Verdict | None = None

@@ -6,8 +6,6 @@ The chain's checks read and fill it; the forwarder and the record read it.
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp.web import BaseRequest
-
 from gateway.domain.ask import Ask
 from gateway.domain.catalog import Catalog, Dialect, Model, Upstream
 from gateway.domain.choice import Load
@@ -16,6 +14,7 @@ from gateway.domain.pricing import Pricing
 from gateway.domain.quota import Hold
 from gateway.domain.routes import Route
 from gateway.domain.usage import NOTHING, Usage, cost_nusd
+from gateway.relay.request import Request
 from gateway.relay.upstream import UpstreamPool
 from gateway.relay.upstream_state import UpstreamState
 from gateway.store.ledger import NOTHING_TOLD, told_text
@@ -123,7 +122,7 @@ class Call:
         "was_sent",
     )
 
-    request: BaseRequest
+    request: Request
     request_id: bytes
     started: float  # seconds of the monotonic clock
     started_at: float  # Unix seconds
@@ -144,7 +143,7 @@ class Call:
     upload: Any  # an `Upload`, of a body that passes through unread
 
     def __init__(
-        self, request: BaseRequest, request_id: bytes, started: float, started_at: float
+        self, request: Request, request_id: bytes, started: float, started_at: float
     ) -> None:
         self.request = request
         self.request_id = request_id
@@ -152,7 +151,10 @@ class Call:
         self.started_at = started_at
         self.method = request.method
         self.path = request.path
-        self.query = request.raw_path.partition("#")[0].partition("?")[2]
+        self.query = request.raw_query
+        self.peer = request.peer
+        if request.body is not None:
+            self.body = request.body
         self.upstream_name = ""
         self.ttfb_ms: int | None = None
         self.is_foreign = False  # a browser's, from another origin

@@ -15,13 +15,14 @@ from gateway.domain.ask import Path, read_ask
 from gateway.domain.catalog import Dialect
 from gateway.domain.checks import too_large
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
-from gateway.domain.network import Address, Blocks, caller, hops_of, parse_address
+from gateway.domain.network import Address, Blocks, caller, hops_of
 from gateway.domain.passages import Rule
 from gateway.domain.pricing import hold_of
 from gateway.domain.routes import find_route
 from gateway.relay.call import Call, Terms
 from gateway.relay.foreign_keys import UNKNOWN_PER_S, ForeignKeys
 from gateway.relay.query import KEY_PARAMETER, key_in
+from gateway.relay.request import StreamedRequest
 from gateway.settings import QuotaSettings
 from gateway.store.token_cache import TokenCache
 
@@ -157,9 +158,10 @@ def read_body(max_bytes: int) -> Link:
 
     def link(call: Call) -> Refusal | Awaitable[Refusal | None] | None:
         if hasattr(call, "body"):
-            return None  # the checks run again on a fresh token
+            return None  # it came with its head, or the checks run again on a fresh token
+        assert isinstance(call.request, StreamedRequest)
         content = call.request.content
-        return keep(call, content.read_nowait()) if content.is_eof() else wait(call)
+        return keep(call, content.read_nowait()) if content.is_eof() else wait(call, call.request)
 
     def keep(call: Call, body: bytes) -> Refusal | None:
         if len(body) > max_bytes:
@@ -167,8 +169,7 @@ def read_body(max_bytes: int) -> Link:
         call.body = body
         return None
 
-    async def wait(call: Call) -> Refusal | None:
-        request = call.request
+    async def wait(call: Call, request: StreamedRequest) -> Refusal | None:
         if "expect" in request.headers and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
@@ -298,9 +299,3 @@ def _bearer(given: str) -> str | Refusal:
         Reason.INVALID_API_KEY,
         "The header Authorization is not of the form 'Bearer sk-…'.",
     )
-
-
-def peer_address(call: Call) -> None:
-    """Note the peer's address: the socket's, whatever headers say."""
-    name = call.request.protocol.peername  # asked of the kernel once per connection
-    call.peer = parse_address(name[0] if isinstance(name, tuple) else "127.0.0.1")

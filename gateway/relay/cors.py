@@ -3,7 +3,7 @@
 A key travels in a header, never in a cookie: so any origin may call, and none with credentials.
 """
 
-from aiohttp.web import BaseRequest
+from gateway.relay.request import Request
 
 ANSWER_LINES = (
     b"access-control-allow-origin: *\r\n"
@@ -19,13 +19,13 @@ _PREFLIGHT = (
 )
 
 
-def is_preflight(request: BaseRequest) -> bool:
+def is_preflight(request: Request) -> bool:
     """Whether a browser asks what it may send: before the call, and without a key."""
     headers = request.headers
     return "origin" in headers and "access-control-request-method" in headers
 
 
-def preflight(request: BaseRequest) -> bytes:
+def preflight(request: Request) -> bytes:
     """The whole answer to that: whatever it wants to send."""
     wanted = request.headers.get("access-control-request-headers")
     allowed = f"access-control-allow-headers: {wanted}\r\n" if wanted else ""

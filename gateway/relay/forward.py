@@ -233,7 +233,7 @@ class Forwarder:
                 if wanted is not None:
                     attempt.go_on(await self._extend(call, wanted, attempt.settles_up))
                     continue
-                await call.request.writer.drain()
+                await call.request.drain()
                 attempt.read_on()
         except (asyncio.CancelledError, ConnectionError):
             attempt.leave()

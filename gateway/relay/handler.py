@@ -7,18 +7,19 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import orjson
-from aiohttp.web import BaseRequest, StreamResponse
+from aiohttp.web import StreamResponse
 
 from gateway.domain.catalog import Catalog
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.routes import dialect_of
 from gateway.relay.answer import refuse, send_json, written
 from gateway.relay.call import Call, Outcome
-from gateway.relay.chain import Link, keys_unavailable, peer_address
+from gateway.relay.chain import Link, keys_unavailable
 from gateway.relay.cors import is_preflight, preflight
 from gateway.relay.envelopes import status_of
 from gateway.relay.record import AccessLog, RequestIds, uuid_text
 from gateway.relay.refusal_counts import RefusalCounts
+from gateway.relay.request import Request
 from gateway.relay.reservation import StaleRow
 from gateway.relay.settlements import Settlements
 from gateway.store.token_cache import TokenCache
@@ -85,7 +86,7 @@ class Handler:
                 async with asyncio.timeout(timeout_s):
                     await self._quiet.wait()
 
-    async def handle(self, request: BaseRequest) -> StreamResponse:
+    async def handle(self, request: Request) -> StreamResponse:
         """Answer a request."""
         self._running += 1
         try:
@@ -95,7 +96,7 @@ class Handler:
             if not self._running:
                 self._quiet.set()
 
-    async def _handle(self, request: BaseRequest) -> StreamResponse:
+    async def _handle(self, request: Request) -> StreamResponse:
         """The one place where an unexpected exception ends."""
         now = time.time()
         call = Call(request, self._ids.next(now), time.monotonic(), now)
@@ -109,7 +110,6 @@ class Handler:
             status, members = page()
             send_json(call, status, orjson.dumps(members))
             return written(request)
-        peer_address(call)
         try:
             answer = await self._answer(call)
         except (asyncio.CancelledError, ConnectionError):
@@ -122,7 +122,7 @@ class Handler:
         self._settle_unfinished(call, status_of(answer, self._exhausted_status))
         return self._refuse(call, answer)
 
-    def _preflight(self, request: BaseRequest) -> StreamResponse:
+    def _preflight(self, request: Request) -> StreamResponse:
         if request.transport is not None:
             request.transport.write(preflight(request))
         return written(request)

@@ -3,9 +3,8 @@
 Hop-by-hop fields (RFC 9110 section 7.6.1), credentials, cookies and addresses are gone by construction.
 """
 
-from collections.abc import Iterable
-
-from multidict import MultiMapping
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from gateway.domain.catalog import Dialect, Upstream
 from gateway.domain.provider_headers import DEFAULTS, key_header
@@ -57,9 +56,20 @@ def framing_of(size_bytes: int) -> bytes:
     return b"content-length: %d\r\n" % size_bytes
 
 
-def request_head(
-    constant: bytes, dialect: Dialect, headers: MultiMapping[str], framing: bytes
-) -> bytes:
+class Headers(Protocol):
+    """The fields of a caller's request; names are asked for in lower case."""
+
+    def get(self, name: str, /) -> str | None:
+        """A field's first value."""
+
+    def getall(self, name: str, /) -> Sequence[str]:
+        """All values of a field that is there."""
+        ...
+
+    def __contains__(self, name: object, /) -> bool: ...
+
+
+def request_head(constant: bytes, dialect: Dialect, headers: Headers, framing: bytes) -> bytes:
     """A whole request head: the constant part, what the caller may pass on, and our own framing."""
     passed = "".join(
         [
@@ -77,7 +87,7 @@ def request_head(
 def answer_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The lines of an upstream's head that the caller may see."""
     lines = [
-        b"%b%b\r\n" % (prefix, value)
+        prefix + value + b"\r\n"
         for name, value in headers
         if (prefix := _ANSWER.get(name)) is not None
     ]
@@ -87,6 +97,11 @@ def answer_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 def form_of(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
     """An answer's media type and its encoding, in lower case; the encoding is empty where it can be read as it is."""
     fields = dict(headers)
-    media_type = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    encoding = fields.get(b"content-encoding", b"").strip().lower()
+    media_type = fields.get(b"content-type", b"")
+    if media_type != b"application/json":  # as nearly all answers have it
+        media_type = media_type.partition(b";")[0].strip().lower()
+    encoding = fields.get(b"content-encoding")
+    if encoding is None:
+        return media_type, b""
+    encoding = encoding.strip().lower()
     return media_type, b"" if encoding == b"identity" else encoding

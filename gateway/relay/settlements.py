@@ -5,6 +5,7 @@
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 from gateway.domain.usage import NOTHING, Usage
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
@@ -104,38 +105,47 @@ def _ledger_line(
     anomaly: str | None,
 ) -> bytes:
     """The ledger's row in COPY's text format, in the order of `store.ledger.COLUMNS`."""
-    return (
-        b"%b\tc\t%b\t%b\t%b\t%b\t%d\t%b\t%b\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%d\t%b\n"
-        % (
-            call.request_id,
-            call.terms.ledger_constant,
-            copy_text(call.upstream_name) if call.was_sent else b"",
-            call.dialect.encode(),
-            call.route.name.encode(),
-            outcome.status,
-            instant_text(call.started_at),
-            b"\\N" if call.ttfb_ms is None else b"%d" % call.ttfb_ms,
-            duration_ms,
-            b"\\N" if call.address is None else call.address.text.encode(),
-            usage.input_tokens,
-            usage.cached_input_tokens,
-            usage.cache_write_tokens,
-            usage.cache_write_1h_tokens or 0,
-            usage.audio_input_tokens,
-            usage.image_input_tokens,
-            usage.output_tokens,
-            usage.reasoning_tokens,
-            usage.audio_output_tokens or 0,
-            usage.image_output_tokens or 0,
-            usage.rejected_prediction_tokens,
-            amount,
-            unbilled,
-            b"t" if outcome.estimated else b"f",
-            b"\\N" if anomaly is None else anomaly.encode(),
-            call.price_version,
-            call.told,
-        )
+    return b"%b\tc\t%b\t%b\t%b\t%b\t%d\t%b\t%b\t%d\t%b\t%b\t%d\t%d\t%b\t%b\t%d\t%b\n" % (
+        call.request_id,
+        call.terms.ledger_constant,
+        _name_text(call.upstream_name) if call.was_sent else b"",
+        call.dialect.encode(),
+        call.route.name.encode(),
+        outcome.status,
+        instant_text(call.started_at),
+        b"\\N" if call.ttfb_ms is None else b"%d" % call.ttfb_ms,
+        duration_ms,
+        b"\\N" if call.address is None else call.address.text.encode(),
+        _counts_text(usage),
+        amount,
+        unbilled,
+        b"t" if outcome.estimated else b"f",
+        b"\\N" if anomaly is None else anomaly.encode(),
+        call.price_version,
+        call.told,
     )
+
+
+def _counts_text(usage: Usage) -> bytes:
+    """The ledger's counts. Nearly all calls have only two: a number costs more than all else of its field."""
+    if not any(usage[2:]):
+        return b"%d\t0\t0\t0\t0\t0\t%d\t0\t0\t0\t0" % usage[:2]
+    return b"%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d" % (
+        usage.input_tokens,
+        usage.cached_input_tokens,
+        usage.cache_write_tokens,
+        usage.cache_write_1h_tokens or 0,
+        usage.audio_input_tokens,
+        usage.image_input_tokens,
+        usage.output_tokens,
+        usage.reasoning_tokens,
+        usage.audio_output_tokens or 0,
+        usage.image_output_tokens or 0,
+        usage.rejected_prediction_tokens,
+    )
+
+
+_name_text = lru_cache(maxsize=1024)(copy_text)
 
 
 def _log_line(

@@ -3,9 +3,10 @@
 At most a few hundred kilobytes of one are in memory. Nothing of it is kept, so it is sent once, to one upstream.
 """
 
-from aiohttp.web import BaseRequest, RequestPayloadError
+from aiohttp.web import RequestPayloadError
 
 from gateway.relay.attempt import Attempt
+from gateway.relay.request import Request, StreamedRequest
 from gateway.relay.upstream import UpstreamConnection
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -14,7 +15,8 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Upload:
     """A caller's body. `size_bytes` is as declared; None: it comes in chunks, at most `max_bytes`."""
 
-    def __init__(self, request: BaseRequest, max_bytes: int) -> None:
+    def __init__(self, request: Request, max_bytes: int) -> None:
+        assert isinstance(request, StreamedRequest)  # the others are of calls that are read
         self.size_bytes = request.content_length
         self._request = request
         self._max_bytes = max_bytes

@@ -54,7 +54,6 @@ class UpstreamConnection(asyncio.Protocol):
         "_ends_with_connection",
         "_exchange",
         "_head",
-        "_head_bytes",
         "_headers",
         "_in_head",
         "_keep_alive",
@@ -82,7 +81,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _await_answer(self) -> None:
         self._headers: Fields = []
-        self._head_bytes = 0
         # The parser tells a field when it is whole: what an endless one has grown to is counted here.
         self._in_head = True
         self._unfinished_bytes = 0
@@ -180,14 +178,14 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._answered = True
         problem = None
+        if self._in_head:
+            self._unfinished_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             problem = f"malformed answer: {error.__context__ or error}"
-        if self._in_head:
-            self._unfinished_bytes += len(data)
-            if self._unfinished_bytes > _MAX_HEAD_BYTES:
-                problem = problem or f"malformed answer: {_HEAD_TOO_LARGE}"
+        if self._in_head and self._unfinished_bytes > _MAX_HEAD_BYTES:
+            problem = problem or f"malformed answer: {_HEAD_TOO_LARGE}"
         try:
             self._tell(exchange)
             if problem is not None and self._exchange is exchange:
@@ -257,21 +255,21 @@ class UpstreamConnection(asyncio.Protocol):
             raise ValueError("more than one answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header; refuse an endless head."""
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > _MAX_HEAD_BYTES:
-            raise ValueError(_HEAD_TOO_LARGE)
+        """Collect a header."""
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The head is whole; interim answers (1xx) are dropped."""
         status, headers = self._parser.get_status_code(), self._headers
+        # It may have come in one piece, which may hold much of the body, too.
+        if self._unfinished_bytes > _MAX_HEAD_BYTES and _size_bytes(headers) > _MAX_HEAD_BYTES:
+            raise ValueError(_HEAD_TOO_LARGE)
         self._headers = []
         if status >= _FINAL:
             self._in_head = False
             self._head = (status, headers)
             # RFC 9112 section 6.3. A body that is none (204, 304) is whole before it matters.
-            self._ends_with_connection = all(name not in _FRAMING for name, _ in headers)
+            self._ends_with_connection = _FRAMING.isdisjoint([name for name, _ in headers])
 
     def on_body(self, data: bytes) -> None:
         """Collect a piece of the body."""
@@ -283,6 +281,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._whole = True
             # Only here: the parser has forgotten the head when `feed_data` returns.
             self._keep_alive = self._parser.should_keep_alive()
+
+
+def _size_bytes(headers: Fields) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
 
 
 class UpstreamPool:

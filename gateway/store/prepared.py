@@ -90,8 +90,9 @@ class Prepared:
     ) -> bytes:
         if len(request_id) != ID_BYTES:
             raise ValueError(f"no request id: {request_id!r}")
-        amount = min(max(amount, 0), MAX_EXACT - 1)
-        tokens = min(max(tokens, 0), MAX_EXACT - 1)
+        if not (0 <= amount < MAX_EXACT and 0 <= tokens < MAX_EXACT):
+            amount = min(max(amount, 0), MAX_EXACT - 1)
+            tokens = min(max(tokens, 0), MAX_EXACT - 1)
         return self.settle_head + _TAIL % (
             request_id, amount, tokens, mode, len(event), event,
         )  # fmt: skip

@@ -63,7 +63,11 @@ def believed(usage: Usage, total: int = 0, accepted: int = 0) -> Usage:
     )
     spoken, drawn, long = spoken or 0, drawn or 0, long or 0
     parts = (cached, written, reasoning, audio, images, spoken, drawn, rejected, accepted, long)
-    if min(parts) < 0 or min(inputs, outputs) < 0 or max(inputs, outputs, total) >= _LARGEST_COUNT:
+    if inputs < 0 or outputs < 0 or max(inputs, outputs, total) >= _LARGEST_COUNT:
+        raise BadUsage(f"counts out of range: {usage}")
+    if not any(parts):
+        return usage
+    if min(parts) < 0:
         raise BadUsage(f"counts out of range: {usage}")
     if (
         cached + written > inputs

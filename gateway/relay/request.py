@@ -1,0 +1,89 @@
+"""A caller's request as the relay reads it, whoever has parsed it.
+
+`PlainRequest` came whole and was read by `caller`; `StreamedRequest` is aiohttp's, whose body may be on its way.
+"""
+
+import asyncio
+from typing import Protocol
+
+from aiohttp.web import BaseRequest
+
+from gateway.domain.network import Address, parse_address
+from gateway.relay.plain import Head
+
+
+class Connection(Protocol):
+    """What a plain request needs of its connection."""
+
+    transport: asyncio.Transport
+    peer: Address
+    is_ending: bool
+
+    async def drain(self) -> None:
+        """Wait until the caller has taken most of what was written. Raises `ConnectionError` where it has left."""
+
+
+class PlainRequest:
+    """A request that is here as a whole."""
+
+    __slots__ = ("_connection", "body", "headers", "path", "raw_query", "transport")
+
+    method = "POST"
+    version = (1, 1)
+
+    def __init__(self, connection: Connection, head: Head, body: bytes) -> None:
+        self._connection = connection
+        self.transport: asyncio.Transport | None = connection.transport
+        self.path = head.path
+        self.raw_query = head.query
+        self.headers = head.fields
+        self.body: bytes | None = body
+
+    @property
+    def peer(self) -> Address:
+        """The socket's other end."""
+        return self._connection.peer
+
+    @property
+    def content_length(self) -> int | None:
+        """The body's size."""
+        return len(self.body or b"")
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether the connection is used again after the answer."""
+        return not self._connection.is_ending
+
+    async def drain(self) -> None:
+        """Wait until the caller has taken most of what was written. Raises `ConnectionError` where it has left."""
+        await self._connection.drain()
+
+
+class StreamedRequest(BaseRequest):
+    """A request of which aiohttp has read the head."""
+
+    body: bytes | None = None
+    """It is read by whoever wants it."""
+
+    @property
+    def raw_query(self) -> str:
+        """What follows the question mark, as it was sent."""
+        return self.raw_path.partition("#")[0].partition("?")[2]
+
+    @property
+    def peer(self) -> Address:
+        """The socket's other end."""
+        name = self.protocol.peername  # asked of the kernel once per connection
+        return parse_address(name[0] if isinstance(name, tuple) else "127.0.0.1")
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether the connection is used again after the answer: not behind a body that nobody has read."""
+        return bool(self.keep_alive) and self.content.is_eof()
+
+    async def drain(self) -> None:
+        """Wait until the caller has taken most of what was written. Raises `ConnectionError` where it has left."""
+        await self.writer.drain()
+
+
+Request = PlainRequest | StreamedRequest
