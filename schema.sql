@@ -343,6 +343,7 @@ CREATE TABLE refusal (
   n           bigint      NOT NULL,
   PRIMARY KEY (token_id, reason, hour)
 );
+CREATE INDEX refusal_hour ON refusal (hour);
 
 -- Console sessions: only a digest of the cookie's value is kept.
 CREATE TABLE session (
