@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
-from admin_api.delivery.courier import Courier
+from admin_api.delivery.courier import Courier, NotSent
 from admin_api.delivery.mailer import Mailer
 from admin_api.delivery.webhooks import Webhooks
 from admin_api.outgoing import open_session
@@ -39,6 +41,7 @@ class Dispatch:
         self._seal = seal
         self._mailer = Mailer(config.mail, mail_password) if config.mail.host else None
         self._couriers: list[Courier] = []
+        self._webhooks: Webhooks | None = None
 
     @property
     def has_mail(self) -> bool:
@@ -50,15 +53,26 @@ class Dispatch:
         for courier in self._couriers:
             courier.wake()
 
+    async def call_now(self, url: str, event: Mapping[str, Any], secret: str) -> int:
+        """Call a webhook past the outbox, once; the status of its answer. Raises `NotSent` where there is none."""
+        assert self._webhooks is not None, "calls come while it is open"
+        timeout_s = self._config.webhooks.timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._webhooks.call(url, f"msg_test_{uuid.uuid4().hex}", event, secret)
+        except TimeoutError:
+            raise NotSent(f"no answer within {timeout_s:g} s") from None
+
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Send for as long as the block runs; what is being sent at its end has a few seconds more."""
         webhooks = self._config.webhooks
         allowed = Blocks.of(webhooks.allow_cidrs)
         async with open_session(allowed, webhooks.timeout_s, "webhooks.allow_cidrs") as session:
+            self._webhooks = Webhooks(session)
             self._couriers = [
                 Courier(
-                    *(self._pool, self._seal, "webhook", Webhooks(session).send),
+                    *(self._pool, self._seal, "webhook", self._webhooks.send),
                     at_once=_CALLS_AT_ONCE,
                     longest_s=webhooks.timeout_s,
                 )
