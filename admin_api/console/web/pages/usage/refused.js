@@ -95,7 +95,7 @@ function Reasons({ asked, query }) {
   const link = (reason) => to("/usage", { ...Object.fromEntries(query), measure: REFUSED, reason, by: reason ? asked.by : "" });
   const columns = [
     { name: "reason", title: t("refused.reason"), head: true, cell: ({ key, total }) => (key === null ? t("calls.others") : html`
-      <a href=${link(key)}>${reasonText(key)}</a> <code class="muted small plain">${key}</code>
+      <a href=${link(key)}>${reasonText(key)}</a> <code class="muted small">${key}</code>
       ${total.shadow > 0 && html` <${Tag}>${t("refused.not_refused")}</${Tag}>`}
       ${total.failures > 0 && html` <${Tag}>${t("refused.failed")}</${Tag}>`}`) },
     { name: "calls", title: t("refused.calls"), number: true, cell: ({ total }) => number(all(total)) },
