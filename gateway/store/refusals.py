@@ -4,7 +4,7 @@ Token 0 is a caller without one. Beside refusals there are two things that are n
 at an upstream, which the ledger has, too, and calls that a limit in the shadow would have refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -21,8 +21,8 @@ SHADOW: Final = "shadow"
 KEYS: Final[Mapping[str, str]] = {
     "": "''",
     "reason": "r.reason",
-    "token_id": "r.token_id::text",
-    "user_id": "coalesce(t.user_id, 0)::text",
+    "token_id": "r.token_id",
+    "user_id": "coalesce(t.user_id, 0)",
 }
 """By what series may be grouped, and the expression that does it; "" is one series of all."""
 
@@ -35,17 +35,20 @@ SELECT token_id, reason, date_trunc('hour', $1::timestamptz, 'UTC'), n
     ON CONFLICT (token_id, reason, hour) DO UPDATE SET n = r.n + excluded.n
 """
 _REMOVE_OLD = f"DELETE FROM refusal WHERE hour < now() - interval '{KEPT}'"  # noqa: S608 -- a constant
-_FROM = 'refusal r LEFT JOIN token t ON t.id = r.token_id LEFT JOIN "user" u ON u.id = t.user_id'
+_JOINED = "LEFT JOIN token t ON t.id = r.token_id"
 _NAMES: Final[Mapping[str, str]] = {
-    "token_id": "max(t.name)",
-    "user_id": "max(u.username)",
+    "token_id": "SELECT id, name FROM token WHERE id = ANY ($1::bigint[])",
+    "user_id": 'SELECT id, username AS name FROM "user" WHERE id = ANY ($1::bigint[])',
 }
 _FAILED = ", ".join(f"'{reason}'" for reason in sorted(FAILURES))
-_SUMS = f"""
-coalesce(sum(n) FILTER (WHERE reason NOT IN ('{SHADOW}', {_FAILED})), 0)::bigint AS refusals,
-coalesce(sum(n) FILTER (WHERE reason IN ({_FAILED})), 0)::bigint AS failures,
-coalesce(sum(n) FILTER (WHERE reason = '{SHADOW}'), 0)::bigint AS shadow
-"""  # our own names
+_SUMS = ", ".join(
+    f"coalesce(sum(r.n) FILTER (WHERE {condition}), 0)::bigint AS {name}"
+    for name, condition in {
+        "refusals": f"r.reason NOT IN ('{SHADOW}', {_FAILED})",
+        "failures": f"r.reason IN ({_FAILED})",
+        "shadow": f"r.reason = '{SHADOW}'",
+    }.items()
+)
 
 
 async def add_refusals(
@@ -120,7 +123,7 @@ async def read_refusals(
     statement = f"""
 SELECT extract(epoch FROM r.hour)::bigint AS hour, r.token_id, t.name AS token_name, t.user_id, u.username,
        r.reason, r.n
-  FROM {_FROM} WHERE {where}
+  FROM refusal r {_JOINED} LEFT JOIN "user" u ON u.id = t.user_id WHERE {where}
  ORDER BY r.hour DESC, r.token_id DESC, r.reason DESC LIMIT {where.value(limit)}
 """  # noqa: S608 -- our own names
     async with reading(pool) as connection:
@@ -141,13 +144,11 @@ async def read_refusal_series(
     where.add("r.hour < {}", bounds[-1])
     async with reading(pool) as connection:
         cells = await _fetch(connection, _cells(where, bounds, by, most), where)
+        names = await _names(connection, by, {cell["key"] for cell in cells} - {None})
     found: dict[str | None, dict[int, Sums]] = {} if by else {None: {}}
-    names: dict[str | None, str | None] = {}
     for cell in cells:
-        key = cell["key"] if by else None
-        names[key] = cell["name"]
-        sums = Sums(cell["refusals"], cell["failures"], cell["shadow"])
-        found.setdefault(key, {})[cell["point"]] = sums
+        points = found.setdefault(cell["key"] if by else None, {})
+        points[cell["point"]] = Sums(cell["refusals"], cell["failures"], cell["shadow"])
     return [
         RefusalSeries(
             key, names.get(key), tuple(points.get(n, Sums()) for n in range(1, len(edges)))
@@ -175,29 +176,36 @@ def _where(chosen: RefusalFilter) -> Where:
     if chosen.user_id is not None:
         # By the account: the index by maker has no tokens that are deleted.
         where.add(
-            "r.token_id IN (SELECT id FROM token WHERE user_id = {}"
-            " AND account_id IN (SELECT account_id FROM member WHERE user_id = {}))",
+            "r.token_id = ANY (ARRAY(SELECT id FROM token WHERE user_id = {}"
+            " AND account_id IN (SELECT account_id FROM member WHERE user_id = {})))",
             *(chosen.user_id, chosen.user_id),
         )
     return where
 
 
+async def _names(
+    connection: Connection, by: str, keys: Iterable[str]
+) -> Mapping[str | None, str | None]:
+    if by not in _NAMES:
+        return {}
+    rows = await connection.fetch(_NAMES[by], [int(key) for key in keys])
+    return {str(row["id"]): row["name"] for row in rows}
+
+
 def _cells(where: Where, bounds: Sequence[datetime], by: str, most: int) -> str:
-    """The statement: what each key has in each point, keys by how much it is."""
+    """The statement: what each key has in each point, keys by how much it is.
+
+    Keys are ranked first, so that the points of those without a series of their own are never apart.
+    """
+    key, largest = KEYS[by], where.value(most)
     return f"""
-WITH cell AS (
-  SELECT width_bucket(r.hour, {where.value(bounds)}::timestamptz[]) AS point, {KEYS[by]} AS key,
-         {_NAMES.get(by, "NULL::text")} AS name, r.reason, sum(r.n) AS n
-    FROM {_FROM} WHERE {where} GROUP BY 1, 2, r.reason
-), ranked AS (
-  SELECT key, row_number() OVER (ORDER BY sum(n) DESC, key) AS rank FROM cell GROUP BY key
-), kept AS (
-  SELECT key AS found, CASE WHEN rank <= {(largest := where.value(most))} THEN key END AS kept_key,
-         least(rank, {largest} + 1) AS rank
-    FROM ranked
+WITH ranked AS (
+  SELECT {key} AS key, row_number() OVER (ORDER BY sum(r.n) DESC, {key}) AS rank
+    FROM refusal r {_JOINED} WHERE {where} GROUP BY 1
 )
-SELECT rank, kept_key AS key, CASE WHEN kept_key IS NOT NULL THEN max(name) END AS name, point, {_SUMS}
-  FROM cell JOIN kept ON key = found GROUP BY 1, 2, point ORDER BY 1, point
+SELECT least(rank, {largest} + 1) AS rank, CASE WHEN rank <= {largest} THEN key::text END AS key,
+       width_bucket(r.hour, {where.value(bounds)}::timestamptz[]) AS point, {_SUMS}
+  FROM refusal r {_JOINED} JOIN ranked ON key = {key} WHERE {where} GROUP BY 1, 2, 3 ORDER BY 1, 3
 """  # noqa: S608 -- our own names
 
 

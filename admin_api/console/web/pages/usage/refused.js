@@ -35,16 +35,17 @@ export function RefusedTile({ asked, requests }) {
 export function Refused({ asked, query }) {
   const by = SPLITS.includes(asked.by) ? asked.by : "";
   const answer = useRefusals(parametersOf(asked, asked.interval, by || "reason"));
+  const something = asked.reason || Object.values(answer.data?.total ?? {}).some(Boolean);
   return html`
     <section class=${answer.loading ? "card busy" : "card"} aria-busy=${answer.loading ? "true" : "false"}>
       <${Ways} asked=${asked} by=${by} />
       <${Answered} answer=${answer} lines=${6}>${(data) => html`<${Drawing} data=${data} asked=${asked} />`}</${Answered}>
     </section>
     ${isNarrower(asked.filter) && html`<${Notice}>${t("refused.not_narrowed")}</${Notice}>`}
-    <div class="grid breakdowns">
+    ${something && html`<div class="grid breakdowns">
       <${Reasons} asked=${asked} query=${query} />
       <${Keys} asked=${asked} query=${query} />
-    </div>`;
+    </div>`}`;
 }
 
 function Ways({ asked, by }) {
