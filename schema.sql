@@ -343,6 +343,7 @@ CREATE TABLE refusal (
   n           bigint      NOT NULL,
   PRIMARY KEY (token_id, reason, hour)
 );
+CREATE INDEX refusal_hour ON refusal (hour);
 
 -- Console sessions: only a digest of the cookie's value is kept.
 CREATE TABLE session (
@@ -357,6 +358,18 @@ CREATE TABLE session (
 );
 CREATE INDEX session_by_user ON session (user_id);
 
+-- Each warning that was told, for 90 days. The operator is told of all.
+CREATE TABLE warning (
+  id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  kind        text        NOT NULL CHECK (kind IN ('quota', 'limit', 'expiry', 'upstream')),
+  subject     text        NOT NULL,                           -- as in warned
+  data        jsonb       NOT NULL,                           -- of the event, as it was sent
+  concerned   bigint[]    NOT NULL,                           -- users, whether or not anything reached them
+  at          timestamptz NOT NULL
+);
+CREATE INDEX warning_at ON warning (at);
+CREATE INDEX warning_concerned ON warning USING gin (concerned);
+
 -- What is sent to people, until it is: e-mails, and calls of their webhooks. Written in the transaction of what it
 -- tells of; the admin app sends it (gateway/store/outbox.py).
 CREATE TABLE outbox (
@@ -370,9 +383,12 @@ CREATE TABLE outbox (
   sent_at     timestamptz,
   failed_at   timestamptz,                                    -- given up
   error       text,                                           -- of the last attempt
-  created_at  timestamptz NOT NULL DEFAULT now()
+  created_at  timestamptz NOT NULL DEFAULT now(),
+  warning_id  bigint      REFERENCES warning ON DELETE CASCADE,  -- what it tells of, and goes with
+  user_id     bigint                                          -- to whom; NULL: the operator
 );
 CREATE INDEX outbox_due ON outbox (due_at) WHERE sent_at IS NULL AND failed_at IS NULL;
+CREATE INDEX outbox_warning ON outbox (warning_id) WHERE warning_id IS NOT NULL;
 
 -- Where events are sent that concern a user, besides their e-mail.
 CREATE TABLE webhook (

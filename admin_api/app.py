@@ -107,12 +107,13 @@ def build_app(
         ),
         logo=read_logo(config.console.logo),
         gateway=GatewayClient(config),
+        warnings_secret=service_secrets.warnings_secret,
     )
     app.cleanup_ctx.append(_own_passwords)
     app.cleanup_ctx.append(_own_dispatch)
     app.cleanup_ctx.append(_own_provider)
     app.cleanup_ctx.append(_own_gateway)
-    app.cleanup_ctx.append(_own_watch(service_secrets.warnings_secret))
+    app.cleanup_ctx.append(_own_watch)
     app.on_response_prepare.append(_add_headers)
     add_routes(app)
     describe(app, ROUTES)
@@ -140,12 +141,9 @@ async def _own_gateway(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-def _own_watch(secret: str) -> Callable[[web.Application], AsyncIterator[None]]:
-    async def own(app: web.Application) -> AsyncIterator[None]:
-        async with Watch(app[SERVICES], webhook_secret=secret).running():
-            yield
-
-    return own
+async def _own_watch(app: web.Application) -> AsyncIterator[None]:
+    async with Watch(app[SERVICES]).running():
+        yield
 
 
 def _answer_everything(write_line: record.Write) -> Middleware:

@@ -144,7 +144,7 @@ class Ration:
 
 
 class Throttles:
-    """What people who are not logged in may cause, and how many letters anybody may."""
+    """What people who are not logged in may cause, and how many letters and calls of webhooks anybody may."""
 
     def __init__(self) -> None:
         self.registrations = Ration(20, 3600.0)
@@ -155,3 +155,5 @@ class Throttles:
         """By network, which all of a company may share."""
         self.letters = Ration(5, 3600.0)
         """By recipient."""
+        self.webhook_tests = Ration(10, 600.0)
+        """By user: each is a call of an address that they chose."""

@@ -73,6 +73,7 @@ class Services:
     provider: Provider | None
     logo: Logo | None
     gateway: GatewayClient
+    warnings_secret: str
 
     @property
     def kept_seal(self) -> Seal | None:

@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.domain.errors import Reason
 from gateway.domain.told import MAX_END_USER_CHARACTERS
+from gateway.store.refusals import KEYS as REFUSAL_KEYS
+from gateway.store.refusals import SHADOW
 from gateway.store.token_lists import SORTS
 from gateway.store.usage import KEYS, TAG
 
@@ -157,3 +160,36 @@ class SeriesQuery(Query):
 
 class CallSeriesQuery(SeriesQuery, CallQuery):
     """Which series, over which calls."""
+
+
+class RefusalQuery(Query):
+    """Which refusals."""
+
+    user_id: Owner = ""
+    """Whose: your tokens' unless an administrator names another user, or `all`, with callers who have none."""
+    token_id: Number = ""
+    """Those of one token."""
+    token_name: Text = ""
+    """Those of all tokens of that name."""
+    reason: Annotated[str, Field(json_schema_extra={"enum": ["", *Reason, SHADOW]})] = ""
+    """The reason, or `shadow`."""
+    start: Instant = ""
+    """Unix seconds; the hour that they are in is within."""
+    end: Instant = ""
+    """Unix seconds; an hour that begins then is not within."""
+
+
+class RefusalListQuery(RefusalQuery):
+    """Which refusals, and which part of the list."""
+
+    cursor: Text = ""
+    """The last answer's `next_cursor`."""
+    limit: Number = 10
+    """Entries in an answer, brought into 1 to 100."""
+
+
+class RefusalSeriesQuery(SeriesQuery, RefusalQuery):
+    """Which series, over which refusals."""
+
+    by: Annotated[str, Field(json_schema_extra={"enum": [*REFUSAL_KEYS]})] = ""
+    """A series for each of these."""

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
-from admin_api.delivery.courier import Courier
+from admin_api.delivery.courier import Courier, NotSent
 from admin_api.delivery.mailer import Mailer
 from admin_api.delivery.webhooks import Webhooks
 from admin_api.outgoing import open_session
@@ -15,6 +17,7 @@ from gateway.settings import Config
 from gateway.store.links import remove_old_links
 from gateway.store.outbox_queue import tidy
 from gateway.store.postgres import Pool
+from gateway.store.refusals import remove_old_refusals
 from gateway.store.seal import Seal
 
 _log = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ class Dispatch:
         self._seal = seal
         self._mailer = Mailer(config.mail, mail_password) if config.mail.host else None
         self._couriers: list[Courier] = []
+        self._webhooks: Webhooks | None = None
 
     @property
     def has_mail(self) -> bool:
@@ -49,15 +53,26 @@ class Dispatch:
         for courier in self._couriers:
             courier.wake()
 
+    async def call_now(self, url: str, event: Mapping[str, Any], secret: str) -> int:
+        """Call a webhook past the outbox, once; the status of its answer. Raises `NotSent` where there is none."""
+        assert self._webhooks is not None, "calls come while it is open"
+        timeout_s = self._config.webhooks.timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._webhooks.call(url, f"msg_test_{uuid.uuid4().hex}", event, secret)
+        except TimeoutError:
+            raise NotSent(f"no answer within {timeout_s:g} s") from None
+
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Send for as long as the block runs; what is being sent at its end has a few seconds more."""
         webhooks = self._config.webhooks
         allowed = Blocks.of(webhooks.allow_cidrs)
         async with open_session(allowed, webhooks.timeout_s, "webhooks.allow_cidrs") as session:
+            self._webhooks = Webhooks(session)
             self._couriers = [
                 Courier(
-                    *(self._pool, self._seal, "webhook", Webhooks(session).send),
+                    *(self._pool, self._seal, "webhook", self._webhooks.send),
                     at_once=_CALLS_AT_ONCE,
                     longest_s=webhooks.timeout_s,
                 )
@@ -98,8 +113,9 @@ class Dispatch:
             try:
                 await tidy(self._pool, [courier.kind for courier in self._couriers])
                 await remove_old_links(self._pool)
+                await remove_old_refusals(self._pool)
             except StoreUnavailable as error:
-                _log.warning("the outbox was not tidied: %s", error)
+                _log.warning("what is old was not removed: %s", error)
             await asyncio.sleep(_TIDY_EVERY_S)
 
 

@@ -1,8 +1,8 @@
 """Calls of webhooks: a POST with a signed JSON, to public addresses only unless the operator allows others."""
 
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import aiohttp
 import orjson
@@ -25,19 +25,29 @@ class Webhooks:
 
     async def send(self, message: Message) -> None:
         """Call once. Raises `NotSent` unless the answer is 2xx; its body is not read."""
-        body = orjson.dumps(message.content["event"])
-        signed = signed_headers(
-            message.content["secret"], message.unique_id, int(self._clock()), body
+        content = message.content
+        status = await self.call(
+            message.target, message.unique_id, content["event"], content["secret"]
         )
+        if not is_taken(status):
+            raise NotSent(f"it answered {status}", for_good=status == _GONE)
+
+    async def call(self, url: str, unique_id: str, event: Mapping[str, Any], secret: str) -> int:
+        """The status of the answer. Raises `NotSent` where there is none."""
+        body = orjson.dumps(event)
+        signed = signed_headers(secret, unique_id, int(self._clock()), body)
         try:
             async with self._session.post(
-                message.target,
+                url,
                 data=body,
                 headers={"Content-Type": "application/json", "User-Agent": "tollhouse", **signed},
                 allow_redirects=False,
             ) as response:
-                status = response.status
+                return response.status
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NotSent(f"{type(error).__name__}: {error}") from error
-        if not 200 <= status < 300:  # noqa: PLR2004
-            raise NotSent(f"it answered {status}", for_good=status == _GONE)
+
+
+def is_taken(status: int) -> bool:
+    """Whether an answer says that the call was taken."""
+    return 200 <= status < 300  # noqa: PLR2004

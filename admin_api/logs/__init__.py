@@ -1,1 +1,1 @@
-"""The log of calls, and what was used."""
+"""The log of calls, what was used, and what was refused."""

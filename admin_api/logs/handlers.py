@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -15,9 +16,12 @@ from gateway.domain.roles import Permission
 from gateway.domain.units import Units
 from gateway.store.ledger_calls import CallFilter
 from gateway.store.logs import LoggedCall, count_calls, read_calls
+from gateway.store.refusals import RefusalFilter
 from gateway.store.usage import read_series, read_sums
 
 _MINUTE = timedelta(minutes=1)
+
+F = TypeVar("F", CallFilter, RefusalFilter)
 
 
 async def list_calls(request: web.Request) -> web.Response:
@@ -79,7 +83,7 @@ async def _list(
     return accept(data)
 
 
-def within_reach(request: web.Request, chosen: CallFilter) -> CallFilter:
+def within_reach(request: web.Request, chosen: F) -> F:
     """The filter, if the caller may see what it chooses."""
     caller = request[CALLER]
     if chosen.user_id != caller.user.id and not caller.may(Permission.TOKEN_READ_ANY):

@@ -3,7 +3,7 @@
 from typing import Final
 
 from admin_api import queries
-from admin_api.logs import answers, export, handlers, usage
+from admin_api.logs import answers, export, handlers, refusal_answers, refusals, usage
 from admin_api.route import Media, Route
 from gateway.domain.roles import Permission
 
@@ -23,5 +23,9 @@ ROUTES: Final = (
           answers.Pace, query=queries.CallQuery),
     Route("GET", "/api/log/self/stat", handlers.sum_up, Permission.TOKEN_READ,
           answers.Pace, query=queries.CallQuery),
+    Route("GET", "/api/refusal", refusals.list_refusals, Permission.TOKEN_READ,
+          refusal_answers.RefusalPart, query=queries.RefusalListQuery),
+    Route("GET", "/api/refusal/series", refusals.show_series, Permission.TOKEN_READ,
+          refusal_answers.RefusalUsage, query=queries.RefusalSeriesQuery),
 )
 # fmt: on

@@ -1,6 +1,6 @@
 """The query string of a usage series, and the object that answers it (pure)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -25,7 +25,7 @@ _MAX_CELLS = 10_000  # points of all series together
 
 @dataclass(frozen=True, slots=True)
 class SeriesQuery:
-    """Series by one of `usage.KEYS` or by a tag, a point between two neighbours of `edges`."""
+    """Series by a key that the store knows, or by a tag, a point between two neighbours of `edges`."""
 
     interval: Interval
     zone: ZoneInfo
@@ -39,16 +39,22 @@ class SeriesQuery:
 
 
 def series_query_of(
-    parameters: MultiMapping[str], now: datetime, known: frozenset[str] = PARAMETERS
+    parameters: MultiMapping[str],
+    now: datetime,
+    known: frozenset[str] = PARAMETERS,
+    key_of: Callable[[Mapping[str, str]], str] | None = None,
 ) -> SeriesQuery:
-    """The series asked for. Raises `Rejected` naming the parameter; `known` are all that are read."""
+    """The series asked for. Raises `Rejected` naming the parameter; `known` are all that are read.
+
+    `key_of` reads by what they are grouped; without it by what calls have in common.
+    """
     found = Mistakes()
     found.reading(require_known, parameters, known, repeatable="tag")
     interval = found.reading(choice, parameters, "interval", INTERVALS, "day")
     begun = found.reading(instant, parameters, "start")
     end = found.reading(instant, parameters, "end") or now
     zone = found.reading(time_zone, parameters, "time_zone")
-    by = found.reading(_key_of, parameters)
+    by = found.reading(key_of or _key_of, parameters)
     found.raise_any()
     start = begun or default_start(end, interval, zone)
     if start >= end:

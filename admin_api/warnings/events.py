@@ -13,12 +13,14 @@ from admin_api.tokens.objects import usd, usd_text
 from gateway.domain.limits import Metric
 from gateway.domain.marks import Reading
 from gateway.domain.token import SCOPE_LETTERS
+from gateway.store.warning_log import Kind
 from gateway.store.windows import read_window_id
 
 QUOTA: Final = "quota"
 EXPIRY: Final = "expiry"
 OUT: Final = "out"
 _UPSTREAM: Final = "u"
+_TYPE: Final = "warning."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,12 @@ class Told:
     event: Mapping[str, Any]
     subject: str
     text: str
+
+    @property
+    def kind(self) -> Kind:
+        """The type of the event without what all have in common."""
+        kind: Kind = self.event["type"].removeprefix(_TYPE)
+        return kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,10 @@ from gateway.domain.errors import StoreUnavailable
 from gateway.domain.limits import RINGS
 from gateway.domain.marks import DaysBefore, PerCent, Reading, crossing, remember
 from gateway.store.outages import read_outages
-from gateway.store.outbox import enqueue_mail, enqueue_webhook
+from gateway.store.outbox import Of, enqueue_mail, enqueue_webhook
 from gateway.store.postgres import Connection, reading, transaction
 from gateway.store.seal import Unsealable
+from gateway.store.warning_log import add_warning
 from gateway.store.warnings import (
     Concerned,
     find_concerned,
@@ -58,13 +59,11 @@ _MOST_LEVELS: Final = 2000  # tokens whose windows are read at one look
 class Watch:
     """Looks every `[warnings] interval_s`, in turns with the watches of other admin processes.
 
-    `webhook_secret` is that of the operator's own webhook, where there is one. No e-mail is written where none can be
-    sent.
+    No e-mail is written where none can be sent.
     """
 
-    def __init__(self, services: Services, *, webhook_secret: str) -> None:
+    def __init__(self, services: Services) -> None:
         self._services = services
-        self._webhook_secret = webhook_secret
         self._sends_mail = services.dispatch.has_mail
         self._settings = services.config.warnings
         self._percent = PerCent(self._settings.percent)
@@ -182,23 +181,42 @@ class Watch:
         self, connection: Connection, found: Reading, mark: int, now: datetime
     ) -> None:
         """Write one warning for everybody whom it concerns."""
-        settings, seal = self._services.config.warnings, self._services.seal
+        seal = self._services.seal
         scope = None if upstream_of(found.subject) else await self._scope(connection, found.subject)
         told = told_of(found, mark, scope, now)
-        addresses, hooks = set(settings.mail), []
+        concerned = [] if scope is None else await self._concerned(connection, scope)
+        warning_id = await add_warning(
+            *(connection, told.kind, found.subject, told.event["data"]),
+            *([each.user_id for each in concerned], now),
+        )
+        mails, hooks = await self._receivers(connection, concerned)
+        for address, user_id in sorted(mails.items()) if self._sends_mail else ():
+            of = Of(warning_id, user_id)
+            await enqueue_mail(connection, seal, address, told.subject, told.text, of=of)
+        for user_id, url, secret in hooks:
+            of = Of(warning_id, user_id)
+            await enqueue_webhook(connection, seal, url, told.event, secret=secret, of=of)
+
+    async def _receivers(
+        self, connection: Connection, concerned: Sequence[Concerned]
+    ) -> tuple[dict[str, int | None], list[tuple[int | None, str, str]]]:
+        """Addresses with whose they are, and webhooks as (whose, url, secret); None is the operator's."""
+        settings = self._services.config.warnings
+        # Who has one of the operator's addresses gets one letter, as themselves.
+        mails: dict[str, int | None] = dict.fromkeys(settings.mail)
+        hooks: list[tuple[int | None, str, str]] = []
         if settings.webhook_url:
-            hooks.append((settings.webhook_url, self._webhook_secret))
-        for each in [] if scope is None else await self._concerned(connection, scope):
+            hooks.append((None, settings.webhook_url, self._services.warnings_secret))
+        for each in concerned:
             if each.email:
-                addresses.add(each.email)
+                mails[each.email] = each.user_id
             try:
-                hooks += await read_secrets(connection, seal, each.webhook_ids)
+                own = await read_secrets(connection, self._services.seal, each.webhook_ids)
             except Unsealable:
                 _log.warning("a webhook of user %d: its secret cannot be opened", each.user_id)
-        for address in sorted(addresses) if self._sends_mail else ():
-            await enqueue_mail(connection, seal, address, told.subject, told.text)
-        for url, secret in hooks:
-            await enqueue_webhook(connection, seal, url, told.event, secret=secret)
+            else:
+                hooks += [(each.user_id, url, secret) for url, secret in own]
+        return mails, hooks
 
     async def _scope(self, connection: Connection, subject: str) -> Scope:
         scope = scope_of(subject)

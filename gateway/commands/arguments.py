@@ -40,6 +40,7 @@ def add_token(commands: Subparsers) -> None:
     add_version(delete)
     _add_explain(actions)
     _add_usage(actions)
+    add_span(_add_on_one(actions, "refusals", "how many calls of a token were refused, and why"))
     add_common(
         actions.add_parser(
             "find",

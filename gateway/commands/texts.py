@@ -142,6 +142,18 @@ def usage(data: Object) -> tuple[list[str], list[list[str]]]:
     return ["From", *keys, *map(_heading, counts), "Amount"], shown
 
 
+def refusals(data: Object) -> list[list[str]]:
+    """A row for each reason, and what of it was no refusal; then their total."""
+    remarks = {"refusals": "", "failures": "let pass, failed at an upstream", "shadow": "let pass"}
+    rows = [
+        [each["key"], f"{n:,}", remarks[kind]]
+        for each in data["series"]
+        for kind, n in each["total"].items()
+        if n
+    ]
+    return [*rows, ["refused in all", f"{data['total']['refusals']:,}", ""]]
+
+
 def decision(of: Object | str) -> str:
     """What an explanation comes to, in a line."""
     if isinstance(of, str):

@@ -218,6 +218,19 @@ async def _usage(api: Api, given: argparse.Namespace) -> None:
         note("Nothing was used in that time.")
 
 
+async def _refusals(api: Api, given: argparse.Namespace) -> None:
+    token = (await api.call("GET", f"{TOKENS}{await token_id(api, given)}")).data
+    query = {"token_id": token["id"], "user_id": token["user_id"], "by": "reason"}
+    query |= {name: at for name in ("start", "end") if (at := getattr(given, name)) is not None}
+    answer = await api.call("GET", "/api/refusal/series", query=query | {"interval": "all"})
+    if given.json:
+        write_data(answer)
+    elif answer.data["series"]:
+        show_table(("Reason", "Calls", ""), texts.refusals(answer.data), right=("Calls",))
+    else:
+        note("Nothing was refused in that time.")
+
+
 async def _find(api: Api, given: argparse.Namespace) -> None:
     answer = await api.call("POST", f"{TOKENS}find", body={"key": given.key})
     if given.json:
@@ -293,5 +306,6 @@ _ACTIONS: Final[Mapping[str, Callable[[Api, argparse.Namespace], Awaitable[None]
     "delete": _delete,
     "explain": _explain,
     "usage": _usage,
+    "refusals": _refusals,
     "find": _find,
 }

@@ -5,6 +5,7 @@ Knows nothing of HTTP: status codes and bodies are `gateway/relay/envelopes.py`'
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 
 class Reason(StrEnum):
@@ -40,6 +41,17 @@ class Reason(StrEnum):
     KEY_STORE_UNAVAILABLE = "key_store_unavailable"
     SHUTTING_DOWN = "shutting_down"
     INTERNAL_ERROR = "internal_error"
+
+
+FAILURES: Final = frozenset(
+    {
+        Reason.UPSTREAM_ERROR,
+        Reason.UPSTREAM_UNAVAILABLE,
+        Reason.UPSTREAM_BUSY,
+        Reason.UPSTREAM_TIMEOUT,
+    }
+)
+"""Those of calls that were let pass and failed at an upstream: the ledger has them, too."""
 
 
 class Ground(StrEnum):

@@ -337,6 +337,10 @@ class Rule(StrEnum):
     # Webhooks
 
     NO_WEBHOOK = "no_webhook", "there is no webhook {given} among yours"
+    NO_OPERATOR_WEBHOOK = (
+        "no_operator_webhook",
+        "the operator has no webhook here; set warnings.webhook_url",
+    )
     TOO_MANY_WEBHOOKS = "too_many_webhooks", "you have {most} webhooks; delete one first"
     NO_WEBHOOK_URL = (
         "no_webhook_url",

@@ -7,10 +7,8 @@ import orjson
 
 from gateway.metrics import Figure
 from gateway.relay.refusal_counts import RefusalCounts
+from gateway.store.refusals import SHADOW
 from gateway.store.replies import Refused
-
-_REASON = "shadow"
-"""In the table of refusals: no reason of a refusal."""
 
 
 class ShadowCounts:
@@ -22,7 +20,7 @@ class ShadowCounts:
 
     def add(self, token_id: int, shadows: Sequence[Refused]) -> None:
         """Count what would have refused a call of the token."""
-        self._refusals.add(token_id, _REASON)
+        self._refusals.add(token_id, SHADOW)
         for each in shadows:
             self._counts[f'scope="{each.scope}",metric="{each.metric}",window="{each.window}"'] += 1
 

@@ -5,7 +5,7 @@ for each `once`, however often that is noticed. Contents are sealed, since a lin
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -15,16 +15,34 @@ from gateway.store.seal import Seal
 Kind = Literal["mail", "webhook"]
 
 _ENQUEUE = """
-INSERT INTO outbox (kind, target, content, once) VALUES ($1, $2, $3, $4)
+INSERT INTO outbox (kind, target, content, once, warning_id, user_id) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (once) DO NOTHING RETURNING id
 """
 
 
+class Of(NamedTuple):
+    """Which warning a message tells of, and to whom; None is the operator."""
+
+    warning_id: int | None = None
+    user_id: int | None = None
+
+
+_NO_WARNING = Of()
+
+
 async def enqueue_mail(
-    connection: Connection, seal: Seal, to: str, subject: str, text: str, *, once: str | None = None
+    connection: Connection,
+    seal: Seal,
+    to: str,
+    subject: str,
+    text: str,
+    *,
+    once: str | None = None,
+    of: Of = _NO_WARNING,
 ) -> bool:
     """Write an e-mail of plain text, within the caller's transaction. False: this `once` was told before."""
-    return await _enqueue(connection, seal, "mail", to, {"subject": subject, "text": text}, once)
+    content = {"subject": subject, "text": text}
+    return await _enqueue(connection, seal, "mail", to, content, once, of)
 
 
 async def enqueue_webhook(
@@ -35,10 +53,11 @@ async def enqueue_webhook(
     *,
     secret: str,
     once: str | None = None,
+    of: Of = _NO_WARNING,
 ) -> bool:
     """Write a call of a webhook, signed with `secret`, within the caller's transaction. False as above."""
     content = {"event": dict(event), "secret": secret}
-    return await _enqueue(connection, seal, "webhook", url, content, once)
+    return await _enqueue(connection, seal, "webhook", url, content, once, of)
 
 
 async def _enqueue(
@@ -48,6 +67,7 @@ async def _enqueue(
     target: str,
     content: Mapping[str, Any],
     once: str | None,
+    of: Of,
 ) -> bool:
     sealed = seal.close(orjson.dumps(content), target.encode())
-    return await connection.fetchval(_ENQUEUE, kind, target, sealed, once) is not None
+    return await connection.fetchval(_ENQUEUE, kind, target, sealed, once, *of) is not None

@@ -15,6 +15,7 @@ from gateway.domain.retries import pause_after
 from gateway.store.outbox import Kind
 from gateway.store.postgres import Pool, reading
 from gateway.store.seal import Seal, Unsealable
+from gateway.store.warning_log import remove_old_warnings
 
 _TAKE = """
 UPDATE outbox SET attempts = attempts + 1, due_at = now() + make_interval(secs => $3)
@@ -30,10 +31,15 @@ UPDATE outbox SET due_at = now() + make_interval(secs => $2), error = $3
 """
 _GIVE_UP = "UPDATE outbox SET failed_at = now(), error = $2 WHERE id = $1 AND sent_at IS NULL"
 
-# What tells that something was told is kept for longer than a year: as long as it may be noticed again.
+# What tells that something was told is kept for longer than a year: as long as it may be noticed again. What became of
+# a warning is kept as long as the warning, without what was in it.
 _REMOVE_OLD = """
-DELETE FROM outbox WHERE coalesce(sent_at, failed_at)
+DELETE FROM outbox WHERE warning_id IS NULL AND coalesce(sent_at, failed_at)
      < now() - CASE WHEN once IS NULL THEN interval '7 days' ELSE interval '400 days' END
+"""
+_EMPTY_OLD = """
+UPDATE outbox SET content = ''
+ WHERE warning_id IS NOT NULL AND failed_at < now() - interval '7 days' AND content <> ''
 """
 _GIVE_UP_UNSENDABLE = """
 UPDATE outbox SET failed_at = now(), error = 'nothing is set up that could send it'
@@ -107,3 +113,5 @@ async def tidy(pool: Pool, kinds: Sequence[Kind]) -> None:
     async with reading(pool) as connection:
         await connection.execute(_GIVE_UP_UNSENDABLE, list(kinds))
         await connection.execute(_REMOVE_OLD)
+        await connection.execute(_EMPTY_OLD)
+        await remove_old_warnings(connection)

@@ -64,7 +64,8 @@ SELECT u.id, CASE WHEN u.mail_warnings THEN u.email END AS email,
        coalesce(array_agg(w.id) FILTER (WHERE w.id IS NOT NULL), '{}') AS webhooks
   FROM "user" u LEFT JOIN webhook w ON w.user_id = u.id
  WHERE u.deleted_at IS NULL AND u.status = 1
-   AND (u.id = $1 OR u.id IN (SELECT user_id FROM member WHERE account_id = $2 AND role IN ('owner', 'admin')))
+   AND (u.id = $1 OR u.id IN (SELECT user_id FROM member WHERE account_id = $2 AND role IN ('owner', 'admin')
+                                       AND removed_at IS NULL))
  GROUP BY u.id ORDER BY u.id
 """
 

@@ -23,6 +23,7 @@ _LIST: Final = "SELECT id, url, created_at FROM webhook WHERE user_id = $1 ORDER
 _INSERT: Final = """
 INSERT INTO webhook (user_id, url, sealed_secret) VALUES ($1, $2, $3) RETURNING id, url, created_at
 """
+_IS_OWN: Final = "SELECT EXISTS (SELECT FROM webhook WHERE id = $1 AND user_id = $2)"
 _DELETE: Final = "DELETE FROM webhook WHERE id = $1 AND user_id = $2 RETURNING url"
 
 
@@ -65,6 +66,15 @@ async def delete_webhook(pool: Pool, actor: Actor, user_id: int, webhook_id: int
         if url is None:
             raise rejected(Problem.NOT_FOUND, "id", Rule.NO_WEBHOOK, given=webhook_id)
         await audit.record(connection, actor, "webhook.delete", webhook_id, before={"url": url})
+
+
+async def open_webhook(pool: Pool, user_id: int, webhook_id: int, seal: Seal) -> tuple[str, str]:
+    """URL and secret of one of the user's own. Raises `Rejected` (not found), `Unsealable`, `StoreUnavailable`."""
+    async with reading(pool) as connection:
+        if not await connection.fetchval(_IS_OWN, webhook_id, user_id):
+            raise rejected(Problem.NOT_FOUND, "id", Rule.NO_WEBHOOK, given=webhook_id)
+        ((url, secret),) = await read_secrets(connection, seal, [webhook_id])
+    return url, secret
 
 
 async def read_secrets(

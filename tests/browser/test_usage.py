@@ -56,6 +56,11 @@ class Person:
             self._ask_once(key, n=2)
         self._made += 1
 
+    def be_refused(self, key, error: type[openai.APIError]) -> None:
+        """Make a call that the gateway refuses."""
+        with pytest.raises(error):
+            self._ask_once(key)
+
 
 @pytest.fixture
 def person(page, product, console):
@@ -293,6 +298,64 @@ def test_an_administrator_sees_the_calls_of_everybody_or_of_one(called, page):
     page.get_by_label("Split").select_option("By user")
     page.get_by_role("button", name="Show as table").click()
     expect(page.get_by_role("columnheader", name=called.name)).to_be_visible()
+
+
+@pytest.fixture
+def refused(called):
+    """The same, and calls that were refused: one of a key that is disabled, two from an address that is denied."""
+    off, fenced = called.key("Switched off"), called.key("Fenced", deny_ips=["127.0.0.0/8"])
+    called.console.call("PUT", "/api/token/?status_only=1", {"id": off["id"], "status": 2})
+    for key, error in (
+        (off, openai.AuthenticationError),
+        (fenced, openai.PermissionDeniedError),
+        (fenced, openai.PermissionDeniedError),
+    ):
+        called.be_refused(key, error)
+    path = f"/api/refusal/series?interval=all&user_id={called.user_id}"
+    called.console.product.until(lambda: called.console.call("GET", path)["total"]["refusals"] == 3)
+    return called
+
+
+def test_usage_tells_how_many_calls_were_refused_and_of_which_reason_and_key(refused, page, look):
+    refused.console.open("/usage?period=today")
+    figure(page, "Refused").click()
+    chart = page.get_by_role("figure", name="Refused calls over time")
+    expect(chart.get_by_role("listitem")).to_have_text(["Address not allowed", "Key disabled"])
+    expect(page.locator(".u-over")).to_be_visible()
+    look("usage-refused")
+    chart.get_by_role("button", name="Show as table").click()
+    cells = chart.get_by_role("row").nth(1).get_by_role("cell")
+    expect(cells).to_have_text(["2", "1", "3"])
+    page.get_by_role("link", name="Key disabled").click()
+    keys = page.get_by_role("table", name="Keys").locator("tbody tr")
+    expect(keys).to_have_count(1)
+    expect(keys).to_contain_text("Switched off")
+    page.reload()
+    expect(page.get_by_role("button", name="All reasons")).to_be_visible()
+    keys.get_by_role("link", name="Why refused?").click()
+    expect(page.get_by_text("The key is disabled").first).to_be_visible()
+
+
+def test_usage_without_refusals_says_so(called, page, look):
+    called.console.open("/usage?measure=refused&model=demo")
+    expect(page.get_by_role("heading", name="No call was refused in this period")).to_be_visible()
+    expect(page.get_by_text("do not narrow them")).to_be_visible()
+    look("usage-refused-empty")
+
+
+def test_the_log_says_how_many_calls_it_lacks_and_leads_to_the_reasons(refused, page, look):
+    refused.console.go("Log")
+    line = page.get_by_text("3 calls were refused in this period")
+    expect(line).to_be_visible()
+    look("log-refused")
+    found = refused.console.call("GET", f"/api/token/?user_id={refused.user_id}&keyword=Fenced")
+    refused.console.open(f"/log?token_id={found['items'][0]['id']}")
+    expect(page.get_by_text("2 calls were refused in this period")).to_be_visible()
+    expect(page.get_by_role("link", name="Why would “Fenced” be refused now?")).to_be_visible()
+    page.get_by_role("link", name="Why were they refused?").click()
+    expect(refused.console.heading("Usage")).to_be_visible()
+    expect(figure(page, "Refused")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("table", name="Reasons").locator("tbody tr")).to_have_count(1)
 
 
 def test_the_pages_speak_chinese(called, page, look):

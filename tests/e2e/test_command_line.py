@@ -348,6 +348,21 @@ async def test_what_a_token_used_is_shown_by_day(product, run):
     assert "demo" in usage.stdout
 
 
+@needs("GET", "/api/refusal/series")
+async def test_what_a_token_was_refused_is_shown_by_reason(product, run):
+    token = shown(run("token", "create", "--name", "off", "--json"))
+    assert "Nothing was refused" in run("token", "refusals", "off").stderr
+    assert run("token", "disable", "off").returncode == 0
+    async with calling(product) as caller:
+        assert await caller.chat(token["key"], ASK) == (401, "key_disabled")
+    product.until(lambda: run("token", "refusals", "off").stdout != "")
+    told = run("token", "refusals", "off", "--start", "2h")
+    assert told.returncode == 0, told.stderr
+    assert re.search(r"^key_disabled +1 *$", told.stdout, re.MULTILINE)
+    (series,) = shown(run("token", "refusals", str(token["id"]), "--json"))["series"]
+    assert series["total"]["refusals"] == 1
+
+
 @needs("GET", "/api/log/export")
 async def test_the_ledgers_rows_are_exported_to_a_file_that_is_whole(product, run):
     token = shown(run("token", "create", "--name", "exported", "--json"))

@@ -38,12 +38,14 @@ UPSTREAM = Upstream("openai", "openai", urlsplit("https://api.openai.com/v1"), (
 
 
 def watch_of(admin):
-    return Watch(admin.client.app[SERVICES], webhook_secret="whsec_ops")
+    return Watch(admin.client.app[SERVICES])
 
 
 @pytest.fixture
 async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn, SETTINGS) as running:
+    secrets = ServiceSecrets(warnings_secret="whsec_ops")
+    started = running_admin(aiohttp_client, postgres_dsn, SETTINGS, service_secrets=secrets)
+    async with started as running:
         running.clock[0] = time.time()
         await running.pool.execute("""UPDATE "user" SET email = 'ada@example.com' WHERE id = 1""")
         yield running

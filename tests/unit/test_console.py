@@ -9,7 +9,9 @@ import pytest
 
 from admin_api.console.files import CONSOLE
 from admin_api.envelope import STATUS
+from gateway.domain.errors import Reason
 from gateway.domain.rules import Rule
+from gateway.store.refusals import SHADOW
 
 WEB = Path(__file__).parents[2] / "admin_api/console/web"
 MESSAGES = WEB / "messages"
@@ -141,3 +143,8 @@ def test_an_address_changes_with_what_it_leads_to():
     assert "$" not in page
     for path in re.findall(rf"/console/{CONSOLE.release}/([^\"]+)", page):
         assert path in CONSOLE.files
+
+
+def test_every_reason_that_is_counted_has_a_word():
+    counted = {f"refused.reason.{reason}" for reason in (*Reason, SHADOW)}
+    assert {key for key in texts("en", "refused") if ".reason." in key} == counted

@@ -26,6 +26,7 @@ export const PAGES = [
     { path: "/admin/models", area: "catalog", icon: "price", permission: "catalog.read_any", make: () => import("./pages/catalog/page.js") },
     { path: "/admin/redeem", area: "redeem", icon: "redeem", permission: "account.read_any", make: () => import("./pages/redeem/page.js") },
     { path: "/admin/invites", area: "invites", icon: "mail", permission: "user.read", make: () => import("./pages/invites/page.js") },
+    { path: "/admin/alerts", area: "alerts", icon: "warning", permission: "audit.read", make: () => import("./pages/alerts/page.js") },
     { path: "/admin/audit", area: "audit", icon: "audit", permission: "audit.read", make: () => import("./pages/audit/page.js") },
     { path: "/admin/state", area: "state", icon: "state", permission: "catalog.read_any", make: () => import("./pages/state/page.js") },
   ]),

@@ -127,13 +127,16 @@ export function Menu({ label, icon = "more", above, children, items }) {
   const menu = useRef();
   useEffect(() => {
     const close = (event) => {
+      if (!menu.current?.open) return;
       const outside = event.type === "keydown" ? event.key === "Escape" : !menu.current.contains(event.target);
-      if (!menu.current.open || !outside) return;
+      if (!outside) return;
       menu.current.open = false;
       if (event.type === "keydown") menu.current.firstElementChild.focus();
     };
-    // What is scrolled would leave its list behind.
-    const leave = (event) => { if (event.target === window || !menu.current.contains(event.target)) menu.current.open = false; };
+    // What is scrolled would leave its list behind. (The menu may be gone: what ends an effect comes after the next picture.)
+    const leave = (event) => {
+      if (menu.current?.open && (event.target === window || !menu.current.contains(event.target))) menu.current.open = false;
+    };
     addEventListener("click", close);
     addEventListener("keydown", close);
     addEventListener("scroll", leave, true);

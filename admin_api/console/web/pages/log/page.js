@@ -15,6 +15,7 @@ import { exports } from "../calls/export.js";
 import { callsOf, ClearFilters, MoreFilters, OfKey, OfModel, Whose } from "../calls/filters.js";
 import { MOST_LIVE, useCalls } from "./calls.js";
 import { CallDrawer } from "./drawer.js";
+import { RefusedLine } from "./refused.js";
 import { Began, Status } from "./shown.js";
 
 const PERIODS = ["all", "1h", "today", "7d", "custom"];
@@ -36,6 +37,7 @@ export default function Log({ query }) {
           options=${[["", t("log.every_status")], ...STATUSES.map((each) => [each, t(`log.status.${each}`)])]} />
         <${MoreFilters} query=${query} /><${ClearFilters} query=${query} />
       </div>
+      <${RefusedLine} filter=${filter} live=${live} query=${query} />
       <${List} calls=${calls} live=${live} query=${query} />
       ${query.get("call") && html`<${CallDrawer} id=${query.get("call")} calls=${calls.items ?? []} />`}
     </${Page}>`;

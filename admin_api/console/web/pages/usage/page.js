@@ -14,15 +14,17 @@ import { Period } from "../../ui/period.js";
 import { exports } from "../calls/export.js";
 import { ClearFilters, MoreFilters, OfKey, OfModel, Whose } from "../calls/filters.js";
 import { MEASURES, tileOf } from "../calls/figures.js";
+import { REFUSED } from "../calls/refused.js";
 import { Breakdown } from "./breakdown.js";
 import { chartOf, FALLBACK, pointNames, questionOf, seriesOf } from "./question.js";
+import { Refused, RefusedTile } from "./refused.js";
 
 const PERIODS = ["today", "7d", "30d", "custom"];
 
 export default function Usage({ query }) {
   const { may } = useSession();
   const asked = useMemo(() => questionOf(query, may), [query.toString()]);
-  const series = useUsage(seriesOf(asked, asked.interval, asked.by));
+  const series = useUsage(seriesOf(asked, asked.interval, asked.measure === REFUSED ? "" : asked.by));
   return html`
     <${Page} title=${t("page.usage")} text=${t("usage.text")} actions=${html`<${Actions} query=${query} filter=${asked.filter} />`}>
       <div class="filters">
@@ -32,13 +34,11 @@ export default function Usage({ query }) {
       </div>
       <div class="stack">
         <${Answered} answer=${series} lines=${8}>${(usage) => html`
-          <${Tiles} total=${usage.total} measure=${asked.measure} />
-          <${Drawing} usage=${usage} asked=${asked} busy=${series.loading} />`}
+          <${Tiles} total=${usage.total} asked=${asked} />
+          ${asked.measure === REFUSED
+            ? html`<${Refused} asked=${asked} query=${query} />`
+            : html`<${Calls} usage=${usage} asked=${asked} query=${query} busy=${series.loading} />`}`}
         </${Answered}>
-        <div class="grid breakdowns">
-          <${Breakdown} by="model" asked=${asked} query=${query} />
-          <${Breakdown} by="token_id" asked=${asked} query=${query} />
-        </div>
       </div>
     </${Page}>`;
 }
@@ -51,15 +51,23 @@ const Actions = ({ query, filter }) => html`
   <${Menu} label=${t("calls.export")} items=${exports(filter)}><${Icon} name="download" />${t("calls.export")}</${Menu}>`;
 
 /** The totals; the one that is pressed is drawn. */
-const Tiles = ({ total, measure }) => html`
+const Tiles = ({ total, asked }) => html`
   <div class="tiles" role="group" aria-label=${t("usage.measure")}>
     ${Object.keys(MEASURES).map((name) => {
       const { value, note } = tileOf(name, total);
-      return html`<button type="button" class="tile" key=${name} aria-pressed=${name === measure ? "true" : "false"}
+      return html`<button type="button" class="tile" key=${name} aria-pressed=${name === asked.measure ? "true" : "false"}
         onClick=${() => refine({ measure: name === "cost" ? "" : name })}>
         <span class="muted">${t(`calls.${name}`)}</span><strong class="tabular">${value}</strong><span class="small muted">${note}</span>
       </button>`;
     })}
+    <${RefusedTile} asked=${asked} requests=${total.requests} />
+  </div>`;
+
+const Calls = ({ usage, asked, query, busy }) => html`
+  <${Drawing} usage=${usage} asked=${asked} busy=${busy} />
+  <div class="grid breakdowns">
+    <${Breakdown} by="model" asked=${asked} query=${query} />
+    <${Breakdown} by="token_id" asked=${asked} query=${query} />
   </div>`;
 
 function Drawing({ usage, asked, busy }) {

@@ -6,13 +6,15 @@ import { periodOf } from "../../core/period.js";
 import { MOST_SERIES } from "../../ui/chart.js";
 import { callsOf } from "../calls/filters.js";
 import { MEASURES } from "../calls/figures.js";
+import { REFUSED } from "../calls/refused.js";
 
 export const FALLBACK = "7d";
 const DAY_S = 86_400;
 const MOST_POINTS = 1000;
 
-/** {filter, interval, mayBeHours, by, measure}: `filter` are parameters that export and log take, too. */
+/** {filter, interval, mayBeHours, by, measure, reason}: `filter` are parameters that export and log take, too. */
 export function questionOf(query, may) {
+  const measures = [...Object.keys(MEASURES), REFUSED];
   const { start, end } = periodOf(query, FALLBACK);
   const hours = ((end ?? Date.now() / 1000) - (start ?? 0)) / 3600;
   const mayBeHours = hours < MOST_POINTS;
@@ -22,7 +24,8 @@ export function questionOf(query, may) {
     interval: mayBeHours ? wanted : "day",
     mayBeHours,
     by: query.get("by") ?? "",
-    measure: query.get("measure") in MEASURES ? query.get("measure") : "cost",
+    measure: measures.includes(query.get("measure")) ? query.get("measure") : "cost",
+    reason: query.get("reason") ?? "",
   };
 }
 

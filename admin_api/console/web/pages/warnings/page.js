@@ -11,6 +11,8 @@ import { Question, tell } from "../../ui/dialogs.js";
 import { Check } from "../../ui/form.js";
 import { Icon } from "../../ui/icons.js";
 import { Table } from "../../ui/table.js";
+import { Test } from "../alerts/parts.js";
+import { Told } from "../alerts/told.js";
 import { CreateWebhook } from "./create.js";
 
 const EVENTS = [["quota", "wallet"], ["limit", "usage"], ["expiry", "key"], ["upstream", "upstream"]];
@@ -22,6 +24,7 @@ export default function Warnings({ query }) {
       <${Events} />
       <${Mail} />
       <${Webhooks} query=${query} />
+      <${Told} query=${query} path="/warnings" own />
     </div>
   </${Page}>`;
 }
@@ -78,6 +81,7 @@ function Webhooks({ query }) {
 const columns = (ask) => [
   { name: "url", title: t("warnings.url"), head: true, cell: (row) => html`<span class="mono">${row.url}</span>` },
   { name: "created", title: t("warnings.created"), cell: (row) => html`<${When} at=${row.created_time} />` },
+  { name: "test", title: t("alerts.test_title"), cell: (row) => html`<${Test} path=${`/api/webhook/${row.id}/test`} target=${row.url} />` },
   { name: "actions", title: t("actions"), actions: true, cell: (row) => html`
     <${Button} size="small" tone="danger" onClick=${() => ask(row)}>${t("delete")}</${Button}>` },
 ];
