@@ -377,6 +377,23 @@ def test_the_page_speaks_chinese(keys, look):
     keys.page.screenshot(path=PICTURES / "keys-chinese-menu.png")
 
 
+def test_why_a_call_is_refused_is_told_in_chinese(keys, look):
+    made(keys, "prod", quota_usd=0.0001, unlimited_quota=False, deny_ips="127.0.0.0/8")
+    keys.page.get_by_role("button", name="Language").click()
+    keys.button("中文").click()
+    keys.button("prod 的操作").click()
+    keys.page.get_by_role("listitem").get_by_text("为何被拒").click()
+    expect(keys.page.get_by_text("该地址不允许使用此密钥。")).to_be_visible()
+    checks = keys.page.get_by_role("listitem")
+    denied = checks.filter(has_text="地址允许使用此密钥")
+    expect(denied).to_contain_text("不能从 127.0.0.1 使用此密钥")
+    expect(checks.filter(has_text="额度、限制和并发均有余量")).to_contain_text(
+        "密钥的额度为 $0.0001"
+    )
+    expect(checks.filter(has_text="密钥有效")).to_contain_text("此处已选定密钥")
+    look("keys-why-chinese")
+
+
 def test_a_rotated_key_works_beside_its_old_one_until_that_is_ended(keys, product, look):
     token = made(keys, "rotated")
     act(keys, "rotated", "Rotate")
