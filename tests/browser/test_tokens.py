@@ -481,9 +481,40 @@ def test_a_key_in_use_is_deleted_only_when_its_name_was_typed(keys, product, loo
 
 def test_administrators_see_everybodys_keys_and_whose_they_are(keys):
     made(keys, "mine")
-    keys.field("Whose keys").select_option(value="all")
+    whose = keys.field("Whose keys")
+    whose.click()
+    keys.page.get_by_role("option", name="Everybody").click()
     expect(keys.page.get_by_role("columnheader", name="Owner")).to_be_visible()
     expect(keys.row("mine")).to_contain_text("admin")
-    keys.field("Whose keys").select_option(value="one")
-    keys.page.get_by_label("Username").fill("admin")
+    whose.fill("admi")
+    keys.page.get_by_role("option", name="admin").click()
     expect(keys.page).to_have_url(re.compile(r"user_id=\d"))
+    expect(whose).to_have_value("admin")
+
+
+def test_a_user_whom_no_list_shows_is_found_by_name_without_a_mouse(keys, look):
+    for n in range(21):  # one more than a list offers at once
+        body = {"username": f"wanted{n:02}", "display_name": f"Number {n}", "grant_usd": 1}
+        keys.call("POST", "/api/user", body)
+    keys.page.reload()
+    whose = keys.field("Whose keys")
+    options = keys.page.get_by_role("listbox").locator("[role=option]")
+    whose.focus()
+    expect(options.filter(has_text="wanted20")).to_be_visible()
+    expect(options.filter(has_text="wanted00")).to_have_count(0)
+    keys.page.keyboard.type("Number 0")
+    expect(options).to_have_count(1)
+    expect(keys.page.get_by_role("status").filter(has_text="1 can be chosen")).to_be_attached()
+    look("keys-whose")
+    keys.page.keyboard.press("ArrowDown")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    keys.page.keyboard.press("Enter")
+    expect(whose).to_have_value("wanted00")
+    expect(whose).to_be_focused()
+    expect(options).to_have_count(0)
+    keys.page.reload()
+    expect(whose).to_have_value("wanted00")
+    whose.fill("nobody of that name")
+    expect(options).to_have_text(["Nothing found"])
+    keys.page.keyboard.press("Escape")
+    expect(whose).to_have_value("wanted00")
