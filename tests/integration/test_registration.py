@@ -364,6 +364,26 @@ async def test_an_invited_person_becomes_what_the_invite_says(with_settings, box
         assert declined(again) == (410, "invalid_invite")
 
 
+async def test_letters_name_the_installation_as_the_operator_does(
+    aiohttp_client, postgres_dsn, box
+):
+    settings = {
+        "mail": box.settings(),
+        "console": {"name": "Acme {AI}"},
+        "admin": {"registration": "open"},
+    }
+    async with running_admin(aiohttp_client, postgres_dsn, settings) as admin:
+        await with_email(admin)
+        await invite(admin, email="ada@example.com")
+        invited = await box.letter()
+        assert invited["Subject"] == "An invitation to Acme {AI}"
+        assert (await reset(admin, await ask_reset(admin, box))).status == 200
+        changed = await box.letter()
+        for letter in (invited, changed):
+            assert "Acme {AI} at http" in letter.get_content()
+            assert "Tollhouse" not in letter.get_content()
+
+
 async def test_an_invite_into_a_wallet_makes_members_who_share_it(admin):
     made = await invite(admin, account_id=1, uses=2)
     assert (await register(admin, invite=made["invite"])).status == 200
