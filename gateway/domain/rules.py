@@ -121,6 +121,14 @@ class Rule(StrEnum):
         "no_model_named",
         "is true but model_limits names no model; name some, or leave the flag out",
     )
+    NO_PATTERN = (
+        "no_pattern",
+        "'{given}' is a pattern, but a list of models has whole names: name each model, or '*' for all",
+    )
+    NO_PATTERN_IN_TOKEN = (
+        "no_pattern_in_token",
+        "'{given}' is a pattern, but a list of models has whole names: name each model, or none for all of the group's",
+    )
     NO_ADDRESS = "no_address", "must be an IPv4 or IPv6 address, it is '{given}'"
     NO_BLOCK = (
         "no_block",

@@ -550,6 +550,12 @@ async def test_the_files_groups_say_the_same(aiohttp_client, postgres_dsn):
         ("token_defaults.quota_usd", {"token_defaults": {"quota_usd": -1}}),
         ("subscription.quota_usd", {"subscription": {"quota_usd": 5_000_000}}),
         ("group", {"groups": ["vip"], "ratio": 2}),
+        ("models: 'gpt-*' is a pattern", {"models": ["m", "gpt-*"]}),
+        ("token_defaults.models", {"token_defaults": {"models": ["*-mini"]}}),
+        (
+            "limits.0.models",
+            {"limits": [{"metric": "usd", "window": "1d", "limit": 1, "models": ["o*"]}]},
+        ),
     ],
 )
 async def test_a_bad_group_is_refused_with_the_field_that_is_at_fault(admin, field, body):
