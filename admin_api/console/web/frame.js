@@ -36,7 +36,7 @@ export function Frame() {
 /** Why another sign-in failed, to whoever is signed in still. */
 function StillHere() {
   const { self, refused, forgetRefused } = useSession();
-  return refused && html`<${Notice} tone="bad" live>${sentenceOf(refused)} ${t("still_signed_in", { name: self.display_name })}
+  return refused && html`<${Notice} tone="bad" live>${sentenceOf(refused)} ${t("still_signed_in", { name: self.display_name })}${" "}
     <${Button} size="small" onClick=${forgetRefused}>${t("close")}</${Button}></${Notice}>`;
 }
 
