@@ -114,6 +114,28 @@ def test_whatever_explain_can_say_has_a_text_in_every_language(language):
     assert {f"tokens.check.{name}" for name in checks} <= told.keys()
 
 
+def test_the_audit_can_be_narrowed_to_each_action_that_is_recorded():
+    """Those that stand in the source as texts; the catalog's are named by the kind of entry."""
+    recorded = {
+        f"{kind}.{verb}" for kind in get_args(Kind) for verb in ("create", "update", "delete")
+    }
+    kinds = "|".join(sorted({each.partition(".")[0] for each in offered_actions()}))
+    for path in (WEB.parents[2] / "gateway/store").rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        if "audit" in source:
+            recorded |= set(re.findall(rf"[\"']((?:{kinds})\.[a-z_]+)[\"']", source))
+    assert sorted(offered_actions()) == sorted(recorded)
+    for language in ("en", "zh"):
+        verbs = {f"audit.did.{action.partition('.')[2]}" for action in recorded}
+        assert verbs <= texts(language, "audit").keys()
+
+
+def offered_actions():
+    words = (WEB / "pages/audit/words.js").read_text(encoding="utf-8")
+    listed = words[words.index("ACTIONS = [") : words.index("];")]
+    return re.findall(r'"([a-z_]+\.[a-z_]+)"', listed)
+
+
 @pytest.mark.parametrize("directory", ["gateway/domain", "gateway/store", "gateway/explain"])
 def test_what_an_owner_can_ask_about_is_refused_by_a_case(directory):
     found = [
