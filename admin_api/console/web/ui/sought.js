@@ -20,11 +20,15 @@ export function Sought({ label, value, fixed, find, name, onChange }) {
   const [open, setOpen] = useState(false);
   const [at, setAt] = useState(-1);
   const keyword = useSettled((typed ?? "").trim());
-  const answer = useAnswer((signal) => (open ? find(keyword, signal) : Promise.resolve([])), [open, keyword]);
-  const words = useWords({ value, fixed, found: answer.data, name });
+  const answer = useAnswer(async (signal) => ({ keyword, found: open ? await find(keyword, signal) : [] }), [open, keyword]);
+  const { keyword: asked, found = [] } = answer.data ?? {};
+  const words = useWords({ value, fixed, found, name });
   const id = useId();
   const list = useRef();
-  const options = [...fixed.filter(([, each]) => fits(each, typed)), ...(answer.data ?? [])];
+  // Until the server has heard what is typed by now, what it found before is narrowed here.
+  const heard = asked === (typed ?? "").trim() && !answer.loading;
+  const near = heard ? found : found.filter(([, each, note]) => fits(`${each} ${note}`, typed));
+  const options = [...fixed.filter(([, each]) => fits(each, typed)), ...near];
   useEffect(() => list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [at]);
   const show = () => { setOpen(true); setAt(-1); };
   const close = () => { setOpen(false); setTyped(null); setAt(-1); };
@@ -56,10 +60,10 @@ export function Sought({ label, value, fixed, find, name, onChange }) {
             ${text}${note && html` <span class="muted">${note}</span>`}
             ${each === value && html`<${Icon} name="done" />`}
           </li>`)}
-        ${open && options.length === 0 && !answer.loading && html`
+        ${open && options.length === 0 && heard && html`
           <li role="option" aria-disabled="true" aria-selected="false" class="muted">${t("sought.none")}</li>`}
       </ul>
-      <span class="only-read" role="status">${open && typed && !answer.loading ? t("sought.found", { count: options.length }) : ""}</span>
+      <span class="only-read" role="status">${open && typed && heard ? t("sought.found", { count: options.length }) : ""}</span>
     </div>`;
 }
 
@@ -68,7 +72,7 @@ const fits = (words, typed) => words.toLowerCase().includes((typed ?? "").trim()
 /** What the chosen one is called: as it was found, or else asked for. */
 function useWords({ value, fixed, found, name }) {
   const known = useRef(new Map());
-  for (const [each, words] of [...fixed, ...(found ?? [])]) known.current.set(each, words);
+  for (const [each, words] of [...fixed, ...found]) known.current.set(each, words);
   const asked = useAnswer(async (signal) => (known.current.has(value) ? null : name(value, signal).catch(() => value)), [value]);
   return known.current.get(value) ?? asked.data ?? value;
 }
