@@ -492,6 +492,18 @@ def test_administrators_see_everybodys_keys_and_whose_they_are(keys):
     expect(whose).to_have_value("admin")
 
 
+def test_the_account_that_pays_is_told_where_a_key_is_changed(keys, look):
+    account = keys.call("POST", "/api/account", {"name": "Search team"})
+    keys.call("POST", f"/api/account/{account['id']}/member", {"username": "admin"})
+    made(keys, "of-the-team", account_id=account["id"])
+    keys.page.get_by_role("link", name="of-the-team").click()
+    fold(keys, "More")
+    expect(drawer(keys)).to_contain_text("A key stays with the account that it was made for.")
+    look("keys-account")
+    drawer(keys).get_by_role("link", name="Search team").click()
+    expect(keys.heading("Search team")).to_be_visible()
+
+
 def test_a_user_whom_no_list_shows_is_found_by_name_without_a_mouse(keys, look):
     for n in range(21):  # one more than a list offers at once
         body = {"username": f"wanted{n:02}", "display_name": f"Number {n}", "grant_usd": 1}
