@@ -464,6 +464,7 @@ CREATE TABLE invite (
   role        text        NOT NULL CHECK (role IN ('owner', 'admin', 'operator', 'viewer', 'user')),
   group_id    bigint      NOT NULL REFERENCES "group",
   account_id  bigint      REFERENCES account,                 -- NULL: each gets an account of their own
+  granted     bigint      CHECK (granted >= 0),               -- on each account of their own; NULL: as whoever registers
   email       text,                                           -- whom it was sent to, if anybody
   uses        integer     NOT NULL CHECK (uses > 0),
   used        integer     NOT NULL DEFAULT 0 CHECK (used BETWEEN 0 AND uses),

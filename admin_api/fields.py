@@ -57,6 +57,8 @@ def parse_models(value: str | Sequence[str] | None) -> tuple[str, ...] | None:
         if len(name) > _MAX_MODEL_CHARACTERS or _CONTROL.search(name):
             most = _MAX_MODEL_CHARACTERS
             found.add(mistake("model_limits", Rule.NO_MODEL_NAME, given=name, most=most))
+        elif "*" in name:
+            found.add(mistake("model_limits", Rule.NO_PATTERN_IN_TOKEN, given=name))
     found.raise_any()
     return names
 

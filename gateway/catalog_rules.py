@@ -1,10 +1,11 @@
 """Which edits of the catalog's entries may be made: nothing may name what is not there, or lose what it names. Pure."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from gateway.catalog_entries import Entries, Kind, Settings
 from gateway.catalog_settings import GroupSettings, ModelSettings
-from gateway.domain.rejection import Problem, Rejected, invalid, rejected
+from gateway.domain.rejection import Mistake, Problem, invalid, mistake, rejected
 from gateway.domain.rules import Rule
 
 _MOST_TOLD = 5
@@ -25,30 +26,28 @@ def check(entries: Entries, name: str, settings: Settings) -> None:
         _check_groups(entries, name, settings)
 
 
-def users_of(entries: Entries, kind: Kind, name: str) -> list[str]:
-    """The entries that name this one, in words."""
-    return sorted(_users_of(entries, kind, name))
+def uses_of(entries: Entries, kind: Kind, name: str) -> list[Mistake]:
+    """What of the catalog keeps an entry from being deleted: the first that name it, or stand for it."""
+    return list(islice(_uses_of(entries, kind, name), _MOST_TOLD))
 
 
-def in_use(name: str, users: list[str]) -> Rejected:
-    """What is told of an entry that cannot be deleted."""
-    more = [f"and {len(users) - _MOST_TOLD} more"] if len(users) > _MOST_TOLD else []
-    return rejected(
-        Problem.IN_USE, "name", Rule.ENTRY_IN_USE, given=name, users=users[:_MOST_TOLD] + more
-    )
-
-
-def _users_of(entries: Entries, kind: Kind, name: str) -> Iterator[str]:
-    for other, group in entries.groups.items():
+def _uses_of(entries: Entries, kind: Kind, name: str) -> Iterator[Mistake]:
+    for by in _standing_for(entries, kind, name):
+        yield mistake("name", Rule.STOOD_FOR_BY, given=name, kind=kind, by=by)
+    for other, group in sorted(entries.groups.items()):
         if kind == "upstream" and name in group.upstreams:
-            yield f"the group {other!r} names it in upstreams"
-        if kind == "group" and name in group.groups:
-            yield f"the group {other!r} stands for it"
+            yield mistake("name", Rule.NAMED_BY_GROUP, given=name, group=other, where="upstreams")
         if kind == "model" and name in (*group.models, *(group.token_defaults.models or ())):
-            yield f"the group {other!r} names it in models"
-    for other, model in entries.models.items():
-        if kind == "model" and name in model.members:
-            yield f"the model {other!r} stands for it"
+            yield mistake("name", Rule.NAMED_BY_GROUP, given=name, group=other, where="models")
+
+
+def _standing_for(entries: Entries, kind: Kind, name: str) -> list[str]:
+    """The entries of its kind that stand for one."""
+    if kind == "group":
+        return sorted(other for other, group in entries.groups.items() if name in group.groups)
+    if kind == "model":
+        return sorted(other for other, model in entries.models.items() if name in model.members)
+    return []
 
 
 def _check_members(entries: Entries, name: str, settings: ModelSettings) -> None:
@@ -57,9 +56,8 @@ def _check_members(entries: Entries, name: str, settings: ModelSettings) -> None
     for each in settings.members:
         if each in entries.models and entries.models[each].members:
             raise invalid("members", Rule.STANDS_FOR_OTHERS, given=each)
-    users = users_of(entries, "model", name) if settings.members else []
-    if nested := [each for each in users if "stands for it" in each]:
-        raise invalid("members", Rule.IS_STOOD_FOR, user=nested[0])
+    if settings.members and (nested := _standing_for(entries, "model", name)):
+        raise invalid("members", Rule.IS_STOOD_FOR, by=nested[0])
 
 
 def _check_upstreams(entries: Entries, settings: GroupSettings) -> None:
@@ -74,5 +72,5 @@ def _check_groups(entries: Entries, name: str, settings: GroupSettings) -> None:
         other = entries.groups.get(each)
         if other is None or other.groups or each == name:
             raise invalid("groups", Rule.NO_PLAIN_GROUP, given=each)
-    if settings.groups and (users := users_of(entries, "group", name)):
-        raise invalid("groups", Rule.IS_STOOD_FOR, user=users[0])
+    if settings.groups and (nested := _standing_for(entries, "group", name)):
+        raise invalid("groups", Rule.IS_STOOD_FOR, by=nested[0])

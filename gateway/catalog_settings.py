@@ -22,6 +22,14 @@ _REFILL_MINUTES = 24 * 60
 _MOST_USD = Decimal(MAX_EXACT) / NUSD_PER_USD
 
 
+def _whole_names(models: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Refuse a pattern: only upstreams have them, and here one would match nothing."""
+    for name in models or ():
+        if "*" in name and name != "*":
+            raise BrokenRule(Rule.NO_PATTERN, given=name)
+    return models
+
+
 class LimitSettings(Section):
     """One limit of a group or token."""
 
@@ -40,6 +48,8 @@ class LimitSettings(Section):
     """An IANA name: whose calendar."""
     shadow: StrictBool = False
     """It refuses nothing: what it would have refused passes, and is counted and logged as such."""
+
+    _check_models = field_validator("models")(_whole_names)
 
     @field_validator("time_zone")
     @classmethod
@@ -86,6 +96,7 @@ class TokenDefaultSettings(Section):
     quota_usd: Annotated[Usd, Field(lt=_MOST_USD)] | None = None
     expires_in_days: Annotated[int, Field(ge=0, le=36_500)] | None = None
 
+    _check_models = field_validator("models")(_whole_names)
     _check_blocks = field_validator("allow_ips", "deny_ips")(parse_blocks)
 
 
@@ -108,6 +119,8 @@ class GroupSettings(Section):
     token_defaults: TokenDefaultSettings = TokenDefaultSettings()
     subscription: SubscriptionSettings = SubscriptionSettings()
     groups: tuple[str, ...] = ()
+
+    _check_models = field_validator("models")(_whole_names)
 
     @model_validator(mode="after")
     def _check_groups(self) -> Self:

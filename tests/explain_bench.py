@@ -225,7 +225,7 @@ class Bench:
 
 def steady(explained: dict[str, Any]) -> str:
     """An explanation without what changes while nothing happens: how long is left of a window."""
-    text = re.sub(r'"retry_after_s": [0-9.]+', "", json.dumps(explained))
+    text = re.sub(r'"(retry_after_s|seconds)": [0-9.]+', "", json.dumps(explained))
     return re.sub(r"in \d+ s\.", "", text)
 
 

@@ -20,7 +20,7 @@ from admin_api.catalog.bodies import (
 )
 from gateway.catalog_entries import Kind, Row, Settings, settings_of, told
 from gateway.catalog_settings import GroupSettings, ModelSettings, UpstreamSettings
-from gateway.domain.rejection import Rejected, invalid
+from gateway.domain.rejection import BrokenRule, Problem, Rejected, invalid
 from gateway.domain.rules import Rule
 from gateway.store.catalog_edits import Draft
 from gateway.store.seal import Seal
@@ -98,6 +98,10 @@ def _settings(
 
 def _told_of(error: ValidationError, type_: type[Settings], kind: Kind) -> Rejected:
     """What the settings themselves do not take, as a mistake of the field; of several together, of the entry."""
+    detail = error.errors()[0]
+    if isinstance(broken := detail.get("ctx", {}).get("error"), BrokenRule):
+        place = ".".join(str(part) for part in detail["loc"])
+        return Rejected(Problem.INVALID_FIELD, broken.at(place or kind))
     field, _, rule = told(error).partition(": ")
     if field.split(".")[0] in type_.model_fields:
         return invalid(field, Rule.NO_SETTING, why=[rule])

@@ -28,6 +28,8 @@ class ShadowRefusal(Answer):
 
     reason: str
     message: str
+    case: str
+    params: dict[str, int | str | list[str]]
     scope: str
     retry_after_s: float | None = None
     details: dict[str, Any]
@@ -41,6 +43,10 @@ class Check(Answer):
     result: Literal["allow", "deny", "skipped"]
     reason: str | None = None
     message: str | None = None
+    case: str | None = None
+    """Which sentence the message is, for whoever says it in another language."""
+    params: dict[str, int | str | list[str]] | None = None
+    """What the sentence is filled with; amounts of dollars are texts."""
     rule: Rule | None = None
     remedy: str | None = None
     param: str | None = None

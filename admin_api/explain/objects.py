@@ -59,14 +59,13 @@ def explanation_object(
 
 def _check(check: Check, row: TokenRow) -> dict[str, Any]:
     shown: dict[str, Any] = {"check": check.name, "result": check.result}
-    if check.why:
-        shown["message"] = check.why
+    if (why := check.why) is not None:
+        shown |= {"message": str(why), "case": why.case, "params": why.params}
     if (refusal := check.refusal) is None:
         return shown
     rule = rule_of(refusal, row)
     shown |= {
-        "reason": refusal.reason,
-        "message": refusal.message,
+        **_told(refusal),
         "rule": rule._asdict(),
         "remedy": remedy_of(refusal, row),
     }
@@ -75,6 +74,16 @@ def _check(check: Check, row: TokenRow) -> dict[str, Any]:
     if refusal.param is not None:
         shown["param"] = refusal.param
     return shown | _figures(refusal)
+
+
+def _told(refusal: Refusal) -> dict[str, Any]:
+    """What its caller would be told, and of what the sentence is made."""
+    return {
+        "reason": refusal.reason,
+        "message": refusal.message,
+        "case": refusal.case,
+        "params": dict(refusal.params),
+    }
 
 
 def _figures(refusal: Refusal) -> dict[str, Any]:
@@ -92,9 +101,7 @@ def _shadows(refusals: Sequence[Refusal]) -> dict[str, Any]:
     messages = " ".join(refusal.message for refusal in refusals)
     return {
         "message": f"Passes; but limits in the shadow would have refused it: {messages}",
-        "shadow": [
-            {"reason": each.reason, "message": each.message, **_figures(each)} for each in refusals
-        ],
+        "shadow": [{**_told(each), **_figures(each)} for each in refusals],
     }
 
 

@@ -8,13 +8,17 @@ from aiohttp import web
 from admin_api.bodies import read_body
 from admin_api.context import CALLER, SERVICES, Services, actor_of
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
+from admin_api.fields import nusd_of
 from admin_api.paging import page_in, page_object
 from admin_api.parameters import require_known, text
 from admin_api.people.letters import link_to, require_mail, write_invitation
 from admin_api.people.link_bodies import InviteBody
 from admin_api.people.registration import check_open
 from admin_api.requests import number_in_path, once_of
+from admin_api.tokens.objects import usd
+from gateway.domain.rejection import invalid
 from gateway.domain.roles import Permission, may_manage
+from gateway.domain.rules import Rule
 from gateway.store.idempotency import carry_out
 from gateway.store.invites import Invite, InviteDraft, list_invites, revoke_invite, write_invite
 from gateway.store.postgres import Connection
@@ -32,15 +36,20 @@ async def create(request: web.Request) -> web.Response:
         raise Declined(
             Code.FORBIDDEN, f"role: {body.role!r} is not below your own; invite to a lower one."
         )
-    if body.account_id is not None and not caller.may(Permission.ACCOUNT_WRITE_ANY):
-        needed = Permission.ACCOUNT_WRITE_ANY
-        raise Declined(Code.FORBIDDEN, f"A place in an account needs the permission {needed}.")
+    if not caller.may(needed := Permission.ACCOUNT_WRITE_ANY):
+        if body.account_id is not None:
+            raise Declined(Code.FORBIDDEN, f"A place in an account needs the permission {needed}.")
+        if body.grant_usd is not None:
+            raise Declined(
+                Code.FORBIDDEN, f"grant_usd: giving money needs the permission {needed}."
+            )
     if body.email is not None:
         require_mail(services)
     draft = InviteDraft(
         body.role,
         body.group,
         body.account_id,
+        _granted(body),
         body.email,
         body.uses,
         timedelta(days=body.expires_in_days),
@@ -94,6 +103,15 @@ async def revoke(request: web.Request) -> web.Response:
     return accept()
 
 
+def _granted(body: InviteBody) -> int | None:
+    """What is on each wallet of their own, nano-dollars. Raises `Rejected` where they get none."""
+    if body.grant_usd is None:
+        return None
+    if body.account_id is not None:
+        raise invalid("grant_usd", Rule.EXCLUDES, other="account_id")
+    return nusd_of("grant_usd", body.grant_usd)
+
+
 def _check_of_use(services: Services) -> None:
     """Raises `Declined` where nobody could use an invite."""
     oidc = services.config.oidc
@@ -110,6 +128,7 @@ def invite_object(invite: Invite) -> dict[str, Any]:
         "role": invite.role,
         "group": invite.group,
         "account_id": invite.account_id,
+        "grant_usd": None if invite.granted is None else usd(invite.granted),
         "email": invite.email,
         "uses": invite.uses,
         "used": invite.used,

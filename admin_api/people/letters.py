@@ -10,7 +10,7 @@ from gateway.store.outbox import enqueue_mail
 from gateway.store.postgres import Connection
 
 _VERIFY: Final = """\
-Somebody, hopefully you, says that this address is theirs in Tollhouse at {admin_url}.
+Somebody, hopefully you, says that this address is theirs in {name} at {admin_url}.
 
 If it was you, confirm it here:
 
@@ -19,7 +19,7 @@ If it was you, confirm it here:
 The link works once, for {hours} hours. If it was not you, do nothing.
 """
 _RESET: Final = """\
-Somebody, hopefully you, wants a new password in Tollhouse at {admin_url}.
+Somebody, hopefully you, wants a new password in {name} at {admin_url}.
 
 If it was you, choose it here:
 
@@ -28,13 +28,13 @@ If it was you, choose it here:
 The link works once, for {hours} hour(s). If it was not you, do nothing: your password stays as it is.
 """
 _CHANGED: Final = """\
-The password of {username} in Tollhouse at {admin_url} was changed, by a link that was sent to this address. All
+The password of {username} in {name} at {admin_url} was changed, by a link that was sent to this address. All
 sessions have ended.
 
 If it was not you, tell an administrator.
 """
 _INVITE: Final = """\
-You are invited to Tollhouse at {admin_url}. Make yourself a user here:
+You are invited to {name} at {admin_url}. Make yourself a user here:
 
 {link}
 
@@ -73,8 +73,7 @@ async def write_password_changed(
     connection: Connection, services: Services, username: str, email: str
 ) -> None:
     """Tell that a password was changed. Likewise."""
-    _, admin_url = base_urls(services.config)
-    text = _CHANGED.format(username=username, admin_url=admin_url)
+    text = _CHANGED.format(username=username, **_installation(services))
     await enqueue_mail(connection, services.seal, email, "Your password was changed", text)
 
 
@@ -82,24 +81,29 @@ async def write_invitation(
     connection: Connection, services: Services, email: str, secret: str, until: str
 ) -> None:
     """Send an invite. Likewise."""
-    _, admin_url = base_urls(services.config)
-    link = link_to(services, "invite", secret)
-    text = _INVITE.format(admin_url=admin_url, link=link, until=until)
-    await enqueue_mail(connection, services.seal, email, "An invitation to Tollhouse", text)
+    told = _installation(services)
+    text = _INVITE.format(link=link_to(services, "invite", secret), until=until, **told)
+    subject = f"An invitation to {told['name']}"
+    await enqueue_mail(connection, services.seal, email, subject, text)
 
 
 async def _write_with_link(
     connection: Connection, services: Services, purpose: Purpose, user_id: int, email: str
 ) -> None:
     secret = await write_link(connection, purpose, user_id, email, services.pepper)
-    _, admin_url = base_urls(services.config)
     subject, text = _LETTERS[purpose]
     filled = text.format(
-        admin_url=admin_url,
         link=link_to(services, purpose, secret),
         hours=int(LIFETIMES[purpose].total_seconds() // 3600),
+        **_installation(services),
     )
     await enqueue_mail(connection, services.seal, email, subject, filled)
+
+
+def _installation(services: Services) -> dict[str, str]:
+    """What this installation is called, and where it is."""
+    _, admin_url = base_urls(services.config)
+    return {"name": services.config.console.name, "admin_url": admin_url}
 
 
 _LETTERS: Final[dict[Purpose, tuple[str, str]]] = {

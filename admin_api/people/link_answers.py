@@ -27,6 +27,8 @@ class Invite(Answer):
     group: str
     account_id: int | None
     """The wallet that people join; null: each gets their own."""
+    grant_usd: float | None
+    """What is on that; null: what the operator gives to whoever registers."""
     email: str | None
     """Whom it was sent to."""
     uses: int

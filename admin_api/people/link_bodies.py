@@ -1,13 +1,16 @@
 """Bodies of registration, links and invites."""
 
 import re
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictInt, StrictStr
 
-from admin_api.bodies import Body
+from admin_api.bodies import Body, IsNumber
 from admin_api.people.fields import USERNAME_PATTERN
+from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.emails import MAX_CHARACTERS, PATTERN, is_email
+from gateway.domain.limits import MAX_EXACT
 from gateway.domain.rejection import BrokenRule
 from gateway.domain.rules import Rule
 
@@ -88,7 +91,9 @@ class InviteBody(Body):
     """An invite to be made."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"role": "user", "uses": 5, "expires_in_days": 14}]}
+        json_schema_extra={
+            "examples": [{"role": "user", "uses": 5, "expires_in_days": 14, "grant_usd": 5}]
+        }
     )
 
     role: Literal["owner", "admin", "operator", "viewer", "user"] = "user"
@@ -97,6 +102,10 @@ class InviteBody(Body):
     """The group of their tokens."""
     account_id: Annotated[StrictInt, Field(ge=1, le=2**63 - 1)] | None = None
     """The wallet that they join; left out, each gets their own."""
+    grant_usd: (
+        Annotated[Decimal, Field(ge=0, le=Decimal(MAX_EXACT - 1) / NUSD_PER_USD), IsNumber] | None
+    ) = None
+    """Dollars on the wallet of their own, each time; left out, what the operator gives to whoever registers."""
     uses: Annotated[StrictInt, Field(ge=1, le=_MAX_USES)] = 1
     """How many people may use it."""
     expires_in_days: Annotated[StrictInt, Field(ge=1, le=_MAX_DAYS)] = 7

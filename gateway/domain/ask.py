@@ -11,7 +11,9 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from gateway.domain.errors import Reason, Refusal
+from gateway.domain.cases import Case, refusal
+from gateway.domain.errors import Refusal
+from gateway.domain.rules import Param
 
 LARGEST_COUNT = 2**31
 """A caller's maximum is below this."""
@@ -103,11 +105,11 @@ class Form(Protocol):
 
 
 class Invalid(Exception):
-    """A body that cannot be understood; `param` is the member at fault."""
+    """A body that cannot be understood; `param` is the member at fault, `params` what the sentence is filled with."""
 
-    def __init__(self, message: str, param: str | None = None) -> None:
-        super().__init__(message)
-        self.param = param
+    def __init__(self, case: Case, param: str | None = None, **params: Param) -> None:
+        self.refusal = refusal(case, params, param=param)
+        super().__init__(self.refusal.message)
 
 
 _ANY_PATH = Path()
@@ -118,7 +120,7 @@ def read_ask(body: bytes, form: Form, path: Path = _ANY_PATH) -> Ask | Refusal:
     try:
         return form.read(body, path)
     except Invalid as error:
-        return Refusal(Reason.INVALID_REQUEST, str(error), param=error.param)
+        return error.refusal
 
 
 decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -143,15 +145,15 @@ def read_members(
     except msgspec.ValidationError as error:
         raise _explained(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"The body is not JSON: {error}") from None
+        raise Invalid(Case.NO_JSON, why=str(error)) from None
     except RecursionError:
-        raise Invalid("The body is nested too deeply.") from None
+        raise Invalid(Case.NESTED_TOO_DEEPLY) from None
     if (
         not _adds_up(body, top)
         and _may_repeat(body, top, checked)
         and (twice := _repeated(body, checked)) is not None
     ):
-        raise Invalid(f"{twice!r} occurs twice in the body; send it once.", twice)
+        raise Invalid(Case.MEMBER_TWICE, twice, member=twice)
     return members, top
 
 
@@ -181,16 +183,16 @@ def unknown_in(body: bytes, known: Callable[[bytes], object], otherwise: str) ->
 def require_name(model: str) -> str:
     """The name of a model, unless it can be none. Raises `Invalid`."""
     if not model:
-        raise Invalid("'model' is empty; name a model. GET /v1/models lists them.", "model")
+        raise Invalid(Case.MODEL_EMPTY, "model")
     if len(model) > _LONGEST_NAME:
-        raise Invalid(f"'model' is longer than {_LONGEST_NAME} characters.", "model")
+        raise Invalid(Case.MODEL_TOO_LONG, "model", most=_LONGEST_NAME)
     return model
 
 
 def require_count(value: int, name: str, below: int = LARGEST_COUNT) -> int:
     """A maximum or a number of choices, unless it can be none. Raises `Invalid`."""
     if not 0 < value < below:
-        raise Invalid(f"{name!r} must be a whole number from 1 to {below - 1}.", name)
+        raise Invalid(Case.NO_COUNT, name, member=name, most=below - 1)
     return value
 
 
@@ -243,8 +245,6 @@ def _repeated(body: bytes, checked: Mapping[str, bytes]) -> str | None:
 def _explained(message: str) -> Invalid:
     """Msgspec's finding, with the member it names."""
     if message.startswith("Object missing required field `model`"):
-        return Invalid(
-            "'model' is missing; name one. GET /v1/models lists what this key can call.", "model"
-        )
+        return Invalid(Case.MODEL_MISSING, "model")
     _, found, path = message.rpartition("`$.")
-    return Invalid(message, path.rstrip("`") if found else None)
+    return Invalid(Case.MEMBER_UNREADABLE, path.rstrip("`") if found else None, why=message)

@@ -6,11 +6,13 @@ The relay and `explain` run these same functions, so that they cannot drift.
 from datetime import UTC, datetime
 
 from gateway.domain.ask import Ask
+from gateway.domain.cases import Case, refusal
 from gateway.domain.catalog import Catalog, Dialect, Model
-from gateway.domain.errors import Ground, Reason, Refusal
+from gateway.domain.errors import Ground, Refusal
 from gateway.domain.network import Address
 from gateway.domain.passages import OTHER, Metering
 from gateway.domain.routes import Route
+from gateway.domain.rules import Param
 from gateway.domain.token import DISABLED, Token
 
 
@@ -23,63 +25,32 @@ def require_live(token: Token, now: float) -> Refusal | None:
 
 def _require_own_state(token: Token, now: float) -> Refusal | None:
     if token.status == DISABLED:
-        return Refusal(
-            Reason.KEY_DISABLED,
-            "This key is disabled. Its owner can enable it again.",
-            ground=Ground.STATUS,
-        )
+        return refusal(Case.KEY_DISABLED)
     if token.expires_at is not None and now >= token.expires_at:
-        return Refusal(
-            Reason.KEY_EXPIRED,
-            f"This key expired at {_instant(token.expires_at)}. Its owner can move the expiry.",
-            ground=Ground.EXPIRY,
-        )
+        return refusal(Case.KEY_EXPIRED, {"at": _instant(token.expires_at)})
     if token.secret_expires_at is not None and now >= token.secret_expires_at:
-        return Refusal(
-            Reason.KEY_EXPIRED,
-            f"This secret was rotated and ended at {_instant(token.secret_expires_at)}. Use the new one.",
-            ground=Ground.ROTATION,
-        )
+        return refusal(Case.SECRET_ENDED, {"at": _instant(token.secret_expires_at)})
     return None
 
 
 def _require_owner(token: Token) -> Refusal | None:
     if not token.account_live:
-        return Refusal(
-            Reason.ACCOUNT_DISABLED,
-            "The account of this key is disabled.",
-            ground=Ground.ACCOUNT,
-        )
+        return refusal(Case.ACCOUNT_DISABLED)
     if not token.user_live:
-        return Refusal(
-            Reason.ACCOUNT_DISABLED,
-            "The user who owns this key is disabled.",
-            ground=Ground.USER,
-        )
+        return refusal(Case.USER_DISABLED)
     if not token.member_live:
-        return Refusal(
-            Reason.ACCOUNT_DISABLED,
-            "The user who owns this key is no member of its account any more.",
-            ground=Ground.MEMBER,
-        )
+        return refusal(Case.MEMBER_GONE)
     return None
 
 
 def _require_subscription(token: Token, now: float) -> Refusal | None:
+    group = token.group.name
     if token.group_from is not None and now < token.group_from:
-        return Refusal(
-            Reason.GROUP_NOT_ALLOWED,
-            f"The account's subscription to the group {token.group.name!r} of this key "
-            f"begins at {_instant(token.group_from)}.",
-            ground=Ground.SUBSCRIPTION,
-        )
+        at = _instant(token.group_from)
+        return refusal(Case.SUBSCRIPTION_TO_COME, {"group": group, "at": at})
     if token.group_until is not None and now >= token.group_until:
-        return Refusal(
-            Reason.GROUP_NOT_ALLOWED,
-            f"The account's subscription to the group {token.group.name!r} of this key "
-            f"ended at {_instant(token.group_until)}.",
-            ground=Ground.SUBSCRIPTION,
-        )
+        at = _instant(token.group_until)
+        return refusal(Case.SUBSCRIPTION_ENDED, {"group": group, "at": at})
     return None
 
 
@@ -88,24 +59,11 @@ def require_network(token: Token, address: Address | None) -> Refusal | None:
     if not token.deny and not token.allow:
         return None
     if address is None:
-        return Refusal(
-            Reason.IP_NOT_ALLOWED,
-            "This key is limited to some addresses and yours could not be determined "
-            "(what the proxy says of it is unreadable).",
-            ground=Ground.ALLOW if token.allow else Ground.DENY,
-        )
+        return refusal(Case.ADDRESS_UNKNOWN, ground=Ground.ALLOW if token.allow else Ground.DENY)
     if address in token.deny:
-        return Refusal(
-            Reason.IP_NOT_ALLOWED,
-            f"This key may not be used from {address.text}: it is denied.",
-            ground=Ground.DENY,
-        )
+        return refusal(Case.ADDRESS_DENIED, {"address": address.text})
     if token.allow and address not in token.allow:
-        return Refusal(
-            Reason.IP_NOT_ALLOWED,
-            f"This key may not be used from {address.text}: it is not among the key's allowed addresses.",
-            ground=Ground.ALLOW,
-        )
+        return refusal(Case.ADDRESS_NOT_ALLOWED, {"address": address.text})
     return None
 
 
@@ -117,39 +75,17 @@ def require_model(
     With a dialect, only upstreams of that one count.
     """
     if token.models is not None and model not in token.models:
-        return Refusal(
-            Reason.MODEL_NOT_ALLOWED,
-            f"This key's own model list does not allow {model!r}. GET /v1/models lists what it can call.",
-            param="model",
-            ground=Ground.OWN_MODELS,
-        )
+        return refusal(Case.MODEL_NOT_LISTED, {"model": model}, param="model")
     group = token.group
+    told: dict[str, Param] = {"model": model, "group": group.name}
     if group.models is not None and model not in group.models:
-        return Refusal(
-            Reason.MODEL_NOT_ALLOWED,
-            f"The group {group.name!r} of this key does not allow {model!r}. "
-            "GET /v1/models lists what it can call.",
-            param="model",
-            ground=Ground.GROUP_MODELS,
-        )
+        return refusal(Case.MODEL_NOT_IN_GROUP, told, param="model")
     if not catalog.candidates(group, model, dialect):
         elsewhere = sorted({each.dialect for each in catalog.candidates(group, model)})
         if elsewhere:
-            paths = " or ".join(_PATHS[each] for each in elsewhere)
-            return Refusal(
-                Reason.MODEL_NOT_FOUND,
-                f"The model {model!r} is not served on this path: no upstream of the group {group.name!r} serves it in "
-                f"this dialect. Call it by {paths}.",
-                param="model",
-                ground=Ground.GROUP_UPSTREAMS,
-            )
-        return Refusal(
-            Reason.MODEL_NOT_FOUND,
-            f"The model {model!r} does not exist here: no upstream of the group {group.name!r} serves it. "
-            "GET /v1/models lists what this key can call.",
-            param="model",
-            ground=Ground.GROUP_UPSTREAMS,
-        )
+            told["paths"] = [_PATHS[each] for each in elsewhere]
+            return refusal(Case.MODEL_ELSEWHERE, told, param="model")
+        return refusal(Case.MODEL_NOT_SERVED, told, param="model")
     return None
 
 
@@ -164,13 +100,8 @@ def require_metering(token: Token, route: Route, method: str, path: str) -> Refu
     """Refuse, for a capped token, a passage that may cost anything and has no price."""
     rule = route.rule
     if rule is not None and rule.metering is Metering.UNCAPPED and token.capped:
-        slip = " Is the path right? It is none that is known here." if route.name == OTHER else ""
-        return Refusal(
-            Reason.ROUTE_NOT_METERED,
-            f"What {method} {path} costs is not known here, and this key has a cap. The operator can set a "
-            f"price for each call in [[routes]], or the key can be made uncapped.{slip}",
-            ground=Ground.ROUTES,
-        )
+        case = Case.COST_AND_PATH_UNKNOWN if route.name == OTHER else Case.COST_UNKNOWN
+        return refusal(case, {"method": method, "path": path})
     return None
 
 
@@ -182,33 +113,19 @@ def require_upstream(
         return require_model(token, model, catalog, dialect)
     if catalog.candidates(token.group, "", dialect):
         return None
-    return Refusal(
-        Reason.UNKNOWN_URL,
-        f"{path} cannot be called here: the group {token.group.name!r} of this key has no upstream that speaks "
-        f"{dialect}.",
-        ground=Ground.GROUP_UPSTREAMS,
-    )
+    told: dict[str, Param] = {"path": path, "group": token.group.name, "dialect": dialect}
+    return refusal(Case.NO_UPSTREAM, told)
 
 
 def too_large(max_bytes: int, setting: str = "max_body_bytes") -> Refusal:
     """What is told of a body beyond a bound of the operator's."""
-    return Refusal(
-        Reason.BODY_TOO_LARGE,
-        f"The body is larger than {max_bytes} bytes (the operator's gateway.{setting}).",
-        ground=Ground.BODY_SIZE,
-    )
+    return refusal(Case.BODY_TOO_LARGE, {"most": max_bytes, "setting": setting})
 
 
 def require_price(token: Token, model: Model) -> Refusal | None:
     """Refuse an unpriced model on a capped token: it would be free."""
     if token.capped and model.price is None:
-        return Refusal(
-            Reason.MODEL_NOT_PRICED,
-            f"The model {model.name!r} has no price here, and this key has a cap. The operator can set one in "
-            "[[models]], or the key can be made uncapped.",
-            param="model",
-            ground=Ground.PRICE,
-        )
+        return refusal(Case.MODEL_NOT_PRICED, {"model": model.name}, param="model")
     return None
 
 
@@ -217,20 +134,9 @@ def require_known_price(token: Token, ask: Ask) -> Refusal | None:
     if not token.capped:
         return None
     if ask.background:
-        return Refusal(
-            Reason.UNSUPPORTED_PARAMETER,
-            "'background' work cannot be bounded in cost; leave it out, or use an uncapped key.",
-            param="background",
-            ground=Ground.UNBOUNDED,
-        )
+        return refusal(Case.BACKGROUND, param="background")
     if ask.dearer is not None:
-        return Refusal(
-            Reason.UNSUPPORTED_PARAMETER,
-            f"{ask.dearer!r} asks for something that may cost more than the model's price here, and this key has a "
-            "cap. Leave it out, or use an uncapped key.",
-            param=ask.dearer,
-            ground=Ground.UNBOUNDED,
-        )
+        return refusal(Case.DEARER, {"member": ask.dearer}, param=ask.dearer)
     return None
 
 

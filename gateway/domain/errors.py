@@ -3,9 +3,12 @@
 Knows nothing of HTTP: status codes and bodies are `gateway/relay/envelopes.py`'s.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
+
+from gateway.domain.rules import Param
 
 
 class Reason(StrEnum):
@@ -91,7 +94,8 @@ class Refusal:
 
     `message` is for the caller and names rule and remedy; `cause` is for our log only. `param` is the
     body's member at fault. `scope` names the scope of quota that refused; `details` are further
-    facts for the caller (used, held, limit, …). `ground` is the rule that decided.
+    facts for the caller (used, held, limit, …). `ground` is the rule that decided. `case` names the sentence that
+    `message` is, and `params` what it is filled with (`cases.py`); empty where no owner can ask for it.
     """
 
     reason: Reason
@@ -102,6 +106,8 @@ class Refusal:
     cause: str = ""
     details: dict[str, int | str | None] = field(default_factory=dict)
     ground: Ground = Ground.CALL
+    case: str = ""
+    params: Mapping[str, Param] = field(default_factory=dict)
 
 
 class StoreUnavailable(Exception):

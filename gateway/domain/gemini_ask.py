@@ -26,6 +26,7 @@ from gateway.domain.ask import (
     rewrite,
     unknown_in,
 )
+from gateway.domain.cases import Case
 
 _NOTHING = frozenset({b"null", b"[]", b"{}", b'""'})
 # A film or a document may stand for more tokens than it has bytes.
@@ -180,7 +181,7 @@ def _bounds(top: dict[str, msgspec.Raw]) -> tuple[str | None, int | None, int]:
     """The member that bounds the output, its bound, and the number of candidates."""
     given = [name for name in _CONFIGS if name in top]
     if len(given) > 1:
-        raise Invalid(f"{given[0]!r} and {given[1]!r} are the same; send one.", given[1])
+        raise Invalid(Case.SAME_MEMBERS, given[1], member=given[0], other=given[1])
     if not given or bytes(top[given[0]]) == b"null":
         return None, None, 1
     config, _ = read_members(bytes(top[given[0]]), _decode_generation, _CHECKED_INSIDE)
@@ -197,7 +198,7 @@ def _one_of(config: _Generation, names: tuple[str, str]) -> tuple[str | None, in
     """The one of two spellings that is given, and its value."""
     found = [(name, value) for name in names if (value := getattr(config, name)) is not None]
     if len(found) > 1:
-        raise Invalid(f"{names[0]!r} and {names[1]!r} are the same; send one.", names[1])
+        raise Invalid(Case.SAME_MEMBERS, names[1], member=names[0], other=names[1])
     return found[0] if found else (None, None)
 
 

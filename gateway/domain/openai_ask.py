@@ -21,11 +21,13 @@ from gateway.domain.ask import (
     require_name,
     rewrite,
 )
+from gateway.domain.cases import Case
 from gateway.domain.openai_content import OPAQUE, Entry, Tool, content_of
 from gateway.domain.references import references
 from gateway.domain.told import TELLING, end_user_of, tags_of
 
 _ABSENT = msgspec.Raw(b"")
+_OPTIONS = "stream_options"
 
 
 class _Members(msgspec.Struct):
@@ -168,7 +170,7 @@ def _require_ids(top: dict[str, msgspec.Raw]) -> None:
             try:
                 _decode_state(top[name])
             except (msgspec.DecodeError, RecursionError):
-                raise Invalid(f"{name!r} must be an id.", name) from None
+                raise Invalid(Case.NO_ID, name, member=name) from None
 
 
 def _choices(members: _Members) -> int:
@@ -187,7 +189,7 @@ def _wants_usage(stream_options: bytes) -> bool:
     try:
         return _decode_options(stream_options).include_usage is True
     except (msgspec.DecodeError, RecursionError):
-        raise Invalid("'stream_options' must be an object.", "stream_options") from None
+        raise Invalid(Case.NO_OBJECT, _OPTIONS, member=_OPTIONS) from None
 
 
 def with_usage_asked(body: bytes) -> bytes:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.domain.ask import Ask, Changes, Invalid, Path, quoted, read_members, rewrite
+from gateway.domain.cases import Case
 from gateway.domain.references import LONGEST_ID, is_reference, references
 from gateway.domain.told import TELLING, end_user_of, tags_of
 
@@ -96,7 +97,7 @@ class PassageForm:
         assert self.boundary is not None
         start = 0 if body.startswith(self.boundary) else body.find(b"\r\n" + self.boundary)
         if start < 0:
-            raise Invalid("The form has no part: its boundary does not occur.")
+            raise Invalid(Case.FORM_WITHOUT_PARTS)
         for _ in range(_MOST_PARTS):
             head = start + len(self.boundary)
             end = body.find(b"\r\n" + self.boundary, head)
@@ -108,14 +109,14 @@ class PassageForm:
             if blank >= 0:
                 yield _Field(_name_in(body[head:blank]), blank + 4, end)
             start = end + 2
-        raise Invalid(f"The form has more than {_MOST_PARTS} parts.")
+        raise Invalid(Case.TOO_MANY_PARTS, most=_MOST_PARTS)
 
 
 def _model_among(fields: Iterable[_Field]) -> _Field | None:
     """The field `model`, if there is one. Raises `Invalid`."""
     found = [field for field in fields if field.name == b"model"]
     if len(found) > 1:
-        raise Invalid("'model' occurs twice in the form; send it once.", "model")
+        raise Invalid(Case.MODEL_TWICE_IN_FORM, "model")
     return found[0] if found else None
 
 
@@ -124,5 +125,5 @@ def _name_in(head: bytes) -> bytes:
     dispositions = _DISPOSITION.findall(head)
     names = [quoted or bare for line in dispositions for quoted, bare in _NAME.findall(line)]
     if len(names) != 1 or b"name*" in head.lower() or b"\\" in names[0]:
-        raise Invalid('A part of the form has no plain name: send name="…" once in each part.')
+        raise Invalid(Case.PART_WITHOUT_NAME)
     return bytes(names[0])

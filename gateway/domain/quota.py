@@ -9,8 +9,10 @@ it is for is passed on. An estimated hold, for tokens without a cap or whose own
 from typing import NamedTuple
 
 from gateway.domain.ask import Ask
+from gateway.domain.cases import Case, refusal
 from gateway.domain.catalog import PPM, Model
-from gateway.domain.errors import Ground, Reason, Refusal
+from gateway.domain.errors import Refusal
+from gateway.domain.rules import Param
 from gateway.domain.usage import most_nusd
 
 SMALLEST_OUTPUT = 256
@@ -129,14 +131,8 @@ def input_bound(ask: Ask, model: Model) -> int | Refusal:
     if ask.opaque is not None:
         if model.max_input_tokens is not None:
             return model.max_input_tokens
-        return Refusal(
-            Reason.UNSUPPORTED_PARAMETER,
-            f"{ask.opaque!r} brings in input whose size cannot be seen in the body, and {model.name!r} has no "
-            "max_input_tokens here to bound it. Send text, images or inline audio instead, use an uncapped key, "
-            "or ask the operator to set max_input_tokens in [[models]].",
-            param=ask.opaque,
-            ground=Ground.INPUT_BOUND,
-        )
+        told: dict[str, Param] = {"member": ask.opaque, "model": model.name}
+        return refusal(Case.INPUT_UNBOUNDED, told, param=ask.opaque)
     return _tokens(ask.size_bytes, model) + ask.images * model.image_max_tokens
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.domain.ask import Invalid
+from gateway.domain.cases import Case
 
 LONGEST_ID = 200
 """Characters."""
@@ -45,7 +46,7 @@ def references(body: bytes) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for number, text in enumerate(_texts(body)):
         if number >= _MOST:
-            raise Invalid(f"The body names more than {_MOST} objects.")
+            raise Invalid(Case.TOO_MANY_OBJECTS, most=_MOST)
         if 0 < len(text) <= LONGEST_ID:
             found[text] = None
     return tuple(found)

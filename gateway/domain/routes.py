@@ -10,12 +10,13 @@ from typing import Literal, Protocol
 
 from gateway.domain.anthropic_ask import MessagesForm
 from gateway.domain.ask import Form, Path
+from gateway.domain.cases import Case, refusal
 from gateway.domain.catalog import Dialect
 from gateway.domain.dialects.anthropic import MessagesEnding, MessagesMeter
 from gateway.domain.dialects.gemini import ContentEnding, ContentMeter
 from gateway.domain.dialects.meter import Meter
 from gateway.domain.dialects.openai import ChunksEnding, OpenAIMeter, RerankMeter
-from gateway.domain.errors import Reason, Refusal
+from gateway.domain.errors import Refusal
 from gateway.domain.gemini_ask import ContentForm
 from gateway.domain.openai_ask import OpenAIForm
 from gateway.domain.passages import Metering, Rule, ids_in, name_of, rule_of
@@ -230,11 +231,8 @@ def find_route(
         return _passage(method, path, rule)
     if route is None:
         return _unknown(method, path, base_url())
-    return Refusal(
-        Reason.METHOD_NOT_ALLOWED,
-        f"{path} takes {route.method}, not {method}.",
-        details={"allow": route.method},
-    )
+    told = {"path": path, "right": route.method, "method": method}
+    return refusal(Case.WRONG_METHOD, told, details={"allow": route.method})
 
 
 def is_forwarded(path: str) -> bool:
@@ -283,15 +281,11 @@ def _route_of_name(method: str, path: str) -> Route | None:
 
 
 def _unknown(method: str, path: str, base_url: str) -> Refusal:
-    hint = f"The base URL is {base_url}{BASE_PATH}"
+    base_url += BASE_PATH
     if path == "/":
-        message = f"This is a Tollhouse gateway; it has no page here. {hint}"
-    elif BASE_PATH + path in _ROUTES:
-        message = f"Unknown URL ({method} {path}). {hint} — the path lacks {BASE_PATH}."
-    elif path.rstrip("/") in _ROUTES:
-        message = (
-            f"Unknown URL ({method} {path}). {hint}; write the path without the slash at its end."
-        )
-    else:
-        message = f"Unknown URL ({method} {path}). {hint}"
-    return Refusal(Reason.UNKNOWN_URL, message)
+        return refusal(Case.NO_PAGE, {"base_url": base_url})
+    told = {"method": method, "path": path, "base_url": base_url}
+    if BASE_PATH + path in _ROUTES:
+        return refusal(Case.PATH_LACKS_BASE, {**told, "lacks": BASE_PATH})
+    slash = path.rstrip("/") in _ROUTES
+    return refusal(Case.SLASH_AT_END if slash else Case.UNKNOWN_PATH, told)

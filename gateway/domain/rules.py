@@ -121,6 +121,14 @@ class Rule(StrEnum):
         "no_model_named",
         "is true but model_limits names no model; name some, or leave the flag out",
     )
+    NO_PATTERN = (
+        "no_pattern",
+        "'{given}' is a pattern, but a list of models has whole names: name each model, or '*' for all",
+    )
+    NO_PATTERN_IN_TOKEN = (
+        "no_pattern_in_token",
+        "'{given}' is a pattern, but a list of models has whole names: name each model, or none for all of the group's",
+    )
     NO_ADDRESS = "no_address", "must be an IPv4 or IPv6 address, it is '{given}'"
     NO_BLOCK = (
         "no_block",
@@ -308,12 +316,35 @@ class Rule(StrEnum):
         "in_the_file",
         "'{given}' is in the configuration file: edit it there and start again, or take it out and make it here",
     )
-    ENTRY_IN_USE = "entry_in_use", "'{given}' is in use: {users}; change or delete these first"
+    NAMED_BY_GROUP = (
+        "named_by_group",
+        "'{given}' is in use: the group '{group}' names it in {where}; change the group first",
+    )
+    STOOD_FOR_BY = (
+        "stood_for_by",
+        "'{given}' is in use: the {kind} '{by}' stands for it; change or delete that first",
+    )
+    GROUP_HAS_USERS = (
+        "group_has_users",
+        "'{given}' is in use: users in it: {count}; move them first",
+    )
+    GROUP_HAS_TOKENS = (
+        "group_has_tokens",
+        "'{given}' is in use: tokens in it: {count}; move or delete them first",
+    )
+    GROUP_HAS_SUBSCRIPTIONS = (
+        "group_has_subscriptions",
+        "'{given}' is in use: subscriptions to it: {count}; end them first",
+    )
+    GROUP_HAS_INVITES = (
+        "group_has_invites",
+        "'{given}' is in use: invites to it: {count}; revoke them first",
+    )
     NAME_STAYS = "name_stays", "is '{given}', but the path says '{path}'; an entry keeps its name"
     NO_SETTING = "no_setting", "{why}"
     STANDS_FOR_ITSELF = "stands_for_itself", "'{given}' cannot stand for itself"
     STANDS_FOR_OTHERS = "stands_for_others", "'{given}' stands for others itself; name those"
-    IS_STOOD_FOR = "is_stood_for", "{user}, so it cannot stand for others itself"
+    IS_STOOD_FOR = "is_stood_for", "'{by}' stands for it, so it cannot stand for others itself"
     NO_UPSTREAM = "no_upstream", "no upstream is named '{given}'; there are {known}"
     NO_PLAIN_GROUP = "no_plain_group", "'{given}' is no group, or stands for others itself"
     NOT_CALLABLE = "not_callable", "cannot be called: {why}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from gateway.domain.ask import NO_ASK, Ask, Invalid, Path, read_ask, require_count, require_name
-from gateway.domain.errors import Reason, Refusal
+from gateway.domain.errors import Refusal
 from gateway.domain.network import Address
 from gateway.domain.passage_ask import PassageForm
 from gateway.domain.pricing import Pricing
@@ -42,7 +42,7 @@ class Question:
         try:
             return self._imagined(route, says)
         except Invalid as error:
-            return Refusal(Reason.INVALID_REQUEST, str(error), param=error.param)
+            return error.refusal
 
     def sized(self, ask: Ask, pricing: Pricing) -> Ask:
         """The ask with a size that counts as `input_tokens`, where there is no body that has one."""

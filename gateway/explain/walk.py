@@ -20,6 +20,7 @@ from gateway.domain.routes import Route, find_route
 from gateway.domain.token import Token
 from gateway.explain.looking import Changed, Held, Looks
 from gateway.explain.question import Question
+from gateway.explain.unasked import NotAsked, Unasked
 from gateway.listen import url_of
 from gateway.settings import Config
 from gateway.store.catalog import CatalogReader
@@ -89,7 +90,7 @@ class Check(NamedTuple):
     name: str
     result: Result
     refusal: Refusal | None = None
-    why: str = ""
+    why: NotAsked | None = None
 
 
 @dataclass(slots=True)
@@ -176,10 +177,6 @@ class Explainer:
         return self.config.gateway.public_url.rstrip("/") or url_of(self.config.gateway.listen)
 
 
-class _NotAsked(Exception):
-    """Why a check cannot be asked."""
-
-
 class _Walk:
     """One way through the checks. A check is the method that has the name of its link."""
 
@@ -212,8 +209,8 @@ class _Walk:
         try:
             answer = check()
             refusal = await answer if isinstance(answer, Awaitable) else answer
-        except _NotAsked as reason:
-            self._found.checks.append(Check(name, Result.SKIPPED, why=str(reason)))
+        except NotAsked as why:
+            self._found.checks.append(Check(name, Result.SKIPPED, why=why))
             return
         result = Result.ALLOW if refusal is None else Result.DENY
         self._found.checks.append(Check(name, result, refusal))
@@ -229,7 +226,7 @@ class _Walk:
 
     def authenticate(self) -> Refusal | None:
         """No key is given here."""
-        raise _NotAsked("The token is named by its id; no key is looked at.")
+        raise NotAsked(Unasked.KEY)
 
     def require_live(self) -> Refusal | None:
         """State, expiry, owner."""
@@ -239,13 +236,13 @@ class _Walk:
         """Deny before allow."""
         address = self._question.address
         if address is None and (self._token.allow or self._token.deny):
-            raise _NotAsked("The token is limited to some addresses: say from which ip it calls.")
+            raise NotAsked(Unasked.ADDRESS)
         return checks.require_network(self._token, address)
 
     def read_body(self) -> Refusal | None:
         """Its size."""
         if self._question.body is None:
-            raise _NotAsked("No body is given; input_tokens stands for it.")
+            raise NotAsked(Unasked.BODY)
         most = self._config.gateway.max_body_bytes
         return checks.too_large(most) if len(self._question.body) > most else None
 
@@ -311,12 +308,12 @@ class _Walk:
 
     def require_room(self) -> Refusal | None:
         """Of a worker's memory nobody else knows."""
-        raise _NotAsked("It depends on what the worker that takes the call has yet to write.")
+        raise NotAsked(Unasked.ROOM)
 
     async def reserve(self) -> Refusal | None:
         """Money, windows, concurrency."""
         if self._found.held is None:
-            raise _NotAsked("What the call would be held for is not known.")
+            raise NotAsked(Unasked.HOLD)
         looks = self._explainer.looks
         refusal, self._found.looked = await looks.reserve(
             self._found.held, self._token, self._catalog
@@ -327,10 +324,7 @@ class _Walk:
             and refusal.ground is Ground.STORE
             and quota.on_store_loss == "allow"
         ):
-            raise _NotAsked(
-                "The quota store cannot be asked; until it can, each worker lets this key spend at most "
-                f"{quota.allow_bounded_nusd} nano-dollars (quota.allow_bounded_nusd)."
-            )
+            raise NotAsked(Unasked.STORE, most_nusd=quota.allow_bounded_nusd)
         return refusal
 
     def _price(self) -> Pricing:
@@ -348,5 +342,5 @@ class _Walk:
     @property
     def _asked(self) -> Ask:
         if self._found.ask is None:
-            raise _NotAsked("What the call asks for could not be read.")
+            raise NotAsked(Unasked.ASK)
         return self._found.ask

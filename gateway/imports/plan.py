@@ -152,7 +152,16 @@ class Findings:
         for name in listed:
             if len(name) > _MAX_MODEL_CHARACTERS or _CONTROL.search(name):
                 raise invalid(column, f"{name[:40]!r} is no model's name.")
-        return listed
+        return self._whole(column, listed)
+
+    def _whole(self, column: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Those that are no patterns; these would match nothing here, so nothing is lost but a list of them alone."""
+        whole = tuple(name for name in names if "*" not in name)
+        if names and not whole:
+            self.reasons.append(f"{column}: lists have whole names here, and it has patterns alone")
+        elif len(whole) < len(names):
+            self.remark(f"{column}: patterns are left out; lists have whole names here")
+        return whole
 
     def name(self, text: str, otherwise: str) -> str:
         """A name that a token may have."""

@@ -18,12 +18,12 @@ from gateway.catalog_entries import (
     spec_of,
     taken_names,
 )
-from gateway.catalog_rules import check, in_use, require_own, users_of
+from gateway.catalog_rules import check, require_own, uses_of
 from gateway.catalog_settings import GroupSettings, PriceSettings
 from gateway.config import Loaded
 from gateway.domain.catalog import nusd
 from gateway.domain.edit import Actor
-from gateway.domain.rejection import Problem, rejected
+from gateway.domain.rejection import Mistake, Problem, Rejected, mistake, rejected
 from gateway.domain.rules import Rule
 from gateway.store import audit
 from gateway.store.catalog import raise_generation, read_rows
@@ -62,6 +62,13 @@ SELECT (SELECT count(*) FROM "user" u WHERE u.group_id = g.id AND u.deleted_at I
            AND i.expires_at > now())
   FROM "group" g WHERE g.name = $1
 """
+_PEOPLE: Final = (
+    Rule.GROUP_HAS_USERS,
+    Rule.GROUP_HAS_TOKENS,
+    Rule.GROUP_HAS_SUBSCRIPTIONS,
+    Rule.GROUP_HAS_INVITES,
+)
+"""What is told of each count."""
 _NEW_PRICE = "INSERT INTO price (model, spec) VALUES ($1, $2) RETURNING version"
 _PRICES = (
     "SELECT version, spec, created_at FROM price WHERE model = $1 ORDER BY version DESC LIMIT 100"
@@ -137,11 +144,11 @@ async def delete_entry(
     """Delete an entry that nothing names. Raises `Rejected` (not found, in use, …) and `StoreUnavailable`."""
     async with _editing(pool, loaded) as (connection, rows, entries):
         row = _own(loaded, rows, kind, name, if_version)
-        users = users_of(entries, kind, name)
+        uses = uses_of(entries, kind, name)
         if kind == "group":
-            users += await _people_of(connection, name)
-        if users:
-            raise in_use(name, users)
+            uses += await _people_of(connection, name)
+        if uses:
+            raise Rejected(Problem.IN_USE, *uses)
         await connection.execute(_DELETE[kind], name)
         await audit.record(connection, actor, f"{kind}.delete", name, before=_auditable(row))
         return Changed(row, await raise_generation(connection))
@@ -207,16 +214,13 @@ def _price_in(spec: Mapping[str, Any]) -> dict[str, Any] | None:
     return price if "input_usd_per_mtok" in price else None
 
 
-async def _people_of(connection: Connection, name: str) -> list[str]:
-    found = await connection.fetchrow(_USERS_OF_GROUP, name)
-    users, tokens, subscriptions, invites = found or (0, 0, 0, 0)
-    told = (
-        (users, "users in it"),
-        (tokens, "tokens in it"),
-        (subscriptions, "subscriptions to it"),
-        (invites, "invites to it"),
-    )
-    return [f"{count} {what}" for count, what in told if count]
+async def _people_of(connection: Connection, name: str) -> list[Mistake]:
+    counts = await connection.fetchrow(_USERS_OF_GROUP, name) or (0,) * len(_PEOPLE)
+    return [
+        mistake("name", rule, given=name, count=count)
+        for rule, count in zip(_PEOPLE, counts, strict=True)
+        if count
+    ]
 
 
 def _own(loaded: Loaded, rows: Sequence[Row], kind: Kind, name: str, if_version: int | None) -> Row:

@@ -13,7 +13,7 @@ import asyncpg
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor
 from gateway.domain.rejection import Problem, invalid, rejected
-from gateway.domain.roles import ROLES, may_manage
+from gateway.domain.roles import ROLES, Permission, may_manage
 from gateway.domain.rules import Rule
 from gateway.store import audit
 from gateway.store.people import group_id_of
@@ -21,7 +21,7 @@ from gateway.store.postgres import Connection, Pool, reading, transaction
 
 _COLUMNS = """
        i.id, i.made_by, (SELECT username FROM "user" u WHERE u.id = i.made_by) AS maker,
-       i.role, g.name AS "group", i.account_id, i.email, i.uses, i.used,
+       i.role, g.name AS "group", i.account_id, i.granted, i.email, i.uses, i.used,
        i.expires_at, i.revoked_at, i.created_at
 """
 # What is used at the same time takes turns on the row, and each looks at `used` anew.
@@ -29,19 +29,24 @@ _USE = """
 UPDATE invite i SET used = i.used + 1 FROM "user" m
  WHERE i.digest = $1 AND i.used < i.uses AND i.revoked_at IS NULL AND i.expires_at > now()
    AND m.id = i.made_by AND m.status = 1 AND m.deleted_at IS NULL
-RETURNING i.id, i.role, (SELECT name FROM "group" WHERE id = i.group_id) AS "group", i.account_id,
+RETURNING i.id, i.role, (SELECT name FROM "group" WHERE id = i.group_id) AS "group", i.account_id, i.granted,
           m.role AS maker_role
 """
 _MAX_CHARACTERS = 128
+_AUDITED = ("role", "group", "account_id", "granted", "email", "uses")
 
 
 @dataclass(frozen=True, slots=True)
 class InviteDraft:
-    """An invite to be made. `account_id` None: each gets a wallet of their own."""
+    """An invite to be made. `account_id` None: each gets a wallet of their own.
+
+    `granted` are the nano-dollars on it; None: as many as the operator gives to whoever registers.
+    """
 
     role: str
     group: str
     account_id: int | None
+    granted: int | None
     email: str | None
     uses: int
     lifetime: timedelta
@@ -57,6 +62,7 @@ class Invite:
     role: str
     group: str
     account_id: int | None
+    granted: int | None
     email: str | None
     uses: int
     used: int
@@ -67,12 +73,13 @@ class Invite:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What an invite makes of whoever uses it."""
+    """What an invite makes of whoever uses it; `invite_id` None: nothing, they came without one."""
 
-    invite_id: int
+    invite_id: int | None
     role: str
     group: str
     account_id: int | None
+    granted: int | None
 
 
 async def write_invite(
@@ -87,14 +94,15 @@ async def write_invite(
     try:
         invite_id = await connection.fetchval(
             """
-            INSERT INTO invite (digest, made_by, role, group_id, account_id, email, uses, expires_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8) RETURNING id
+            INSERT INTO invite (digest, made_by, role, group_id, account_id, granted, email, uses, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + $9) RETURNING id
             """,
             keys.digest(secret, pepper),
             user_id,
             draft.role,
             group_id,
             draft.account_id,
+            draft.granted,
             draft.email,
             draft.uses,
             draft.lifetime,
@@ -108,7 +116,7 @@ async def write_invite(
     )
     assert row is not None
     made = Invite(**row)
-    after = {name: getattr(made, name) for name in ("role", "group", "account_id", "email", "uses")}
+    after = {name: getattr(made, name) for name in _AUDITED}
     await audit.record(connection, actor, "invite.create", made.id, after=after)
     return made, secret
 
@@ -160,7 +168,9 @@ async def use_invite(connection: Connection, secret: str, pepper: bytes) -> Admi
     row = await connection.fetchrow(_USE, keys.digest(secret, pepper))
     if row is None or not may_manage(row["maker_role"], row["role"]):
         return None
-    return Admission(row["id"], row["role"], row["group"], row["account_id"])
+    if row["granted"] and Permission.ACCOUNT_WRITE_ANY not in ROLES[row["maker_role"]]:
+        return None
+    return Admission(row["id"], row["role"], row["group"], row["account_id"], row["granted"])
 
 
 async def _count(connection: Connection, role: str, keyword: str) -> int:

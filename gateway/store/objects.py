@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import asyncpg
 
-from gateway.domain.errors import Ground, Reason, Refusal
+from gateway.domain.cases import Case, refusal
+from gateway.domain.errors import Refusal
 from gateway.store.postgres import store_errors
 
 
@@ -32,11 +33,7 @@ def require_own(found: Iterable[Made], account_id: int) -> Refusal | None:
     """Refuse what another account has made."""
     for made in found:
         if made.account_id != account_id:
-            return Refusal(
-                Reason.OBJECT_NOT_FOUND,
-                f"There is no {made.id!r} here, or it is not yours.",
-                ground=Ground.OWNER,
-            )
+            return refusal(Case.OBJECT_NOT_YOURS, {"id": made.id})
     return None
 
 

@@ -150,6 +150,7 @@ async def write_user(
     account_id: int | None = None,
     member_role: str = "owner",
     granted: int | None = 0,
+    grant_note: str = "",
 ) -> int:
     """Make a user, within the caller's transaction, and answer the id.
 
@@ -159,7 +160,7 @@ async def write_user(
     """
     group_id = await group_id_of(connection, group)
     if account_id is None:
-        account_id = await _write_account(connection, actor, username, granted)
+        account_id = await _write_account(connection, actor, username, granted, grant_note)
     try:
         user_id: int = await connection.fetchval(
             """
@@ -291,12 +292,12 @@ async def change_own(connection: Connection, actor: Actor, user: User, change: O
 
 
 async def _write_account(
-    connection: Connection, actor: Actor, name: str, granted: int | None
+    connection: Connection, actor: Actor, name: str, granted: int | None, note: str
 ) -> int:
     account_id: int = await connection.fetchval(
         "INSERT INTO account (name, granted) VALUES ($1, $2) RETURNING id", name, granted
     )
     if granted is not None:
         scope: Scope = ("a", account_id, account_id)
-        await write_grant(connection, actor, scope, granted, "create")
+        await write_grant(connection, actor, scope, granted, "create", note=note)
     return account_id

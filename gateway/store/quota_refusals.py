@@ -4,14 +4,17 @@ Calls and `explain` share it. Pure.
 """
 
 import math
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 from gateway.domain.ask import Ask
+from gateway.domain.cases import Case, refusal
 from gateway.domain.catalog import NUSD_PER_USD
-from gateway.domain.errors import Ground, Reason, Refusal
+from gateway.domain.errors import Refusal
 from gateway.domain.limits import Metric
 from gateway.domain.pricing import Pricing
 from gateway.domain.quota import Hold, Limits, largest_output, shrunk
+from gateway.domain.rules import Param
 from gateway.store.replies import Again, Obstacle, Refused, Rule
 
 
@@ -60,13 +63,8 @@ def may_pass_later(call: Asking, refused: Refused) -> bool:
 def unavailable(reply: Again) -> Refusal:
     """What a capped call is told while the store cannot decide."""
     wait_s = reply.value / 1000 if reply.obstacle is Obstacle.PAUSE else 1.0
-    return Refusal(
-        Reason.QUOTA_UNAVAILABLE,
-        "This key has a cap, and the quota store cannot be asked at the moment. Try again shortly.",
-        retry_after_s=wait_s,
-        cause=f"{reply.obstacle}: {reply.cause}",
-        ground=Ground.STORE,
-    )
+    cause = f"{reply.obstacle}: {reply.cause}"
+    return refusal(Case.QUOTA_STORE_SILENT, retry_after_s=wait_s, cause=cause)
 
 
 def room_of(refused: Refused, call: Asking) -> Limits:
@@ -84,79 +82,76 @@ def room_of(refused: Refused, call: Asking) -> Limits:
 
 def refusal_of(refused: Refused, call: Asking) -> Refusal:
     """A store's refusal in words."""
+    scope = refused.scope
     details: dict[str, int | str | None] = {
-        "scope": refused.scope,
+        "scope": scope,
         "used": refused.used,
         "held": refused.held,
         "limit": refused.limit,
     }
-    scope = refused.scope
     match refused.rule:
         case Rule.QUOTA | Rule.HELD:
             details = {f"{k}_nusd" if k != "scope" else k: v for k, v in details.items()}
             details["needed_nusd"] = call.hold.amount_nusd
             return _quota_refusal(refused, call, details)
         case Rule.CONCURRENCY:
-            return Refusal(
-                Reason.CONCURRENCY_EXCEEDED,
-                f"The {scope} has {refused.used} calls running, and {refused.limit} are allowed at a time. "
-                "Try again when one has ended.",
-                scope=scope,
-                retry_after_s=1,
-                details=details,
-                ground=Ground.CONCURRENCY,
-            )
-        case Rule.TOO_BIG:
-            return Refusal(
-                Reason.INVALID_REQUEST,
-                f"This call alone may need {_amount(refused.metric, refused.used)}, and the {scope} is limited to "
-                f"{_amount(refused.metric, refused.limit)} {refused.span}: it can never pass. "
-                "Ask for less output.",
-                scope=scope,
-                details={**details, "metric": refused.metric, "window": refused.window},
-                ground=Ground.LIMITS,
-            )
-        case Rule.WINDOW:
-            wait_s = (refused.retry_ms or 0) / 1000
-            return Refusal(
-                Reason.RATE_LIMIT_EXCEEDED,
-                f"The {scope} is limited to {_amount(refused.metric, refused.limit)} {refused.span}, and "
-                f"{_amount(refused.metric, refused.used)} are used. Try again in {math.ceil(wait_s)} s.",
-                scope=scope,
-                retry_after_s=wait_s,
-                details={**details, "metric": refused.metric, "window": refused.window},
-                ground=Ground.LIMITS,
-            )
+            told: dict[str, Param] = {"scope": scope, "used": refused.used, "limit": refused.limit}
+            one = Case.TOO_MANY_AT_ONCE
+            return refusal(one, told, scope=scope, retry_after_s=1, details=details)
+        case Rule.TOO_BIG | Rule.WINDOW:
+            details |= {"metric": refused.metric, "window": refused.window}
+            return _limit_refusal(refused, details)
+
+
+def _limit_refusal(refused: Refused, details: dict[str, int | str | None]) -> Refusal:
+    in_usd = refused.metric is Metric.USD
+    told: dict[str, Param] = {"scope": refused.scope}
+    if in_usd:
+        told |= {"limit": _usd(refused.limit), "used": _usd(refused.used)}
+    else:
+        told |= {"limit": refused.limit, "used": refused.used, "metric": str(refused.metric)}
+    if not refused.has_burst:
+        told["window"] = str(refused.window)
+    wait_s = None
+    if refused.rule is Rule.WINDOW:
+        wait_s = (refused.retry_ms or 0) / 1000
+        told["seconds"] = math.ceil(wait_s)
+    case = _LIMITS[refused.rule, in_usd, refused.has_burst]
+    return refusal(case, told, scope=refused.scope, retry_after_s=wait_s, details=details)
+
+
+_LIMITS: Final[Mapping[tuple[Rule, bool, bool], Case]] = {
+    (Rule.WINDOW, False, False): Case.LIMIT_REACHED,
+    (Rule.WINDOW, False, True): Case.BURST_REACHED,
+    (Rule.WINDOW, True, False): Case.USD_LIMIT_REACHED,
+    (Rule.WINDOW, True, True): Case.USD_BURST_REACHED,
+    (Rule.TOO_BIG, False, False): Case.ABOVE_LIMIT,
+    (Rule.TOO_BIG, False, True): Case.ABOVE_BURST,
+    (Rule.TOO_BIG, True, False): Case.ABOVE_USD_LIMIT,
+    (Rule.TOO_BIG, True, True): Case.ABOVE_USD_BURST,
+}
+"""By the rule, whether it counts dollars, and whether it has a burst."""
 
 
 def _quota_refusal(refused: Refused, call: Asking, details: dict[str, int | str | None]) -> Refusal:
-    needed = _usd(call.hold.amount_nusd)
-    state = (
-        f"The quota of this {refused.scope} is {_usd(refused.limit)}: {_usd(refused.used)} used, "
-        f"{_usd(refused.held)} held by running calls. This call may cost up to {needed}."
-    )
-    fits = _largest_output(refused, call)
-    details["largest_max_output_tokens"] = fits
-    less = f" At most {fits} tokens of output fit now." if fits else ""
+    told: dict[str, Param] = {
+        "scope": refused.scope,
+        "limit": _usd(refused.limit),
+        "used": _usd(refused.used),
+        "held": _usd(refused.held),
+        "needed": _usd(call.hold.amount_nusd),
+    }
+    details["largest_max_output_tokens"] = fits = _largest_output(refused, call)
+    if fits:
+        told["fits"] = fits
     if refused.rule is Rule.HELD:
-        return Refusal(
-            Reason.QUOTA_RESERVED,
-            f"{state} Try again when a running call has ended, or ask for less output.{less}",
-            scope=refused.scope,
-            retry_after_s=1,
-            details=details,
-            ground=Ground.QUOTA,
-        )
-    remedy = "Ask for less output, or have the quota raised."
-    if refused.used >= refused.limit:
-        remedy = "Have the quota raised."
-    return Refusal(
-        Reason.INSUFFICIENT_QUOTA,
-        f"{state} {remedy}{less}",
-        scope=refused.scope,
-        details=details,
-        ground=Ground.QUOTA,
-    )
+        case = Case.QUOTA_RESERVED_IN_PART if fits else Case.QUOTA_RESERVED
+        return refusal(case, told, scope=refused.scope, retry_after_s=1, details=details)
+    if fits:
+        case = Case.QUOTA_FOR_LESS
+    else:
+        case = Case.QUOTA_USED_UP if refused.used >= refused.limit else Case.QUOTA_TOO_SMALL
+    return refusal(case, told, scope=refused.scope, details=details)
 
 
 def _largest_output(refused: Refused, call: Asking) -> int:
@@ -165,10 +160,6 @@ def _largest_output(refused: Refused, call: Asking) -> int:
     if not terms.strict or room.amount_nusd is None or room.amount_nusd < 0:
         return 0
     return largest_output(call.hold, call.ask, terms.model, terms.ratio_ppm, room)
-
-
-def _amount(metric: Metric | None, value: int) -> str:
-    return _usd(value) if metric is Metric.USD else f"{value} {metric}"
 
 
 def _usd(nusd: int) -> str:

@@ -1,6 +1,7 @@
 """How people become users by themselves: with a wallet of their own, or in the one that they are invited to."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.domain.edit import Actor
 from gateway.store import audit
@@ -20,27 +21,35 @@ class Newcomer:
     email_verified: bool = False
 
 
+_UNINVITED: Final = Admission(None, "user", "default", None, None)
+
+
 async def write_newcomer(
     connection: Connection, actor: Actor, newcomer: Newcomer, admission: Admission | None
 ) -> int:
-    """Make the user, within the caller's transaction; the id. Raises `Rejected` (name or address taken)."""
-    account_id = None if admission is None else admission.account_id
+    """Make the user, within the caller's transaction; the id. Raises `Rejected` (name or address taken).
+
+    What an invite gives stands in the place of what whoever registers gets.
+    """
+    by = admission or _UNINVITED
+    gives = by.granted is not None
     user_id = await write_user(
         connection,
         actor,
         newcomer.username,
         email=newcomer.email,
-        role="user" if admission is None else admission.role,
-        group="default" if admission is None else admission.group,
+        role=by.role,
+        group=by.group,
         password_hash=newcomer.password_hash,
-        account_id=account_id,
-        member_role="owner" if account_id is None else "member",
-        granted=newcomer.granted,
+        account_id=by.account_id,
+        member_role="owner" if by.account_id is None else "member",
+        granted=by.granted if gives else newcomer.granted,
+        grant_note=f"invite {by.invite_id}" if gives else "",
     )
     if newcomer.email_verified:
         await connection.execute(
             'UPDATE "user" SET email_verified_at = now() WHERE id = $1', user_id
         )
-    after = {"invite_id": None if admission is None else admission.invite_id}
+    after = {"invite_id": by.invite_id, **({"granted": by.granted} if gives else {})}
     await audit.record(connection, actor, "user.register", user_id, after=after)
     return user_id

@@ -96,11 +96,6 @@ class Refused(NamedTuple):
     free: int = 0
     has_burst: bool = False
 
-    @property
-    def span(self) -> str:
-        """Over which time `limit` is meant, for a sentence."""
-        return "at once" if self.has_burst else f"per {self.window}"
-
 
 class Again(NamedTuple):
     """Nothing was decided. `value` is what the obstacle names; `cause` is for our log."""

@@ -194,6 +194,21 @@ def test_a_sign_in_that_fails_on_the_way_back_leads_to_the_gate_and_says_why(gat
     expect(gate.button("Sign in")).to_be_visible()
 
 
+def test_somebody_who_is_signed_in_is_told_why_another_sign_in_failed(gate, name, look):
+    make_user(gate, name)
+    send_sign_in(gate, name, PASSWORD)
+    expect(gate.heading("Dashboard")).to_be_visible()
+    gate.page.goto(f"{gate.url}/api/oidc/callback?error=access_denied&state=x&code=secret")
+    refused = gate.page.get_by_role("alert")
+    expect(refused).to_contain_text("not begun in this browser")
+    expect(refused).to_contain_text(f"You are still signed in as {name}.")
+    expect(gate.heading("Dashboard")).to_be_visible()
+    expect(gate.page).to_have_url(re.compile(rf"^{re.escape(gate.url)}/(#/)?$"))
+    look("gate-still-signed-in")
+    refused.get_by_role("button", name="Close").click()
+    expect(refused).to_have_count(0)
+
+
 def test_refusals_of_a_log_in_say_what_helps(gate, name, look):
     user_id = make_user(gate, name)
     gate.call("POST", "/api/user/manage", {"id": user_id, "action": "disable"})

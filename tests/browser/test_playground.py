@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from tests.browser.beside import beside
 from tests.browser.console import PASSWORD, Console
 from tests.e2e.product import running, scripted
+from tests.events import CASES, TRY
 from tests.upstream import CUT, Answer, Gate, ScriptedUpstream, refuse
 
 USAGE = {"prompt_tokens": 12, "completion_tokens": 4, "total_tokens": 16}
@@ -153,3 +154,15 @@ def test_a_model_that_the_key_may_not_call_is_refused_by_the_gateway(console, to
     console.field("Model").fill("another")
     say(console, "Hello")
     expect(console.page.get_by_role("alert")).to_contain_text("model_not_found")
+
+
+def test_a_stream_is_read_as_its_events_wherever_the_browser_cuts_it(console):
+    wrong = console.page.evaluate(
+        f"""async (cases) => {{
+          const base = document.querySelector("script[src]").src;
+          const events = await import(new URL("core/events.js", base));
+          return ({TRY.strip()})(events, cases);
+        }}""",
+        CASES,
+    )
+    assert wrong == []

@@ -377,6 +377,23 @@ def test_the_page_speaks_chinese(keys, look):
     keys.page.screenshot(path=PICTURES / "keys-chinese-menu.png")
 
 
+def test_why_a_call_is_refused_is_told_in_chinese(keys, look):
+    made(keys, "prod", quota_usd=0.0001, unlimited_quota=False, deny_ips="127.0.0.0/8")
+    keys.page.get_by_role("button", name="Language").click()
+    keys.button("中文").click()
+    keys.button("prod 的操作").click()
+    keys.page.get_by_role("listitem").get_by_text("为何被拒").click()
+    expect(keys.page.get_by_text("该地址不允许使用此密钥。")).to_be_visible()
+    checks = keys.page.get_by_role("listitem")
+    denied = checks.filter(has_text="地址允许使用此密钥")
+    expect(denied).to_contain_text("不能从 127.0.0.1 使用此密钥")
+    expect(checks.filter(has_text="额度、限制和并发均有余量")).to_contain_text(
+        "密钥的额度为 $0.0001"
+    )
+    expect(checks.filter(has_text="密钥有效")).to_contain_text("此处已选定密钥")
+    look("keys-why-chinese")
+
+
 def test_a_rotated_key_works_beside_its_old_one_until_that_is_ended(keys, product, look):
     token = made(keys, "rotated")
     act(keys, "rotated", "Rotate")
@@ -464,9 +481,52 @@ def test_a_key_in_use_is_deleted_only_when_its_name_was_typed(keys, product, loo
 
 def test_administrators_see_everybodys_keys_and_whose_they_are(keys):
     made(keys, "mine")
-    keys.field("Whose keys").select_option(value="all")
+    whose = keys.field("Whose keys")
+    whose.click()
+    keys.page.get_by_role("option", name="Everybody").click()
     expect(keys.page.get_by_role("columnheader", name="Owner")).to_be_visible()
     expect(keys.row("mine")).to_contain_text("admin")
-    keys.field("Whose keys").select_option(value="one")
-    keys.page.get_by_label("Username").fill("admin")
+    whose.fill("adm")
+    keys.page.get_by_role("option", name="admin").click()
     expect(keys.page).to_have_url(re.compile(r"user_id=\d"))
+    expect(whose).to_have_value("admin")
+
+
+def test_the_account_that_pays_is_told_where_a_key_is_changed(keys, look):
+    account = keys.call("POST", "/api/account", {"name": "Search team"})
+    keys.call("POST", f"/api/account/{account['id']}/member", {"username": "admin"})
+    made(keys, "of-the-team", account_id=account["id"])
+    keys.page.get_by_role("link", name="of-the-team").click()
+    fold(keys, "More")
+    expect(drawer(keys)).to_contain_text("A key stays with the account that it was made for.")
+    look("keys-account")
+    drawer(keys).get_by_role("link", name="Search team").click()
+    expect(keys.heading("Search team")).to_be_visible()
+
+
+def test_a_user_whom_no_list_shows_is_found_by_name_without_a_mouse(keys, look):
+    for n in range(21):  # one more than a list offers at once
+        body = {"username": f"wanted{n:02}", "display_name": f"Number {n}", "grant_usd": 1}
+        keys.call("POST", "/api/user", body)
+    keys.page.reload()
+    whose = keys.field("Whose keys")
+    options = keys.page.get_by_role("listbox").locator("[role=option]")
+    whose.focus()
+    expect(options.filter(has_text="wanted20")).to_be_visible()
+    expect(options.filter(has_text="wanted00")).to_have_count(0)
+    keys.page.keyboard.type("Number 0")
+    expect(options).to_have_count(1)
+    expect(keys.page.get_by_role("status").filter(has_text="1 can be chosen")).to_be_attached()
+    look("keys-whose")
+    keys.page.keyboard.press("ArrowDown")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    keys.page.keyboard.press("Enter")
+    expect(whose).to_have_value("wanted00")
+    expect(whose).to_be_focused()
+    expect(options).to_have_count(0)
+    keys.page.reload()
+    expect(whose).to_have_value("wanted00")
+    whose.fill("nobody of that name")
+    expect(options).to_have_text(["Nothing found"])
+    keys.page.keyboard.press("Escape")
+    expect(whose).to_have_value("wanted00")

@@ -189,6 +189,7 @@ BAD_FIELDS = [
     ({"model_limits": "[1]"}, "no JSON array"),
     ({"model_limits": [1]}, "model_limits: entry 1 must be of type string, not integer"),
     ({"model_limits": "a" * 201}, "is no model name"),
+    ({"model_limits": "m,gpt-*"}, "model_limits: 'gpt-*' is a pattern, but"),
     ({"allow_ips": "10.0.0.1\nnonsense"}, "allow_ips: line 2: 'nonsense'"),
     ({"allow_ips": "10.0.0.1,300.1.1.1"}, "line 2: '300.1.1.1'"),
     ({"allow_ips": ["10.0.0.1", "x"]}, "line 2: 'x'"),

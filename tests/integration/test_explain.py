@@ -11,6 +11,7 @@ import uvloop
 from hypothesis import HealthCheck, Phase, event, example, given, settings
 from hypothesis import strategies as st
 
+from gateway.domain.cases import Case
 from gateway.domain.limits import Limit, Metric
 from gateway.explain.walk import CHAINS
 from tests.admin import running_admin
@@ -184,6 +185,11 @@ async def _compare(bench: Bench, state: State, ask: Ask) -> None:
         assert explained["hold"]["written_max_tokens"] == made.written_max_tokens
     first = next((each for each in explained["checks"] if each["result"] == "deny"), None)
     assert decision == (first or {"result": "allow"})
+    for each in explained["checks"]:
+        if each["result"] == "deny":
+            assert Case(each["case"]).sentence(each["params"]) == each["message"]
+        for shadow in each.get("shadow", ()):
+            assert Case(shadow["case"]).sentence(shadow["params"]) == shadow["message"]
 
 
 def _link_name(link: Any) -> str:
@@ -216,6 +222,12 @@ async def test_everything_that_stands_in_the_way_is_told_at_once(bench: Bench) -
         "reserve": ("insufficient_quota", "token", "quota"),
     }
     assert told["decision"]["check"] == "require_live"
+    said = {c["check"]: (c["case"], c["params"]) for c in told["checks"] if "case" in c}
+    assert said["require_network"] == ("address_denied", {"address": "10.0.0.1"})
+    assert said["require_model"] == ("model_not_listed", {"model": "m"})
+    assert said["reserve"][0] == "quota_too_small"
+    assert said["reserve"][1].items() >= {"scope": "token", "limit": "$0.000000001"}.items()
+    assert said["read_body"] == ("no_body", {})
     assert told["decision"]["remedy"] == (
         f'Enable the token: PATCH /api/token/{token.row.id} {{"status": 1}}.'
     )

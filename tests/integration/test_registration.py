@@ -364,6 +364,66 @@ async def test_an_invited_person_becomes_what_the_invite_says(with_settings, box
         assert declined(again) == (410, "invalid_invite")
 
 
+async def test_an_invite_gives_what_it_says_in_the_place_of_the_operators_grant(
+    with_settings, subtests
+):
+    async with with_settings(registration_grant_usd=5) as admin:
+        query = """SELECT a.granted, g.delta, g.note FROM "user" u JOIN account a ON a.id = u.account_id
+                     JOIN grant_entry g ON g.account_id = a.id AND g.scope_kind = 'a' WHERE u.username = $1"""
+        for n, (fields, granted, note) in enumerate(
+            [
+                ({"grant_usd": 12.5}, 12_500_000_000, "invite {id}"),
+                ({"grant_usd": 0}, 0, "invite {id}"),
+                ({}, 5_000_000_000, ""),
+            ]
+        ):
+            with subtests.test(**fields):
+                made = await invite(admin, **fields)
+                assert made["grant_usd"] == fields.get("grant_usd")
+                name = {"username": f"ada{n}", "email": f"ada{n}@example.com"}
+                answer = await register(admin, **name, invite=made["invite"])
+                assert answer.status == 200
+                row = await admin.pool.fetchrow(query, name["username"])
+                expected = (granted, granted, note.format(id=made["id"]))
+                assert (row["granted"], row["delta"], row["note"]) == expected
+                after = await admin.pool.fetchval(
+                    "SELECT after FROM audit WHERE action = 'user.register' ORDER BY id DESC LIMIT 1"
+                )
+                said = {"invite_id": made["id"]} | ({"granted": granted} if note else {})
+                assert after == said
+
+
+async def test_money_is_given_by_an_invite_of_those_alone_who_may_give_it(admin):
+    _, token = await admin.user("eve", role="admin")
+    made = (await admin.call("POST", "/api/invite", {"grant_usd": 5, "uses": 2}, token=token)).data
+    assert (await register(admin, invite=made["invite"])).status == 200
+    await admin.pool.execute("""UPDATE "user" SET role = 'operator' WHERE username = 'eve'""")
+    bob = {"username": "bob", "email": "bob@example.com"}
+    assert declined(await register(admin, **bob, invite=made["invite"])) == (410, "invalid_invite")
+    shown = (await admin.call("GET", "/api/invite")).data["items"][0]
+    assert (shown["grant_usd"], shown["used"]) == (5, 1)
+
+
+async def test_letters_name_the_installation_as_the_operator_does(
+    aiohttp_client, postgres_dsn, box
+):
+    settings = {
+        "mail": box.settings(),
+        "console": {"name": "Acme {AI}"},
+        "admin": {"registration": "open"},
+    }
+    async with running_admin(aiohttp_client, postgres_dsn, settings) as admin:
+        await with_email(admin)
+        await invite(admin, email="ada@example.com")
+        invited = await box.letter()
+        assert invited["Subject"] == "An invitation to Acme {AI}"
+        assert (await reset(admin, await ask_reset(admin, box))).status == 200
+        changed = await box.letter()
+        for letter in (invited, changed):
+            assert "Acme {AI} at http" in letter.get_content()
+            assert "Tollhouse" not in letter.get_content()
+
+
 async def test_an_invite_into_a_wallet_makes_members_who_share_it(admin):
     made = await invite(admin, account_id=1, uses=2)
     assert (await register(admin, invite=made["invite"])).status == 200
@@ -430,18 +490,21 @@ async def test_nobody_invites_to_their_own_rank_or_sees_such_invites(admin):
         assert (await admin.call("DELETE", f"/api/invite/{beyond}")).status == 404
 
 
-async def test_a_place_in_an_account_is_not_given_away_without_the_permission(admin):
+async def test_neither_a_place_in_an_account_nor_money_is_given_away_without_the_permission(admin):
     _, token = await admin.user("boss", role="admin", scopes=("user.write",))
     assert (await admin.call("POST", "/api/invite", {}, token=token)).status == 200
-    answer = await admin.call("POST", "/api/invite", {"account_id": 1}, token=token)
-    assert declined(answer) == (403, "forbidden")
-    assert "account.write_any" in answer.message
+    for fields in ({"account_id": 1}, {"grant_usd": 5}):
+        answer = await admin.call("POST", "/api/invite", fields, token=token)
+        assert declined(answer) == (403, "forbidden")
+        assert "account.write_any" in answer.message
 
 
 WRONG_INVITES = [
     ({"role": "king"}, "role: "),
     ({"group": "nowhere"}, "group: there is no group 'nowhere'"),
     ({"account_id": 99}, "account_id: there is no account 99"),
+    ({"grant_usd": -1}, "grant_usd: "),
+    ({"grant_usd": 5, "account_id": 1}, "grant_usd: and account_id exclude each other"),
     ({"uses": 0}, "uses: "),
     ({"expires_in_days": 366}, "expires_in_days: "),
     ({"email": "x"}, "no e-mail address such as"),

@@ -135,8 +135,13 @@ async def test_an_explanation_allows_the_call_and_tells_what_would_have_refused_
         assert window.pop("message").startswith(
             "The token is limited to 1 requests per 5h, and 1 requests are used. Try again in "
         )
+        assert 0 < window["params"].pop("seconds") <= 18_300
         assert window == {
             "reason": "rate_limit_exceeded",
+            "case": "limit_reached",
+            "params": {
+                "scope": "token", "used": 1, "limit": 1, "metric": "requests", "window": "5h",
+            },
             "scope": "token",
             "details": {
                 "scope": "token", "used": 1, "held": 0, "limit": 1, "metric": "requests", "window": "5h",

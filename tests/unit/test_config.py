@@ -102,6 +102,7 @@ def test_all_problems_are_told_at_once(write):
         ),
         ('[[models]]\nname = "m"\n[[models]]\nname = "m"', "models: m named twice"),
         ('[groups.a]\nupstreams = ["x"]', "no upstream is named x"),
+        ('[groups.a]\nmodels = ["gpt-*"]', "'gpt-*' is a pattern, but a list of models has whole"),
         (
             '[groups.a]\nlimits = [{metric = "usd", window = "month", limit = 1}]',
             'needs mode = "calendar"',

@@ -4,13 +4,20 @@ import functools
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from admin_api.console.files import CONSOLE
 from admin_api.envelope import STATUS
-from gateway.domain.errors import Reason
+from gateway.catalog_entries import Kind
+from gateway.domain.cases import Case
+from gateway.domain.errors import Ground, Reason
+from gateway.domain.limits import RINGS, Metric
 from gateway.domain.rules import Rule
+from gateway.domain.token import SCOPES
+from gateway.explain.unasked import Unasked
+from gateway.explain.walk import CHAINS
 from gateway.store.refusals import SHADOW
 
 WEB = Path(__file__).parents[2] / "admin_api/console/web"
@@ -21,6 +28,13 @@ AREAS = sorted(path.stem for path in (MESSAGES / "en").iterdir())
 SHARED = {"frame"}
 # What the server may answer: in English it says it itself.
 REFUSALS = "refusals"
+# What fills its sentences and is a word itself.
+WORDS = {
+    "scope": SCOPES,
+    "metric": Metric,
+    "window": [*RINGS, "month"],
+    "kind": get_args(Kind),
+}
 FIRST_PAGE_BYTES = 150_000
 
 NAMED = re.compile(r"\bt\(\s*[\"']([\w.]+)[\"']")
@@ -81,7 +95,56 @@ def test_what_the_server_may_answer_has_a_sentence_in_every_language(language):
     told = texts(language, REFUSALS)
     wanted = {f"rule.{rule}": names_in(rule.template) for rule in Rule}
     wanted |= {f"problem.{code}": set() for code in STATUS}
-    assert {key: names_in(sentence) for key, sentence in told.items()} == wanted
+    wanted |= {f"refusal.{case}": names_in(case.template) for case in Case}
+    words = {f"word.{name}.{word}": set() for name, words in WORDS.items() for word in words}
+    assert {key: names_in(sentence) for key, sentence in told.items()} == wanted | words
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_whatever_explain_can_say_has_a_text_in_every_language(language):
+    told = texts(language, "tokens")
+    skipped = {key: names_in(told[key]) for key in told if key.startswith("tokens.skipped.")}
+    assert skipped == {f"tokens.skipped.{case}": names_in(case.template) for case in Unasked}
+    reasons = {key for key in told if key.startswith("tokens.reason.")}
+    assert {f"tokens.reason.{case.reason}" for case in Case} <= reasons
+    for ground in Ground:
+        owner, _, name = ground.partition(".")
+        known = {f"tokens.remedy.{owner}.{name}", f"tokens.remedy.{name or owner}"}
+        assert known & told.keys(), ground
+    checks = {name for chain in CHAINS.values() for name in chain}
+    assert {f"tokens.check.{name}" for name in checks} <= told.keys()
+
+
+def test_the_audit_can_be_narrowed_to_each_action_that_is_recorded():
+    """Those that stand in the source as texts; the catalog's are named by the kind of entry."""
+    recorded = {
+        f"{kind}.{verb}" for kind in get_args(Kind) for verb in ("create", "update", "delete")
+    }
+    kinds = "|".join(sorted({each.partition(".")[0] for each in offered_actions()}))
+    for path in (WEB.parents[2] / "gateway/store").rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        if "audit" in source:
+            recorded |= set(re.findall(rf"[\"']((?:{kinds})\.[a-z_]+)[\"']", source))
+    assert sorted(offered_actions()) == sorted(recorded)
+    for language in ("en", "zh"):
+        verbs = {f"audit.did.{action.partition('.')[2]}" for action in recorded}
+        assert verbs <= texts(language, "audit").keys()
+
+
+def offered_actions():
+    words = (WEB / "pages/audit/words.js").read_text(encoding="utf-8")
+    listed = words[words.index("ACTIONS = [") : words.index("];")]
+    return re.findall(r'"([a-z_]+\.[a-z_]+)"', listed)
+
+
+@pytest.mark.parametrize("directory", ["gateway/domain", "gateway/store", "gateway/explain"])
+def test_what_an_owner_can_ask_about_is_refused_by_a_case(directory):
+    found = [
+        path.name
+        for path in (WEB.parents[2] / directory).rglob("*.py")
+        if re.search(r"\bRefusal\(", path.read_text(encoding="utf-8"))
+    ]
+    assert found == (["cases.py"] if directory == "gateway/domain" else [])
 
 
 def names_in(sentence):

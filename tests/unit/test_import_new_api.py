@@ -167,10 +167,17 @@ def test_groups_are_mapped_left_behind_or_a_reason():
         ({"remain_quota": "1.5"}, "whole number"),
         ({"unlimited_quota": "perhaps"}, "unlimited_quota: must be true or false"),
         ({"model_limits": "a" * 201}, "no model's name"),
+        ({"model_limits": "gpt-4-gizmo-*"}, "patterns alone"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_left_out_with_the_reason(cells, reason):
     assert reason in left_out(cells)
+
+
+def test_a_pattern_among_models_is_left_out_with_a_remark():
+    found = carried({"model_limits": "m,gpt-4-gizmo-*", "model_limits_enabled": True})
+    assert found.draft.models == ("m",)
+    assert "patterns are left out" in found.remarks[0]
 
 
 def test_names_become_names_that_a_token_may_have():

@@ -15,7 +15,7 @@ SOURCES = [
     path
     for directory in ("gateway", "admin_api")
     for path in sorted((ROOT / directory).rglob("*.py"))
-    if "from gateway.domain.rules import" in path.read_text()
+    if re.search(r"from gateway\.domain\.rules import .*\bRule\b", path.read_text())
 ]
 MAKERS = {"invalid", "rejected", "mistake", "BrokenRule"}
 

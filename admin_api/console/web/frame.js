@@ -1,6 +1,6 @@
 // The frame around every page: side bar, who is signed in, and the page of the present place.
 
-import { currentLanguage, LANGUAGES, loadArea, t } from "./core/messages.js";
+import { currentLanguage, LANGUAGES, loadArea, sentenceOf, t } from "./core/messages.js";
 import { prefer, preference } from "./core/preferences.js";
 import { place, to, usePlace } from "./core/route.js";
 import { useSession } from "./core/session.js";
@@ -26,10 +26,18 @@ export function Frame() {
       <aside class=${classes("side", open && "open")}><${Brand} /><${Sections} here=${here} /><${Foot} /></aside>
       <main id="main">
         ${status.notice && html`<${Notice}>${status.notice}</${Notice}>`}
+        <${StillHere} />
         <${Unverified} />
         <${Present} here=${here} />
       </main>
     </div>`;
+}
+
+/** Why another sign-in failed, to whoever is signed in still. */
+function StillHere() {
+  const { self, refused, forgetRefused } = useSession();
+  return refused && html`<${Notice} tone="bad" live>${sentenceOf(refused)} ${t("still_signed_in", { name: self.display_name })}${" "}
+    <${Button} size="small" onClick=${forgetRefused}>${t("close")}</${Button}></${Notice}>`;
 }
 
 export function Brand() {

@@ -2,8 +2,8 @@
 
 import { api, onSignedOut } from "./core/api.js";
 import { setMoney } from "./core/format.js";
-import { forgetLink, readLink } from "./core/link.js";
-import { languageOf, speak } from "./core/messages.js";
+import { forgetLink, readLink, takeRefusal } from "./core/link.js";
+import { languageOf, learnRefusals, speak } from "./core/messages.js";
 import { apply, onPreference } from "./core/preferences.js";
 import { readSelf, Session } from "./core/session.js";
 import { html, render, useEffect, useState } from "./core/view.js";
@@ -13,15 +13,18 @@ import { Toasts } from "./ui/dialogs.js";
 
 async function begin() {
   apply();
+  const refusal = takeRefusal();
   const [status, self] = await Promise.all([api.get("/api/status"), readSelf()]);
   setMoney(status.quota_per_unit, status.currency);
   const opens = self && !self.password_change_required && !readLink();
   await speak(languageOf(status.language), opens ? ["frame"] : ["frame", "gate"]);
-  render(html`<${App} status=${status} first=${self} />`, document.getElementById("app"));
+  if (refusal) await learnRefusals();
+  render(html`<${App} status=${status} first=${self} refusal=${refusal} />`, document.getElementById("app"));
 }
 
-function App({ status, first }) {
+function App({ status, first, refusal }) {
   const [self, setSelf] = useState(first);
+  const [refused, setRefused] = useState(refusal);
   const [link, setLink] = useState(readLink);
   const [, setRound] = useState(0);
   useEffect(() => {
@@ -36,7 +39,8 @@ function App({ status, first }) {
     setRound((n) => n + 1);
   }), []);
   const session = {
-    status, self,
+    status, self, refused,
+    forgetRefused: () => setRefused(null),
     may: (permission) => self?.permissions.includes(permission) ?? false,
     refresh: async () => {
       const now = await readSelf();
@@ -45,6 +49,7 @@ function App({ status, first }) {
     },
     signOut: async () => {
       await api.post("/api/user/logout");
+      setRefused(null);
       setSelf(null);
     },
   };

@@ -77,10 +77,18 @@ function namedMistake(mistake) {
   return mistake.field ? `${mistake.field}：${ended}` : ended;
 }
 
+/** Why a call is refused or a check is not asked, as `explain` tells it: {case, params, message}. */
+export const caseText = ({ case: name, params, message }) => filled(`refusal.${name}`, params) ?? message;
+
 /** The rule's sentence; undefined where it has none in this language. */
-function ruleText({ code, params = {} }) {
-  const key = `rule.${code}`;
+const ruleText = ({ code, params }) => filled(`rule.${code}`, params);
+
+/** A sentence of the server's, filled with its params, which may be words themselves; undefined where there is none. */
+function filled(key, params = {}) {
   if (!has(key)) return undefined;
-  const listed = Object.entries(params).map(([name, value]) => [name, Array.isArray(value) ? value.join("、") : value]);
-  return t(key, Object.fromEntries(listed));
+  const told = Object.entries(params).map(([name, value]) => {
+    const word = `word.${name}.${value}`;
+    return [name, has(word) ? t(word) : Array.isArray(value) ? value.join("、") : value];
+  });
+  return t(key, Object.fromEntries(told));
 }

@@ -5,7 +5,10 @@ import { createContext, useContext } from "./view.js";
 
 export const Session = createContext(null);
 
-/** {status, self, may(permission), refresh, signOut}; `refresh` answers who is signed in now. */
+/**
+ * {status, self, refused, may(permission), refresh, signOut, forgetRefused}; `refresh` answers who is signed in now, `refused` is why
+ * a sign-in with a provider failed that led here.
+ */
 export const useSession = () => useContext(Session);
 
 /** The profile, or null where nobody is signed in. */

@@ -1,6 +1,5 @@
 import { api } from "../core/api.js";
 import { t } from "../core/messages.js";
-import { takeRefusal } from "../core/link.js";
 import { useSession } from "../core/session.js";
 import { html, useState } from "../core/view.js";
 import { Text } from "../ui/form.js";
@@ -8,11 +7,10 @@ import { CookieDropped } from "./cookie_dropped.js";
 import { arrive, Form, NoSession, Providers, Refused, Way } from "./parts.js";
 
 export function SignIn({ open }) {
-  const { refresh, status } = useSession();
+  const { refresh, refused, status } = useSession();
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
   const [dropped, setDropped] = useState(false);
-  const [refused] = useState(takeRefusal);
   const send = async () => {
     await api.post("/api/user/login", { username: name, password });
     try {

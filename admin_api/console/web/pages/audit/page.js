@@ -7,11 +7,12 @@ import { useParts } from "../../core/parts.js";
 import { refine, to } from "../../core/route.js";
 import { html, useEffect, useRef, useState } from "../../core/view.js";
 import { Button, Empty, Page, Problem, When } from "../../ui/basics.js";
+import { Whose } from "../../ui/sought.js";
 import { More, Table } from "../../ui/table.js";
 import { beginOf, endOf } from "../people/days.js";
 import { Refined } from "../people/parts.js";
 import { AuditRow } from "./row.js";
-import { Actor, ACTIONS, actionText, kindText, KINDS, nameOf } from "./words.js";
+import { Actor, ACTIONS, ACTORS, actionText, kindText, KINDS, nameOf } from "./words.js";
 
 const SHOWN = 50;
 const FILTERS = ["object_kind", "object_id", "actor", "action", "from", "until"];
@@ -50,7 +51,8 @@ function Filters({ query, given, clear }) {
       options=${[["", t("audit.any_kind")], ...KINDS.map((kind) => [kind, kindText(kind)])]} />
     ${given.object_kind && html`<${Typed} name="object_id" label=${t("audit.object_id")} given=${given} />`}
     <${Refined} query=${query} name="action" label=${t("audit.action")} options=${[["", t("audit.any_action")], ...actionOptions]} />
-    <${Typed} name="actor" label=${t("audit.actor_filter")} given=${given} />
+    <${Whose} label=${t("audit.who")} value=${given.actor.replace("user:", "")} onChange=${(actor) => refine({ actor })}
+      fixed=${[["", t("audit.anybody")], ...ACTORS.map((each) => [each, t(`audit.actor.${each}`)])]} />
     <div class="row"><${Day} name="from" label=${t("audit.from")} given=${given} />
       <${Day} name="until" label=${t("audit.until")} given=${given} /></div>
     ${clear && html`<${Button} tone="quiet" icon="close" onClick=${clear}>${t("audit.clear")}</${Button}>`}

@@ -6,7 +6,7 @@ import { useSession } from "../../core/session.js";
 import { html } from "../../core/view.js";
 
 export const ACTIONS = [
-  "token.create", "token.update", "token.rotate", "token.end_overlap", "token.reveal", "token.delete",
+  "token.create", "token.update", "token.rotate", "token.end_overlap", "token.reveal", "token.playground", "token.delete",
   "user.create", "user.register", "user.update", "user.password", "user.verify_email", "user.link_identity", "user.login",
   "user.login_failed", "user.logout", "user.end_sessions", "user.delete",
   "access_token.create", "access_token.delete",
@@ -17,6 +17,8 @@ export const ACTIONS = [
   "group.create", "group.update", "group.delete", "upstream.create", "upstream.update", "upstream.delete",
   "model.create", "model.update", "model.delete",
 ];
+/** What acts without being a user. */
+export const ACTORS = ["cli", "system", "nobody"];
 export const KINDS = [...new Set(ACTIONS.map((each) => each.split(".")[0]))];
 
 /** A kind of things; what has no word here stands for itself. */

@@ -8,11 +8,11 @@ import { useSession } from "../../core/session.js";
 import { html, useState } from "../../core/view.js";
 import { Button } from "../../ui/basics.js";
 import { Filter } from "../../ui/form.js";
+import { Key, Whose } from "../../ui/sought.js";
 
 await loadArea("calls");
 
 const NAMES = ["user_id", "token_id", "model", "status", "end_user", "tag", "group", "upstream", "request_id"];
-const MOST_OFFERED = 100;
 
 /** What the address says of calls, as parameters of the API; whose only for those who may see others'. */
 export function callsOf(query, may) {
@@ -27,28 +27,15 @@ function offered(first, found, chosen) {
 }
 
 /** Whose calls: for those who may see others'. */
-export function Whose({ query }) {
-  const { self, may } = useSession();
-  const asks = may("token.read_any");
-  const answer = useAnswer(async () => (may("user.read") && asks ? api.get("/api/user", { page_size: MOST_OFFERED }) : { items: [] }), []);
-  if (!asks) return null;
-  const people = (answer.data?.items ?? []).filter(({ id }) => id !== self.id).map(({ id, username }) => [String(id), username]);
-  const chosen = query.get("user_id") ?? "";
-  const known = [["all", t("calls.everybody")], ...people];
-  return html`<${Filter} label=${t("calls.whose")} value=${chosen} options=${offered(t("calls.mine"), known, chosen)}
-    onChange=${(value) => refine({ user_id: value, token_id: "" })} />`;
+export function WhoseCalls({ query }) {
+  const { may } = useSession();
+  return may("token.read_any") && html`<${Whose} label=${t("calls.whose")} value=${query.get("user_id") ?? ""}
+    fixed=${[["", t("calls.mine")], ["all", t("calls.everybody")]]} onChange=${(value) => refine({ user_id: value, token_id: "" })} />`;
 }
 
 /** Of which key. */
-export function OfKey({ query }) {
-  const owner = query.get("user_id") ?? "";
-  const answer = useAnswer((signal) => api.get("/api/token",
-    { size: MOST_OFFERED, sort: "accessed_time", user_id: owner }, { signal }), [owner]);
-  const keys = (answer.data?.items ?? []).map(({ id, name, key }) => [String(id), `${name} · ${key.slice(-4)}`]);
-  const chosen = query.get("token_id") ?? "";
-  return html`<${Filter} label=${t("calls.key")} value=${chosen} options=${offered(t("calls.every_key"), keys, chosen)}
-    onChange=${(value) => refine({ token_id: value })} />`;
-}
+export const OfKey = ({ query }) => html`<${Key} label=${t("calls.key")} value=${query.get("token_id") ?? ""}
+  owner=${query.get("user_id") ?? ""} fixed=${[["", t("calls.every_key")]]} onChange=${(value) => refine({ token_id: value })} />`;
 
 /** Of which model. */
 export function OfModel({ query }) {

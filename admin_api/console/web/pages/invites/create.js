@@ -14,13 +14,14 @@ import { sentAmount } from "../accounts/parts.js";
 import { AccountChoice, FormProblem, ShownOnce, useGroups } from "../people/parts.js";
 import { roleHint, roleOptions } from "../people/roles.js";
 
-const BEGUN = { how: "link", email: "", role: "user", group: "default", wallet: "own", account_id: "", uses: "1", expires_in_days: "7" };
-const PLACED = ["email", "role", "group", "account_id", "uses", "expires_in_days"];
+const BEGUN = { how: "link", email: "", role: "user", group: "default", wallet: "own", account_id: "", grant: "", uses: "1", expires_in_days: "7" };
+const PLACED = ["email", "role", "group", "account_id", "grant_usd", "uses", "expires_in_days"];
 
 const bodyOf = (draft) => ({
   role: draft.role, group: draft.group, uses: sentAmount(draft.uses), expires_in_days: sentAmount(draft.expires_in_days),
   ...(draft.how === "mail" ? { email: draft.email } : {}),
   ...(draft.wallet === "account" && draft.account_id ? { account_id: Number(draft.account_id) } : {}),
+  ...(draft.wallet === "own" && draft.grant.trim() ? { grant_usd: sentAmount(draft.grant) } : {}),
 });
 
 export function CreateInvite({ onClose, onCreated }) {
@@ -57,7 +58,8 @@ export function CreateInvite({ onClose, onCreated }) {
       <div><${Segments} label=${t("invites.wallet")} value=${draft.wallet}
         options=${[["own", t("invites.own_wallet")], ["account", t("invites.shared_wallet")]]}
         onChange=${(wallet) => change({ wallet })} /></div>
-      ${draft.wallet === "own" ? html`<p class="muted small">${t("invites.own_wallet_text")}</p>`
+      ${draft.wallet === "own" ? html`<${Text} label=${t("invites.grant")} hint=${t("invites.grant_hint")} unit="USD"
+          inputmode="decimal" mistake=${of("grant_usd")} value=${draft.grant} onInput=${(grant) => change({ grant })} />`
         : html`<${AccountChoice} label=${t("people.account")} hint=${t("invites.account_hint")} mistake=${of("account_id")}
           value=${draft.account_id}
             onChange=${(account_id) => change({ account_id })} />`}</fieldset>`}

@@ -2,6 +2,7 @@
 
 import { api } from "../../core/api.js";
 import { useAnswer } from "../../core/answers.js";
+import { usd } from "../../core/format.js";
 import { t } from "../../core/messages.js";
 import { refine, to } from "../../core/route.js";
 import { useSession } from "../../core/session.js";
@@ -49,7 +50,7 @@ const columns = ({ writes, revoke }) => [
   { name: "group", title: t("people.group"), cell: (row) => row.group },
   { name: "account", title: t("people.account"), cell: (row) => (row.account_id
     ? html`<a href=${to(`/admin/accounts/${row.account_id}`)}>${row.account_id}</a>`
-    : html`<span class="muted">${t("invites.own_wallet")}</span>`) },
+    : html`<span class="muted">${t("invites.own_wallet")}</span>${row.grant_usd !== null && html`<div class="small">${usd(row.grant_usd)}</div>`}`) },
   { name: "used", title: t("invites.used"), number: true, cell: (row) => t("invites.used_of", { used: row.used, uses: row.uses }) },
   { name: "expires", title: t("invites.expires"), cell: (row) => html`<${When} at=${row.expired_time} />` },
   { name: "by", title: t("invites.by"), cell: (row) => row.username },

@@ -12,7 +12,7 @@ import { Icon } from "../../ui/icons.js";
 import { Period } from "../../ui/period.js";
 import { More, Table } from "../../ui/table.js";
 import { exports } from "../calls/export.js";
-import { callsOf, ClearFilters, MoreFilters, OfKey, OfModel, Whose } from "../calls/filters.js";
+import { callsOf, ClearFilters, MoreFilters, OfKey, OfModel, WhoseCalls } from "../calls/filters.js";
 import { MOST_LIVE, useCalls } from "./calls.js";
 import { CallDrawer } from "./drawer.js";
 import { RefusedLine } from "./refused.js";
@@ -32,7 +32,7 @@ export default function Log({ query }) {
     <${Page} title=${t("page.log")} text=${t("log.text")} actions=${html`<${Actions} kept=${kept} filter=${filter} live=${live} ended=${ended} />`}>
       <div class="filters">
         <${Period} query=${query} names=${PERIODS} fallback="all" />
-        <${Whose} query=${query} /><${OfKey} query=${query} /><${OfModel} query=${query} />
+        <${WhoseCalls} query=${query} /><${OfKey} query=${query} /><${OfModel} query=${query} />
         <${Filter} label=${t("log.status")} value=${query.get("status") ?? ""} onChange=${(status) => refine({ status })}
           options=${[["", t("log.every_status")], ...STATUSES.map((each) => [each, t(`log.status.${each}`)])]} />
         <${MoreFilters} query=${query} /><${ClearFilters} query=${query} />

@@ -1,18 +1,18 @@
 // What the list of keys is narrowed by. All of it stands in the address.
 
 import { api } from "../../core/api.js";
-import { useAnswer, useSettled } from "../../core/answers.js";
+import { useSettled } from "../../core/answers.js";
 import { t } from "../../core/messages.js";
 import { refine } from "../../core/route.js";
 import { useSession } from "../../core/session.js";
-import { html, useEffect, useId, useRef, useState } from "../../core/view.js";
+import { html, useEffect, useRef, useState } from "../../core/view.js";
 import { Button, Segments } from "../../ui/basics.js";
 import { tell } from "../../ui/dialogs.js";
 import { Filter, Search } from "../../ui/form.js";
+import { Whose } from "../../ui/sought.js";
 
 const NAMES = ["q", "by", "status", "group"];
 const STATUSES = [1, 2, 3, 4];
-const EVERYBODY = "all";
 
 // What lists show of a key; its first or last four characters may be a name as well; and a whole one.
 const MASK = /^(sk-)?[!-)+-~]{4}(\*+|…)[!-)+-~]{4}$/;
@@ -43,7 +43,7 @@ export function Filters({ query, groups }) {
         options=${options(t("tokens.any_group"), names, (name) => name)} />
       <${Filter} label=${t("tokens.status")} value=${query.get("status") ?? ""} onChange=${(value) => narrow({ status: value })}
         options=${options(t("tokens.any_status"), STATUSES, (status) => t(`tokens.status.${status}`))} />
-      <${Whose} query=${query} narrow=${narrow} />
+      <${WhoseKeys} query=${query} narrow=${narrow} />
       ${isNarrowed(query) && html`<${Button} tone="quiet" icon="close" onClick=${clear}>${t("tokens.clear")}</${Button}>`}
     </div>`;
 }
@@ -81,34 +81,8 @@ async function findWhole(key, narrow) {
 }
 
 /** For administrators: one's own keys, everybody's, or those of one user. */
-function Whose({ query, narrow }) {
+function WhoseKeys({ query, narrow }) {
   const { may } = useSession();
-  const [choosing, setChoosing] = useState(false);
-  const user = query.get("user_id") ?? "";
-  if (!may("token.read_any")) return null;
-  const one = user !== "" && user !== EVERYBODY;
-  const choose = (value) => {
-    setChoosing(value === "one");
-    if (value !== "one") narrow({ user_id: value });
-  };
-  return html`
-    <${Filter} label=${t("tokens.whose")} value=${one || choosing ? "one" : user} onChange=${choose}
-      options=${[["", t("tokens.whose_mine")], [EVERYBODY, t("tokens.whose_all")], ["one", t("tokens.whose_one")]]} />
-    ${(choosing || one) && html`<${User} id=${one ? user : ""} onChosen=${(id) => { setChoosing(false); narrow({ user_id: id }); }} />`}`;
-}
-
-/** A field that finds a user by name. */
-function User({ id, onChosen }) {
-  const list = useId();
-  const [text, setText] = useState("");
-  const keyword = useSettled(text);
-  const users = useAnswer((signal) => api.get("/api/user", { keyword, page_size: 20 }, { signal }), [keyword]).data?.items ?? [];
-  const known = useAnswer((signal) => (id ? api.get(`/api/user/${id}`, {}, { signal }) : Promise.resolve(null)), [id]).data;
-  useEffect(() => { if (known) setText(known.username); }, [known?.id]);
-  const found = users.find((each) => each.username === text);
-  useEffect(() => { if (found && String(found.id) !== id) onChosen(found.id); }, [found?.id]);
-  return html`
-    <input type="search" class="user" aria-label=${t("tokens.user")} placeholder=${t("tokens.user")} list=${list} value=${text}
-      autocomplete="off" onInput=${(event) => setText(event.target.value)} />
-    <datalist id=${list}>${users.map((each) => html`<option value=${each.username}>${each.display_name}</option>`)}</datalist>`;
+  return may("token.read_any") && html`<${Whose} label=${t("tokens.whose")} value=${query.get("user_id") ?? ""}
+    fixed=${[["", t("tokens.whose_mine")], ["all", t("tokens.whose_all")]]} onChange=${(value) => narrow({ user_id: value })} />`;
 }

@@ -5,6 +5,7 @@ import { useAnswer, useSending } from "../../core/answers.js";
 import { number } from "../../core/format.js";
 import { t } from "../../core/messages.js";
 import { linesOf } from "../../core/network.js";
+import { to } from "../../core/route.js";
 import { useSession } from "../../core/session.js";
 import { html, useEffect, useRef, useState } from "../../core/view.js";
 import { Button, Notice, Problem } from "../../ui/basics.js";
@@ -125,6 +126,7 @@ const Part = ({ name, own, wrong, children }) => html`
 function More({ draft, change, token, mistake }) {
   const { may } = useSession();
   return html`
+    ${token && html`<${Payer} token=${token} />`}
     ${!token && !draft.owner && html`<${Account} draft=${draft} change=${change} mistake=${mistake("account", "account_id")} />`}
     ${may("token.write_any") && html`
       <${Select} label=${t("tokens.reserve")} hint=${t("tokens.reserve_hint")} value=${draft.reserve}
@@ -133,6 +135,18 @@ function More({ draft, change, token, mistake }) {
         onChange=${(reserve) => change({ reserve })} />`}
     <${Text} label=${t("tokens.metadata")} class="mono" lines=${3} spellcheck="false" placeholder='{"team": "search"}'
       value=${draft.metadata} hint=${t("tokens.metadata_hint")} mistake=${mistake("metadata", "metadata")} onInput=${(metadata) => change({ metadata })} />`;
+}
+
+/** Which account pays, of a key that there is: nothing changes that. Its id, where one may not look at it. */
+function Payer({ token }) {
+  const { may } = useSession();
+  const id = token.account_id;
+  const answer = useAnswer((signal) => api.get(`/api/account/${id}`, {}, { signal }).catch(() => null), [id]);
+  const name = answer.loading ? "…" : answer.data?.name || t("tokens.account_of", { id });
+  const place = may("account.read_any") ? to(`/admin/accounts/${id}`) : to("/wallet", { account: id });
+  return html`<div class="field"><span class="label">${t("tokens.account")}</span>
+    <div>${answer.data ? html`<a href=${place}>${name}</a>` : name}</div>
+    <div class="hint">${t("tokens.account_stays")}</div></div>`;
 }
 
 /** Which of several accounts pays. */

@@ -3,7 +3,7 @@
 import { api } from "../../core/api.js";
 import { useAnswer, useSending } from "../../core/answers.js";
 import { number } from "../../core/format.js";
-import { has, t } from "../../core/messages.js";
+import { caseText, has, learnRefusals, t } from "../../core/messages.js";
 import { refine, to, usePlace } from "../../core/route.js";
 import { useSession } from "../../core/session.js";
 import { classes, html, useEffect, useId, useState } from "../../core/view.js";
@@ -45,7 +45,8 @@ function Ask({ token, offered }) {
   const change = (changes) => setCall((before) => ({ ...before, ...changes }));
   const ask = () => run(async () => {
     refine({ ...call, stream: call.stream ? "1" : "", path: call.path === PATHS[0] ? "" : call.path });
-    setFound(await api.post(`/api/token/${token.id}/explain`, bodyOf(call)));
+    const [told] = await Promise.all([api.post(`/api/token/${token.id}/explain`, bodyOf(call)), learnRefusals()]);
+    setFound(told);
   });
   useEffect(() => { ask(); }, []);
   const submit = (event) => {
@@ -112,23 +113,25 @@ function Found({ found, token }) {
 /** The first rule that refuses, in words, and what can be done. */
 const Refused = ({ check, token }) => html`
   <${Notice} tone="bad">
-    <strong>${reasonText(check)}</strong> <span>${check.message}</span>
+    <strong>${reasonText(check)}</strong> <span class="break">${caseText(check)}</span>
     <p class="small">${remedyText(check)}</p>
     ${check.rule?.of === "token" && html`<p><a href=${to("/keys", { edit: token.id })}>${t("tokens.edit_key")}</a></p>`}
   </${Notice}>`;
 
 const reasonText = ({ reason }) => (has(`tokens.reason.${reason}`) ? t(`tokens.reason.${reason}`) : t("tokens.would_be_refused"));
 
-/** What helps: told for a page where that is known, else as the API says it. */
+/** What helps, told for a page: by the rule and whose it is, or by the rule alone. */
 function remedyText({ rule, remedy }) {
-  const name = rule?.name.split(".").pop();
-  const known = rule?.inherited ? "inherited" : name;
-  return has(`tokens.remedy.${known}`) ? t(`tokens.remedy.${known}`, { group: rule.group ?? "" }) : remedy;
+  const name = rule.inherited ? "inherited" : rule.name || rule.of;
+  const known = [`${rule.of}.${name}`, name].find((each) => has(`tokens.remedy.${each}`));
+  return known ? t(`tokens.remedy.${known}`, { group: rule.group ?? "" }) : remedy;
 }
 
 /** What a check that could not be asked would have needed; else what its caller would be told. */
-const messageOf = ({ check, result, message }) =>
-  (result === "skipped" && has(`tokens.skipped.${check}`) ? t(`tokens.skipped.${check}`) : message);
+function messageOf(check) {
+  if (check.shadow) return t("tokens.in_the_shadow", { told: check.shadow.map(caseText).join(" ") });
+  return check.result === "skipped" ? t(`tokens.skipped.${check.case}`, check.params) : caseText(check);
+}
 
 const DRAWN = { allow: "done", deny: "close", skipped: "more" };
 

@@ -12,7 +12,7 @@ import { Filter } from "../../ui/form.js";
 import { Icon } from "../../ui/icons.js";
 import { Period } from "../../ui/period.js";
 import { exports } from "../calls/export.js";
-import { ClearFilters, MoreFilters, OfKey, OfModel, Whose } from "../calls/filters.js";
+import { ClearFilters, MoreFilters, OfKey, OfModel, WhoseCalls } from "../calls/filters.js";
 import { MEASURES, tileOf } from "../calls/figures.js";
 import { REFUSED } from "../calls/refused.js";
 import { Breakdown } from "./breakdown.js";
@@ -29,7 +29,7 @@ export default function Usage({ query }) {
     <${Page} title=${t("page.usage")} text=${t("usage.text")} actions=${html`<${Actions} query=${query} filter=${asked.filter} />`}>
       <div class="filters">
         <${Period} query=${query} names=${PERIODS} fallback=${FALLBACK} also=${{ interval: "" }} />
-        <${Whose} query=${query} /><${OfKey} query=${query} /><${OfModel} query=${query} />
+        <${WhoseCalls} query=${query} /><${OfKey} query=${query} /><${OfModel} query=${query} />
         <${MoreFilters} query=${query} names=${["end_user", "tag", "group", "upstream"]} /><${ClearFilters} query=${query} />
       </div>
       <div class="stack">
