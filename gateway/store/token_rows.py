@@ -3,8 +3,7 @@
 Reads only; the writes are `gateway/store/tokens.py`'s.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.domain.edit import Actor, TokenRow
@@ -13,6 +12,7 @@ from gateway.domain.rejection import Problem, Rejected, rejected
 from gateway.domain.rules import Rule
 from gateway.store.postgres import Connection, Pool, reading
 
+# As `TokenRow` has them, in its order.
 _COLUMNS = """
 SELECT t.id, t.account_id, t.user_id, t.name, t.status, g.name AS "group", ug.name AS user_group,
        t.expires_at,
@@ -41,9 +41,7 @@ _BY_IDS: Final = (
 )
 
 _MAX_ID = 2**63 - 1
-
-COLUMNS: Final = tuple(each.name for each in fields(TokenRow))
-"""The names that a row has for `row_of`."""
+_INHERITED: Final = (None, None, None, None)  # most tokens leave these rules to their group
 
 
 async def get_token(pool: Pool, actor: Actor, token_id: int) -> TokenRow:
@@ -59,12 +57,12 @@ async def read_token(connection: Connection, actor: Actor, token_id: int) -> Tok
         row = await connection.fetchrow(_BY_ID, token_id, actor.user_id)
     if row is None:
         raise no_such_token(token_id)
-    return row_of(dict(row))
+    return row_of(row)
 
 
 async def read_tokens(connection: Connection, ids: Sequence[int]) -> list[TokenRow]:
     """Those of the tokens that are there, in the order of `ids`."""
-    return [row_of(dict(row)) for row in await connection.fetch(_BY_IDS, ids)]
+    return [row_of(row) for row in await connection.fetch(_BY_IDS, ids)]
 
 
 def no_such_token(token_id: int) -> Rejected:
@@ -106,11 +104,15 @@ def limit_documents(limits: Sequence[Limit] | None) -> list[dict[str, Any]] | No
     return None if limits is None else [limit_document(limit) for limit in limits]
 
 
-def row_of(values: dict[str, Any]) -> TokenRow:
-    """The token of a row that has `COLUMNS`; the dictionary becomes this function's own."""
-    for name in ("models", "allow_ips", "deny_ips"):
-        if values[name] is not None:
-            values[name] = tuple(values[name])
-    if values["limits"] is not None:
-        values["limits"] = tuple(read_limit(document) for document in values["limits"])
-    return TokenRow(**values)
+def row_of(values: Iterable[Any]) -> TokenRow:
+    """The token of a row whose columns are the fields of `TokenRow`, in their order."""
+    row = TokenRow._make(values)
+    documents: Any = row.limits
+    if (row.models, row.allow_ips, row.deny_ips, documents) == _INHERITED:
+        return row
+    return row._replace(
+        models=None if row.models is None else tuple(row.models),
+        allow_ips=None if row.allow_ips is None else tuple(row.allow_ips),
+        deny_ips=None if row.deny_ips is None else tuple(row.deny_ips),
+        limits=None if documents is None else tuple(map(read_limit, documents)),
+    )
