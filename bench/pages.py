@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from gateway.store.token_lists import SORTS
+from gateway.store.token_pages import SORTS
 
 _FILTERS = {
     "none": "",

@@ -29,10 +29,15 @@ async def publish(services: Services, edits: Iterable[Edited], *, made: bool = F
     return all(told)
 
 
-async def objects_of(services: Services, rows: Sequence[TokenRow]) -> list[dict[str, Any]]:
-    """The objects of tokens, with what running calls hold of them."""
+async def objects_of(
+    services: Services, rows: Sequence[TokenRow], generation: int | None = None
+) -> list[dict[str, Any]]:
+    """The objects of tokens, with what running calls hold of them.
+
+    `generation`: the catalog's, where it was read with them.
+    """
     held = await read_held(services.quota, rows)
-    await services.catalogs.read()
+    await services.catalogs.read(generation)
     return [object_of(services, *each) for each in zip(rows, held, strict=True)]
 
 

@@ -89,10 +89,12 @@ class CatalogReader:
         """Whether it was read yet."""
         return hasattr(self, "latest")
 
-    async def read(self) -> Catalog:
-        """Make `latest` that of the present generation. Raises `StoreUnavailable`."""
+    async def read(self, generation: int | None = None) -> Catalog:
+        """Make `latest` that of the present generation, asked for unless it is given. Raises `StoreUnavailable`."""
         async with self._reading:
-            if not self.is_read or self.latest.generation != await read_generation(self._pool):
+            if generation is None:
+                generation = await read_generation(self._pool)
+            if not self.is_read or self.latest.generation != generation:
                 await self._build()
         return self.latest
 
