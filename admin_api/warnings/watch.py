@@ -56,7 +56,7 @@ _OUTAGE_OVER_S: Final = 60
 _MOST_LEVELS: Final = 2000  # tokens whose windows are read at one look
 # Days before it, nobody waits for a warning by the second; and at each look they are all read that expire within days.
 _EXPIRIES_EVERY: Final = timedelta(minutes=10)
-_AT_A_STRETCH: Final = 200  # readings; then whoever else waits for this loop has a turn
+_AT_A_STRETCH: Final = 200  # readings, or tokens; then whoever else waits for this loop has a turn
 
 
 class Watch:
@@ -157,9 +157,16 @@ class Watch:
             _log.warning(
                 "%d tokens are in use: the limits of %d are watched", len(active), _MOST_LEVELS
             )
-        levels = await self._services.explainer.levels(active[:_MOST_LEVELS])
-        # What is in the shadow stops nothing.
-        return [self._of_window(*level) for level in levels if not level.window.shadow]
+        found: dict[tuple[str, str], Reading] = {}  # tokens of one account share its windows
+        for start in range(0, min(len(active), _MOST_LEVELS), _AT_A_STRETCH):
+            levels = await self._services.explainer.levels(active[start : start + _AT_A_STRETCH])
+            # What is in the shadow stops nothing.
+            found |= {
+                (level.scope_id, level.window.id): self._of_window(*level)
+                for level in levels
+                if not level.window.shadow
+            }
+        return list(found.values())
 
     def _of_window(self, subject: str, window: Window, level: int) -> Reading:
         bound = window.second if window.kind is Kind.BURST else window.limit
