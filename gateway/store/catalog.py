@@ -90,11 +90,17 @@ class CatalogReader:
         return hasattr(self, "latest")
 
     async def read(self, generation: int | None = None) -> Catalog:
-        """Make `latest` that of the present generation, asked for unless it is given. Raises `StoreUnavailable`."""
+        """Make `latest` that of the present generation. Raises `StoreUnavailable`.
+
+        With a `generation`, which the caller has read with something else, a later one will do, and none is asked for.
+        """
         async with self._reading:
-            if generation is None:
-                generation = await read_generation(self._pool)
-            if not self.is_read or self.latest.generation != generation:
+            if not self.is_read:
+                await self._build()
+            elif generation is not None:
+                if self.latest.generation < generation:
+                    await self._build()
+            elif self.latest.generation != await read_generation(self._pool):
                 await self._build()
         return self.latest
 
