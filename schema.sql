@@ -213,6 +213,29 @@ CREATE INDEX token_secret_playground ON token_secret (expires_at) WHERE purpose 
 CREATE INDEX token_secret_last4 ON token_secret (last4);
 CREATE INDEX token_secret_first ON token_secret (left(display, 7));
 
+-- Tokens as administrators read them: the fields of `TokenRow` (gateway/domain/edit.py), in their order.
+CREATE VIEW token_shown AS
+SELECT t.id, t.account_id, t.user_id, t.name, t.status, g.name AS "group", ug.name AS user_group, t.expires_at,
+       t.models, t.models_enabled, t.allow_ips, t.deny_ips, t.limits, t.max_concurrency, t.reserve, t.metadata,
+       t.granted, t.gver, t.used, t.version, t.created_at, t.accessed_at,
+       coalesce(s.display, '') AS display, coalesce(s.recoverable, false) AS recoverable, u.username, s.overlap_until
+  FROM token t
+  JOIN "user" u ON u.id = t.user_id
+  JOIN "group" ug ON ug.id = u.group_id
+  LEFT JOIN "group" g ON g.id = t.group_id
+  LEFT JOIN LATERAL (SELECT display, sealed IS NOT NULL AS recoverable,
+                            max(expires_at) FILTER (WHERE expires_at > now()) OVER () AS overlap_until
+                       FROM token_secret WHERE token_id = t.id AND purpose <> 'playground'
+                      ORDER BY id DESC LIMIT 1) s ON true
+ WHERE t.deleted_at IS NULL;
+-- Those of a page, in the order of its ids. They are found in one way, whatever their ids, and to plan it takes as long as
+-- to do it: a function's plan is kept, also where the statement around it is planned for its values.
+CREATE FUNCTION tokens_shown(ids bigint[]) RETURNS SETOF token_shown LANGUAGE plpgsql STABLE ROWS 100
+SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+  RETURN QUERY SELECT * FROM token_shown t WHERE t.id = ANY (ids) ORDER BY array_position(ids, t.id);
+END $$;
+
 -- Every change of a granted column. scope_kind: t token, m member, g subscription, a account; scope_id is the
 -- token's, user's, group's or account's id within account_id.
 CREATE TABLE grant_entry (

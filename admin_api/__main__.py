@@ -16,7 +16,7 @@ from admin_api.notifier import StoreNotifier
 from admin_api.record import access_log
 from admin_api.status import base_urls
 from gateway import log
-from gateway.child import tell_ready
+from gateway.child import spare_the_collector, tell_ready
 from gateway.config import (
     ConfigError,
     Loaded,
@@ -150,6 +150,7 @@ async def _serve(
             config.admin.listen, "admin.listen", shared=False, backlog=_BACKLOG
         )
         await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+        spare_the_collector()
         tell_ready(url_of(as_bound(config.admin.listen, listener)))
         await stopping.wait()
 

@@ -11,7 +11,7 @@ from gateway.domain.errors import Reason
 from gateway.domain.told import MAX_END_USER_CHARACTERS
 from gateway.store.refusals import KEYS as REFUSAL_KEYS
 from gateway.store.refusals import SHADOW
-from gateway.store.token_lists import SORTS
+from gateway.store.token_pages import SORTS
 from gateway.store.usage import KEYS, TAG
 
 _LARGEST = 10**15 - 1

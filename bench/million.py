@@ -59,5 +59,6 @@ async def fill(dsn: str, count: int) -> None:
         for index in indexes:
             await connection.execute(index["definition"], timeout=900)
         await connection.execute("VACUUM ANALYZE", timeout=900)
+        await connection.execute("CHECKPOINT", timeout=900)  # else pages are read beside it
     finally:
         await connection.close()

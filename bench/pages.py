@@ -8,9 +8,9 @@ from typing import Any
 
 import aiohttp
 
-from gateway.store.token_lists import SORTS
+from gateway.store.token_pages import SORTS
 
-_FILTERS = {
+FILTERS = {
     "none": "",
     "status=1": "status=1",
     "status=2": "status=2",
@@ -30,7 +30,7 @@ _FILTERS = {
     "page 20": "p=20",
     "page 100": "p=100",
 }
-_WHOSE = {"one owner": "", "everybody's": "user_id=all"}
+WHOSE = {"one owner": "", "everybody's": "user_id=all"}
 _ORDERS = ("desc", "asc")
 
 
@@ -44,11 +44,11 @@ async def measure_pages(
     found: dict[str, Any] = {}
     headers = {"Authorization": f"Bearer {access_token}"}
     async with aiohttp.ClientSession(url, headers=headers) as session:
-        for whose, filter_name in itertools.product(_WHOSE, _FILTERS):
+        for whose, filter_name in itertools.product(WHOSE, FILTERS):
             if filter_name == "none":
                 print(f"\n{whose}, page of 100: p50/p99 ms by order, then of the processor")
                 print(" " * 24 + "".join(f"{sort:>15}" for sort in SORTS) + f"{'processor':>12}")
-            words = (_WHOSE[whose], _FILTERS[filter_name])
+            words = (WHOSE[whose], FILTERS[filter_name])
             base = "&".join(["/api/token/?size=100", *filter(None, words)])
             figures = await _measure(session, base, reps, processor_s)
             found.setdefault(whose, {})[filter_name] = figures

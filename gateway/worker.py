@@ -5,7 +5,6 @@ It reads the configuration, serves until a signal, and drains. It must not know 
 
 import argparse
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -17,7 +16,7 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from gateway import log
 from gateway.app import build_server, open_gateway
-from gateway.child import tell_ready
+from gateway.child import spare_the_collector, tell_ready
 from gateway.config import ConfigError, Loaded, load, read_seal_keys, read_secret
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.listen import PortTaken, listening_socket, probe_port
@@ -77,10 +76,7 @@ async def _serve(loaded: Loaded, pepper: bytes, seal: Seal | None) -> int:
         await runner.setup()
         site = web.SockSite(runner, listener, backlog=_BACKLOG)
         await site.start()
-        # What exists now lives as long as the worker: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        spare_the_collector()
         tell_ready()
         await stopping.wait()
         gateway.accepting = False

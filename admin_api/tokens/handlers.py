@@ -39,7 +39,7 @@ async def list_page(request: web.Request) -> web.Response:
     if query.user_id != caller.user.id and not caller.may(Permission.TOKEN_READ_ANY):
         raise Declined(Code.FORBIDDEN, "user_id: only administrators list the tokens of others.")
     found = await list_tokens(services.pool, query, services.now())
-    shown = await objects_of(services, found.rows)
+    shown = await objects_of(services, found.rows, found.generation)
     return accept(page_object(page, found.total, shown, total_is_estimate=found.total_is_estimate))
 
 

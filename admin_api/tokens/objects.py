@@ -18,63 +18,86 @@ from gateway.store.ledger import model_of
 from gateway.store.secrets import Secret
 from gateway.store.token_money import ScopeMoney
 
-_RULES = {
-    "group": "group",
-    "models": "model_limits",
-    "allow_ips": "allow_ips",
-    "deny_ips": "deny_ips",
-    "limits": "limits",
-    "max_concurrency": "max_concurrency",
-}
-
+_RULES = ("group", "model_limits", "allow_ips", "deny_ips", "limits", "max_concurrency")
 _NO_DEFAULTS = TokenDefaultSettings()
 
 
-def token_object(
-    row: TokenRow,
-    units: Units,
-    groups: Mapping[str, GroupSettings],
-    now: float,
-    held_nusd: int | None,
-    *,
-    kept: bool,
-) -> dict[str, Any]:
-    """A token as it is shown; `now` is Unix seconds. Its key is masked.
+class TokenObjects:
+    """Tokens as they are shown. One of these shows those of an answer: at `now`, Unix seconds, by the groups of then.
 
-    `held_nusd` is what running calls hold of it, None where that is not known; `kept`: keys may be revealed here.
+    `kept`: keys may be revealed here.
     """
-    unlimited = row.granted is None
-    return {
-        "id": row.id,
-        "user_id": row.user_id,
-        "username": row.username,
-        "key": row.display,
-        "status": row.effective_status(now),
-        "name": row.name,
-        "created_time": int(row.created_at.timestamp()),
-        "accessed_time": 0 if row.accessed_at is None else int(row.accessed_at.timestamp()),
-        "expired_time": -1 if row.expires_at is None else int(row.expires_at.timestamp()),
-        "remain_quota": 0 if row.granted is None else units.remaining(row.granted, row.used),
-        "unlimited_quota": unlimited,
-        "model_limits_enabled": row.models_enabled,
-        "model_limits": "" if row.models is None else json_bytes(row.models).decode(),
-        "allow_ips": "\n".join(row.allow_ips or ()),
-        "used_quota": units.used(row.used),
-        "held_quota": None if held_nusd is None else units.used(held_nusd),
-        "group": row.effective_group,
-        "account_id": row.account_id,
-        "quota_usd": None if row.granted == 0 else usd(row.granted or 0),  # 0 says unlimited
-        "deny_ips": "\n".join(row.deny_ips or ()),
-        "limits": None if row.limits is None else [limit_object(limit) for limit in row.limits],
-        "max_concurrency": row.max_concurrency,
-        "reserve": row.reserve,
-        "metadata": row.metadata,
-        "version": row.version,
-        "recoverable": kept and row.recoverable,
-        "overlap_until": 0 if row.overlap_until is None else int(row.overlap_until.timestamp()),
-        "inherited": [shown for name, shown in _RULES.items() if getattr(row, name) is None],
-        "effective": _effective(row, groups.get(row.effective_group)),
-    }
+
+    def __init__(
+        self, units: Units, groups: Mapping[str, GroupSettings], now: float, *, kept: bool
+    ) -> None:
+        self._units = units
+        self._groups = groups
+        self._now = now
+        self._kept = kept
+        self._rules: dict[str, dict[str, Any]] = {}
+
+    def of(self, row: TokenRow, held_nusd: int | None) -> dict[str, Any]:
+        """A token, its key masked. `held_nusd` is what running calls hold of it, None where that is not known."""
+        units, granted, used, group = self._units, row.granted, row.used, row.effective_group
+        rules = (
+            *(row.group, row.models, row.allow_ips, row.deny_ips),
+            *(row.limits, row.max_concurrency),
+        )
+        return {
+            "id": row.id,
+            "user_id": row.user_id,
+            "username": row.username,
+            "key": row.display,
+            "status": row.effective_status(self._now),
+            "name": row.name,
+            "created_time": int(row.created_at.timestamp()),
+            "accessed_time": 0 if row.accessed_at is None else int(row.accessed_at.timestamp()),
+            "expired_time": -1 if row.expires_at is None else int(row.expires_at.timestamp()),
+            "remain_quota": 0 if granted is None else units.remaining(granted, used),
+            "unlimited_quota": granted is None,
+            "model_limits_enabled": row.models_enabled,
+            "model_limits": "" if row.models is None else json_bytes(row.models).decode(),
+            "allow_ips": "\n".join(row.allow_ips or ()),
+            "used_quota": units.used(used),
+            "held_quota": units.used(held_nusd) if held_nusd else held_nusd,
+            "group": group,
+            "account_id": row.account_id,
+            "quota_usd": None if granted == 0 else usd(granted or 0),  # 0 says unlimited
+            "deny_ips": "\n".join(row.deny_ips or ()),
+            "limits": None if row.limits is None else [limit_object(limit) for limit in row.limits],
+            "max_concurrency": row.max_concurrency,
+            "reserve": row.reserve,
+            "metadata": row.metadata,
+            "version": row.version,
+            "recoverable": self._kept and row.recoverable,
+            "overlap_until": 0 if row.overlap_until is None else int(row.overlap_until.timestamp()),
+            "inherited": [shown for shown, rule in zip(_RULES, rules, strict=True) if rule is None],
+            "effective": self._effective(row, group),
+        }
+
+    def _effective(self, row: TokenRow, group: str) -> dict[str, Any]:
+        """What is in force with the group's defaults; null = restricted by neither token nor them."""
+        effective = self._rules_of(group).copy()
+        if row.models is not None:
+            effective["models"] = row.models if row.models_enabled else None
+        if row.allow_ips is not None:
+            effective["allow_ips"] = row.allow_ips
+        if row.deny_ips is not None:
+            effective["deny_ips"] = row.deny_ips
+        if row.limits is not None:
+            effective["limits"] = [limit_object(limit) for limit in row.limits]
+        if row.max_concurrency is not None:
+            effective["max_concurrency"] = row.max_concurrency or None
+        return effective
+
+    def _rules_of(self, group: str) -> dict[str, Any]:
+        rules = self._rules.get(group)
+        if rules is None:
+            of = self._groups.get(group)
+            rules = rules_object(_NO_DEFAULTS if of is None else of.token_defaults)
+            self._rules[group] = rules
+        return rules
 
 
 def quota_object(money: Mapping[str, ScopeMoney]) -> dict[str, dict[str, int | None]]:
@@ -139,22 +162,6 @@ def rules_object(defaults: TokenDefaultSettings) -> dict[str, Any]:
         "limits": [limit_object(limit_of(each)) for each in defaults.limits],
         "max_concurrency": defaults.max_concurrency,
     }
-
-
-def _effective(row: TokenRow, group: GroupSettings | None) -> dict[str, Any]:
-    """What is in force with the group's defaults; null = restricted by neither token nor them."""
-    effective = rules_object(_NO_DEFAULTS if group is None else group.token_defaults)
-    if row.models is not None:
-        effective["models"] = row.models if row.models_enabled else None
-    if row.allow_ips is not None:
-        effective["allow_ips"] = row.allow_ips
-    if row.deny_ips is not None:
-        effective["deny_ips"] = row.deny_ips
-    if row.limits is not None:
-        effective["limits"] = [limit_object(limit) for limit in row.limits]
-    if row.max_concurrency is not None:
-        effective["max_concurrency"] = row.max_concurrency or None
-    return effective
 
 
 def limit_object(limit: Limit) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
 from gateway.domain.token import ENABLED, EXHAUSTED
 from gateway.store.token_filters import TokenQuery
-from gateway.store.token_lists import SORTS
+from gateway.store.token_pages import SORTS
 
 EVERYBODY: Final = "all"
 """What `user_id` says for all users."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from admin_api.context import Services
-from admin_api.tokens.objects import secret_object, token_object
+from admin_api.tokens.objects import TokenObjects, secret_object
 from gateway.domain.edit import TokenRow
 from gateway.store.editing import Edited
 from gateway.store.secrets import list_secrets
@@ -29,22 +29,29 @@ async def publish(services: Services, edits: Iterable[Edited], *, made: bool = F
     return all(told)
 
 
-async def objects_of(services: Services, rows: Sequence[TokenRow]) -> list[dict[str, Any]]:
-    """The objects of tokens, with what running calls hold of them."""
+async def objects_of(
+    services: Services, rows: Sequence[TokenRow], generation: int | None = None
+) -> list[dict[str, Any]]:
+    """The objects of tokens, with what running calls hold of them.
+
+    `generation`: the catalog's, where it was read with them.
+    """
+    if not rows:
+        return []
     held = await read_held(services.quota, rows)
-    await services.catalogs.read()
-    return [object_of(services, *each) for each in zip(rows, held, strict=True)]
+    await services.catalogs.read(generation)
+    objects = _objects(services)
+    return [objects.of(*each) for each in zip(rows, held, strict=True)]
 
 
 def object_of(services: Services, row: TokenRow, held_nusd: int | None) -> dict[str, Any]:
     """The object of a token; `held_nusd` None where nobody knows it."""
-    return token_object(
-        row,
-        services.units,
-        services.groups,
-        services.clock(),
-        held_nusd,
-        kept=services.config.keys.recoverable,
+    return _objects(services).of(row, held_nusd)
+
+
+def _objects(services: Services) -> TokenObjects:
+    return TokenObjects(
+        services.units, services.groups, services.clock(), kept=services.config.keys.recoverable
     )
 
 

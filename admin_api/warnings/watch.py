@@ -54,6 +54,9 @@ _OVERLAP: Final = timedelta(
 _SHORTEST_QUIET_S: Final = 3600
 _OUTAGE_OVER_S: Final = 60
 _MOST_LEVELS: Final = 2000  # tokens whose windows are read at one look
+# Days before it, nobody waits for a warning by the second; and at each look they are all read that expire within days.
+_EXPIRIES_EVERY: Final = timedelta(minutes=10)
+_AT_A_STRETCH: Final = 200  # readings, or tokens; then whoever else waits for this loop has a turn
 
 
 class Watch:
@@ -69,6 +72,7 @@ class Watch:
         self._percent = PerCent(self._settings.percent)
         self._days = DaysBefore(self._settings.days)
         self._looked_at: datetime | None = None
+        self._expiries_at: datetime | None = None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -89,14 +93,17 @@ class Watch:
         async with transaction(self._services.pool) as connection:
             if not await take_turn(connection):
                 return 0
+            with_expiries = self._expiries_are_due(now)
             readings = [
                 *await self._quotas(connection, since),
-                *await self._expiries(connection, now),
+                *(await self._expiries(connection, now) if with_expiries else ()),
                 *await self._outages(connection, now),
                 *levels,
             ]
             told = await self._tell(connection, readings, now)
         self._looked_at = now
+        if with_expiries:
+            self._expiries_at = now
         return told
 
     async def _run(self) -> None:
@@ -113,6 +120,9 @@ class Watch:
     async def _quotas(self, connection: Connection, since: datetime) -> Iterator[Reading]:
         books = await read_books(connection, since)
         return (Reading(b.subject, QUOTA, b.used, b.granted, self._percent) for b in books)
+
+    def _expiries_are_due(self, now: datetime) -> bool:
+        return self._expiries_at is None or now - self._expiries_at >= _EXPIRIES_EVERY
 
     async def _expiries(self, connection: Connection, now: datetime) -> Iterator[Reading]:
         if not self._settings.days:
@@ -147,9 +157,16 @@ class Watch:
             _log.warning(
                 "%d tokens are in use: the limits of %d are watched", len(active), _MOST_LEVELS
             )
-        levels = await self._services.explainer.levels(active[:_MOST_LEVELS])
-        # What is in the shadow stops nothing.
-        return [self._of_window(*level) for level in levels if not level.window.shadow]
+        found: dict[tuple[str, str], Reading] = {}  # tokens of one account share its windows
+        for start in range(0, min(len(active), _MOST_LEVELS), _AT_A_STRETCH):
+            levels = await self._services.explainer.levels(active[start : start + _AT_A_STRETCH])
+            # What is in the shadow stops nothing.
+            found |= {
+                (level.scope_id, level.window.id): self._of_window(*level)
+                for level in levels
+                if not level.window.shadow
+            }
+        return list(found.values())
 
     def _of_window(self, subject: str, window: Window, level: int) -> Reading:
         bound = window.second if window.kind is Kind.BURST else window.limit
@@ -164,7 +181,9 @@ class Watch:
         seconds = int(now.timestamp())
         before = await read_remembered(connection, list({each.subject for each in readings}))
         kept, told = {}, 0
-        for each in readings:
+        for n, each in enumerate(readings):
+            if n % _AT_A_STRETCH == 0:
+                await asyncio.sleep(0)
             name = (each.subject, each.rule)
             known = before.get(name)
             mark = crossing(each, known, seconds)

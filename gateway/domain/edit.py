@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.domain.limits import Limit
 from gateway.domain.token import ENABLED, effective_status
@@ -82,8 +82,7 @@ class TokenChange:
     metadata: Mapping[str, Any] | Unchanged = UNCHANGED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRow:
+class TokenRow(NamedTuple):
     """A token as it is stored. Money is nano-dollars, `granted` None = unlimited.
 
     `group` is the token's own, None where it follows its user's, which is `user_group`. `display`

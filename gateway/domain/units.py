@@ -4,7 +4,7 @@ Nano-dollars are what is kept; a unit is a whole number of them (500,000 units a
 set).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.limits import MAX_EXACT
@@ -15,11 +15,11 @@ class Units:
     """The unit of an installation. Spend is rounded up and grants down, so they always add up."""
 
     per_usd: int
+    nusd: int = field(init=False)
+    """Nano-dollars of one unit."""
 
-    @property
-    def nusd(self) -> int:
-        """Nano-dollars of one unit."""
-        return NUSD_PER_USD // self.per_usd
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nusd", NUSD_PER_USD // self.per_usd)
 
     @property
     def largest(self) -> int:

@@ -89,10 +89,18 @@ class CatalogReader:
         """Whether it was read yet."""
         return hasattr(self, "latest")
 
-    async def read(self) -> Catalog:
-        """Make `latest` that of the present generation. Raises `StoreUnavailable`."""
+    async def read(self, generation: int | None = None) -> Catalog:
+        """Make `latest` that of the present generation. Raises `StoreUnavailable`.
+
+        With a `generation`, which the caller has read with something else, a later one will do, and none is asked for.
+        """
         async with self._reading:
-            if not self.is_read or self.latest.generation != await read_generation(self._pool):
+            if not self.is_read:
+                await self._build()
+            elif generation is not None:
+                if self.latest.generation < generation:
+                    await self._build()
+            elif self.latest.generation != await read_generation(self._pool):
                 await self._build()
         return self.latest
 

@@ -495,7 +495,8 @@ class QuotaStore:
         if not scope_ids:
             return []
         shard = account_id % SHARDS
-        keys = [key(shard, "b", scope_id) for scope_id in scope_ids]
+        first = key(shard, "b", "")
+        keys = [first + scope_id.encode("ascii") for scope_id in scope_ids]
         found = _list(await self._pipeline.call(shard, "MGET", *keys))
         return [
             unpack_book(scope_id, data) if isinstance(data, bytes) else None

@@ -13,7 +13,7 @@ from gateway.store.editing import Keyed, book_of
 from gateway.store.postgres import Connection
 from gateway.store.seal import Seal
 from gateway.store.secrets import StoredSecret, new_secret
-from gateway.store.token_rows import COLUMNS, limit_documents, row_of
+from gateway.store.token_rows import limit_documents, row_of
 from gateway.store.token_rules import (
     SUBSCRIBED,
     USABLE,
@@ -142,7 +142,7 @@ async def insert_token(
     if found["id"] is None:
         assert max_tokens is not None, "else every token may be made"
         raise rejected(Problem.TOKEN_LIMIT_REACHED, None, Rule.TOKEN_LIMIT, most=max_tokens)
-    return row_of({name: found[name] for name in COLUMNS})
+    return row_of(found[name] for name in TokenRow._fields)
 
 
 def _given(

@@ -17,6 +17,9 @@ _LARGE_PART = 0.05
 # Where fewer are expected, a sample would not be sure, and to count them costs little more.
 _WORTH_A_SAMPLE = 2 * FEW
 _SAMPLE = 8_000
+# A first sample is this often what proves it where the planner is right; only if it leaves doubt, that one is drawn.
+_SPARE = 2
+_ON_A_PAGE = 40  # tokens of the table, about
 # So many standard errors below what the sample says: it is wrong once in millions of pages.
 _SURE = 5
 
@@ -43,15 +46,25 @@ async def estimate(connection: Connection, wanted: Filter) -> Estimate:
     least = sum(parts) - (len(parts) - 1) * everything
     if parts and least >= max(SURELY_MANY, everything * _LARGE_PART):
         return Estimate(expected, surely_many=True)
+    found = Estimate(expected, surely_many=False)
     if expected >= _WORTH_A_SAMPLE:
-        sampled = await _sampled(connection, wanted, min(_SAMPLE / everything, 1.0))
-        if sampled is not None:
-            return sampled
-    return Estimate(expected, surely_many=False)
+        for size in sorted({_first_sample(everything, expected), _SAMPLE}):
+            found = await _sampled(connection, wanted, min(size / everything, 1.0))
+            if found.surely_many or found.expected <= FEW:
+                break
+    return found
 
 
-async def _sampled(connection: Connection, wanted: Filter, part: float) -> Estimate | None:
-    """From this part of the table's pages; None where it does not prove that they are many.
+def _first_sample(everything: int, expected: int) -> int:
+    """So many tokens prove that more than `FEW` match, if as many do as are expected, and are spread by chance."""
+    matching = expected / everything
+    clumped = 1 + matching * _ON_A_PAGE  # the mean of the squares by that of the matches on a page
+    met = _SPARE * _SURE**2 * clumped / (1 - FEW / expected) ** 2
+    return min(_SAMPLE, round(met / matching))
+
+
+async def _sampled(connection: Connection, wanted: Filter, part: float) -> Estimate:
+    """From this part of the table's pages: how many match, and whether that proves that they are many.
 
     Pages are drawn independently, so the error follows from what each had: tokens made together lie together, and a
     page full of them is one observation (https://en.wikipedia.org/wiki/Horvitz-Thompson_estimator).
@@ -66,4 +79,4 @@ async def _sampled(connection: Connection, wanted: Filter, part: float) -> Estim
     )
     assert row is not None, "aggregates are one row"
     least = (row["met"] - _SURE * math.sqrt(row["squares"])) / part
-    return Estimate(round(row["met"] / part), surely_many=True) if least > FEW else None
+    return Estimate(round(row["met"] / part), surely_many=least > FEW)

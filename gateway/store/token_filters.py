@@ -40,6 +40,11 @@ class TokenQuery:
     limit: int = 10
     offset: int = 0
 
+    @property
+    def direction(self) -> str:
+        """The order, in SQL."""
+        return "DESC" if self.descending else "ASC"
+
 
 class Filter(NamedTuple):
     """Which tokens match, as conditions in SQL and the values of their parameters.

@@ -4,10 +4,12 @@ Up to `FEW` matches are fetched, counted and sorted. Of more, a page is read alo
 order, and how many there are is an estimate: `docs/decisions/0010-token-lists.md`.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
+
+from asyncpg import Record
 
 from gateway.domain.edit import TokenRow
 from gateway.domain.rejection import invalid
@@ -15,19 +17,9 @@ from gateway.domain.rules import Rule
 from gateway.store.postgres import Connection, Pool, reading
 from gateway.store.token_estimates import estimate
 from gateway.store.token_filters import FEW, Filter, TokenQuery, filter_of
-from gateway.store.token_rows import read_tokens
+from gateway.store.token_pages import SORTS, bounds_of, page_of
+from gateway.store.token_rows import row_of
 from gateway.store.token_walks import walk
-
-SORTS: Final[Mapping[str, str]] = {
-    "id": "t.id",
-    "name": 'lower(t.name) COLLATE "C"',
-    "created_time": "t.created_at",
-    "accessed_time": "coalesce(t.accessed_at, '-infinity')",
-    "expired_time": "coalesce(t.expires_at, 'infinity')",
-    "used_quota": "t.used",
-    "remain_quota": "coalesce(t.granted - t.used, 9223372036854775807)",
-}
-"""What lists may be ordered by, and the expression that does it."""
 
 # Fetched from all over the table, so many cost as much as to read an index until a page of them is full.
 _SORTED = 2_000
@@ -36,16 +28,18 @@ _BEGIN = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off
 """
-# But rows are found by their ids in one way: to plan that costs as much as to do it.
-_KEEP_PLANS = "SET LOCAL plan_cache_mode = auto"
 
 
 class TokenPage(NamedTuple):
-    """A page, and how many tokens match in all: exact up to `FEW`, more is an estimate."""
+    """A page, and how many tokens match in all: exact up to `FEW`, more is an estimate.
+
+    `generation`: of the catalog by which its rows are shown; None where there are none.
+    """
 
     rows: list[TokenRow]
     total: int
     total_is_estimate: bool = False
+    generation: int | None = None
 
 
 async def list_tokens(pool: Pool, query: TokenQuery, now: datetime) -> TokenPage:
@@ -60,10 +54,9 @@ async def list_tokens(pool: Pool, query: TokenQuery, now: datetime) -> TokenPage
             return TokenPage([], 0)
         found = await estimate(connection, wanted)
         if found.surely_many and _reaches(query):
-            ids = await walk(connection, query, wanted)
-            if len(ids) == query.limit:
-                rows = await _shown(connection, ids)
-                return TokenPage(rows, found.expected, total_is_estimate=True)
+            rows = await walk(connection, query, wanted)
+            if len(rows) == query.limit:
+                return _page(rows, found.expected, estimated=True)
         return await _counted(connection, query, wanted, found.expected)
 
 
@@ -81,30 +74,29 @@ async def _at_one_moment(pool: Pool) -> AsyncIterator[Connection]:
             await connection.execute("ROLLBACK")
 
 
-async def _shown(connection: Connection, ids: list[int]) -> list[TokenRow]:
-    await connection.execute(_KEEP_PLANS)
-    return await read_tokens(connection, ids)
-
-
 async def _counted(
     connection: Connection, query: TokenQuery, wanted: Filter, expected: int
 ) -> TokenPage:
     """The page where it is not known how many match, or where the planner was wrong."""
-    ids: list[int] | None = None
+    rows: list[Record] | None = None
     if query.keyword or expected <= _SORTED:
-        count, ids = await _sorted(connection, query, wanted)
+        count, rows = await _sorted(connection, query, wanted)
     else:
         count = await _count(connection, wanted)
     estimated = count > FEW
     if count <= query.offset and not estimated:
         return TokenPage([], count)
-    if ids is None and count <= _SORTED:
-        _, ids = await _sorted(connection, query, wanted)
-    elif ids is None or estimated:
+    if rows is None and count <= _SORTED:
+        _, rows = await _sorted(connection, query, wanted)
+    elif rows is None or estimated:
         _check_depth(query)
-        ids = await walk(connection, query, wanted)
-    total = max(FEW + 1, expected) if estimated else count
-    return TokenPage(await _shown(connection, ids), total, estimated)
+        rows = await walk(connection, query, wanted)
+    return _page(rows, max(FEW + 1, expected) if estimated else count, estimated=estimated)
+
+
+def _page(rows: list[Record], total: int, *, estimated: bool) -> TokenPage:
+    generation = rows[0]["generation"] if rows else None
+    return TokenPage([row_of(row) for row in rows], total, estimated, generation)
 
 
 def _reaches(query: TokenQuery) -> bool:
@@ -124,20 +116,22 @@ async def _count(connection: Connection, wanted: Filter) -> int:
 
 async def _sorted(
     connection: Connection, query: TokenQuery, wanted: Filter
-) -> tuple[int, list[int]]:
-    """As `_count`, and the ids of the page out of all matches, where they are no more than `FEW`."""
-    direction = "DESC" if query.descending else "ASC"
-    row = await connection.fetchrow(
-        f"""
-        WITH few AS MATERIALIZED ({_matches(wanted, f"t.id, {SORTS[query.sort]} AS key")} LIMIT {FEW + 1})
-        SELECT (SELECT count(*) FROM few),
-               ARRAY(SELECT id FROM few ORDER BY key {direction}, id {direction}
-                      LIMIT {query.limit} OFFSET {query.offset})
-        """,  # noqa: S608 -- our own
-        *wanted.values,
+) -> tuple[int, list[Record]]:
+    """As `_count`, and the rows of the page out of all matches, where they are no more than `FEW`."""
+    bounds = bounds_of(query, wanted)
+    found = f"{_matches(wanted, f't.id, {SORTS[query.sort]} AS key')} LIMIT {FEW + 1}"
+    ids = f"""
+        SELECT id FROM few ORDER BY key {query.direction}, id {query.direction}
+         LIMIT {bounds.limit} OFFSET {bounds.offset}
+    """  # noqa: S608 -- our own
+    page = page_of(ids, "(SELECT count(*) FROM few) AS count")
+    rows = await connection.fetch(
+        f"WITH few AS MATERIALIZED ({found}) {page}",
+        *bounds.values,
     )
-    assert row is not None, "aggregates are one row"
-    return row[0], row[1]
+    if rows:
+        return rows[0]["count"], rows
+    return await _count(connection, wanted) if query.offset else 0, rows
 
 
 def _matches(wanted: Filter, columns: str) -> str:

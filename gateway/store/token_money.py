@@ -63,10 +63,11 @@ async def read_held(quota: QuotaStore, rows: Sequence[TokenRow]) -> list[int | N
 
     None where the quota store cannot be asked.
     """
-    books = await read_books(quota, [(row.account_id, f"t{row.id}") for row in rows])
+    scopes = [(row.account_id, f"t{row.id}") for row in rows]
+    books = await read_books(quota, scopes)
     if books is None:
         return [None] * len(rows)
-    return [books[f"t{row.id}"].reserved if f"t{row.id}" in books else 0 for row in rows]
+    return [books[name].reserved if name in books else 0 for _, name in scopes]
 
 
 async def read_books(

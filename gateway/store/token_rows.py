@@ -3,8 +3,8 @@
 Reads only; the writes are `gateway/store/tokens.py`'s.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from gateway.domain.edit import Actor, TokenRow
@@ -13,37 +13,12 @@ from gateway.domain.rejection import Problem, Rejected, rejected
 from gateway.domain.rules import Rule
 from gateway.store.postgres import Connection, Pool, reading
 
-_COLUMNS = """
-SELECT t.id, t.account_id, t.user_id, t.name, t.status, g.name AS "group", ug.name AS user_group,
-       t.expires_at,
-       t.models, t.models_enabled, t.allow_ips, t.deny_ips, t.limits, t.max_concurrency, t.reserve,
-       t.metadata,
-       t.granted, t.gver, t.used, t.version, t.created_at, t.accessed_at,
-       coalesce(x.display, '') AS display, x.sealed IS NOT NULL AS recoverable, u.username,
-       (SELECT max(expires_at) FROM token_secret
-         WHERE token_id = t.id AND purpose <> 'playground' AND expires_at > now()) AS overlap_until
+_BY_ID: Final = """
+SELECT * FROM token_shown WHERE id = $1 AND ($2::bigint IS NULL OR user_id = $2)
 """
-_FROM = """
-  FROM token t
-  JOIN "user" u ON u.id = t.user_id
-  JOIN "group" ug ON ug.id = u.group_id
-  LEFT JOIN "group" g ON g.id = t.group_id
-  LEFT JOIN LATERAL (SELECT display, sealed FROM token_secret
-                      WHERE token_id = t.id AND purpose <> 'playground'
-                      ORDER BY id DESC LIMIT 1) x ON true
- WHERE t.deleted_at IS NULL
-"""
-_BY_ID: Final = f"{_COLUMNS}{_FROM} AND t.id = $1 AND ($2::bigint IS NULL OR t.user_id = $2)"
-
-# In the order that the ids are given in.
-_BY_IDS: Final = (
-    f"{_COLUMNS}{_FROM} AND t.id = ANY($1::bigint[]) ORDER BY array_position($1::bigint[], t.id)"
-)
 
 _MAX_ID = 2**63 - 1
-
-COLUMNS: Final = tuple(each.name for each in fields(TokenRow))
-"""The names that a row has for `row_of`."""
+_INHERITED: Final = (None, None, None, None)  # most tokens leave these rules to their group
 
 
 async def get_token(pool: Pool, actor: Actor, token_id: int) -> TokenRow:
@@ -59,12 +34,7 @@ async def read_token(connection: Connection, actor: Actor, token_id: int) -> Tok
         row = await connection.fetchrow(_BY_ID, token_id, actor.user_id)
     if row is None:
         raise no_such_token(token_id)
-    return row_of(dict(row))
-
-
-async def read_tokens(connection: Connection, ids: Sequence[int]) -> list[TokenRow]:
-    """Those of the tokens that are there, in the order of `ids`."""
-    return [row_of(dict(row)) for row in await connection.fetch(_BY_IDS, ids)]
+    return row_of(row)
 
 
 def no_such_token(token_id: int) -> Rejected:
@@ -106,11 +76,15 @@ def limit_documents(limits: Sequence[Limit] | None) -> list[dict[str, Any]] | No
     return None if limits is None else [limit_document(limit) for limit in limits]
 
 
-def row_of(values: dict[str, Any]) -> TokenRow:
-    """The token of a row that has `COLUMNS`; the dictionary becomes this function's own."""
-    for name in ("models", "allow_ips", "deny_ips"):
-        if values[name] is not None:
-            values[name] = tuple(values[name])
-    if values["limits"] is not None:
-        values["limits"] = tuple(read_limit(document) for document in values["limits"])
-    return TokenRow(**values)
+def row_of(values: Iterable[Any]) -> TokenRow:
+    """The token of a row whose columns begin with the fields of `TokenRow`, in their order."""
+    row = TokenRow._make(islice(values, len(TokenRow._fields)))
+    documents: Any = row.limits
+    if (row.models, row.allow_ips, row.deny_ips, documents) == _INHERITED:
+        return row
+    return row._replace(
+        models=None if row.models is None else tuple(row.models),
+        allow_ips=None if row.allow_ips is None else tuple(row.allow_ips),
+        deny_ips=None if row.deny_ips is None else tuple(row.deny_ips),
+        limits=None if documents is None else tuple(map(read_limit, documents)),
+    )

@@ -9,8 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from asyncpg import Record
+
 from gateway.store.postgres import Connection
 from gateway.store.token_filters import Filter, TokenQuery
+from gateway.store.token_pages import bounds_of, page_of
 
 
 class Run(NamedTuple):
@@ -59,63 +62,63 @@ _TIERS: Final[Mapping[str, tuple[Tier, ...]]] = {
 _DEEP = 500
 
 
-async def walk(connection: Connection, query: TokenQuery, wanted: Filter) -> list[int]:
-    """The ids of a page, in the query's order."""
+async def walk(connection: Connection, query: TokenQuery, wanted: Filter) -> list[Record]:
+    """The rows of a page, as `page_of` has them."""
     if query.sort == "id":
+        bounds = bounds_of(query, wanted)
         along = (
             f"SELECT t.id FROM token t WHERE {wanted.whole}"  # noqa: S608 -- our own
-            f" ORDER BY t.id {_direction(query)} LIMIT {query.limit} OFFSET {query.offset}"
+            f" ORDER BY t.id {query.direction} LIMIT {bounds.limit} OFFSET {bounds.offset}"
         )
-        return [row["id"] for row in await connection.fetch(along, *wanted.values)]
-    ids: list[int] = []
+        return await connection.fetch(page_of(along), *bounds.values)
+    rows: list[Record] = []
     tiers = _TIERS[query.sort]
     for tier in reversed(tiers) if query.descending else tiers:
         found = await _along(connection, query, wanted, tier)
-        ids += found
+        rows += found
         if len(found) == query.limit:
             break
         before = query.offset if found else await _length(connection, query, wanted, tier)
         query = replace(query, offset=query.offset - before, limit=query.limit - len(found))
-    return ids
+    return rows
 
 
 async def _along(
     connection: Connection, query: TokenQuery, wanted: Filter, tier: Tier
-) -> list[int]:
-    """The ids of a page of one tier."""
+) -> list[Record]:
+    """The rows of a page of one tier."""
     within = "true"
-    bounds: tuple[int, ...] = ()
+    steps: tuple[int, ...] = ()
     if tier[0].step and query.offset >= _DEEP:
         lowest, highest, before = await _steps(connection, query, wanted, tier)
         query = replace(query, offset=query.offset - before)
-        within = f"{{step}} BETWEEN ${len(wanted.values) + 1} AND ${len(wanted.values) + 2}"
-        bounds = lowest, highest
+        steps = lowest, highest
+    bounds = bounds_of(query, wanted)
+    if steps:
+        within = f"{{step}} BETWEEN ${len(bounds.values) + 1} AND ${len(bounds.values) + 2}"
     parts = _parts(query, wanted, tier, tuple(tier[0].order()), within)
     order = _ordered(query, tier[0].order())
-    rows = await connection.fetch(
-        f"SELECT id FROM ({parts}) m ORDER BY {order} LIMIT {query.limit} OFFSET {query.offset}",  # noqa: S608 -- our own
-        *wanted.values,
-        *bounds,
-    )
-    return [row["id"] for row in rows]
+    ids = f"SELECT id FROM ({parts}) m ORDER BY {order} LIMIT {bounds.limit} OFFSET {bounds.offset}"  # noqa: S608 -- our own
+    return await connection.fetch(page_of(ids), *bounds.values, *steps)
 
 
 async def _steps(
     connection: Connection, query: TokenQuery, wanted: Filter, tier: Tier
 ) -> tuple[int, int, int]:
     """The lowest and the highest step of a page, and how many of its tier stand before both."""
-    direction, beyond = _direction(query), "> highest" if query.descending else "< lowest"
+    direction, beyond = query.direction, "> highest" if query.descending else "< lowest"
+    bounds = bounds_of(query, wanted)
     row = await connection.fetchrow(
         f"""
         WITH way AS MATERIALIZED (
-          SELECT step FROM ({_parts(query, wanted, tier, ("step",))}) m ORDER BY step {direction} LIMIT {_reach(query)}
+          SELECT step FROM ({_parts(query, wanted, tier, ("step",))}) m ORDER BY step {direction} LIMIT {bounds.reach}
         ), page AS (
           SELECT coalesce(min(step), 0) AS lowest, coalesce(max(step), 0) AS highest
-            FROM (SELECT step FROM way ORDER BY step {direction} OFFSET {query.offset}) last
+            FROM (SELECT step FROM way ORDER BY step {direction} OFFSET {bounds.offset}) last
         )
         SELECT lowest, highest, (SELECT count(*) FROM way WHERE step {beyond}) FROM page
         """,  # noqa: S608 -- our own
-        *wanted.values,
+        *bounds.values,
     )
     assert row is not None, "aggregates are one row"
     return row[0], row[1], row[2]
@@ -125,7 +128,7 @@ async def _length(connection: Connection, query: TokenQuery, wanted: Filter, tie
     """How many are in a tier that ends before the page begins."""
     length: int = await connection.fetchval(
         f"SELECT count(*) FROM ({_parts(query, wanted, tier, ())}) m",  # noqa: S608 -- our own
-        *wanted.values,
+        *bounds_of(query, wanted).values,
     )
     return length
 
@@ -134,6 +137,7 @@ def _parts(
     query: TokenQuery, wanted: Filter, tier: Tier, columns: Sequence[str], within: str = "true"
 ) -> str:
     """Each run of a tier, as far as the page can reach into it, with what it is ordered by."""
+    reach = bounds_of(query, wanted).reach
     passed = wanted.named if query.sort == "name" else (wanted.passed,)
     parts = []
     for standing in wanted.standings:
@@ -144,19 +148,11 @@ def _parts(
             parts += [
                 f"(SELECT {shown} FROM token t"  # noqa: S608 -- our own
                 f" WHERE t.standing = {standing} AND {run.part} AND {sought} AND ({each})"
-                f"{f' ORDER BY {_ordered(query, order.values())}' if order else ''} LIMIT {_reach(query)})"
+                f"{f' ORDER BY {_ordered(query, order.values())}' if order else ''} LIMIT {reach})"
                 for each in passed
             ]
     return " UNION ALL ".join(parts)
 
 
 def _ordered(query: TokenQuery, columns: Iterable[str]) -> str:
-    return ", ".join(f"{column} {_direction(query)}" for column in columns)
-
-
-def _reach(query: TokenQuery) -> int:
-    return query.offset + query.limit
-
-
-def _direction(query: TokenQuery) -> str:
-    return "DESC" if query.descending else "ASC"
+    return ", ".join(f"{column} {query.direction}" for column in columns)

@@ -4,7 +4,7 @@ The caller publishes what comes back. Never writes `used`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 from gateway.domain.edit import UNCHANGED, Actor, TokenChange, TokenRow
@@ -140,7 +140,7 @@ def _after(before: TokenRow, change: TokenChange) -> dict[str, Any]:
 
 
 def _auditable(row: TokenRow) -> dict[str, Any]:
-    document = asdict(row)
+    document = row._asdict()
     document["limits"] = limit_documents(row.limits)
     return document
 

@@ -330,7 +330,7 @@ async def test_status_and_page_need_nobody_and_name_the_addresses(aiohttp_client
 
 
 async def test_a_fault_of_ours_tells_the_caller_nothing_but_where_to_look(admin, caplog):
-    await admin.pool.execute("ALTER TABLE token RENAME COLUMN name TO title")
+    await admin.pool.execute("ALTER TABLE token RENAME COLUMN deleted_at TO gone_at")
     answer = await admin.call("GET", "/api/token/")
     assert (answer.status, answer.body["code"]) == (500, "internal_error")
     assert answer.headers["X-Request-Id"] in answer.message

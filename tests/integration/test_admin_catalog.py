@@ -505,6 +505,17 @@ async def test_a_new_token_without_quota_and_expiry_has_those_of_its_group(admin
     assert made["unlimited_quota"]
 
 
+async def test_a_page_of_tokens_is_shown_by_groups_that_another_process_has_just_changed(admin):
+    await done(admin, "POST", "/api/group", {"name": "g", "token_defaults": {"max_concurrency": 3}})
+    await done(admin, "POST", "/api/token", {"name": "a", "group": "g"})
+    await admin.pool.execute(
+        """UPDATE "group" SET spec = jsonb_set(spec, '{token_defaults,max_concurrency}', '4') WHERE name = 'g'"""
+    )
+    await admin.pool.execute("UPDATE catalog SET generation = generation + 1")
+    (shown,) = (await done(admin, "GET", "/api/token/?group=g"))["items"]
+    assert shown["effective"]["max_concurrency"] == 4
+
+
 async def test_an_account_that_comes_to_a_group_is_granted_what_the_group_grants(admin):
     await done(admin, "POST", "/api/group", {"name": "g", "subscription": {"quota_usd": 20}})
     made = await admin.create(group="g")

@@ -17,7 +17,7 @@ from admin_api.route import Media, Route
 from admin_api.routes import ROUTES
 from admin_api.tokens.queries import query_of
 from gateway.domain.roles import Permission
-from gateway.store.token_lists import SORTS
+from gateway.store.token_pages import SORTS
 from tests.admin import running_admin
 from tests.conftest import empty_valkey
 from tests.databases import fresh_database

@@ -11,7 +11,8 @@ from gateway.store import token_estimates
 from gateway.store.bootstrap import bootstrap
 from gateway.store.postgres import open_pool
 from gateway.store.token_filters import FEW, TokenQuery
-from gateway.store.token_lists import SORTS, list_tokens
+from gateway.store.token_lists import list_tokens
+from gateway.store.token_pages import SORTS
 from tests.admin import PEPPER
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)

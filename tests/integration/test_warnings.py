@@ -176,6 +176,17 @@ async def test_an_expiry_is_told_of_a_week_and_a_day_before(admin, watch):
     assert told == [("warning.expiry", 7), ("warning.expiry", 1)]
 
 
+async def test_an_expiry_that_draws_near_by_an_edit_is_told_of_within_ten_minutes(admin, watch):
+    await watch.look()
+    soon = int(admin.clock[0]) + 3600
+    await admin.create(name="Short", expired_time=soon)
+    admin.clock[0] += 10
+    assert await watch.look() == 0
+    admin.clock[0] += 600
+    assert await watch.look() == 1
+    assert [event["data"]["days"] for event in await events(admin.pool)] == [1]
+
+
 # Whom it concerns
 
 

@@ -1,6 +1,5 @@
 """Every rule that can refuse has an owner and a remedy."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -37,8 +36,7 @@ ROW = TokenRow(
     username="ada",
     overlap_until=None,
 )
-SILENT = replace(
-    ROW,
+SILENT = ROW._replace(
     models=None,
     models_enabled=False,
     allow_ips=None,
