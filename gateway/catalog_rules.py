@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from gateway.catalog_entries import Entries, Kind, Settings
-from gateway.catalog_settings import GroupSettings, ModelSettings
+from gateway.catalog_entries import Entries, Kind, Settings, beyond
+from gateway.catalog_settings import GroupSettings, ModelSettings, UpstreamSettings
 from gateway.domain.rejection import Problem, Rejected, invalid, rejected
 from gateway.domain.rules import Rule
 
@@ -18,7 +18,9 @@ def require_own(name: str, taken: frozenset[str]) -> None:
 
 def check(entries: Entries, name: str, settings: Settings) -> None:
     """Refuse an entry that names what there is not, or what it may not name. Raises `Rejected`."""
-    if isinstance(settings, ModelSettings):
+    if isinstance(settings, UpstreamSettings):
+        _check_reach(entries, settings)
+    elif isinstance(settings, ModelSettings):
         _check_members(entries, name, settings)
     elif isinstance(settings, GroupSettings):
         _check_upstreams(entries, settings)
@@ -49,6 +51,14 @@ def _users_of(entries: Entries, kind: Kind, name: str) -> Iterator[str]:
     for other, model in entries.models.items():
         if kind == "model" and name in model.members:
             yield f"the model {other!r} stands for it"
+
+
+def _check_reach(entries: Entries, settings: UpstreamSettings) -> None:
+    bound = entries.upstream_cidrs
+    if strange := beyond(settings.allow_cidrs, bound):
+        raise invalid(
+            "allow_cidrs", Rule.BEYOND_REACH, given=strange, allowed=list(bound) or ["[]"]
+        )
 
 
 def _check_members(entries: Entries, name: str, settings: ModelSettings) -> None:

@@ -72,6 +72,10 @@ class AdminSettings(_Section):
     trusted_proxies: tuple[str, ...] = ()
     insecure_http: bool = False
     max_tokens_per_user: Annotated[int, Field(ge=1)] = 1000
+    upstream_cidrs: tuple[str, ...] = (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
+        *("127.0.0.0/8", "::1"),
+    )
 
     @field_validator("gateway_url")
     @classmethod
@@ -84,7 +88,7 @@ class AdminSettings(_Section):
         return value
 
     _check_listen = field_validator("listen")(_listen)
-    _check_proxies = field_validator("trusted_proxies")(parse_blocks)
+    _check_proxies = field_validator("trusted_proxies", "upstream_cidrs")(parse_blocks)
 
 
 class ConsoleSettings(_Section):

@@ -16,16 +16,15 @@ import aiohttp
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from admin_api.outgoing import open_session
 from admin_api.people.id_token import BadIdToken, Person, claims_of, person_of
-from gateway.domain.network import Blocks, parse_blocks
-from gateway.domain.outbound import is_literal
+from gateway.domain.network import Blocks
+from gateway.domain.outbound import trusted_literal
+from gateway.outbound import open_session
 from gateway.settings import OidcSettings
 
 _TIMEOUT_S = 10.0
 _KEPT_S = 3600.0
 _MAX_ANSWER_BYTES = 1024**2
-_LOOPBACK: Final = ("127.0.0.0/8", "::1")
 _ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
@@ -75,7 +74,8 @@ class Provider:
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Have connections for as long as the block runs."""
-        allowed = Blocks.of(_near(self.settings.issuer) + self.settings.allow_cidrs)
+        near = trusted_literal(urlsplit(self.settings.issuer).hostname or "")
+        allowed = near | Blocks.of(self.settings.allow_cidrs)
         async with open_session(allowed, _TIMEOUT_S, "oidc.allow_cidrs") as self._session:
             yield
 
@@ -214,11 +214,3 @@ def _object(url: str, status: int, body: bytes) -> Mapping[str, Any]:
     if status != 200 or not isinstance(answer, dict):  # noqa: PLR2004
         raise ProviderUnavailable(f"{url} answers {status}, and no JSON object")
     return answer
-
-
-def _near(issuer: str) -> tuple[str, ...]:
-    """An address that stands in the operator's file is trusted."""
-    host = urlsplit(issuer).hostname or ""
-    if not is_literal(host):
-        return ()
-    return _LOOPBACK if host.lower() == "localhost" else parse_blocks([host])

@@ -47,6 +47,16 @@ class Blocks:
     def __bool__(self) -> bool:
         return bool(self.v4 or self.v6)
 
+    def __or__(self, other: "Blocks") -> "Blocks":
+        return Blocks(self.v4 + other.v4, self.v6 + other.v6)
+
+    def covers(self, text: str) -> bool:
+        """Whether a whole block, in normalised text, is within one of these."""
+        network = ipaddress.ip_network(text)
+        value, mask = int(network.network_address), int(network.netmask)
+        pairs = self.v4 if network.version == 4 else self.v6  # noqa: PLR2004
+        return any(value & outer == base and outer & mask == outer for base, outer in pairs)
+
     def __contains__(self, address: Address) -> bool:
         value = address.value
         # A loop, since any() over a generator costs three times as much.

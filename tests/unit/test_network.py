@@ -99,6 +99,23 @@ def test_blocks_agree_with_the_standard_library(address, base, prefix):
     assert (parse_address(str(address)) in Blocks.of([str(network)])) == (mapped in network)
 
 
+@given(st.ip_addresses(), st.integers(0, 128), st.ip_addresses(), st.integers(0, 128))
+def test_a_block_is_covered_by_one_that_holds_all_of_it(inner, short, outer, long):
+    blocks = [
+        ipaddress.ip_network((int(base), min(prefix, base.max_prefixlen)), strict=False)
+        if base.version == 4
+        else ipaddress.IPv6Network((int(base), prefix), strict=False)
+        for base, prefix in ((inner, short), (outer, long))
+    ]
+    same = blocks[0].version == blocks[1].version
+    assert Blocks.of([str(blocks[1])]).covers(str(blocks[0])) == (
+        same and blocks[0].subnet_of(blocks[1])
+    )
+    both = Blocks.of([str(blocks[0])]) | Blocks.of([str(blocks[1])])
+    assert both.covers(str(blocks[0]))
+    assert both.covers(str(blocks[1]))
+
+
 def test_families_never_cover_each_other():
     everything_v4, everything_v6 = Blocks.of(["0.0.0.0/0"]), Blocks.of(["::/0"])
     v4, v6 = parse_address("203.0.113.7"), parse_address("2001:db8::1")
