@@ -14,9 +14,9 @@ import aiohttp
 
 from gateway.domain.catalog import Dialect, Model, Upstream
 from gateway.domain.provider_headers import DEFAULTS, key_header
+from gateway.domain.redaction import redact
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
-from gateway.log import redact
 from gateway.outbound import connector, tls_of
 from gateway.store.upstream_keys import hint_of
 

@@ -163,7 +163,7 @@ class Upstream:
     proxy: str = field(default="", repr=False)
     cert_file: str = ""
     key_file: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     on_disconnect: Literal["abort", "drain"] = "abort"
     max_connections: int = 0
     breaker_failures: int = 5

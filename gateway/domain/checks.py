@@ -10,6 +10,8 @@ from gateway.domain.catalog import Catalog, Dialect, Model
 from gateway.domain.errors import Ground, Reason, Refusal
 from gateway.domain.network import Address
 from gateway.domain.passages import OTHER, Metering
+from gateway.domain.redaction import redact
+from gateway.domain.rejection import shown
 from gateway.domain.routes import Route
 from gateway.domain.token import DISABLED, Token
 
@@ -119,7 +121,7 @@ def require_model(
     if token.models is not None and model not in token.models:
         return Refusal(
             Reason.MODEL_NOT_ALLOWED,
-            f"This key's own model list does not allow {model!r}. GET /v1/models lists what it can call.",
+            f"This key's own model list does not allow {shown(model)!r}. GET /v1/models lists what it can call.",
             param="model",
             ground=Ground.OWN_MODELS,
         )
@@ -127,7 +129,7 @@ def require_model(
     if group.models is not None and model not in group.models:
         return Refusal(
             Reason.MODEL_NOT_ALLOWED,
-            f"The group {group.name!r} of this key does not allow {model!r}. "
+            f"The group {group.name!r} of this key does not allow {shown(model)!r}. "
             "GET /v1/models lists what it can call.",
             param="model",
             ground=Ground.GROUP_MODELS,
@@ -138,14 +140,14 @@ def require_model(
             paths = " or ".join(_PATHS[each] for each in elsewhere)
             return Refusal(
                 Reason.MODEL_NOT_FOUND,
-                f"The model {model!r} is not served on this path: no upstream of the group {group.name!r} serves it in "
-                f"this dialect. Call it by {paths}.",
+                f"The model {shown(model)!r} is not served on this path: no upstream of the group {group.name!r} "
+                f"serves it in this dialect. Call it by {paths}.",
                 param="model",
                 ground=Ground.GROUP_UPSTREAMS,
             )
         return Refusal(
             Reason.MODEL_NOT_FOUND,
-            f"The model {model!r} does not exist here: no upstream of the group {group.name!r} serves it. "
+            f"The model {shown(model)!r} does not exist here: no upstream of the group {group.name!r} serves it. "
             "GET /v1/models lists what this key can call.",
             param="model",
             ground=Ground.GROUP_UPSTREAMS,
@@ -167,7 +169,7 @@ def require_metering(token: Token, route: Route, method: str, path: str) -> Refu
         slip = " Is the path right? It is none that is known here." if route.name == OTHER else ""
         return Refusal(
             Reason.ROUTE_NOT_METERED,
-            f"What {method} {path} costs is not known here, and this key has a cap. The operator can set a "
+            f"What {method} {redact(path)} costs is not known here, and this key has a cap. The operator can set a "
             f"price for each call in [[routes]], or the key can be made uncapped.{slip}",
             ground=Ground.ROUTES,
         )
@@ -184,7 +186,7 @@ def require_upstream(
         return None
     return Refusal(
         Reason.UNKNOWN_URL,
-        f"{path} cannot be called here: the group {token.group.name!r} of this key has no upstream that speaks "
+        f"{redact(path)} cannot be called here: the group {token.group.name!r} of this key has no upstream that speaks "
         f"{dialect}.",
         ground=Ground.GROUP_UPSTREAMS,
     )

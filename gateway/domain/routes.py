@@ -19,6 +19,7 @@ from gateway.domain.errors import Reason, Refusal
 from gateway.domain.gemini_ask import ContentForm
 from gateway.domain.openai_ask import OpenAIForm
 from gateway.domain.passages import Metering, Rule, ids_in, name_of, rule_of
+from gateway.domain.redaction import redact
 from gateway.domain.usage import Usage
 
 BASE_PATH = "/v1"
@@ -287,5 +288,5 @@ def _unknown(method: str, path: str, base_url: str) -> Refusal:
             f"Unknown URL ({method} {path}). {hint}; write the path without the slash at its end."
         )
     else:
-        message = f"Unknown URL ({method} {path}). {hint}"
+        message = f"Unknown URL ({method} {redact(path)}). {hint}"
     return Refusal(Reason.UNKNOWN_URL, message)

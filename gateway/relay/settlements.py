@@ -77,7 +77,7 @@ class Settlements:
             self._shadows.add(call.entry.token.id, call.shadows)
         self._waiting.wake(call.entry.token.account_id)
         self._poster.add(Charge(call.request_id, call.entry.token.account_id, line))
-        self._log.add(_log_line(call, outcome, usage, duration_ms, amount, anomaly))
+        self._log.add_call(_log_line(call, outcome, usage, duration_ms, amount, anomaly))
 
     def release(self, call: Call) -> None:
         """End a call that was reserved after its caller had left: nothing was sent, nothing is charged."""
