@@ -138,6 +138,13 @@ def _ledger_line(
     )
 
 
+def _peer_member(call: Call) -> bytes:
+    """Whose socket it was, where another address is the caller's: a proxy that is believed."""
+    if call.address is None or call.address is call.peer:
+        return b""
+    return b',"peer":"%b"' % call.peer.text.encode()
+
+
 def _log_line(
     call: Call,
     outcome: Outcome,
@@ -149,7 +156,7 @@ def _log_line(
     return (
         b'{"ts":%.3f,"level":"info","event":"call","request_id":"%b",%b,"upstream":"%b","dialect":"%b","route":"%b",'
         b'"stream":%b,"status":%d,"ttfb_ms":%b,"duration_ms":%d,"address":"%b","input_tokens":%d,"output_tokens":%d,'
-        b'"amount_nusd":%d,"estimated":%b,"anomaly":%b%b}\n'
+        b'"amount_nusd":%d,"estimated":%b,"anomaly":%b%b%b}\n'
         % (
             call.started_at,
             call.request_id,
@@ -168,5 +175,6 @@ def _log_line(
             b"true" if outcome.estimated else b"false",
             b"null" if anomaly is None else b'"%b"' % anomaly.encode(),
             log_member(call.shadows) if call.shadows else b"",
+            _peer_member(call),
         )
     )

@@ -11,7 +11,7 @@ from admin_api.cookies import COOKIE
 from admin_api.envelope import STATUS, Code
 from admin_api.routes import ROUTES, Route, add_routes
 from gateway.domain.rejection import Problem
-from gateway.domain.roles import Permission
+from gateway.domain.roles import ROLES, Permission
 from tests.admin import running_admin
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
@@ -107,6 +107,22 @@ async def test_a_trusted_proxy_tells_the_address(aiohttp_client, postgres_dsn):
         headers = {"X-Forwarded-For": "203.0.113.5, 198.51.100.1"}
         answer = await admin.call("GET", "/api/token/", token=token, headers=headers)
         assert answer.status == 403
+
+
+async def test_only_the_configured_header_of_a_trusted_proxy_is_believed(
+    aiohttp_client, postgres_dsn
+):
+    proxied = {"trusted_proxies": ["127.0.0.1"], "client_header": "forwarded"}
+    async with running_admin(aiohttp_client, postgres_dsn, {"admin": proxied}) as admin:
+        _, token = await admin.user("eve", allow_ips=("203.0.113.0/24",))
+        for headers, status in (
+            ({"Forwarded": "for=203.0.113.5;proto=https"}, 200),
+            ({"Forwarded": "for=198.51.100.1", "X-Forwarded-For": "203.0.113.5"}, 403),
+            ({"X-Forwarded-For": "203.0.113.5"}, 403),
+            ({"Forwarded": "for=_hidden"}, 403),
+        ):
+            answer = await admin.call("GET", "/api/token/", token=token, headers=headers)
+            assert answer.status == status, headers
 
 
 async def test_a_disabled_user_is_403_at_once(admin):
@@ -365,6 +381,25 @@ async def test_every_route_but_the_public_ones_needs_a_caller(admin, subtests):
             async with answer as response:
                 protected = route.permission is not Permission.PUBLIC
                 assert (response.status == 401) == protected
+
+
+async def test_every_route_is_open_to_the_roles_of_its_permission_alone(admin, subtests):
+    """K10: each role calls each route; what a route asks for decides, and nothing else does."""
+    nobody = str(2**62)
+    for role, permissions in ROLES.items():
+        _, token = await admin.user(f"some-{role}", role=role)
+        for route in ROUTES:
+            if route.permission is Permission.PUBLIC:
+                continue
+            with subtests.test(role=role, route=f"{route.method} {route.path}"):
+                path = re.sub(r"{\w+:[^}]*}", nobody, route.path)
+                headers = {"Authorization": f"Bearer {token}"}
+                async with admin.client.request(
+                    route.method, path, data=b"", headers=headers, allow_redirects=False
+                ) as response:
+                    body = await response.json() if response.status >= 400 else {}
+                forbidden = body.get("code") == "forbidden"
+                assert forbidden == (route.permission not in permissions), (response.status, body)
 
 
 def test_every_code_has_a_status():

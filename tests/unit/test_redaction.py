@@ -54,7 +54,7 @@ def test_a_secret_is_hidden_and_what_is_around_it_stays(text, secret):
     "text",
     [
         "a call failed: 0192f0c1-7a2b-7c3d-8e4f-0123456789ab",
-        "task-runner-model-of-2026 and desk-side-helper-0001",
+        "task-runner-model-of-2026 and desk-side-lamp-0001",
         "GET /v1/chat/completions 200",
         "key: is needed again",
         "the token 7 of account 3 at 10.0.0.1:8080",
