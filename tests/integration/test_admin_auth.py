@@ -1,6 +1,7 @@
 """Who may call the admin API: access tokens, sessions, roles, and what other sites cannot do."""
 
 import asyncio
+import json
 import re
 from datetime import UTC, datetime
 
@@ -400,6 +401,75 @@ async def test_every_route_is_open_to_the_roles_of_its_permission_alone(admin, s
                     body = await response.json() if response.status >= 400 else {}
                 forbidden = body.get("code") == "forbidden"
                 assert forbidden == (route.permission not in permissions), (response.status, body)
+
+
+async def test_every_answer_tells_browsers_to_run_and_frame_nothing_else(
+    aiohttp_client, postgres_dsn
+):
+    """C05, C07: errors, too; and no other origin may read an answer."""
+    settings = {"admin": {"public_url": "https://admin.example"}}
+    async with running_admin(aiohttp_client, postgres_dsn, settings) as admin:
+        for path in (
+            "/",
+            "/api/docs",
+            "/api/status",
+            "/api/token",
+            "/nowhere",
+            "/api/logo",
+            "/link",
+        ):
+            headers = {"Origin": "https://evil.example"}
+            async with admin.client.get(path, headers=headers, allow_redirects=False) as answer:
+                told = answer.headers
+            assert "default-src 'none'" in told["Content-Security-Policy"], path
+            assert "frame-ancestors 'none'" in told["Content-Security-Policy"], path
+            assert told["X-Content-Type-Options"] == "nosniff"
+            assert told["Referrer-Policy"] == "no-referrer"
+            assert told["Cross-Origin-Opener-Policy"] == "same-origin"
+            assert told["Strict-Transport-Security"].startswith("max-age=")
+            assert not [name for name in told if name.lower().startswith("access-control-")]
+
+
+async def test_a_change_that_cannot_be_audited_is_not_made(admin):
+    """K17."""
+    made = await admin.create()
+    before = await everything(admin)
+    await admin.pool.execute("ALTER TABLE audit RENAME TO elsewhere")
+    for method, path, body in (
+        ("POST", "/api/token", {"name": "another"}),
+        ("PATCH", f"/api/token/{made['id']}", {"name": "renamed"}),
+        ("DELETE", f"/api/token/{made['id']}", None),
+        ("POST", "/api/upstream", {"name": "u", "base_url": "https://1.1.1.1/v1"}),
+        ("POST", "/api/user", {"username": "bob", "role": "user"}),
+    ):
+        assert (await admin.call(method, path, body)).status == 500, path
+    assert await everything(admin) == before
+
+
+async def everything(admin):
+    """What the calls above would change."""
+    return [
+        await admin.pool.fetch(f'SELECT * FROM "{table}" ORDER BY 1')
+        for table in ("token", "token_secret", "upstream", "user", "grant_entry")
+    ]
+
+
+async def test_a_stored_digest_opens_nothing(admin):
+    """K12: what a thief of the database has is not what the API takes."""
+    await admin.user("bob", password="a long password")
+    stored = await admin.pool.fetchval(
+        """SELECT password_hash FROM "user" WHERE username = 'bob'"""
+    )
+    answer, _ = await log_in(admin, "bob", stored)
+    assert answer.status == 401
+    for digest in await admin.pool.fetch("SELECT digest FROM access_token"):
+        for form in (digest[0].hex(), "tht_" + digest[0].hex()):
+            answer = await admin.call("GET", "/api/token", token=form)
+            assert answer.status == 401
+    for path in ("/api/user", "/api/user/self", "/api/token", "/api/audit"):
+        body = json.dumps((await admin.call("GET", path)).body)
+        assert stored not in body
+        assert "argon2" not in body
 
 
 def test_every_code_has_a_status():
