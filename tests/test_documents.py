@@ -134,6 +134,24 @@ def test_the_keys_and_scripts_are_those_of_the_quota_store():
     assert {row for row in rows if not row.startswith("q:")} == scripts
 
 
+# The threat model
+
+
+def test_every_test_that_the_threat_model_names_is_there():
+    model = (ROOT / "docs/threat-model.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", model))
+    tests = "\n".join(path.read_text() for path in sorted((ROOT / "tests").rglob("*.py")))
+    assert len(named) > 80
+    assert not {name for name in named if f"def {name}(" not in tests}
+    ids = re.findall(r"^\| ([KNC]\d\d) \|", model, re.MULTILINE)
+    every = [
+        f"{kind}{n:02}"
+        for kind, last in (("K", 19), ("N", 24), ("C", 8))
+        for n in range(1, last + 1)
+    ]
+    assert ids == every
+
+
 # Troubleshooting
 
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text()
