@@ -11,7 +11,10 @@ from admin_api.bodies import CreateBody, UpdateBody
 from admin_api.envelope import STATUS
 from admin_api.openapi import path_of
 from admin_api.routes import ROUTES
+from gateway.domain.key import create_key
+from gateway.domain.webhook import secret_of
 from gateway.relay.envelopes import WIRE
+from gateway.store.people import ACCESS_TOKEN_PREFIX
 from tests.documents import DOCUMENTS, ROOT, every_document, first_cells, section, sources, spans
 
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
@@ -150,6 +153,22 @@ def test_every_test_that_the_threat_model_names_is_there():
         for n in range(1, last + 1)
     ]
     assert ids == every
+
+
+def test_the_patterns_for_scanners_are_of_what_is_made():
+    rows = section((ROOT / "SECURITY.md").read_text(), "## For secret scanners")
+    patterns = re.findall(r"^\| (\w+).*?\| `(\S+)` \|$", rows, re.MULTILINE)
+    key = create_key()
+    made = {
+        "key": key,
+        "access": ACCESS_TOKEN_PREFIX + key.removeprefix("sk-"),
+        "webhook": secret_of(bytes(range(32))),
+    }
+    assert {name for name, _ in patterns} == made.keys()
+    for name, pattern in patterns:
+        found = re.search(pattern, f'x = "{made[name]}"')
+        assert found
+        assert found[0] == made[name]
 
 
 # Troubleshooting
