@@ -25,6 +25,7 @@ from gateway.settings import OidcSettings
 _TIMEOUT_S = 10.0
 _KEPT_S = 3600.0
 _MAX_ANSWER_BYTES = 1024**2
+_OPTIONAL: Final = frozenset({"userinfo_endpoint"})
 _ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
@@ -166,7 +167,7 @@ class Provider:
                     f"it calls itself {metadata.get('issuer')!r}, oidc.issuer is {self.settings.issuer!r}"
                 )
             own_scheme = urlsplit(self.settings.issuer).scheme
-            for name in _ENDPOINTS:
+            for name in (*_ENDPOINTS, *(_OPTIONAL & metadata.keys())):
                 if urlsplit(str(metadata.get(name))).scheme not in {"https", own_scheme}:
                     raise ProviderUnavailable(f"its {name} is no https:// URL")
             try:
