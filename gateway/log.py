@@ -22,11 +22,16 @@ class JsonFormatter(logging.Formatter):
             "ts": round(record.created, 3),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": redact(record.getMessage()),
+            "event": _told(record.getMessage()),
         }
         if record.exc_info:
-            line["traceback"] = redact(self.formatException(record.exc_info))
+            line["traceback"] = _told(self.formatException(record.exc_info))
         return orjson.dumps(line).decode()
+
+
+def _told(text: str) -> str:
+    """Without secrets, and as JSON can have it: a line that cannot be written would be shown raw."""
+    return redact(text).encode("utf-8", "backslashreplace").decode()
 
 
 def configure(level: int = logging.INFO) -> None:

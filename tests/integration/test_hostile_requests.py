@@ -151,6 +151,15 @@ async def test_no_text_in_the_place_of_a_key_reaches_a_store(rig: Rig, monkeypat
                 answer = await caller.ask(data)
             assert answer.status == 401, (text, answer.status)
             assert len(text) < 12 or text not in bytes(answer.body).decode()
+    for head in (
+        b"GET /v1/models HTTP/1.1\r\nhost: g\r\nauthorization: Bearer \xff\xfe\x80\r\n\r\n",
+        b"GET /v1/models HTTP/1.1\r\nhost: g\r\nx-api-key: \xff\r\n\r\n",
+        b"GET /v1beta/models HTTP/1.1\r\nhost: g\r\nx-goog-api-key: \xff\r\n\r\n",
+        b"GET /v1beta/models?key=%ff HTTP/1.1\r\nhost: g\r\n\r\n",
+    ):
+        async with wire(rig.url) as caller, asyncio.timeout(20):
+            answer = await caller.ask(head)
+        assert answer.status == 401, (head, bytes(answer.body))
     assert not asked
     assert not rig.upstream.requests
 

@@ -107,6 +107,8 @@ def test_both_sinks_hide_secrets_and_break_no_line(tmp_path):
     (line,) = stream.getvalue().splitlines()
     assert KEY not in line
     assert json.loads(line)["event"] == "two\r\nlines with ***"
+    log.error("no text: %s", "\udcff\ud800")
+    assert json.loads(stream.getvalue().splitlines()[1])["event"] == "no text: \\udcff\\ud800"
     path = tmp_path / "access"
     access = AccessLog(str(path))
     access.add(b'{"path":"/v1/%b"}\n' % KEY.encode())
