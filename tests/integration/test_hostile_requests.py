@@ -8,6 +8,7 @@ import ssl
 import pytest
 
 from gateway.log import sink
+from tests.admin import running_admin
 from tests.integration.rig import Rig, chat
 from tests.wire import request, wire
 
@@ -229,3 +230,37 @@ async def test_a_header_that_the_connection_names_goes_no_further(rig: Rig):
     (sent,) = rig.upstream.requests
     names = {name.lower() for name, _ in sent.headers}
     assert not names & {name for name, _ in headers} - {"connection"}
+
+
+ADMIN_HEADERS = (
+    *("authorization", "cookie", "new-api-user", "if-match", "idempotency-key", "origin"),
+    *("sec-fetch-site", "x-forwarded-for", "forwarded", "x-forwarded-proto", "content-type"),
+    *("user-agent", "accept", "host", "accept-encoding", "referer"),
+)
+
+
+async def test_no_bytes_in_a_header_are_a_fault_of_the_admin_api(
+    aiohttp_client, postgres_dsn, subtests
+):
+    settings = {"admin": {"trusted_proxies": ["127.0.0.1"], "insecure_http": True}}
+    async with running_admin(aiohttp_client, postgres_dsn, settings) as admin:
+        url = str(admin.client.make_url("/")).rstrip("/")
+        own = f"authorization: Bearer {admin.credentials.access_token}\r\n".encode()
+        for name in ADMIN_HEADERS:
+            for path in (b"/api/token", b"/api/user/login", b"/", b"/api/oidc/login"):
+                with subtests.test(name=name, path=path):
+                    body = b'{"name": "x", "username": "x", "password": "y"}'
+                    head = (
+                        b"POST %b HTTP/1.1\r\n%b%b: \xff\xfe=;,\x80\r\ncontent-length: %d\r\n%b\r\n%b"
+                        % (
+                            path,
+                            b"" if name == "host" else b"host: g\r\n",
+                            name.encode(),
+                            len(body),
+                            b"" if name == "authorization" else own,
+                            body,
+                        )
+                    )
+                    async with wire(url) as caller, asyncio.timeout(20):
+                        answer = await caller.ask(head)
+                    assert answer.status < 500, bytes(answer.body)
