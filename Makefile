@@ -1,7 +1,7 @@
 # Every command of the project. `make` alone lists them.
 #
 #   PYTHON=python3.12   the interpreter that .venv is made from (default python3; 3.11 or newer)
-#   ARGS="…"            passed on to the command behind run, test, chaos, bench, llm, openapi, browser and lock
+#   ARGS="…"            passed on to the command behind run, test, chaos, bench, llm, openapi, browser, licences and lock
 #   T=path              what `make test` or `make browser` runs (default: all of tests/, or of tests/browser)
 #   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take
 
@@ -20,7 +20,7 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test chaos check fmt bench llm openapi clients browser vendor lock build clean always
+.PHONY: help setup run test chaos check fmt bench llm openapi clients browser licences vendor lock build clean always
 always:
 
 help:  ## list these commands
@@ -64,6 +64,9 @@ clients: .venv/clients-ok  ## call the gateway with LangChain, the llm command a
 
 browser: .venv/browser-ok  ## use the console in a real browser, and write pictures of every page: T=path ARGS="-k word"
 	@TOLLHOUSE_TEST_BROWSER=1 exec $(BIN)/pytest -q $(ARGS) $(if $(filter tests,$(T)),tests/browser,$(T))
+
+licences: .venv/ok  ## list the licences of what Tollhouse is installed with, and fail for one that is not allowed
+	@exec $(BIN)/python tools/licences.py $(ARGS)
 
 vendor:  ## fetch the console's libraries anew
 	@$(PYTHON) tools/vendor.py

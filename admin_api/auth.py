@@ -12,7 +12,7 @@ from aiohttp import web
 from admin_api.context import ADDRESS, SERVICES, Caller, Services
 from admin_api.cookies import session_in
 from admin_api.envelope import Code, Declined
-from gateway.domain.network import Blocks, caller, parse_address
+from gateway.domain.network import Blocks, caller, hops_of, parse_address
 from gateway.domain.roles import ROLES, Permission
 from gateway.store.people import User, find_access
 from gateway.store.sessions import find_session
@@ -30,8 +30,9 @@ def find_address(request: web.Request, services: Services) -> None:
         peer = parse_address(request.remote)
     except ValueError:
         return
-    forwarded = request.headers.getall("X-Forwarded-For", [])
-    if (address := caller(peer, forwarded, services.proxies)) is not None:
+    header = services.config.admin.client_header
+    hops = hops_of(header, lines) if (lines := request.headers.getall(header, [])) else []
+    if (address := caller(peer, hops, services.proxies)) is not None:
         request[ADDRESS] = address
 
 

@@ -28,6 +28,7 @@ from admin_api.mistakes import Mistakes, json_type, mistakes_of
 from gateway.catalog_settings import LimitSettings
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.limits import MAX_EXACT
+from gateway.domain.redaction import HIDDEN
 from gateway.domain.rejection import BrokenRule, invalid
 from gateway.domain.rules import Rule
 
@@ -69,7 +70,13 @@ def _text_or_object(value: Any) -> Any:
 class Body(BaseModel):
     """What every body is: unknown fields are refused, and each field says what it means."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    def __repr_str__(self, join_str: str) -> str:
+        """Which fields were sent: what they hold may be a password, a key or a prompt."""
+        return join_str.join(f"{name}={HIDDEN}" for name in sorted(self.model_fields_set))
 
 
 IsNumber = BeforeValidator(_number)  # behind the bounds: those are the number's

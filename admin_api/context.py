@@ -1,7 +1,7 @@
 """What handlers need and a parameter cannot carry: one value on the app, three on a request."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -56,7 +56,7 @@ class Services:
     pool: Pool
     notifier: Notifier
     quota: QuotaStore
-    pepper: bytes
+    pepper: bytes = field(repr=False)
     seal: Seal
     units: Units
     passwords: Passwords
@@ -96,7 +96,7 @@ class Caller:
 
     user: User
     permissions: frozenset[Permission]
-    session: str | None = None
+    session: str | None = field(default=None, repr=False)
     access: AccessGrant | None = None
 
     def may(self, permission: Permission) -> bool:

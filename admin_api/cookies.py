@@ -57,6 +57,7 @@ def _is_https(request: web.Request) -> bool:
 
 def _is_unclear(request: web.Request) -> bool:
     """Whether a proxy that nobody trusts stands between: then the address may be the proxy's own."""
-    if not any(name in request.headers for name in _FORWARDED):
+    told = (*_FORWARDED, request.app[SERVICES].config.admin.client_header)
+    if not any(name in request.headers for name in told):
         return False
     return parse_address(request.remote or "") not in request.app[SERVICES].proxies

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from admin_api.context import ADDRESS, CALLER, REQUEST_ID
 from admin_api.envelope import json_bytes
+from gateway.domain.redaction import redact
 
 Write = Callable[[str], object]
 
@@ -37,4 +38,4 @@ def line(request: web.Request, status: int, code: str | None, duration_s: float)
         "user_id": None if caller is None else caller.user.id,
         "address": None if address is None else address.text,
     }
-    return json_bytes(document).decode() + "\n"
+    return redact(json_bytes(document).decode()) + "\n"

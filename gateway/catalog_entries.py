@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.catalog_settings import GroupSettings, ModelSettings, UpstreamSettings
 from gateway.config import PROVIDER_NAMES, Loaded
+from gateway.domain.network import Blocks
 
 DEFAULT_GROUP: Final = "default"
 """The group that exists in any case."""
@@ -48,7 +49,8 @@ OpenKeys = Callable[[Row], tuple[str, ...]]
 class Entries:
     """What a catalog is made of.
 
-    `made` are those of the API, `broken` those of them that were left out, and why.
+    `made` are those of the API, `broken` those of them that were left out, and why. `upstream_cidrs`: what those of
+    the API may allow themselves.
     """
 
     groups: Mapping[str, GroupSettings]
@@ -58,6 +60,7 @@ class Entries:
     price_versions: Mapping[str, int] = field(default_factory=dict)
     made: frozenset[tuple[Kind, str]] = frozenset()
     broken: Mapping[tuple[Kind, str], str] = field(default_factory=dict)
+    upstream_cidrs: tuple[str, ...] = ()
 
 
 def no_keys(_: Row) -> tuple[str, ...]:
@@ -94,7 +97,14 @@ def entries_of(loaded: Loaded, rows: Sequence[Row] = (), open_keys: OpenKeys = n
         price_versions=made.price_versions,
         made=frozenset((row.kind, row.name) for row in rows) - made.broken.keys(),
         broken=made.broken,
+        upstream_cidrs=config.admin.upstream_cidrs,
     )
+
+
+def beyond(allow_cidrs: Sequence[str], upstream_cidrs: Sequence[str]) -> str | None:
+    """The first block that an upstream of the API may not allow itself; None: it may allow all."""
+    bound = Blocks.of(upstream_cidrs)
+    return next((each for each in allow_cidrs if not bound.covers(each)), None)
 
 
 def settings_of(kind: Kind, name: str, spec: Mapping[str, Any]) -> Settings:
@@ -134,6 +144,13 @@ class _Made:
         found = self._valid("upstream", UpstreamSettings)
         for row in self._rows:
             if row.kind == "upstream" and row.name in found:
+                bound = self._loaded.config.admin.upstream_cidrs
+                if strange := beyond(found[row.name].allow_cidrs, bound):
+                    self.broken["upstream", row.name] = (
+                        f"allow_cidrs: {strange} is not within admin.upstream_cidrs"
+                    )
+                    del found[row.name]
+                    continue
                 try:
                     self.api_keys[row.name] = self._open_keys(row)
                 except KeysUnreadable as reason:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from gateway.catalog_entries import Entries, Kind, Settings
-from gateway.catalog_settings import GroupSettings, ModelSettings
+from gateway.catalog_entries import Entries, Kind, Settings, beyond
+from gateway.catalog_settings import GroupSettings, ModelSettings, UpstreamSettings
 from gateway.domain.rejection import Mistake, Problem, invalid, mistake, rejected
 from gateway.domain.rules import Rule
 
@@ -19,7 +19,9 @@ def require_own(name: str, taken: frozenset[str]) -> None:
 
 def check(entries: Entries, name: str, settings: Settings) -> None:
     """Refuse an entry that names what there is not, or what it may not name. Raises `Rejected`."""
-    if isinstance(settings, ModelSettings):
+    if isinstance(settings, UpstreamSettings):
+        _check_reach(entries, settings)
+    elif isinstance(settings, ModelSettings):
         _check_members(entries, name, settings)
     elif isinstance(settings, GroupSettings):
         _check_upstreams(entries, settings)
@@ -48,6 +50,14 @@ def _standing_for(entries: Entries, kind: Kind, name: str) -> list[str]:
     if kind == "model":
         return sorted(other for other, model in entries.models.items() if name in model.members)
     return []
+
+
+def _check_reach(entries: Entries, settings: UpstreamSettings) -> None:
+    bound = entries.upstream_cidrs
+    if strange := beyond(settings.allow_cidrs, bound):
+        raise invalid(
+            "allow_cidrs", Rule.BEYOND_REACH, given=strange, allowed=list(bound) or ["[]"]
+        )
 
 
 def _check_members(entries: Entries, name: str, settings: ModelSettings) -> None:

@@ -247,7 +247,7 @@ class UpstreamSettings(Section):
     headers: dict[
         Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")],
         Annotated[str, Field(pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")],
-    ] = Field(default={})
+    ] = Field(default={}, repr=False)
     api_key_env: str = ""
     api_key_envs: tuple[str, ...] = ()
     models: tuple[str, ...] | dict[str, str] = ("*",)

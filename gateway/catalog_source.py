@@ -24,6 +24,7 @@ from gateway.config import Loaded
 from gateway.domain.catalog import PPM, Catalog, Group, Model, Price, Tier, Upstream, dearest, nusd
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.network import Blocks
+from gateway.domain.outbound import trusted_literal
 from gateway.domain.passages import Metering, Rule
 from gateway.model_traits import hides_output, image_max_tokens
 
@@ -285,7 +286,7 @@ def _upstream(entries: Entries, settings: UpstreamSettings) -> Upstream:
         max_line_bytes=settings.max_line_bytes,
         unix_socket=settings.unix_socket,
         affinity=settings.affinity,
-        allow_cidrs=Blocks.of(settings.allow_cidrs),
+        allow_cidrs=_allowed(entries, settings),
         proxy=settings.proxy.get_secret_value(),
         cert_file=settings.cert_file,
         key_file=settings.key_file,
@@ -297,8 +298,15 @@ def _upstream(entries: Entries, settings: UpstreamSettings) -> Upstream:
         breaker_longest_s=settings.breaker_longest_s,
         retry_after_budget_s=settings.retry_after_budget_s,
         retry_unanswered=settings.retry_unanswered,
-        guarded=("upstream", settings.name) in entries.made,
     )
+
+
+def _allowed(entries: Entries, settings: UpstreamSettings) -> Blocks:
+    """Where it may be called though that is not public: an address of the operator's file is the operator's word."""
+    allowed = Blocks.of(settings.allow_cidrs)
+    if ("upstream", settings.name) in entries.made:
+        return allowed
+    return allowed | trusted_literal(urlsplit(settings.base_url).hostname or "")
 
 
 def _groups(

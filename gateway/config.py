@@ -44,7 +44,7 @@ class Loaded:
 
     config: Config
     path: Path | None
-    upstream_keys: Mapping[str, tuple[str, ...]]
+    upstream_keys: Mapping[str, tuple[str, ...]] = field(repr=False)
     notices: tuple[str, ...]
     left_out: tuple[UpstreamSettings, ...] = ()
     """Upstreams of the file that have no key in this process's environment."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from gateway.config import ConfigError
 from gateway.domain.errors import StoreUnavailable
-from gateway.log import redact
+from gateway.domain.redaction import redact
 from gateway.settings import Config
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import connect

@@ -4,19 +4,13 @@ Operational messages go through `logging`; the line per request is written by `g
 """
 
 import logging
-import re
 import sys
+from typing import TextIO
 
 import orjson
+from aiohttp.http_exceptions import HttpProcessingError
 
-_SECRET = re.compile(
-    r"(sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{20,}|(?<=Bearer )\S+|(?<=://:)[^@/\s]+(?=@)|(?<=:)[^:@/\s]+(?=@))"
-)
-
-
-def redact(text: str) -> str:
-    """The text without anything that looks like a key or a password in a URL."""
-    return _SECRET.sub("***", text)
+from gateway.domain.redaction import redact
 
 
 class JsonFormatter(logging.Formatter):
@@ -28,15 +22,32 @@ class JsonFormatter(logging.Formatter):
             "ts": round(record.created, 3),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": redact(record.getMessage()),
+            "event": _told(record.getMessage()),
         }
         if record.exc_info:
-            line["traceback"] = redact(self.formatException(record.exc_info))
+            line["traceback"] = _told(self.formatException(record.exc_info))
         return orjson.dumps(line).decode()
+
+
+def _told(text: str) -> str:
+    """Without secrets, and as JSON can have it: a line that cannot be written would be shown raw."""
+    return redact(text).encode("utf-8", "backslashreplace").decode()
 
 
 def configure(level: int = logging.INFO) -> None:
     """Send all of `logging` to standard error as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
+    logging.basicConfig(level=level, handlers=[sink(sys.stderr)], force=True)
+
+
+def sink(stream: TextIO) -> logging.Handler:
+    """What writes JSON lines to `stream`."""
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    handler.addFilter(_is_ours)
+    return handler
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Not what is no HTTP: the caller is told, and whoever likes could fill the log with what they send."""
+    fault = record.exc_info[1] if record.exc_info else None
+    return not (record.name == "aiohttp.server" and isinstance(fault, HttpProcessingError))

@@ -14,4 +14,5 @@ Usd = Annotated[
 class Section(BaseModel):
     """A part of the configuration: what it does not know is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What was given may be a secret in the wrong place.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -38,6 +38,9 @@ def _listen(value: str) -> str:
     return value
 
 
+_ClientHeader = Literal["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip"]
+
+
 class GatewaySettings(_Section):
     """[gateway]: the data plane."""
 
@@ -45,9 +48,7 @@ class GatewaySettings(_Section):
     public_url: str = ""
     workers: Annotated[int, Field(ge=0, le=256)] = 0
     trusted_proxies: tuple[str, ...] = ()
-    client_header: Literal["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip"] = (
-        "x-forwarded-for"
-    )
+    client_header: _ClientHeader = "x-forwarded-for"
     max_body_bytes: Annotated[int, Field(ge=1024)] = 33_554_432
     max_upload_bytes: Annotated[int, Field(ge=1024)] = 2_147_483_648
     cors: bool = True
@@ -70,8 +71,13 @@ class AdminSettings(_Section):
     registration_grant_usd: Annotated[Decimal, Field(ge=0, le=1_000_000)] = Decimal(0)
     require_verified_email: bool = False
     trusted_proxies: tuple[str, ...] = ()
+    client_header: _ClientHeader = "x-forwarded-for"
     insecure_http: bool = False
     max_tokens_per_user: Annotated[int, Field(ge=1)] = 1000
+    upstream_cidrs: tuple[str, ...] = (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
+        *("127.0.0.0/8", "::1"),
+    )
 
     @field_validator("gateway_url")
     @classmethod
@@ -84,7 +90,7 @@ class AdminSettings(_Section):
         return value
 
     _check_listen = field_validator("listen")(_listen)
-    _check_proxies = field_validator("trusted_proxies")(parse_blocks)
+    _check_proxies = field_validator("trusted_proxies", "upstream_cidrs")(parse_blocks)
 
 
 class ConsoleSettings(_Section):

@@ -47,15 +47,15 @@ _EMBEDDED_CHECK_S = 0.5
 class Running:
     """What is up, in the order in which it was started."""
 
-    environment: dict[str, str]
+    environment: dict[str, str] = field(repr=False)
     postgres: EmbeddedPostgres | None = None
     valkey: EmbeddedValkey | None = None
     demo: Child | None = None
     workers: list[Child] = field(default_factory=list)
     admin: Child | None = None
     held_port: socket.socket | None = None
-    credentials: Mapping[str, object] = field(default_factory=dict)
-    password: str | None = None
+    credentials: Mapping[str, object] = field(default_factory=dict, repr=False)
+    password: str | None = field(default=None, repr=False)
 
 
 class Supervisor:

@@ -11,7 +11,10 @@ from admin_api.bodies import CreateBody, UpdateBody
 from admin_api.envelope import STATUS
 from admin_api.openapi import path_of
 from admin_api.routes import ROUTES
+from gateway.domain.key import create_key
+from gateway.domain.webhook import secret_of
 from gateway.relay.envelopes import WIRE
+from gateway.store.people import ACCESS_TOKEN_PREFIX
 from tests.documents import DOCUMENTS, ROOT, every_document, first_cells, section, sources, spans
 
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
@@ -132,6 +135,40 @@ def test_the_keys_and_scripts_are_those_of_the_quota_store():
     assert kinds == set(one_of[1].split(", "))
     scripts = {path.stem for path in (ROOT / "gateway/store/lua").glob("*.lua")}
     assert {row for row in rows if not row.startswith("q:")} == scripts
+
+
+# The threat model
+
+
+def test_every_test_that_the_threat_model_names_is_there():
+    model = (ROOT / "docs/threat-model.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", model))
+    tests = "\n".join(path.read_text() for path in sorted((ROOT / "tests").rglob("*.py")))
+    assert len(named) > 80
+    assert not {name for name in named if f"def {name}(" not in tests}
+    ids = re.findall(r"^\| ([KNC]\d\d) \|", model, re.MULTILINE)
+    every = [
+        f"{kind}{n:02}"
+        for kind, last in (("K", 19), ("N", 24), ("C", 8))
+        for n in range(1, last + 1)
+    ]
+    assert ids == every
+
+
+def test_the_patterns_for_scanners_are_of_what_is_made():
+    rows = section((ROOT / "SECURITY.md").read_text(), "## For secret scanners")
+    patterns = re.findall(r"^\| (\w+).*?\| `(\S+)` \|$", rows, re.MULTILINE)
+    key = create_key()
+    made = {
+        "key": key,
+        "access": ACCESS_TOKEN_PREFIX + key.removeprefix("sk-"),
+        "webhook": secret_of(bytes(range(32))),
+    }
+    assert {name for name, _ in patterns} == made.keys()
+    for name, pattern in patterns:
+        found = re.search(pattern, f'x = "{made[name]}"')
+        assert found
+        assert found[0] == made[name]
 
 
 # Troubleshooting

@@ -5,22 +5,19 @@ followed, variables for proxies are not read. Nothing secret is told, and of an 
 """
 
 import json
-import socket
-import ssl
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway.domain.catalog import Dialect, Model, Upstream
 from gateway.domain.provider_headers import DEFAULTS, key_header
+from gateway.domain.redaction import redact
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
-from gateway.log import redact
-from gateway.outbound import addresses_of, tls_of
+from gateway.outbound import connector, tls_of
 from gateway.store.upstream_keys import hint_of
 
 _MOST_BYTES = 8 * 1024 * 1024
@@ -42,38 +39,6 @@ class _Answer(NamedTuple):
 
 class _Failed(Exception):
     """Why there is no answer."""
-
-
-class _Resolver(AbstractResolver):
-    """Looks names up as gateways do."""
-
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 -- aiohttp's
-    ) -> list[ResolveResult]:
-        """The addresses that may be called."""
-        addresses = await addresses_of(
-            host, port, self._upstream.allow_cidrs, guarded=self._upstream.guarded
-        )
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=0,
-            )
-            for address in addresses
-        ]
-
-    async def close(self) -> None:
-        """Nothing is open."""
 
 
 async def test(upstream: Upstream, keys: Sequence[str], model: Model | None) -> dict[str, Any]:
@@ -180,7 +145,7 @@ async def _call(
     try:
         async with (
             aiohttp.ClientSession(
-                connector=await _connector(upstream),
+                connector=_connector(upstream),
                 timeout=aiohttp.ClientTimeout(
                     total=_MOST_S, sock_connect=upstream.connect_timeout_s
                 ),
@@ -202,19 +167,14 @@ async def _call(
     return _Answer(status, latency_ms, _scrubbed(document, key), problem)
 
 
-async def _connector(upstream: Upstream) -> aiohttp.BaseConnector:
+def _connector(upstream: Upstream) -> aiohttp.BaseConnector:
     """As gateways connect. Raises `OSError`."""
     if upstream.unix_socket:
         return aiohttp.UnixConnector(upstream.unix_socket)
-    tls: ssl.SSLContext | bool = tls_of(upstream) or True
+    tls = tls_of(upstream)
     if upstream.proxy:
-        return aiohttp.TCPConnector(ssl=tls)
-    url = upstream.base_url
-    # aiohttp asks no resolver for what is an address already.
-    await addresses_of(
-        url.hostname or "", url.port or 0, upstream.allow_cidrs, guarded=upstream.guarded
-    )
-    return aiohttp.TCPConnector(ssl=tls, resolver=_Resolver(upstream), use_dns_cache=False)
+        return aiohttp.TCPConnector(ssl=tls or True)
+    return connector(upstream.allow_cidrs, "allow_cidrs of the upstream", tls)
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -158,7 +158,6 @@ async def _check_address(draft: Draft) -> str:
                 parts.hostname or "",
                 parts.port or (443 if parts.scheme == "https" else 80),
                 allowed,
-                guarded=True,
             )
     except NotCallable as error:
         raise invalid("base_url", Rule.NOT_CALLABLE, why=[str(error)]) from None

@@ -10,9 +10,9 @@ from typing import Any
 from admin_api.delivery.courier import Courier, NotSent
 from admin_api.delivery.mailer import Mailer
 from admin_api.delivery.webhooks import Webhooks
-from admin_api.outgoing import open_session
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
+from gateway.outbound import open_session
 from gateway.settings import Config
 from gateway.store.links import remove_old_links
 from gateway.store.outbox_queue import tidy

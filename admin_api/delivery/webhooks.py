@@ -15,7 +15,7 @@ _GONE: Final = 410  # the receiver's way to say: never again (Standard Webhooks)
 
 
 class Webhooks:
-    """Calls over `session`, which follows the rules of `admin_api/outgoing.py`."""
+    """Calls over `session`, which follows the rules of `gateway/outbound.py`."""
 
     def __init__(
         self, session: aiohttp.ClientSession, clock: Callable[[], float] = time.time

@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -16,16 +16,16 @@ import aiohttp
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from admin_api.outgoing import open_session
 from admin_api.people.id_token import BadIdToken, Person, claims_of, person_of
-from gateway.domain.network import Blocks, parse_blocks
-from gateway.domain.outbound import is_literal
+from gateway.domain.network import Blocks
+from gateway.domain.outbound import trusted_literal
+from gateway.outbound import open_session
 from gateway.settings import OidcSettings
 
 _TIMEOUT_S = 10.0
 _KEPT_S = 3600.0
 _MAX_ANSWER_BYTES = 1024**2
-_LOOPBACK: Final = ("127.0.0.0/8", "::1")
+_OPTIONAL: Final = frozenset({"userinfo_endpoint"})
 _ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
@@ -41,9 +41,9 @@ class SignInRefused(Exception):
 class Secrets:
     """What binds a sign-in to the browser that began it."""
 
-    state: str
-    nonce: str
-    verifier: str
+    state: str = field(repr=False)
+    nonce: str = field(repr=False)
+    verifier: str = field(repr=False)
 
     @classmethod
     def new(cls) -> "Secrets":
@@ -75,7 +75,8 @@ class Provider:
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Have connections for as long as the block runs."""
-        allowed = Blocks.of(_near(self.settings.issuer) + self.settings.allow_cidrs)
+        near = trusted_literal(urlsplit(self.settings.issuer).hostname or "")
+        allowed = near | Blocks.of(self.settings.allow_cidrs)
         async with open_session(allowed, _TIMEOUT_S, "oidc.allow_cidrs") as self._session:
             yield
 
@@ -166,7 +167,7 @@ class Provider:
                     f"it calls itself {metadata.get('issuer')!r}, oidc.issuer is {self.settings.issuer!r}"
                 )
             own_scheme = urlsplit(self.settings.issuer).scheme
-            for name in _ENDPOINTS:
+            for name in (*_ENDPOINTS, *(_OPTIONAL & metadata.keys())):
                 if urlsplit(str(metadata.get(name))).scheme not in {"https", own_scheme}:
                     raise ProviderUnavailable(f"its {name} is no https:// URL")
             try:
@@ -214,11 +215,3 @@ def _object(url: str, status: int, body: bytes) -> Mapping[str, Any]:
     if status != 200 or not isinstance(answer, dict):  # noqa: PLR2004
         raise ProviderUnavailable(f"{url} answers {status}, and no JSON object")
     return answer
-
-
-def _near(issuer: str) -> tuple[str, ...]:
-    """An address that stands in the operator's file is trusted."""
-    host = urlsplit(issuer).hostname or ""
-    if not is_literal(host):
-        return ()
-    return _LOOPBACK if host.lower() == "localhost" else parse_blocks([host])

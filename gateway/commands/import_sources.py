@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.domain.redaction import redact
 from gateway.imports import litellm, new_api, plain_keys
 from gateway.imports.cells import Row
 from gateway.imports.plan import Candidate, Choices, Left
-from gateway.log import redact
 from gateway.store.foreign_tables import read_postgres, read_sqlite
 
 _MAX_CELL = 1_000_000

@@ -149,7 +149,7 @@ class Upstream:
 
     `models` maps a caller's name to the upstream's; a name that ends in `*` takes all that begin so, unmapped. Without
     `api_keys` none is sent. `max_connections`, `breaker_failures` and `retry_after_budget_s` 0: no bound, no breaker,
-    no waiting. `guarded`: the operator's file does not have it, so that an address, too, has to be public or allowed.
+    no waiting. `allow_cidrs`: what it may be called at though that is not public.
     """
 
     name: str
@@ -171,7 +171,7 @@ class Upstream:
     proxy: str = field(default="", repr=False)
     cert_file: str = ""
     key_file: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     on_disconnect: Literal["abort", "drain"] = "abort"
     max_connections: int = 0
     breaker_failures: int = 5
@@ -179,7 +179,6 @@ class Upstream:
     breaker_longest_s: float = 60
     retry_after_budget_s: float = 2
     retry_unanswered: bool = False
-    guarded: bool = False
 
     def model_name(self, model: str) -> str | None:
         """The upstream's own name for `model`; None where it does not serve it."""

@@ -11,6 +11,8 @@ from gateway.domain.catalog import Catalog, Dialect, Model
 from gateway.domain.errors import Ground, Refusal
 from gateway.domain.network import Address
 from gateway.domain.passages import OTHER, Metering
+from gateway.domain.redaction import redact
+from gateway.domain.rejection import shown
 from gateway.domain.routes import Route
 from gateway.domain.rules import Param
 from gateway.domain.token import DISABLED, Token
@@ -75,9 +77,9 @@ def require_model(
     With a dialect, only upstreams of that one count.
     """
     if token.models is not None and model not in token.models:
-        return refusal(Case.MODEL_NOT_LISTED, {"model": model}, param="model")
+        return refusal(Case.MODEL_NOT_LISTED, {"model": shown(model)}, param="model")
     group = token.group
-    told: dict[str, Param] = {"model": model, "group": group.name}
+    told: dict[str, Param] = {"model": shown(model), "group": group.name}
     if group.models is not None and model not in group.models:
         return refusal(Case.MODEL_NOT_IN_GROUP, told, param="model")
     if not catalog.candidates(group, model, dialect):
@@ -101,7 +103,7 @@ def require_metering(token: Token, route: Route, method: str, path: str) -> Refu
     rule = route.rule
     if rule is not None and rule.metering is Metering.UNCAPPED and token.capped:
         case = Case.COST_AND_PATH_UNKNOWN if route.name == OTHER else Case.COST_UNKNOWN
-        return refusal(case, {"method": method, "path": path})
+        return refusal(case, {"method": method, "path": redact(path)})
     return None
 
 
@@ -113,7 +115,7 @@ def require_upstream(
         return require_model(token, model, catalog, dialect)
     if catalog.candidates(token.group, "", dialect):
         return None
-    told: dict[str, Param] = {"path": path, "group": token.group.name, "dialect": dialect}
+    told: dict[str, Param] = {"path": redact(path), "group": token.group.name, "dialect": dialect}
     return refusal(Case.NO_UPSTREAM, told)
 
 

@@ -53,7 +53,12 @@ def is_sound(key: str) -> bool:
 
 def digest(key: str, pepper: bytes) -> bytes:
     """What we store of a key: HMAC-SHA-256(pepper, SHA-256(key)), 32 bytes."""
-    return digest_of(hashlib.sha256(key.encode()).digest(), pepper)
+    return digest_of(sha256_of(key), pepper)
+
+
+def sha256_of(key: str) -> bytes:
+    """Of any text that a caller sends: bytes of a header that are no UTF-8 are lone surrogates here."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def digest_of(sha256: bytes, pepper: bytes) -> bytes:

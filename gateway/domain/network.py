@@ -16,6 +16,8 @@ from gateway.domain.rules import Rule
 
 _SEPARATORS = re.compile(r"[\n\r,]+")
 _MAX_HOPS = 32
+_MAX_CHARACTERS = 100  # the longest address with a zone, brackets and a port; what is longer would only fill the cache
+_PORT = re.compile(r":[0-9]{1,5}")
 
 
 class Address(NamedTuple):
@@ -47,6 +49,16 @@ class Blocks:
     def __bool__(self) -> bool:
         return bool(self.v4 or self.v6)
 
+    def __or__(self, other: "Blocks") -> "Blocks":
+        return Blocks(self.v4 + other.v4, self.v6 + other.v6)
+
+    def covers(self, text: str) -> bool:
+        """Whether a whole block, in normalised text, is within one of these."""
+        network = ipaddress.ip_network(text)
+        value, mask = int(network.network_address), int(network.netmask)
+        pairs = self.v4 if network.version == 4 else self.v6  # noqa: PLR2004
+        return any(value & outer == base and outer & mask == outer for base, outer in pairs)
+
     def __contains__(self, address: Address) -> bool:
         value = address.value
         # A loop, since any() over a generator costs three times as much.
@@ -62,11 +74,18 @@ def parse_address(text: str) -> Address:
 
     Raises `ValueError` for anything that is no IPv4 or IPv6 address.
     """
-    bare = text.strip()
+    if len(text) > _MAX_CHARACTERS:
+        raise ValueError("too long for an address")
+    bare, port = text.strip(), ""
     if bare.startswith("["):
-        bare = bare[1:].partition("]")[0]
+        bare, closed, port = bare[1:].partition("]")
+        if not closed:
+            raise ValueError("a bracket is not closed")
     elif bare.count(":") == 1:
-        bare = bare.partition(":")[0]
+        bare, _, number = bare.partition(":")
+        port = f":{number}"
+    if port and not _PORT.fullmatch(port):
+        raise ValueError("what stands behind the address is no port")
     parsed = ipaddress.ip_address(bare.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
         parsed = parsed.ipv4_mapped
@@ -111,7 +130,7 @@ def hops_of(header: str, lines: Sequence[str]) -> list[str]:
 
     `header` is `forwarded` (RFC 7239), or one whose values are addresses with commas between them.
     """
-    hops = [hop.strip() for hop in ",".join(lines).split(",")]
+    hops = [hop.strip() for hop in ",".join(lines).rsplit(",", _MAX_HOPS)[-_MAX_HOPS:]]
     if header != "forwarded":
         return hops
     return [found[1].strip() if (found := _FOR.search(hop)) else "unknown" for hop in hops]
@@ -139,7 +158,7 @@ def caller(peer: Address, forwarded: Sequence[str], trusted: Blocks) -> Address 
     """
     if not forwarded or peer not in trusted:
         return peer
-    hops = ",".join(forwarded).split(",")[-_MAX_HOPS:]
+    hops = ",".join(forwarded).rsplit(",", _MAX_HOPS)[-_MAX_HOPS:]
     hop = peer
     for text in reversed(hops):
         try:

@@ -13,7 +13,7 @@ from gateway.domain.rules import Param, Rule
 
 _MAX_SHOWN = 64
 _MAX_EXACT = 2**53  # JSON's readers hold whole numbers to here
-_SECRET = re.compile(r"\b(sk-|tht_)\S{5,}")
+_SECRET = re.compile(r"\b(sk-|tht_|whsec_)\S{5,}")
 
 
 class Problem(StrEnum):

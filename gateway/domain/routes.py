@@ -20,6 +20,7 @@ from gateway.domain.errors import Refusal
 from gateway.domain.gemini_ask import ContentForm
 from gateway.domain.openai_ask import OpenAIForm
 from gateway.domain.passages import Metering, Rule, ids_in, name_of, rule_of
+from gateway.domain.redaction import redact
 from gateway.domain.usage import Usage
 
 BASE_PATH = "/v1"
@@ -284,7 +285,7 @@ def _unknown(method: str, path: str, base_url: str) -> Refusal:
     base_url += BASE_PATH
     if path == "/":
         return refusal(Case.NO_PAGE, {"base_url": base_url})
-    told = {"method": method, "path": path, "base_url": base_url}
+    told = {"method": method, "path": redact(path), "base_url": base_url}
     if BASE_PATH + path in _ROUTES:
         return refusal(Case.PATH_LACKS_BASE, {**told, "lacks": BASE_PATH})
     slash = path.rstrip("/") in _ROUTES

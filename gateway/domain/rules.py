@@ -348,6 +348,10 @@ class Rule(StrEnum):
     NO_UPSTREAM = "no_upstream", "no upstream is named '{given}'; there are {known}"
     NO_PLAIN_GROUP = "no_plain_group", "'{given}' is no group, or stands for others itself"
     NOT_CALLABLE = "not_callable", "cannot be called: {why}"
+    BEYOND_REACH = (
+        "beyond_reach",
+        "{given} is not within admin.upstream_cidrs ({allowed}); have the operator add it to the configuration file",
+    )
     KEY_NEEDED_AGAIN = (
         "key_needed_again",
         "is needed again: a key stays with the scheme, host and port that it was given for",

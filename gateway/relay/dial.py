@@ -41,10 +41,7 @@ class Dialer:
 
     async def _directly(self, protocol: _Protocol) -> None:
         problem: OSError | None = None
-        addresses = await addresses_of(
-            self._host, self._port, self._upstream.allow_cidrs, guarded=self._upstream.guarded
-        )
-        for address in addresses:
+        for address in await addresses_of(self._host, self._port, self._upstream.allow_cidrs):
             try:
                 await asyncio.get_running_loop().create_connection(
                     protocol,

@@ -9,6 +9,7 @@ import time
 
 import orjson
 
+from gateway.domain.redaction import redact_line
 from gateway.store.ledger import copy_text
 
 
@@ -25,7 +26,11 @@ class AccessLog:
         self.dropped = 0
 
     def add(self, line: bytes) -> None:
-        """Keep a line for the next flush."""
+        """Keep a line for the next flush, without what looks like a secret: callers choose paths as they like."""
+        self._lines.append(redact_line(line))
+
+    def add_call(self, line: bytes) -> None:
+        """Keep the line of a call, whose only text of the caller's choice is that of `log_constant`."""
         self._lines.append(line)
 
     def flush(self) -> None:
@@ -97,4 +102,4 @@ def log_constant(
     members = {"account": account, "token": token, "user": user, "group": group, "model": model}
     if from_console:
         members["from_console"] = True
-    return orjson.dumps(members)[1:-1]
+    return redact_line(orjson.dumps(members))[1:-1]

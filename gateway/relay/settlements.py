@@ -78,7 +78,7 @@ class Settlements:
             self._shadows.add(call.entry.token.id, call.shadows)
         self._waiting.wake(call.entry.token.account_id)
         self._poster.add(Charge(call.request_id, call.entry.token.account_id, line))
-        self._log.add(_log_line(call, outcome, usage, duration_ms, amount, anomaly))
+        self._log.add_call(_log_line(call, outcome, usage, duration_ms, amount, anomaly))
 
     def release(self, call: Call) -> None:
         """End a call that was reserved after its caller had left: nothing was sent, nothing is charged."""
@@ -148,6 +148,13 @@ def _counts_text(usage: Usage) -> bytes:
 _name_text = lru_cache(maxsize=1024)(copy_text)
 
 
+def _peer_member(call: Call) -> bytes:
+    """Whose socket it was, where another address is the caller's: a proxy that is believed."""
+    if call.address is None or call.address is call.peer:
+        return b""
+    return b',"peer":"%b"' % call.peer.text.encode()
+
+
 def _log_line(
     call: Call,
     outcome: Outcome,
@@ -159,7 +166,7 @@ def _log_line(
     return (
         b'{"ts":%.3f,"level":"info","event":"call","request_id":"%b",%b,"upstream":"%b","dialect":"%b","route":"%b",'
         b'"stream":%b,"status":%d,"ttfb_ms":%b,"duration_ms":%d,"address":"%b","input_tokens":%d,"output_tokens":%d,'
-        b'"amount_nusd":%d,"estimated":%b,"anomaly":%b%b}\n'
+        b'"amount_nusd":%d,"estimated":%b,"anomaly":%b%b%b}\n'
         % (
             call.started_at,
             call.request_id,
@@ -178,5 +185,6 @@ def _log_line(
             b"true" if outcome.estimated else b"false",
             b"null" if anomaly is None else b'"%b"' % anomaly.encode(),
             log_member(call.shadows) if call.shadows else b"",
+            _peer_member(call),
         )
     )

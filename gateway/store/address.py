@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from redis.asyncio.connection import SSLConnection, parse_url
@@ -18,7 +18,7 @@ class Address:
     port: int
     tls: ssl.SSLContext | None
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     db: int
 
     async def connect(self, protocol: Callable[[], asyncio.Protocol]) -> None:

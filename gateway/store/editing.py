@@ -5,7 +5,7 @@ a grant is worked out from it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.domain.edit import Actor, TokenRow
 from gateway.domain.rejection import Problem, Rejected, rejected
@@ -39,7 +39,7 @@ class Edited:
 class Keyed(Edited):
     """A token with its new key: the only time that it is known."""
 
-    key: str
+    key: str = field(repr=False)
 
 
 def book_of(row: TokenRow) -> Book:

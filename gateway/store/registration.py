@@ -1,6 +1,6 @@
 """How people become users by themselves: with a wallet of their own, or in the one that they are invited to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.domain.edit import Actor
@@ -16,7 +16,7 @@ class Newcomer:
 
     username: str
     email: str | None
-    password_hash: str | None
+    password_hash: str | None = field(repr=False)
     granted: int
     email_verified: bool = False
 

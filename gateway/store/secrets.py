@@ -5,7 +5,7 @@ back. No secret is ever in an audit row.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.domain import key as keys
@@ -73,7 +73,7 @@ class StoredSecret:
     display: str
     last4: str
     purpose: str = "key"
-    sealed: bytes | None = None
+    sealed: bytes | None = field(default=None, repr=False)
 
 
 def new_secret(pepper: bytes, seal: Seal | None) -> tuple[str, StoredSecret]:

@@ -6,7 +6,6 @@ again on a fresh one.
 """
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -59,7 +58,7 @@ class TokenCache:
 
     def get(self, key: str) -> Entry | None:
         """The entry of a key, where it is known and fresh."""
-        entry = self._entries.get(hashlib.sha256(key.encode()).digest())
+        entry = self._entries.get(keys.sha256_of(key))
         if entry is not None and self._clock() - entry.loaded_at < self._fresh_s:
             return entry
         return None
@@ -69,7 +68,7 @@ class TokenCache:
 
         Raises `StoreUnavailable` when Postgres does not answer and the key was not seen in the last minute.
         """
-        name = hashlib.sha256(key.encode()).digest()
+        name = keys.sha256_of(key)
         until = self._unknown.get(name)
         if until is not None and self._clock() < until:
             return None
@@ -77,7 +76,7 @@ class TokenCache:
 
     def is_unknown(self, key: str) -> bool:
         """Whether the key was looked up a moment ago and opened nothing."""
-        until = self._unknown.get(hashlib.sha256(key.encode()).digest())
+        until = self._unknown.get(keys.sha256_of(key))
         return until is not None and self._clock() < until
 
     async def refresh(self, entry: Entry) -> bool:

@@ -1,6 +1,7 @@
 """Who may call the admin API: access tokens, sessions, roles, and what other sites cannot do."""
 
 import asyncio
+import json
 import re
 from datetime import UTC, datetime
 
@@ -11,7 +12,7 @@ from admin_api.cookies import COOKIE
 from admin_api.envelope import STATUS, Code
 from admin_api.routes import ROUTES, Route, add_routes
 from gateway.domain.rejection import Problem
-from gateway.domain.roles import Permission
+from gateway.domain.roles import ROLES, Permission
 from tests.admin import running_admin
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
@@ -107,6 +108,22 @@ async def test_a_trusted_proxy_tells_the_address(aiohttp_client, postgres_dsn):
         headers = {"X-Forwarded-For": "203.0.113.5, 198.51.100.1"}
         answer = await admin.call("GET", "/api/token/", token=token, headers=headers)
         assert answer.status == 403
+
+
+async def test_only_the_configured_header_of_a_trusted_proxy_is_believed(
+    aiohttp_client, postgres_dsn
+):
+    proxied = {"trusted_proxies": ["127.0.0.1"], "client_header": "forwarded"}
+    async with running_admin(aiohttp_client, postgres_dsn, {"admin": proxied}) as admin:
+        _, token = await admin.user("eve", allow_ips=("203.0.113.0/24",))
+        for headers, status in (
+            ({"Forwarded": "for=203.0.113.5;proto=https"}, 200),
+            ({"Forwarded": "for=198.51.100.1", "X-Forwarded-For": "203.0.113.5"}, 403),
+            ({"X-Forwarded-For": "203.0.113.5"}, 403),
+            ({"Forwarded": "for=_hidden"}, 403),
+        ):
+            answer = await admin.call("GET", "/api/token/", token=token, headers=headers)
+            assert answer.status == status, headers
 
 
 async def test_a_disabled_user_is_403_at_once(admin):
@@ -365,6 +382,94 @@ async def test_every_route_but_the_public_ones_needs_a_caller(admin, subtests):
             async with answer as response:
                 protected = route.permission is not Permission.PUBLIC
                 assert (response.status == 401) == protected
+
+
+async def test_every_route_is_open_to_the_roles_of_its_permission_alone(admin, subtests):
+    """K10: each role calls each route; what a route asks for decides, and nothing else does."""
+    nobody = str(2**62)
+    for role, permissions in ROLES.items():
+        _, token = await admin.user(f"some-{role}", role=role)
+        for route in ROUTES:
+            if route.permission is Permission.PUBLIC:
+                continue
+            with subtests.test(role=role, route=f"{route.method} {route.path}"):
+                path = re.sub(r"{\w+:[^}]*}", nobody, route.path)
+                headers = {"Authorization": f"Bearer {token}"}
+                async with admin.client.request(
+                    route.method, path, data=b"", headers=headers, allow_redirects=False
+                ) as response:
+                    body = await response.json() if response.status >= 400 else {}
+                forbidden = body.get("code") == "forbidden"
+                assert forbidden == (route.permission not in permissions), (response.status, body)
+
+
+async def test_every_answer_tells_browsers_to_run_and_frame_nothing_else(
+    aiohttp_client, postgres_dsn
+):
+    """C05, C07: errors, too; and no other origin may read an answer."""
+    settings = {"admin": {"public_url": "https://admin.example"}}
+    async with running_admin(aiohttp_client, postgres_dsn, settings) as admin:
+        for path in (
+            "/",
+            "/api/docs",
+            "/api/status",
+            "/api/token",
+            "/nowhere",
+            "/api/logo",
+            "/link",
+        ):
+            headers = {"Origin": "https://evil.example"}
+            async with admin.client.get(path, headers=headers, allow_redirects=False) as answer:
+                told = answer.headers
+            assert "default-src 'none'" in told["Content-Security-Policy"], path
+            assert "frame-ancestors 'none'" in told["Content-Security-Policy"], path
+            assert told["X-Content-Type-Options"] == "nosniff"
+            assert told["Referrer-Policy"] == "no-referrer"
+            assert told["Cross-Origin-Opener-Policy"] == "same-origin"
+            assert told["Strict-Transport-Security"].startswith("max-age=")
+            assert not [name for name in told if name.lower().startswith("access-control-")]
+
+
+async def test_a_change_that_cannot_be_audited_is_not_made(admin):
+    """K17."""
+    made = await admin.create()
+    before = await everything(admin)
+    await admin.pool.execute("ALTER TABLE audit RENAME TO elsewhere")
+    for method, path, body in (
+        ("POST", "/api/token", {"name": "another"}),
+        ("PATCH", f"/api/token/{made['id']}", {"name": "renamed"}),
+        ("DELETE", f"/api/token/{made['id']}", None),
+        ("POST", "/api/upstream", {"name": "u", "base_url": "https://1.1.1.1/v1"}),
+        ("POST", "/api/user", {"username": "bob", "role": "user"}),
+    ):
+        assert (await admin.call(method, path, body)).status == 500, path
+    assert await everything(admin) == before
+
+
+async def everything(admin):
+    """What the calls above would change."""
+    return [
+        await admin.pool.fetch(f'SELECT * FROM "{table}" ORDER BY 1')
+        for table in ("token", "token_secret", "upstream", "user", "grant_entry")
+    ]
+
+
+async def test_a_stored_digest_opens_nothing(admin):
+    """K12: what a thief of the database has is not what the API takes."""
+    await admin.user("bob", password="a long password")
+    stored = await admin.pool.fetchval(
+        """SELECT password_hash FROM "user" WHERE username = 'bob'"""
+    )
+    answer, _ = await log_in(admin, "bob", stored)
+    assert answer.status == 401
+    for digest in await admin.pool.fetch("SELECT digest FROM access_token"):
+        for form in (digest[0].hex(), "tht_" + digest[0].hex()):
+            answer = await admin.call("GET", "/api/token", token=form)
+            assert answer.status == 401
+    for path in ("/api/user", "/api/user/self", "/api/token", "/api/audit"):
+        body = json.dumps((await admin.call("GET", path)).body)
+        assert stored not in body
+        assert "argon2" not in body
 
 
 def test_every_code_has_a_status():

@@ -276,9 +276,12 @@ async def test_behind_a_trusted_proxy_the_rightmost_untrusted_hop_counts(postgre
                 assert answer.status == status, forwarded
 
 
-async def test_only_the_configured_header_of_a_trusted_proxy_is_believed(postgres_dsn, valkey_url):
+async def test_only_the_configured_header_of_a_trusted_proxy_is_believed(
+    postgres_dsn, valkey_url, tmp_path
+):
     def configure(members):
         members["gateway"] |= {"trusted_proxies": ["127.0.0.1"], "client_header": "forwarded"}
+        members["log"] = {"access": str(tmp_path / "access.log")}
 
     async with (
         ScriptedUpstream() as upstream,
@@ -292,6 +295,10 @@ async def test_only_the_configured_header_of_a_trusted_proxy_is_believed(postgre
         ):
             async with rig.post(token.key, chat(), headers=headers) as answer:
                 assert answer.status == status, headers
+        await rig.quiet()
+        rig.gateway.log.flush()
+        lines = [json.loads(line) for line in (tmp_path / "access.log").read_text().splitlines()]
+    assert (lines[0]["address"], lines[0]["peer"]) == ("203.0.113.5", "127.0.0.1")
 
 
 @pytest.mark.parametrize(

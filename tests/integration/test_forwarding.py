@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway.domain.catalog import Upstream
+from gateway.domain.network import Blocks
 from gateway.relay.upstream import Fields, UpstreamConnection, UpstreamPool
 from tests.integration.rig import USD, Rig, chat, running, until
 from tests.upstream import NO_ANSWER, Answer, Echo, Gate, ScriptedUpstream, Turns, refuse
 from tests.upstream_connection import Connection
 from tests.wire import request, wire
 
+LOOPBACK = Blocks.of(["127.0.0.0/8"])
 DATA = Path(__file__).parents[1] / "data"
 INPUT, OUTPUT = 1_000, 10_000
 
@@ -170,7 +172,9 @@ class Heard:
 async def test_a_connection_that_was_paused_in_its_last_bytes_is_read_again():
     async with ScriptedUpstream(default=Answer((b"whole",))) as upstream:
         base = urlsplit(upstream.base_url)
-        settings = Upstream("u", "openai", base, (), MappingProxyType({"*": "*"}))
+        settings = Upstream(
+            "u", "openai", base, (), MappingProxyType({"*": "*"}), allow_cidrs=LOOPBACK
+        )
         pool = UpstreamPool(settings, asyncio.get_running_loop().time)
         connection = await pool.connect()
         for _ in range(3):

@@ -7,6 +7,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from joserfc.jwk import KeySet, RSAKey
 
 from admin_api.context import SERVICES
@@ -340,6 +342,28 @@ async def test_a_provider_that_is_away_or_another_is_told(aiohttp_client, postgr
         async with running_admin(aiohttp_client, postgres_dsn, settings) as admin:
             answer = await admin.bare("GET", "/api/oidc/login")
             assert declined(answer) == (503, "provider_unavailable")
+
+
+async def test_a_token_is_never_sent_where_the_provider_does_not_speak_https(
+    aiohttp_client, postgres_dsn, caplog
+):
+    told = {"userinfo_endpoint": "ftp://provider.example/me"}
+
+    async def metadata(_: web.Request) -> web.Response:
+        return web.json_response(told)
+
+    app = web.Application()
+    app.router.add_get("/.well-known/openid-configuration", metadata)
+    async with TestServer(app) as server:
+        issuer = str(server.make_url("/")).rstrip("/")
+        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+            told[name] = f"{issuer}/{name}"
+        told["issuer"] = issuer
+        settings = {"oidc": {"issuer": issuer, "client_id": "tollhouse"}}
+        async with running_admin(aiohttp_client, postgres_dsn, settings) as admin:
+            answer = await admin.bare("GET", "/api/oidc/login")
+            assert declined(answer) == (503, "provider_unavailable")
+    assert "its userinfo_endpoint is no https:// URL" in caplog.text
 
 
 async def test_a_name_that_leads_inside_is_not_called(aiohttp_client, postgres_dsn, caplog):

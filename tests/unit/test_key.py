@@ -66,6 +66,11 @@ def test_a_key_made_long_ago_stays_sound():
     assert keys.is_sound("sk-" + "0" * 43 + "2CZclj")
 
 
+def test_text_that_is_no_unicode_has_a_digest():
+    assert len(keys.digest("\udcff\ud800", b"p" * 32)) == 32
+    assert keys.sha256_of("sk-é") == hashlib.sha256("sk-é".encode()).digest()
+
+
 def test_the_digest_is_an_hmac_of_the_sha256_so_that_hashes_can_be_imported():
     key, pepper = keys.create_key(), bytes(range(32))
     inner = hashlib.sha256(key.encode()).digest()
