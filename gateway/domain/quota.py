@@ -142,6 +142,8 @@ def predicted_bound(ask: Ask, model: Model) -> int:
     What the model rejects of it is billed as output, and the maximum of the answer is not documented to include it:
     https://platform.openai.com/docs/guides/predicted-outputs
     """
+    if not ask.predicted_bytes:
+        return 0
     return _tokens(ask.predicted_bytes, model) * ask.choices
 
 

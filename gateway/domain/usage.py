@@ -75,6 +75,9 @@ def most_nusd(
     has_images: bool = False,
 ) -> int:
     """The most that a call can cost which uses no more than these tokens, of whatever kind and in whatever tier."""
+    if not (price.tiers or price.has_kinds):
+        tokens = input_tokens * price.dearest_text_nusd + output_tokens * price.output_nusd
+        return _charge(tokens, price, ratio_ppm)
     most = 0
     for reached in price.up_to(input_tokens):
         tokens = input_tokens * _dearest_input(reached, has_audio=has_audio, has_images=has_images)

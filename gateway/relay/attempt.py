@@ -53,6 +53,7 @@ class Attempt:
         "_connection",
         "_crash",
         "_delivery",
+        "_events",
         "_failure",
         "_hide_usage",
         "_is_read",
@@ -97,6 +98,7 @@ class Attempt:
         self._writer = AnswerWriter(call)
         self._crash: Exception | None = None
         self._delivery: Delivery | None = None
+        self._events: EventDelivery | None = None  # the same, where it is one
         self._waiter: asyncio.Future[None] | None = None
         now = clock()
         upstream = target.upstream
@@ -125,19 +127,17 @@ class Attempt:
     @property
     def wanted(self) -> Hold | None:
         """What must be held before the answer goes on."""
-        delivery = self._delivery
-        return delivery.wanted if isinstance(delivery, EventDelivery) else None
+        return None if self._events is None else self._events.wanted
 
     @property
     def settles_up(self) -> bool:
         """Whether any part of what is wanted is welcome, because the call has ended."""
-        delivery = self._delivery
-        return isinstance(delivery, EventDelivery) and delivery.settles_up
+        return self._events is not None and self._events.settles_up
 
     def go_on(self, refusal: Refusal | None) -> None:
         """What was wanted is held, or refused."""
-        delivery = self._delivery
-        if self.verdict is not None or not isinstance(delivery, EventDelivery):
+        delivery = self._events
+        if self.verdict is not None or delivery is None:
             return
         if refusal is not None:
             if refusal.reason in _SPENT and delivery.can_stop:
@@ -185,8 +185,8 @@ class Attempt:
         if self.target.upstream.on_disconnect == "drain" and self._is_sent:
             self.detached = True
             self._allowance = None
-            if isinstance(self._delivery, EventDelivery):
-                self._delivery.let_go()
+            if self._events is not None:
+                self._events.let_go()
             self._connection.resume()
             return
         self._abort()
@@ -213,8 +213,8 @@ class Attempt:
 
     def keep_alive(self, now: float, heartbeat_s: float) -> None:
         """Give the caller of a stream that is silent for `heartbeat_s` a sign of life. It is none of the upstream's."""
-        if self.verdict is None and isinstance(self._delivery, EventDelivery):
-            self._delivery.keep_alive(now, heartbeat_s)
+        if self.verdict is None and self._events is not None:
+            self._events.keep_alive(now, heartbeat_s)
 
     def put_off(self, seconds: float) -> None:
         """Time that does not count: nobody could read what came in it."""
@@ -263,7 +263,7 @@ class Attempt:
         media_type, encoding = form_of(headers)
         upstream = self.target.upstream
         if status < 300 and media_type == b"text/event-stream" and not encoding:  # noqa: PLR2004
-            self._delivery = EventDelivery(
+            self._delivery = self._events = EventDelivery(
                 self.call,
                 self._writer,
                 self._settle,
@@ -301,9 +301,10 @@ class Attempt:
         except Overrun:
             self._end_early("over_hold")
             return
-        if self.wanted is not None:
-            self._wait_for_hold()
-        if isinstance(delivery, WholeDelivery):
+        if self._events is not None:
+            if self._events.wanted is not None:
+                self._wait_for_hold()
+        elif isinstance(delivery, WholeDelivery):
             if not delivery.too_large:
                 return
             self._delivery = LargeDelivery(self.call, self._writer, self._settle, delivery)
@@ -372,9 +373,9 @@ class Attempt:
         self._wake()
 
     def _end_early(self, anomaly: str) -> None:
-        assert isinstance(self._delivery, EventDelivery)
+        assert self._events is not None
         self._abort()
-        self._delivery.stop(anomaly)
+        self._events.stop(anomaly)
         self._conclude(Verdict.ANSWERED)
 
     def _abort(self) -> None:

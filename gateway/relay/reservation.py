@@ -59,11 +59,13 @@ class Reservations:
         A call that only the holds of others stand in the way of waits for a settlement; one that named no maximum
         takes a smaller one where that fits.
         """
-        give_up_at = asyncio.get_running_loop().time() + self._hold_wait_s
+        give_up_at: float | None = None
         while True:
             answer = await self._decide(call)
             if not isinstance(answer, Refused):
                 return answer
+            if give_up_at is None:
+                give_up_at = asyncio.get_running_loop().time() + self._hold_wait_s
             if answer.rule is not Rule.HELD and shrink(call, answer):
                 continue
             if may_pass_later(call, answer) and await self._waiting.wait(

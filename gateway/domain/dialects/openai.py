@@ -88,8 +88,8 @@ def _usage(answer: _Answer) -> Usage | None:
     found = answer.usage or (answer.response.usage if answer.response is not None else None)
     if found is None:
         return None
-    inputs = _first(found.prompt_tokens, found.input_tokens)
-    outputs = _first(found.completion_tokens, found.output_tokens)
+    inputs = found.input_tokens if found.prompt_tokens is None else found.prompt_tokens
+    outputs = found.output_tokens if found.completion_tokens is None else found.completion_tokens
     total = found.total_tokens
     if inputs is None or (outputs is None and total is None):
         raise BadUsage("usage lacks a count of input or output")
@@ -111,10 +111,6 @@ def _usage(answer: _Answer) -> Usage | None:
         out.rejected_prediction_tokens or 0,
     )
     return believed(usage, total or 0, out.accepted_prediction_tokens or 0)
-
-
-def _first(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one
 
 
 class ChunksEnding:
