@@ -3,6 +3,7 @@
 #   PYTHON=python3.12   the interpreter that .venv is made from (default python3; 3.11 or newer)
 #   ARGS="…"            passed on to the command behind run, test, chaos, bench, llm, openapi, browser and lock
 #   T=path              what `make test` or `make browser` runs (default: all of tests/, or of tests/browser)
+#   A, B                the commits that `make bench-compare` compares
 #   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take
 
 .DEFAULT_GOAL := help
@@ -20,11 +21,11 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test chaos check fmt bench llm openapi clients browser vendor lock build clean always
+.PHONY: help setup run test chaos check fmt bench bench-compare llm openapi clients browser vendor lock build clean always
 always:
 
 help:  ## list these commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: .venv/ok  ## make the environment in .venv (all that `make run` needs)
 
@@ -52,6 +53,9 @@ bench: .venv/dev-ok  ## measure the gateway against nginx, then posting, then to
 	@$(BIN)/python -m bench.run $(ARGS)
 	@$(BIN)/python -m bench.posting
 	@$(BIN)/python -m bench.tokens
+
+bench-compare: .venv/dev-ok  ## what a call costs at commit B against commit A: A=commit B=commit
+	@exec $(BIN)/python -m bench.compare $(A) $(B) $(ARGS)
 
 llm: .venv/llm-ok  ## call a small real model through the gateway and compare the ledger with it
 	@exec $(BIN)/python tools/llm.py $(ARGS)

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench.checkout import HERE, Checkout
 from bench.cpu import cpu_s, pin
 from bench.load import CONNECTIONS, Load, generator, native_load, run_load
 from bench.mock import mock_upstream
@@ -102,11 +103,13 @@ class Stage:
         return self.stack.enter_context(self.new_gateway("gateway"))
 
     @contextlib.contextmanager
-    def new_gateway(self, name: str, workers: int = 1) -> Iterator[Tollhouse]:
+    def new_gateway(
+        self, name: str, workers: int = 1, checkout: Checkout = HERE
+    ) -> Iterator[Tollhouse]:
         """Tollhouse on the state directory of this name, each worker on a core."""
         directory = self.directory / name
         directory.mkdir(exist_ok=True)
-        with tollhouse(directory, self.mock, workers) as gateway:
+        with tollhouse(directory, self.mock, workers, checkout) as gateway:
             for number, pid in enumerate(gateway.pids["gateway"]):
                 if self.pinned:
                     pin(pid, {self.cores[number % len(self.cores)]})

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import re
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -16,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.checkout import HERE, Checkout
 from bench.servers import MODELS, Server, StartError, free_port, process, wait_until
 
 # 20 input tokens at $50 and 10 output tokens at $100 a million: $0.002, 1,000 quota units a call.
 UNITS_PER_CALL = 1000
 _GRANT_UNITS = 500_000_000_000  # $1,000,000
 _POSTED_S = 0.5
-_ROOT = Path(__file__).parents[1]
 AdminCall = Callable[[str, str, dict[str, Any] | None], dict[str, Any]]
 
 _CONFIG = """\
@@ -90,7 +89,9 @@ class Tollhouse:
 
 
 @contextlib.contextmanager
-def tollhouse(directory: Path, mock: Server, workers: int = 1) -> Iterator[Tollhouse]:
+def tollhouse(
+    directory: Path, mock: Server, workers: int = 1, checkout: Checkout = HERE
+) -> Iterator[Tollhouse]:
     """`tollhouse run` on the state directory in `directory`, with the mock as its upstream."""
     state = directory / "state"
     ports = {name: free_port() for name in ("gateway", "admin", "metrics")} | {"mock": mock.port}
@@ -98,15 +99,16 @@ def tollhouse(directory: Path, mock: Server, workers: int = 1) -> Iterator[Tollh
     models = "".join(_MODEL % model for model in MODELS)
     config.write_text(_CONFIG % (ports | {"models": models, "workers": workers}))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TOLLHOUSE_")}
-    environment |= {
+    environment |= checkout.environment | {
         "TOLLHOUSE_STATE": str(state),
         "TOLLHOUSE_CONFIG": str(config),
         "BENCH_UPSTREAM_KEY": "sk-bench-upstream",
     }
     log = directory / "tollhouse.log"
-    command = [sys.executable, "-m", "gateway.cli", "run"]
+    checkout.require_own_files(environment)
+    command = [checkout.python, "-m", "gateway.cli", "run"]
     begun = time.perf_counter()
-    with process(command, log, cwd=_ROOT, env=environment) as child:
+    with process(command, log, cwd=checkout.root, env=environment) as child:
         readyz = f"http://127.0.0.1:{ports['gateway']}/readyz"
         wait_until(lambda: _answers(readyz), child, log, "tollhouse run")
         start_s = time.perf_counter() - begun
