@@ -4,7 +4,7 @@
 #   ARGS="…"            passed on to the command behind run, test, chaos, bench, llm, openapi, browser and lock
 #   T=path              what `make test` or `make browser` runs (default: all of tests/, or of tests/browser)
 #   A, B                the commits that `make bench-compare` compares
-#   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take
+#   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take; how long `make soak` takes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -21,7 +21,7 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test chaos check fmt bench bench-compare llm openapi clients browser vendor lock build clean always
+.PHONY: help setup run test chaos check fmt bench bench-compare soak llm openapi clients browser vendor lock build clean always
 always:
 
 help:  ## list these commands
@@ -56,6 +56,9 @@ bench: .venv/dev-ok  ## measure the gateway against nginx, then posting, then to
 
 bench-compare: .venv/dev-ok  ## what a call costs at commit B against commit A: A=commit B=commit
 	@exec $(BIN)/python -m bench.compare $(A) $(B) $(ARGS)
+
+soak: .venv/dev-ok  ## see that neither memory nor latency grows in a long run: MINUTES=30
+	@exec $(BIN)/python -m bench.soak $(MINUTES:%=--minutes %) $(ARGS)
 
 llm: .venv/llm-ok  ## call a small real model through the gateway and compare the ledger with it
 	@exec $(BIN)/python tools/llm.py $(ARGS)

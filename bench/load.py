@@ -96,12 +96,12 @@ def native_load(
     keys: str | Path,
     body: Path,
     watch: Callable[[], T] = lambda: None,  # type: ignore[assignment, return-value]
-    every: Callable[[dict[str, Any]], None] = lambda _: None,
+    hear: Callable[[dict[str, Any]], None] = lambda _: None,
     **options: Any,
 ) -> tuple[Load, T, T]:
     """What the generator in C saw, and what `watch` said when it began to count and when it ended.
 
-    `keys` is one key, or a file of many. `options` are those of bench/native/load.c; `every` hears what each
+    `keys` is one key, or a file of many. `options` are those of bench/native/load.c; `hear` is told what each
     interval saw. Raises `LoadError`, with what was wrong, where the generator ends by itself.
     """
     with native(url, keys, body, **options) as child:
@@ -112,7 +112,7 @@ def native_load(
             elif line == "END":
                 after = watch()
             elif line.startswith("EVERY "):
-                every(json.loads(line.removeprefix("EVERY ")))
+                hear(json.loads(line.removeprefix("EVERY ")))
             elif line.startswith(_MARK):
                 return Load(**json.loads(line.removeprefix(_MARK))), before, after
     raise LoadError("the generator ended early")

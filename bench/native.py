@@ -23,7 +23,8 @@ def program(name: str) -> str:
     if not compiler:
         return ""
     sources = b"".join(path.read_bytes() for path in sorted(_SOURCES.iterdir()))
-    made = cache_directory() / hashlib.sha256(sources).hexdigest()[:16] / name
+    version = hashlib.sha256(sources).hexdigest()[:16]
+    made = cache_directory() / f"native-{version}" / name
     if not made.exists():
         made.parent.mkdir(parents=True, exist_ok=True)
         source, unfinished = _SOURCES / f"{name}.c", made.with_suffix(f".{os.getpid()}")

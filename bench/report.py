@@ -41,6 +41,11 @@ def save(found: dict[str, Any], kind: str = "") -> str:
     return str(path.relative_to(_ROOT))
 
 
+def beside(path: str, text: str) -> None:
+    """Write a text for people beside the file that `save` wrote."""
+    (_ROOT / path).with_suffix(".md").write_text(text)
+
+
 def newest(kind: str) -> dict[str, Any] | None:
     """The newest file of a kind, by its name."""
     paths = sorted((_ROOT / "bench" / "results").glob(f"*Z-{kind}*.json"))
@@ -53,7 +58,8 @@ def _commit() -> str:
     commit = _said("git", "rev-parse", "--short", "HEAD")
     if not commit:
         return "unknown"
-    return f"{commit}-dirty" if _said("git", "status", "--porcelain") else commit
+    differs = _said("git", "status", "--porcelain", "--", ".", ":!bench/results")
+    return f"{commit}-dirty" if differs else commit
 
 
 def _versions() -> dict[str, str]:

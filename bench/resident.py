@@ -2,10 +2,17 @@
 
 from pathlib import Path
 
+from bench.cpu import tree
+
 
 def resident_kib(pid: int) -> int:
     """What a process has in memory now."""
     return _status(pid, "VmRSS")
+
+
+def own_kib(root: int) -> int:
+    """What a process and its descendants have in memory that is no file's and not shared: what a leak is."""
+    return sum(_status(pid, "RssAnon") for pid in tree(root))
 
 
 def peak_kib(pid: int) -> int:
@@ -14,5 +21,8 @@ def peak_kib(pid: int) -> int:
 
 
 def _status(pid: int, name: str) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1])
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except FileNotFoundError:  # it ended meanwhile
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)

@@ -69,6 +69,11 @@ class Tollhouse:
         """What the ledger has booked on the key."""
         return int(self.admin("GET", f"/api/token/{self.token_id}", None)["used_quota"])
 
+    def new_keys(self, count: int) -> list[str]:
+        """So many new keys, 100 at most, each with a grant."""
+        made = self.admin("POST", "/api/token/", token_fields() | {"count": count})
+        return [each["key"] for each in made["items"]]
+
     def settled_units(self) -> int:
         """As `used_units`, when nothing more comes: no call may be under way."""
         seen, now = -1, self.used_units()
@@ -119,14 +124,7 @@ def tollhouse(
         token = admin(
             "POST",
             "/api/token/",
-            {
-                "name": "bench",
-                "unlimited_quota": False,
-                "remain_quota": _GRANT_UNITS,
-                "allow_ips": "127.0.0.0/8",
-                "model_limits_enabled": True,
-                "model_limits": json.dumps(MODELS),
-            },
+            token_fields(),
         )
         server = Server(ready["gateway_url"], child.pid)
         metrics_url = f"http://127.0.0.1:{ports['metrics']}/metrics"
@@ -144,6 +142,18 @@ def tollhouse(
             pepper,
             start_s,
         )
+
+
+def token_fields() -> dict[str, Any]:
+    """A token with everything on that one can have: a grant, an allowed network, a list of models."""
+    return {
+        "name": "bench",
+        "unlimited_quota": False,
+        "remain_quota": _GRANT_UNITS,
+        "allow_ips": "127.0.0.0/8",
+        "model_limits_enabled": True,
+        "model_limits": json.dumps(MODELS),
+    }
 
 
 def _answers(url: str) -> bool:

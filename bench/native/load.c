@@ -123,16 +123,18 @@ static void run(void)
     forget_warm_up();
     tell("BEGIN");
     begin_ns = now_ns();
-    long long every_ns = options.every ? options.every * SECOND : options.seconds * SECOND + SECOND, lately_ns = begin_ns;
+    long long every_ns = options.every ? options.every * SECOND : 3 * options.seconds * SECOND, lately_ns = begin_ns;
     while (now_ns() < until_ns && !(options.once && next_key == key_count && !under_way)) {
         long long next_ns = lately_ns + every_ns < until_ns ? lately_ns + every_ns : until_ns;
         turn(start_due(start_ns, next_ns));
         if (now_ns() >= lately_ns + every_ns) {
             tell_lately(lately_ns);
-            lately_ns = now_ns();
+            lately_ns += every_ns;
         }
     }
     double seconds = (now_ns() - begin_ns) / 1e9;
+    if (now_ns() > lately_ns + every_ns / 2) /* the last interval ends with the run */
+        tell_lately(lately_ns);
     stopped = true;
     tell("END");
     for (long long last_ns = now_ns() + LAST_ANSWERS; under_way && now_ns() < last_ns;)
