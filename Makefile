@@ -21,7 +21,7 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test chaos check fmt bench bench-compare soak llm openapi clients browser vendor lock build clean always
+.PHONY: help setup run test chaos check fmt bench bench-compare bench-peers soak llm openapi clients browser vendor lock build clean always
 always:
 
 help:  ## list these commands
@@ -56,6 +56,9 @@ bench: .venv/dev-ok  ## measure the gateway against nginx, then posting, then to
 
 bench-compare: .venv/dev-ok  ## what a call costs at commit B against commit A: A=commit B=commit
 	@exec $(BIN)/python -m bench.compare $(A) $(B) $(ARGS)
+
+bench-peers: .venv/dev-ok  ## measure LiteLLM and Portkey beside it, in the same run
+	@exec $(BIN)/python -m bench.peers $(ARGS)
 
 soak: .venv/dev-ok  ## see that neither memory nor latency grows in a long run: MINUTES=30
 	@exec $(BIN)/python -m bench.soak $(MINUTES:%=--minutes %) $(ARGS)

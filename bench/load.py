@@ -45,6 +45,7 @@ class Load:
     event_p99_ms: float = 0
     first_p50_ms: float = 0
     first_p99_ms: float = 0
+    complaint: str = ""  # what was wrong with the first wrong answers
 
 
 class LoadError(RuntimeError):
@@ -114,7 +115,7 @@ def native_load(
             elif line.startswith("EVERY "):
                 hear(json.loads(line.removeprefix("EVERY ")))
             elif line.startswith(_MARK):
-                return Load(**json.loads(line.removeprefix(_MARK))), before, after
+                return _result(line, child), before, after
     raise LoadError("the generator ended early")
 
 
@@ -122,7 +123,7 @@ def native_load(
 def native(
     url: str, keys: str | Path, body: Path, **options: Any
 ) -> Iterator[subprocess.Popen[str]]:
-    """The generator in C at work. What is wrong with answers, it writes to standard error."""
+    """The generator in C at work."""
     parts = urlsplit(url)
     with tempfile.NamedTemporaryFile("w", prefix="tollhouse-bench-", suffix=".keys") as one:
         if isinstance(keys, str):
@@ -132,7 +133,11 @@ def native(
         words["keys"] = one.name if isinstance(keys, str) else keys
         command = [program("load"), *(f"{name}={value}" for name, value in words.items())]
         with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as child:
             try:
                 yield child
@@ -146,7 +151,7 @@ def held(child: subprocess.Popen[str]) -> Load:
     child.stdin.close()
     for line in _lines(child):
         if line.startswith(_MARK):
-            return Load(**json.loads(line.removeprefix(_MARK)))
+            return _result(line, child)
     raise LoadError("the generator ended early")
 
 
@@ -156,6 +161,11 @@ def wait_for(child: subprocess.Popen[str], mark: str) -> None:
         if line == mark:
             return
     raise LoadError("the generator ended early")
+
+
+def _result(line: str, child: subprocess.Popen[str]) -> Load:
+    assert child.stderr
+    return Load(**json.loads(line.removeprefix(_MARK)), complaint=child.stderr.read().strip())
 
 
 def _lines(child: subprocess.Popen[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +103,7 @@ def _bench(stage: Stage, chosen: list[str]) -> None:
     rows: list[Figure] = [figure for each in found.values() for figure in each.figures]
     if "gateway" in vars(stage):
         rows += _peaks(stage)
-    figures.show(rows)
-    if (peers := report.newest("peers-")) is not None:
-        print(
-            f"against other gateways, by `make bench-peers` at {peers['commit']}: {peers['told']}"
-        )
+    figures.show([*rows, *_against_peers()])
     document: dict[str, Any] = {
         "setting": {
             "generator": generator(),
@@ -121,6 +118,15 @@ def _bench(stage: Stage, chosen: list[str]) -> None:
         "peaks": {figure.name: figure.value for figure in rows if figure.unit == "MiB"},
     }
     print(f"\nwritten: {report.save(document)}")
+
+
+def _against_peers() -> list[Figure]:
+    """What `make bench-peers` found last: a run of its own, as others take long."""
+    peers = report.newest("peers-")
+    if peers is None:
+        return []
+    rows = [Figure(**figure) for figure in peers["figures"]]
+    return [replace(row, name=f"{row.name}, at {peers['commit']}") for row in rows]
 
 
 def _peaks(stage: Stage) -> list[Figure]:

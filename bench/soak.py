@@ -71,9 +71,7 @@ def _soak(stage: Stage, options: argparse.Namespace) -> int:
     ]
     loads = [load for each in (full, found) for load, _ in each.values()]
     setting = vars(options) | {"calls_per_s": rates, "every_s": every_s}
-    return _conclude(
-        setting, minutes, [*_judge_answers(stage.gateway, loads), *_judge(minutes)]
-    )
+    return _conclude(setting, minutes, [*_judge_answers(stage.gateway, loads), *_judge(minutes)])
 
 
 def _conclude(

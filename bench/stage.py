@@ -69,6 +69,11 @@ class Stage:
         """Whether the server measured has a core of its own."""
         return len(self.cores) > 1
 
+    def pin(self, pid: int, number: int = 0) -> None:
+        """Keep a server that is measured on one core, where there are several: the first, or the next."""
+        if self.pinned:
+            pin(pid, {self.cores[number % len(self.cores)]})
+
     @cached_property
     def answer(self) -> Path:
         """A file with the mock's answer."""
@@ -111,8 +116,7 @@ class Stage:
         directory.mkdir(exist_ok=True)
         with tollhouse(directory, self.mock, workers, checkout) as gateway:
             for number, pid in enumerate(gateway.pids["gateway"]):
-                if self.pinned:
-                    pin(pid, {self.cores[number % len(self.cores)]})
+                self.pin(pid, number)
             yield gateway
 
     @cached_property
@@ -123,8 +127,7 @@ class Stage:
     def _nginx(self, name: str, *, streams: bool) -> Target:
         proxy = nginx_proxy(self.directory / name, self.mock, streams=streams)
         server = self.stack.enter_context(proxy)
-        if self.pinned:
-            pin(server.pid, {self.cores[0]})
+        self.pin(server.pid)
         return Target("nginx", server, "unused", {"worker": [server.pid], "whole": [server.pid]})
 
 
@@ -169,7 +172,8 @@ def measure(target: Target, body: Path, seconds: float, **options: Any) -> Rep:
         after = used_s()
     count = load.events if options.get("events") else load.requests
     if load.errors or not count:
-        raise BenchError(f"{target.name}: {load.errors} failed of {load.requests} calls")
+        what = f"{load.errors} failed of {load.requests} calls"
+        raise BenchError(f"{target.name}: {what}\n{load.complaint}".rstrip())
     return Rep(load, {name: 1e6 * (after[name] - before[name]) / count for name in before})
 
 
