@@ -1,10 +1,11 @@
 # Every command of the project. `make` alone lists them.
 #
 #   PYTHON=python3.12   the interpreter that .venv is made from (default python3; 3.11 or newer)
-#   ARGS="…"            passed on to the command behind run, test, chaos, bench, llm, openapi, browser and lock
+#   ARGS="…"            passed on to the command behind run, test, chaos, bench…, soak, llm, openapi, browser and lock
 #   T=path              what `make test` or `make browser` runs (default: all of tests/, or of tests/browser)
 #   A, B                the commits that `make bench-compare` compares
-#   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take; how long `make soak` takes
+#   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take;
+#                       how long `make soak` runs (default 30)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -21,7 +22,7 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test chaos check fmt bench bench-compare bench-peers soak llm openapi clients browser vendor lock build clean always
+.PHONY: help setup run test chaos check fmt bench bench-compare bench-peers bench-keys soak llm openapi clients browser vendor lock build clean always
 always:
 
 help:  ## list these commands
@@ -59,6 +60,9 @@ bench-compare: .venv/dev-ok  ## what a call costs at commit B against commit A: 
 
 bench-peers: .venv/dev-ok  ## measure LiteLLM and Portkey beside it, in the same run
 	@exec $(BIN)/python -m bench.peers $(ARGS)
+
+bench-keys: .venv/dev-ok  ## measure calls with many keys, a million in the database
+	@exec $(BIN)/python -m bench.keys $(ARGS)
 
 soak: .venv/dev-ok  ## see that neither memory nor latency grows in a long run: MINUTES=30
 	@exec $(BIN)/python -m bench.soak $(MINUTES:%=--minutes %) $(ARGS)

@@ -1,8 +1,8 @@
 """`make bench-peers`: what a call costs through other gateways, beside Tollhouse and nginx in the same run.
 
-The LiteLLM proxy and Portkey's gateway, each installed and started as its own documents say, without a database. The one
-checks a single key, the other none; neither keeps a ledger or holds a quota. Where one fails as published, its words are
-printed.
+The LiteLLM proxy and Portkey's gateway, each installed and started as its own documents say, without a database. The
+one checks a single key, the other none; neither keeps a ledger or holds a quota. Where one fails as published, its
+words are printed.
 """
 
 import argparse

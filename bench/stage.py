@@ -155,15 +155,20 @@ def tollhouse_target(gateway: Tollhouse, name: str = "tollhouse") -> Target:
     return Target(name, gateway.server, gateway.key, {"worker": workers, **stores, "whole": whole})
 
 
-def measure(target: Target, body: Path, seconds: float, **options: Any) -> Rep:
-    """One repetition. Raises `BenchError` where any answer was wrong: then no figure counts."""
+def measure(
+    target: Target, body: Path, seconds: float, *, keys: Path | None = None, **options: Any
+) -> Rep:
+    """One repetition, with the target's key or those of a file.
+
+    Raises `BenchError` where any answer was wrong: then no figure counts.
+    """
 
     def used_s() -> dict[str, float]:
         return {name: cpu_s(roots) for name, roots in target.parts.items()}
 
     if generator() == "native":
         load, before, after = native_load(
-            target.server.url, target.key, body, used_s, seconds=seconds, **options
+            target.server.url, keys or target.key, body, used_s, seconds=seconds, **options
         )
     else:
         before = used_s()
