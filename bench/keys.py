@@ -28,8 +28,9 @@ from bench.tollhouse import Tollhouse
 from gateway.domain.key import create_key, digest
 
 _WARM_KEYS = 1000
-_FIRST_KEYS = 2000
-_COLD_KEYS, _AT_ONCE, _COLD_CONNECTIONS = 10_000, 4, 2000
+_FIRST_KEYS = 500
+_AT_ONCE, _COLD_CONNECTIONS = 4, 2000
+_CACHE_SIZE = 100_000  # keys.cache_size as shipped
 _LONG_S = 3600  # more than any part takes that ends by itself
 
 
@@ -38,11 +39,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.keys", description=__doc__)
     parser.add_argument("--tokens", type=int, default=1_000_000, help="default 1,000,000")
     parser.add_argument("--active", type=int, default=100_000, help="default 100,000")
+    parser.add_argument("--known", type=int, default=20_000, help="for memory (default 20,000)")
+    parser.add_argument("--cold", type=int, default=10_000, help="at once (default 10,000)")
     parser.add_argument("--reps", type=int, default=3, help="of each (default 3)")
     parser.add_argument("--seconds", type=float, default=4, help="of each one (default 4)")
     options = parser.parse_args()
-    if options.active < _FIRST_KEYS + _COLD_KEYS:
-        parser.error(f"--active has to be at least {_FIRST_KEYS + _COLD_KEYS:,}")
+    if options.active < (least := _FIRST_KEYS + _WARM_KEYS + max(options.known, options.cold)):
+        parser.error(f"--active has to be at least {least:,}")
     if not can_run():
         return 2
     if generator() != "native":
@@ -67,11 +70,12 @@ def _measure(stage: Stage, options: argparse.Namespace) -> None:
         caller = _Caller(stage, gateway)
         found["first"] = _first_calls(caller, keys[-_FIRST_KEYS:])
         found["warm"] = _warm_calls(caller, keys)
+        found["known"] = _known_keys(caller, keys[_WARM_KEYS:][: options.known])
         found["spread"] = _spread_calls(caller, keys)
         caller.require_booked()
     with stage.new_gateway("many") as gateway:  # another worker, which knows no key
         caller = _Caller(stage, gateway)
-        found["cold"] = _cold_start(caller, keys[:_COLD_KEYS])
+        found["cold"] = _cold_start(caller, keys[: options.cold])
         caller.require_booked()
     figures.show([figure for part in found.values() for figure in part.figures])
     document = {
@@ -96,6 +100,7 @@ class _Caller:
         self.stage = stage
         self.gateway = gateway
         self.worker = gateway.pids["gateway"][0]
+        self.state = stage.directory / "many" / "state"
         self._booked = asyncio.run(booked_calls(gateway.database_url))
 
     def call(self, keys: list[str], **options: Any) -> Rep:
@@ -138,13 +143,13 @@ def _first_calls(caller: _Caller, keys: list[str]) -> Found:
 
 
 def _warm_calls(caller: _Caller, keys: list[str]) -> Found:
-    """One key against a thousand, all of which were seen a moment ago; in turns."""
-    some, used = keys[:_WARM_KEYS], dict[str, list[float]]()
-    caller.call(some, once=1, seconds=_LONG_S)
+    """One key against a thousand, in turns. Each is called once before, so that none is looked up while it counts."""
+    used = dict[str, list[float]]()
     for _ in range(caller.stage.reps):
-        for name, given in (("one", keys[:1]), ("many", some)):
-            progress(f"{name}, of which all were seen a moment ago")
-            used.setdefault(name, []).append(caller.call(given, ramp=1).cpu_us["worker"])
+        for name, given in (("one", keys[:1]), ("many", keys[:_WARM_KEYS])):
+            progress(f"{name}, seen a moment ago")
+            caller.call(given, once=1, seconds=_LONG_S)
+            used.setdefault(name, []).append(caller.call(given).cpu_us["worker"])
     progress("")
     one, many = (statistics.median(each) for each in used.values())
     print(f"one key {one:.1f} µs/call, {_WARM_KEYS:,} keys {many:.1f} µs/call")
@@ -152,32 +157,37 @@ def _warm_calls(caller: _Caller, keys: list[str]) -> Found:
     return Found([Figure(name, many / one, "x one", 1.1, 1.05)], {"worker_us": used})
 
 
-def _spread_calls(caller: _Caller, keys: list[str]) -> Found:
-    """All keys, the n-th used as 1/n; then each once, so that the worker has known every one."""
+def _known_keys(caller: _Caller, keys: list[str]) -> Found:
+    """Each key once, so that the worker knows all of them: the memory that this takes, and could take."""
     before_kib = own_kib(caller.worker)
-    with counted(caller.gateway.database_url, caller.stage.directory / "many") as looks:
-        zipf = caller.call(keys, zipf=1, seconds=5 * caller.stage.seconds)
-    share = looks.count / zipf.load.requests
-    print(
-        f"{len(keys):,} keys by Zipf: {zipf.cpu_us['worker']:.1f} µs/call, Postgres "
-        f"{zipf.cpu_us['postgres']:.1f}, p50 {zipf.load.p50_ms:.1f} ms, p99 {zipf.load.p99_ms:.1f} ms, "
-        f"{share:.2f} look-ups a call"
-    )
-    every = caller.call(keys, once=1, seconds=_LONG_S)
-    taken_kib = own_kib(caller.worker) - before_kib
+    load = caller.call(keys, once=1, seconds=_LONG_S).load
+    of_key_kib = (own_kib(caller.worker) - before_kib) / len(keys)
+    print(f"{len(keys):,} keys, each once, in {load.seconds:.1f} s: {of_key_kib:.1f} KiB a key")
+    most_mib = of_key_kib * _CACHE_SIZE / 1024
     rows = [
-        Figure(f"memory that {len(keys):,} keys take in a worker", taken_kib / 1024, "MiB"),
-        Figure("memory of a key that a worker knows", taken_kib / len(keys), "KiB"),
+        Figure("memory of a key that a worker knows", of_key_kib, "KiB"),
+        Figure(f"memory of all {_CACHE_SIZE:,} that it keeps, by that", most_mib, "MiB"),
     ]
-    detail = {"look_ups": looks.count, "zipf": asdict(zipf), "each_once": asdict(every)}
-    return Found(rows, detail)
+    return Found(rows, {"load": asdict(load)})
+
+
+def _spread_calls(caller: _Caller, keys: list[str]) -> Found:
+    """All keys, the n-th used as 1/n."""
+    with counted(caller.gateway.database_url, caller.state) as looks:
+        rep = caller.call(keys, zipf=1, seconds=5 * caller.stage.seconds)
+    used = ", ".join(f"{part} {us:.1f}" for part, us in rep.cpu_us.items())
+    print(f"{len(keys):,} keys by Zipf: CPU µs/call {used}; ", end="")
+    print(f"p50 {rep.load.p50_ms:.1f} ms, p99 {rep.load.p99_ms:.1f} ms")
+    share = looks.count / rep.load.answered
+    row = Figure(f"look-ups of a call, {len(keys):,} keys by Zipf", share, "")
+    return Found([row], {"look_ups": looks.count, "rep": asdict(rep)})
 
 
 def _cold_start(caller: _Caller, keys: list[str]) -> Found:
     """Ten thousand keys, four calls of each at once, on a worker that has just started."""
     calls = [key for key in keys for _ in range(_AT_ONCE)]
     options = {"once": 1, "connections": _COLD_CONNECTIONS, "seconds": _LONG_S}
-    with counted(caller.gateway.database_url, caller.stage.directory / "many") as looks:
+    with counted(caller.gateway.database_url, caller.state) as looks:
         load = caller.call(calls, **options).load
     print(
         f"{len(keys):,} keys, {_AT_ONCE} calls of each at once on {_COLD_CONNECTIONS:,} connections, to a new "

@@ -20,8 +20,8 @@ class LookUps:
 
 @contextlib.contextmanager
 def counted(dsn: str, state: Path) -> Iterator[LookUps]:
-    """Count the look-ups within the block. `state` is the state directory with the embedded Postgres's log."""
-    (log,) = state.rglob("postgres*.log")
+    """Count the look-ups within the block. `state` is the state directory, with the embedded Postgres's log."""
+    log = state / "pg.log"
     found = LookUps()
     asyncio.run(_execute(dsn, "ALTER SYSTEM SET log_statement = 'all'"))
     start = log.stat().st_size
