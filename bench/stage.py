@@ -7,6 +7,7 @@ minute touches all of them.
 import contextlib
 import os
 import resource
+import signal
 import statistics
 import sys
 import time
@@ -137,6 +138,7 @@ def new_stage(directory: Path, reps: int, seconds: float) -> Iterator[Stage]:
     directory.chmod(0o711)  # started by root, the embedded Postgres runs as a user who walks here
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
         os.sched_setaffinity(0, cores[1:])
