@@ -1,9 +1,12 @@
 # Every command of the project. `make` alone lists them.
 #
 #   PYTHON=python3.12   the interpreter that .venv is made from (default python3; 3.11 or newer)
-#   ARGS="…"            passed on to the command behind run, test, chaos, bench, llm, openapi, browser, licences and lock
+#   ARGS="…"            passed on to the command behind run, test, chaos, bench…, soak, llm, openapi, browser, licences
+#                       and lock
 #   T=path              what `make test` or `make browser` runs (default: all of tests/, or of tests/browser)
-#   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take
+#   A, B                the commits that `make bench-compare` compares
+#   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take;
+#                       how long `make soak` runs (default 30)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -20,11 +23,11 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test chaos check fmt bench llm openapi clients browser licences vendor lock build clean always
+.PHONY: help setup run test chaos check fmt bench bench-compare bench-peers bench-keys soak llm openapi clients browser licences vendor lock build clean always
 always:
 
 help:  ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: .venv/ok  ## make the environment in .venv (all that `make run` needs)
 
@@ -52,6 +55,18 @@ bench: .venv/dev-ok  ## measure the gateway against nginx, then posting, then to
 	@$(BIN)/python -m bench.run $(ARGS)
 	@$(BIN)/python -m bench.posting
 	@$(BIN)/python -m bench.tokens
+
+bench-compare: .venv/dev-ok  ## what a call costs at commit B against commit A: A=commit B=commit
+	@exec $(BIN)/python -m bench.compare $(A) $(B) $(ARGS)
+
+bench-peers: .venv/dev-ok  ## measure LiteLLM and Portkey beside it, in the same run
+	@exec $(BIN)/python -m bench.peers $(ARGS)
+
+bench-keys: .venv/dev-ok  ## measure calls with many keys, a million in the database
+	@exec $(BIN)/python -m bench.keys $(ARGS)
+
+soak: .venv/dev-ok  ## see that neither memory nor latency grows in a long run: MINUTES=30
+	@exec $(BIN)/python -m bench.soak $(MINUTES:%=--minutes %) $(ARGS)
 
 llm: .venv/llm-ok  ## call a small real model through the gateway and compare the ledger with it
 	@exec $(BIN)/python tools/llm.py $(ARGS)

@@ -1,57 +1,77 @@
-"""Load: one request over and over on 64 connections, by wrk, or by the generator below without it.
+"""Load: one request over and over, by the generator in C (bench/native/load.c), or without a compiler by wrk or Python.
 
-`python -m bench.load URL SECONDS CONNECTIONS` is that generator, which the runner starts as its own process.
-Key and body come in the environment (BENCH_KEY, BENCH_BODY), so that no key stands in a command
-line. Knows nothing of the servers that it loads.
+Knows nothing of the servers that it loads. Only the one in C compares answers, counts exactly what was answered, and
+reads streams.
 """
 
-import asyncio
+import contextlib
 import json
-import math
 import os
 import shutil
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import cast
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import httptools
+from bench.native import program
 
 CONNECTIONS = 64
 _ROOT = Path(__file__).parents[1]
 _MARK = "RESULT "
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one run of a generator saw. `errors` counts answers other than 2xx and broken calls."""
+    """What one run of a generator saw. `errors` counts answers other than the right ones and broken calls.
+
+    `requests` are those in `seconds`; `answered` are all, with those before and after, where the generator knows.
+    """
 
     requests: int
     seconds: float
     p50_ms: float
     p99_ms: float
     errors: int
+    answered: int = 0
+    p999_ms: float = 0
+    max_ms: float = 0
+    events: int = 0
+    event_p50_ms: float = 0
+    event_p99_ms: float = 0
+    first_p50_ms: float = 0
+    first_p99_ms: float = 0
+    complaint: str = ""  # what was wrong with the first wrong answers
+
+
+class LoadError(RuntimeError):
+    """A generator did not end as it should."""
 
 
 def generator() -> str:
-    """Which generator is used: "wrk" or "python"."""
+    """Which generator is used: "native", "wrk" or "python"."""
+    if program("load"):
+        return "native"
     return "wrk" if shutil.which("wrk") else "python"
 
 
 def run_load(
     url: str, key: str, body: Path, seconds: float, connections: int = CONNECTIONS
 ) -> Load:
-    """Load `url` with the body in the file `body` for `seconds`."""
+    """Call `url` with the body in the file `body` for `seconds`, each time when the last was answered."""
+    if generator() == "native":
+        return native_load(url, key, body, seconds=seconds, connections=connections)[0]
     if generator() == "wrk":
         script = str(Path(__file__).with_name("post.lua"))
         whole = f"{max(1, round(seconds))}s"
         options = ["-t1", f"-c{connections}", f"-d{whole}", "--timeout", "10s", "-s", script]
         command = ["wrk", *options, url]
     else:
-        command = [sys.executable, "-m", "bench.load", url, str(seconds), str(connections)]
+        command = [sys.executable, "-m", "bench.closed", url, str(seconds), str(connections)]
     return run_generator(command, key, body)
 
 
@@ -63,87 +83,92 @@ def run_generator(command: list[str], key: str, body: Path) -> Load:
     )
     results = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
     if done.returncode or not results:
-        raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
+        raise LoadError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
     return Load(**json.loads(results[-1].removeprefix(_MARK)))
 
 
 def told(load: Load) -> str:
     """The line with which a generator ends."""
-    return _MARK + json.dumps({name: getattr(load, name) for name in Load.__dataclass_fields__})
+    return _MARK + json.dumps({each.name: getattr(load, each.name) for each in fields(Load)})
 
 
-def load_of(latencies_s: list[float], seconds: float, errors: int) -> Load:
-    """What a generator saw, of the times that its answers took."""
-    ordered = sorted(latencies_s) or [math.inf]
-    p50_ms, p99_ms = (1e3 * ordered[int(len(ordered) * share)] for share in (0.5, 0.99))
-    return Load(len(latencies_s), seconds, p50_ms, p99_ms, errors)
+def native_load(
+    url: str,
+    keys: str | Path,
+    body: Path,
+    watch: Callable[[], T] = lambda: None,  # type: ignore[assignment, return-value]
+    hear: Callable[[dict[str, Any]], None] = lambda _: None,
+    **options: Any,
+) -> tuple[Load, T, T]:
+    """What the generator in C saw, and what `watch` said when it began to count and when it ended.
+
+    `keys` is one key, or a file of many. `options` are those of bench/native/load.c; `hear` is told what each
+    interval saw. Raises `LoadError`, with what was wrong, where the generator ends by itself.
+    """
+    with native(url, keys, body, **options) as child:
+        before = after = watch()
+        for line in _lines(child):
+            if line == "BEGIN":
+                before = watch()
+            elif line == "END":
+                after = watch()
+            elif line.startswith("EVERY "):
+                hear(json.loads(line.removeprefix("EVERY ")))
+            elif line.startswith(_MARK):
+                return _result(line, child), before, after
+    raise LoadError("the generator ended early")
 
 
-def given_request(url: str) -> bytes:
-    """The request to `url`, with key and body as the environment names them."""
-    body, parts = Path(os.environ["BENCH_BODY"]).read_bytes(), urlsplit(url)
-    head = (
-        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {os.environ['BENCH_KEY']}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+@contextlib.contextmanager
+def native(
+    url: str, keys: str | Path, body: Path, **options: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """The generator in C at work."""
+    parts = urlsplit(url)
+    with tempfile.NamedTemporaryFile("w", prefix="tollhouse-bench-", suffix=".keys") as one:
+        if isinstance(keys, str):
+            one.write(keys + "\n")
+            one.flush()
+        words = {"port": parts.port, "path": parts.path, "body": body} | options
+        words["keys"] = one.name if isinstance(keys, str) else keys
+        command = [program("load"), *(f"{name}={value}" for name, value in words.items())]
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as child:
+            try:
+                yield child
+            finally:
+                child.kill()
 
 
-class _Caller(asyncio.Protocol):
-    """One keep-alive connection, with one call on it at a time."""
-
-    def __init__(self, request: bytes, latencies_s: list[float]) -> None:
-        self._request = request
-        self._latencies_s = latencies_s
-        self._parser = httptools.HttpResponseParser(self)
-        self._started_at = 0.0
-        self.errors = 0
-        self.stopped = False
-        self.transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        self._call()
-
-    def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
-
-    def on_message_complete(self) -> None:
-        if not 200 <= self._parser.get_status_code() < 300:
-            self.errors += 1
-        self._latencies_s.append(time.perf_counter() - self._started_at)
-        if not self.stopped:
-            # A new parser, and the call from the loop: this callback runs inside the old parser.
-            asyncio.get_running_loop().call_soon(self._call)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
-        if not self.stopped:
-            self.errors += 1
-
-    def _call(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._started_at = time.perf_counter()
-        self.transport.write(self._request)
+def held(child: subprocess.Popen[str]) -> Load:
+    """End the streams that `native` with `hold` holds open; what was seen of them."""
+    assert child.stdin
+    child.stdin.close()
+    for line in _lines(child):
+        if line.startswith(_MARK):
+            return _result(line, child)
+    raise LoadError("the generator ended early")
 
 
-async def _generate(url: str, seconds: float, connections: int) -> Load:
-    parts, request = urlsplit(url), given_request(url)
-    latencies_s: list[float] = []
-    loop = asyncio.get_running_loop()
-    callers: list[_Caller] = []
-    started_at = time.perf_counter()
-    for _ in range(connections):
-        _, caller = await loop.create_connection(
-            lambda: _Caller(request, latencies_s), parts.hostname or "127.0.0.1", parts.port or 80
-        )
-        callers.append(caller)
-    await asyncio.sleep(seconds - (time.perf_counter() - started_at))
-    elapsed_s = time.perf_counter() - started_at
-    for caller in callers:
-        caller.stopped = True
-        caller.transport.abort()
-    return load_of(latencies_s, elapsed_s, sum(caller.errors for caller in callers))
+def wait_for(child: subprocess.Popen[str], mark: str) -> None:
+    """Wait until the generator has written this line."""
+    for line in _lines(child):
+        if line == mark:
+            return
+    raise LoadError("the generator ended early")
 
 
-if __name__ == "__main__":
-    print(told(asyncio.run(_generate(sys.argv[1], float(sys.argv[2]), int(sys.argv[3])))))
+def _result(line: str, child: subprocess.Popen[str]) -> Load:
+    assert child.stderr
+    return Load(**json.loads(line.removeprefix(_MARK)), complaint=child.stderr.read().strip())
+
+
+def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
+    assert child.stdout
+    while line := child.stdout.readline():
+        yield line.rstrip("\n")

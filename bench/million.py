@@ -62,3 +62,29 @@ async def fill(dsn: str, count: int) -> None:
         await connection.execute("CHECKPOINT", timeout=900)  # else pages are read beside it
     finally:
         await connection.close()
+
+
+# Callable whatever `_TOKENS` made of them; the grants have no entries, which nothing here asks for. Tokens that were
+# there before have a secret of their own besides.
+_ACTIVATE = """
+WITH chosen AS (
+  SELECT token_id AS id, row_number() OVER (ORDER BY token_id) AS n FROM token_secret
+   GROUP BY token_id HAVING count(*) = 1 ORDER BY token_id LIMIT cardinality($1::bytea[])
+), callable AS (
+  UPDATE token SET status = 1, expires_at = NULL, granted = 1000000000000, used = 0, group_id = NULL
+    FROM chosen WHERE token.id = chosen.id
+)
+UPDATE token_secret SET digest = ($1::bytea[])[chosen.n] FROM chosen WHERE token_secret.token_id = chosen.id
+"""
+
+
+async def activate(dsn: str, digests: list[bytes]) -> None:
+    """Let these digests open as many of the tokens that `fill` made, each with a grant."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        changed = await connection.execute(_ACTIVATE, digests, timeout=900)
+        if changed != f"UPDATE {len(digests)}":
+            raise RuntimeError(f"{len(digests)} tokens were to be callable: {changed}")
+        await connection.execute("VACUUM ANALYZE token, token_secret", timeout=900)
+    finally:
+        await connection.close()

@@ -1,7 +1,8 @@
 """Calls at a fixed rate, whatever their answers take: `python -m bench.paced URL RATE SECONDS`.
 
 A call goes out when it is due, on a kept-alive connection that is free; where none is it waits, and its wait counts.
-Key and body come in the environment, as with `bench.load`.
+Key and body come in the environment, as with `bench.closed`. Where there is a C compiler, `run_paced` uses
+the generator in C.
 """
 
 import asyncio
@@ -15,13 +16,17 @@ from urllib.parse import urlsplit
 import httptools
 import uvloop
 
-from bench.load import CONNECTIONS, Load, given_request, load_of, run_generator, told
+from bench.closed import given_request, load_of
+from bench.load import CONNECTIONS, Load, generator, native_load, run_generator, told
 
 _LAST_ANSWERS_S = 1.0
+_WARM_UP_S = 0.5
 
 
 def run_paced(url: str, key: str, body: Path, rate: float, seconds: float) -> Load:
     """Call `url` `rate` times a second for `seconds`, in a process of its own."""
+    if generator() == "native":
+        return native_load(url, key, body, rate=rate, seconds=seconds, ramp=_WARM_UP_S)[0]
     command = [sys.executable, "-m", "bench.paced", url, str(rate), str(seconds)]
     return run_generator(command, key, body)
 

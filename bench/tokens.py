@@ -18,7 +18,8 @@ from bench.beside import measure_beside, show_beside
 from bench.cpu import cpu_s
 from bench.creates import measure_creates, new_user, show_creates
 from bench.million import fill
-from bench.nginx import nginx_binary, nginx_mock
+from bench.mock import mock_upstream
+from bench.nginx import nginx_binary
 from bench.pages import measure_pages, worst
 from bench.servers import request_body
 from bench.tollhouse import Tollhouse, tollhouse
@@ -39,7 +40,7 @@ def main() -> int:
         directory = Path(name)
         directory.chmod(0o711)  # started by root, the servers run as a user who walks here
         with (
-            nginx_mock(directory / "mock") as mock,
+            mock_upstream(directory / "mock") as mock,
             tollhouse(directory, mock) as gateway,
         ):
             found = _measure(gateway, directory, options)

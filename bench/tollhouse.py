@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import re
-import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,34 +15,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.servers import MODEL, Server, StartError, free_port, process, wait_until
+from bench.checkout import HERE, Checkout
+from bench.servers import MODELS, Server, StartError, free_port, process, wait_until
 
 # 20 input tokens at $50 and 10 output tokens at $100 a million: $0.002, 1,000 quota units a call.
 UNITS_PER_CALL = 1000
 _GRANT_UNITS = 500_000_000_000  # $1,000,000
-_ROOT = Path(__file__).parents[1]
+_POSTED_S = 0.5
 AdminCall = Callable[[str, str, dict[str, Any] | None], dict[str, Any]]
 
 _CONFIG = """\
 [gateway]
 listen = "127.0.0.1:%(gateway)d"
-workers = 1
+workers = %(workers)d
 [admin]
 listen = "127.0.0.1:%(admin)d"
 max_tokens_per_user = 100000
 [metrics]
 listen = "127.0.0.1:%(metrics)d"
-[[models]]
-name = "%(model)s"
-input_usd_per_mtok = 50
-output_usd_per_mtok = 100
-max_output_tokens = 4096
+%(models)s
 [[upstreams]]
 name = "mock"
 dialect = "openai"
 base_url = "http://127.0.0.1:%(mock)d/v1"
 api_key_env = "BENCH_UPSTREAM_KEY"
-models = ["%(model)s"]
+"""
+_MODEL = """\
+[[models]]
+name = "%s"
+input_usd_per_mtok = 50
+output_usd_per_mtok = 100
+max_output_tokens = 4096
 """
 
 
@@ -60,10 +63,24 @@ class Tollhouse:
     access_token: str
     database_url: str
     pepper: bytes
+    start_s: float  # from the start until /readyz answered 200
 
     def used_units(self) -> int:
         """What the ledger has booked on the key."""
         return int(self.admin("GET", f"/api/token/{self.token_id}", None)["used_quota"])
+
+    def new_keys(self, count: int) -> list[str]:
+        """So many new keys, 100 at most, each with a grant."""
+        made = self.admin("POST", "/api/token/", token_fields() | {"count": count})
+        return [each["key"] for each in made["items"]]
+
+    def settled_units(self) -> int:
+        """As `used_units`, when nothing more comes: no call may be under way."""
+        seen, now = -1, self.used_units()
+        while seen != now:
+            time.sleep(_POSTED_S)
+            seen, now = now, self.used_units()
+        return now
 
     def lag_s(self, share: float) -> str:
         """Within how many seconds of its end this share of all calls had its row: a bucket's bound."""
@@ -77,21 +94,29 @@ class Tollhouse:
 
 
 @contextlib.contextmanager
-def tollhouse(directory: Path, mock: Server) -> Iterator[Tollhouse]:
-    """`tollhouse run` on a new state directory, with one worker and the mock as its upstream."""
+def tollhouse(
+    directory: Path, mock: Server, workers: int = 1, checkout: Checkout = HERE
+) -> Iterator[Tollhouse]:
+    """`tollhouse run` on the state directory in `directory`, with the mock as its upstream."""
     state = directory / "state"
     ports = {name: free_port() for name in ("gateway", "admin", "metrics")} | {"mock": mock.port}
     config = directory / "config.toml"
-    config.write_text(_CONFIG % (ports | {"model": MODEL}))
+    models = "".join(_MODEL % model for model in MODELS)
+    config.write_text(_CONFIG % (ports | {"models": models, "workers": workers}))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TOLLHOUSE_")}
-    environment |= {
+    environment |= checkout.environment | {
         "TOLLHOUSE_STATE": str(state),
         "TOLLHOUSE_CONFIG": str(config),
         "BENCH_UPSTREAM_KEY": "sk-bench-upstream",
     }
     log = directory / "tollhouse.log"
-    command = [sys.executable, "-m", "gateway.cli", "run"]
-    with process(command, log, cwd=_ROOT, env=environment) as child:
+    checkout.require_own_files(environment)
+    command = [checkout.python, "-m", "gateway.cli", "run"]
+    begun = time.perf_counter()
+    with process(command, log, cwd=checkout.root, env=environment) as child:
+        readyz = f"http://127.0.0.1:{ports['gateway']}/readyz"
+        wait_until(lambda: _answers(readyz), child, log, "tollhouse run")
+        start_s = time.perf_counter() - begun
         ready_file = state / "ready.json"
         wait_until(ready_file.exists, child, log, "tollhouse run")
         ready = json.loads(ready_file.read_text())
@@ -99,14 +124,7 @@ def tollhouse(directory: Path, mock: Server) -> Iterator[Tollhouse]:
         token = admin(
             "POST",
             "/api/token/",
-            {
-                "name": "bench",
-                "unlimited_quota": False,
-                "remain_quota": _GRANT_UNITS,
-                "allow_ips": "127.0.0.0/8",
-                "model_limits_enabled": True,
-                "model_limits": json.dumps([MODEL]),
-            },
+            token_fields(),
         )
         server = Server(ready["gateway_url"], child.pid)
         metrics_url = f"http://127.0.0.1:{ports['metrics']}/metrics"
@@ -122,7 +140,26 @@ def tollhouse(directory: Path, mock: Server) -> Iterator[Tollhouse]:
             ready["access_token"],
             ready["database_url"],
             pepper,
+            start_s,
         )
+
+
+def token_fields() -> dict[str, Any]:
+    """A token with everything on that one can have: a grant, an allowed network, a list of models."""
+    return {
+        "name": "bench",
+        "unlimited_quota": False,
+        "remain_quota": _GRANT_UNITS,
+        "allow_ips": "127.0.0.0/8",
+        "model_limits_enabled": True,
+        "model_limits": json.dumps(MODELS),
+    }
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1):
+        return True
+    return False
 
 
 def _admin_calls(ready: dict[str, Any]) -> AdminCall:

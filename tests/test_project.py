@@ -69,7 +69,7 @@ def test_every_make_target_exists(document: Path):
     named = {
         target
         for code in code_in(document.read_text())
-        for target in re.findall(r"(?:^|\s)make ([a-z]+)", code)
+        for target in re.findall(r"(?:^|\s)make ([a-z][a-z-]*)", code)
     }
     assert named <= make_targets()
 
@@ -82,7 +82,7 @@ def test_the_readme_lists_every_make_target():
 
 
 def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):.*##", MAKEFILE, re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):.*##", MAKEFILE, re.MULTILINE))
 
 
 @every_document
