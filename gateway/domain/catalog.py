@@ -50,7 +50,7 @@ class Price:
     dearest_text_nusd: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Note what is asked at each call: whether a kind of token is priced apart, what text of the input costs at most."""
+        """Note what is asked at each call: is a kind of token priced apart, and what does text cost at most."""
         apart = (
             self.reasoning_nusd,
             self.audio_input_nusd,
