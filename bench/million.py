@@ -38,6 +38,31 @@ SELECT id, sha256(id::text::bytea), 'sk-' || substr(h, 1, 4) || '**********' || 
   FROM (SELECT id, encode(sha256(('k' || id)::bytea), 'base64') AS h FROM token) made
 ON CONFLICT DO NOTHING
 """
+_OVERSPENT = "UPDATE token SET used = granted WHERE used > granted"
+_ENTRIES = """
+INSERT INTO grant_entry (scope_kind, account_id, scope_id, delta, kind, actor)
+SELECT 't', account_id, id, granted, 'create', 'bench' FROM token
+ WHERE granted IS NOT NULL AND NOT EXISTS (
+   SELECT FROM grant_entry e WHERE e.scope_kind = 't' AND e.scope_id = token.id)
+"""
+_CHARGES = """
+INSERT INTO ledger (request_id, kind, account_id, token_id, user_id, group_id, model, upstream, dialect, route,
+                    status, started_at, duration_ms, amount)
+SELECT gen_random_uuid(), 'c', t.account_id, t.id, t.user_id, coalesce(t.group_id, u.group_id), 'm', 'bench',
+       'openai', 'chat_completions', 200, now(), 1, t.used
+  FROM token t JOIN "user" u ON u.id = t.user_id WHERE t.used > 0
+"""
+_SUMS = """
+INSERT INTO member (account_id, user_id, used)
+SELECT account_id, user_id, sum(amount) FROM ledger GROUP BY 1, 2
+    ON CONFLICT (account_id, user_id) DO UPDATE SET used = excluded.used;
+INSERT INTO subscription (account_id, group_id, implied, used)
+SELECT account_id, group_id, true, sum(amount) FROM ledger GROUP BY 1, 2
+    ON CONFLICT (account_id, group_id) DO UPDATE SET used = excluded.used;
+UPDATE account SET used = charged FROM (SELECT account_id, sum(amount) AS charged FROM ledger GROUP BY 1) sums
+ WHERE id = account_id;
+ANALYZE
+"""
 _INDEXES = """
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition
   FROM pg_index i WHERE indrelid IN ('token'::regclass, 'token_secret'::regclass)
@@ -86,5 +111,18 @@ async def activate(dsn: str, digests: list[bytes]) -> None:
         if changed != f"UPDATE {len(digests)}":
             raise RuntimeError(f"{len(digests)} tokens were to be callable: {changed}")
         await connection.execute("VACUUM ANALYZE token, token_secret", timeout=900)
+    finally:
+        await connection.close()
+
+
+async def balance(dsn: str, *, entries: bool = True) -> None:
+    """Give what `fill` made a charge for all that was used and, with `entries`, an entry for each grant: it adds up."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(_OVERSPENT, timeout=900)
+        if entries:
+            await connection.execute(_ENTRIES, timeout=900)
+        await connection.execute(_CHARGES, timeout=900)
+        await connection.execute(_SUMS, timeout=900)
     finally:
         await connection.close()

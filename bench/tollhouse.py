@@ -95,14 +95,18 @@ class Tollhouse:
 
 @contextlib.contextmanager
 def tollhouse(
-    directory: Path, mock: Server, workers: int = 1, checkout: Checkout = HERE
+    directory: Path,
+    mock: Server,
+    workers: int = 1,
+    checkout: Checkout = HERE,
+    settings: str = "",
 ) -> Iterator[Tollhouse]:
-    """`tollhouse run` on the state directory in `directory`, with the mock as its upstream."""
+    """`tollhouse run` on the state directory in `directory`, with the mock as its upstream; `settings` are more TOML."""
     state = directory / "state"
     ports = {name: free_port() for name in ("gateway", "admin", "metrics")} | {"mock": mock.port}
     config = directory / "config.toml"
     models = "".join(_MODEL % model for model in MODELS)
-    config.write_text(_CONFIG % (ports | {"models": models, "workers": workers}))
+    config.write_text(_CONFIG % (ports | {"models": models, "workers": workers}) + settings)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TOLLHOUSE_")}
     environment |= checkout.environment | {
         "TOLLHOUSE_STATE": str(state),

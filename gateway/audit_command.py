@@ -2,13 +2,11 @@
 
 import argparse
 import asyncio
-import dataclasses
 import os
 import sys
-from typing import Any
+from collections import Counter
 
-import orjson
-
+from gateway.audit_report import SHOWN_IDS, document
 from gateway.config import load
 from gateway.domain.conservation import Difference, Kind, Report, Totals
 from gateway.domain.errors import StoreUnavailable
@@ -16,7 +14,6 @@ from gateway.store.conservation import open_auditor
 from gateway.store.postgres import SchemaError
 from gateway.stores_in_use import database_in_use, quota_store_in_use
 
-_SHOWN_IDS = 20
 _NUSD_PER_USD = 1_000_000_000
 
 
@@ -29,8 +26,7 @@ def audit(given: argparse.Namespace, _: list[str]) -> int:
     async def run() -> Report:
         strict = quota.on_store_loss == "deny"
         async with open_auditor(dsn, url, sweep_s=quota.sweep_s, strict=strict) as auditor:
-            assert auditor is not None
-            return await auditor.audit(progress=_show_progress)
+            return await auditor.audit(account_id=given.account, progress=_show_progress)
 
     try:
         report = asyncio.run(run())
@@ -39,34 +35,14 @@ def audit(given: argparse.Namespace, _: list[str]) -> int:
         return 2
     finally:
         _show_progress("")
-    differences = _of_account(report.differences, given.account)
-    remarks = _of_account(report.remarks, given.account)
     if given.json:
-        sys.stdout.buffer.write(document(report, differences, remarks))
+        sys.stdout.buffer.write(document(report))
     else:
-        print(text(report, differences, remarks))
-    return 1 if differences else 0
+        print(text(report))
+    return 1 if report.wrong else 0
 
 
-def document(report: Report, differences: list[Difference], remarks: list[Difference]) -> bytes:
-    """The report in JSON, one line."""
-    totals = dataclasses.asdict(report.totals)
-    members = {
-        "adds_up": not differences,
-        "looks": report.looks,
-        "duration_s": round(report.duration_s, 3),
-        "totals": {
-            **totals,
-            "unmetered_nusd": report.totals.unmetered_nusd,
-            "overspend_nusd": report.overspend_nusd,
-        },
-        "differences": [_members(difference) for difference in differences],
-        "remarks": [_members(difference) for difference in remarks],
-    }
-    return orjson.dumps(members, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def text(report: Report, differences: list[Difference], remarks: list[Difference]) -> str:
+def text(report: Report) -> str:
     """The report for people: a table of totals, then each difference."""
     totals = report.totals
     table = [("", "scopes", "granted", "used", "ledger", "pending", "held", "live")]
@@ -90,10 +66,20 @@ def text(report: Report, differences: list[Difference], remarks: list[Difference
         for row in table
     ]
     lines += ["", _charges(totals), _unmetered(totals)]
-    for difference in (*remarks, *differences):
+    for difference in (*report.remarks, *report.differences):
         lines += ["", *_lines(difference)]
-    end = "Everything adds up." if not differences else f"{len(differences)} differences."
+    lines += _not_named(report)
+    end = "Everything adds up." if not report.wrong else f"{report.wrong:,} differences."
     return "\n".join([*lines, "", end])
+
+
+def _not_named(report: Report) -> list[str]:
+    """How many more there are than are named, by kind."""
+    named = Counter(each.kind for each in (*report.differences, *report.remarks))
+    more = Counter(report.counts) - named
+    if not more:
+        return []
+    return ["", "And " + ", ".join(f"{count:,} more {kind}" for kind, count in more.items()) + "."]
 
 
 def _charges(totals: Totals) -> str:
@@ -125,7 +111,7 @@ def _lines(difference: Difference) -> list[str]:
     if difference.figures:
         lines.append("  " + " · ".join(_figure(*item) for item in difference.figures.items()))
     if difference.count:
-        shown = difference.ids[:_SHOWN_IDS]
+        shown = difference.ids[:SHOWN_IDS]
         more = difference.count - len(shown)
         lines.append(f"  calls: {' '.join(shown)}" + (f" and {more:,} more" if more else ""))
     return lines
@@ -137,24 +123,6 @@ def _figure(name: str, value: int | None) -> str:
     if name.endswith("_nusd"):
         return f"{name.removesuffix('_nusd')} {usd(value)}"
     return f"{name} {value:,}"
-
-
-def _members(difference: Difference) -> dict[str, Any]:
-    return {
-        "kind": difference.kind,
-        "scope": difference.scope,
-        "account_id": difference.account_id or None,
-        "means": difference.means,
-        "figures": difference.figures,
-        "request_ids": difference.ids[:_SHOWN_IDS],
-        "count": difference.count,
-    }
-
-
-def _of_account(differences: list[Difference], account_id: int | None) -> list[Difference]:
-    if account_id is None:
-        return differences
-    return [each for each in differences if each.account_id == account_id]
 
 
 def _show_progress(step: str) -> None:

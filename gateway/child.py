@@ -118,7 +118,7 @@ class Child:
                 f"{self.name} did not start (exit status {status}). The end of {self._log}:\n{self._tail()}"
             )
         if self._gives_way:
-            _lower(self._process.pid)
+            lower(self._process.pid)
         return told
 
     async def keep_alive(self, restarted: Callable[[], None]) -> None:
@@ -191,7 +191,7 @@ async def _read_line(descriptor: int) -> str:
         transport.close()
 
 
-def _lower(pid: int) -> None:
+def lower(pid: int) -> None:
     """Lower a process's share of a busy processor; where the system does not let us, it stays as it is."""
     with contextlib.suppress(OSError):
         niceness = os.getpriority(os.PRIO_PROCESS, pid) + _LOWERED

@@ -530,7 +530,6 @@ async def open_stores(dsn: str, url: str, scripts: Scripts) -> AsyncIterator[Sto
         auditor = await stack.enter_async_context(
             open_auditor(dsn, url, sweep_s=SWEEP_S, strict=True)
         )
-        assert auditor is not None
         stores.auditor = auditor
         stores.look = await stack.enter_async_context(Wire(url, scripts, stores.clock))
         for number in range(3):

@@ -4,8 +4,8 @@ Pure. How the figures are read so that a running system raises no false alarm is
 `gateway/store/conservation.py`'s.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -140,7 +140,7 @@ def of_calls(kind: Kind, account_id: int, ids: Iterable[str], **figures: int) ->
     return Difference(kind, f"a{account_id}", account_id, figures, found, len(found))
 
 
-def compare_shard(shard: Shard, late_ms: int) -> list[Difference]:
+def compare_shard(shard: Shard, late_ms: int) -> Iterator[Difference]:
     """What the quota store contradicts itself in. `late_ms`: how long after its time a call is stuck."""
     sums: dict[str, tuple[int, int, int]] = {}
     accounts: dict[int, list[Record]] = {}
@@ -152,18 +152,18 @@ def compare_shard(shard: Shard, late_ms: int) -> list[Difference]:
                 sums[scope] = (pending + record.amount, reserved, live)
             else:
                 sums[scope] = (pending, reserved + record.amount, live + 1)
-    found = []
     for book in shard.stored.values():
-        found += _compare_book(book, *sums.get(book.scope, (0, 0, 0)))
+        yield from _compare_book(book, *sums.get(book.scope, (0, 0, 0)))
     for account_id, records in accounts.items():
-        found += _compare_records(account_id, records, shard.now_ms - late_ms)
+        yield from _compare_records(account_id, records, shard.now_ms - late_ms)
     known = {(record.account_id, record.request_id) for record in shard.records}
     strays: dict[int, list[str]] = {}
     for account_id, request_id in shard.watched.keys() - known:
         if shard.watched[account_id, request_id] >= shard.now_ms - late_ms:
             continue
         strays.setdefault(account_id, []).append(request_id)
-    return found + [of_calls(Kind.INDEX, a, ids, watched=len(ids)) for a, ids in strays.items()]
+    for account_id, ids in strays.items():
+        yield of_calls(Kind.INDEX, account_id, ids, watched=len(ids))
 
 
 def _compare_book(book: Stored, pending: int, reserved: int, live: int) -> list[Difference]:
@@ -286,24 +286,6 @@ def account_of(scope: str) -> int:
     return 0 if scope[:1] == "t" else int(scope[1:].partition(".")[0])
 
 
-def persisting(before: Iterable[Difference], again: Iterable[Difference]) -> list[Difference]:
-    """Those of a second look that were there in the first: whatever was only on its way has gone."""
-    known = {(d.kind, d.scope): d for d in before}
-    found = []
-    for difference in again:
-        first = known.get((difference.kind, difference.scope))
-        if first is None:
-            continue
-        if len(difference.ids) == difference.count > 0:
-            both = sorted({*first.ids} & {*difference.ids})
-            if not both:
-                continue
-            found.append(replace(difference, ids=tuple(both), count=len(both)))
-            continue
-        found.append(difference)
-    return found
-
-
 @dataclass(slots=True)
 class Sums:
     """What all scopes of one kind have together; nano-dollars. `books` are those in the quota store."""
@@ -360,19 +342,20 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an audit found: `differences` do not add up, `remarks` are legal and worth a look."""
+    """What an audit found: `differences` do not add up, `remarks` are legal and worth a look.
+
+    Both are the first of them where there are many; `counts` has them all.
+    """
 
     totals: Totals
     differences: list[Difference]
     remarks: list[Difference]
+    counts: Mapping[Kind, int]
+    overspend_nusd: int
     looks: int
     duration_s: float
 
     @property
-    def overspend_nusd(self) -> int:
-        """Of all scopes together, what no lowering of a grant explains."""
-        return sum(
-            (d.figures["over_nusd"] or 0) - (d.figures["by_lowering_nusd"] or 0)
-            for d in self.differences
-            if d.kind is Kind.OVERSPEND
-        )
+    def wrong(self) -> int:
+        """How many things do not add up."""
+        return sum(count for kind, count in self.counts.items() if kind is not Kind.LOWERED)

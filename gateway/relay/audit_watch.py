@@ -1,42 +1,47 @@
-"""The audit as a watch: one of all workers compares the books again and again, and tells what it found.
+"""The audit as a watch: one of all workers has the books compared again and again, and tells what was found.
 
-Which one is settled by an advisory lock of Postgres, held by the connection that reads: it is free
-again when the worker ends, however it ends. An audit must not harm the calls beside it, so nothing
-that goes wrong here ends the worker.
+Which one is settled by an advisory lock of Postgres, which the worker keeps; the comparing is done by a process of its
+own. An audit must not harm the calls beside it, so nothing that goes wrong here ends the worker.
 """
 
 import asyncio
 import logging
 import time
-from collections import Counter
 
-from gateway.domain.conservation import Difference, Kind, Report
+from gateway.audit_process import Task
+from gateway.domain.conservation import Kind
 from gateway.domain.errors import StoreUnavailable
 from gateway.metrics import Figure
-from gateway.store.conservation import Auditor, open_auditor
+from gateway.relay.audit_run import AuditFailed, Found, Told, run_audit
+from gateway.store.audit_turn import Turn, take_turn
 
 _log = logging.getLogger(__name__)
 _SHARE = 10
-_NAMED = 5
 _NAMED_IDS = 3
+_MOST_S = 600.0
+_DIFFERENCES = tuple(kind for kind in Kind if kind is not Kind.LOWERED)
 
 
 class AuditWatch:
     """Audits every `interval_s`, or as seldom as it takes to spend no more than a tenth of the time on it.
 
-    0 is never. `sweep_s` and `strict` are the auditor's.
+    0 is never. `sweep_s` and `strict` are the auditor's. What takes longer than `most_s` is given up.
     """
 
     def __init__(
-        self, dsn: str, url: str, *, interval_s: float, sweep_s: float, strict: bool
+        self,
+        dsn: str,
+        url: str,
+        *,
+        interval_s: float,
+        sweep_s: float,
+        strict: bool,
+        most_s: float = _MOST_S,
     ) -> None:
-        self._dsn = dsn
-        self._url = url
+        self._task = Task(dsn, url, sweep_s, strict, most_s)
         self._interval_s = interval_s
-        self._sweep_s = sweep_s
-        self._strict = strict
         self._ended_at = 0.0
-        self.report: Report | None = None
+        self.report: Told | None = None
         """What was found last; None while the turn is another worker's."""
 
     async def run(self) -> None:
@@ -44,13 +49,13 @@ class AuditWatch:
         while self._interval_s:
             await asyncio.sleep(self._interval_s)
             try:
-                async with open_auditor(
-                    self._dsn, self._url, sweep_s=self._sweep_s, strict=self._strict, in_turn=True
-                ) as auditor:
-                    if auditor is not None:
-                        await self._watch(auditor)
+                async with take_turn(self._task.dsn) as turn:
+                    if turn is not None:
+                        await self._watch(turn)
             except StoreUnavailable as error:
                 _log.warning("the audit waits: %s", error)
+            except AuditFailed as error:
+                _log.error("the audit failed: %s", error)
             except Exception:  # noqa: BLE001 -- see above
                 _log.exception("the audit failed")
             finally:
@@ -62,8 +67,8 @@ class AuditWatch:
         if report is None:
             return []
         totals = report.totals
-        kinds = Counter(difference.kind for difference in report.differences)
-        by_kind = {f'kind="{kind}"': kinds[kind] for kind in Kind if kind is not Kind.LOWERED}
+        kinds = report.counts
+        by_kind = {f'kind="{kind}"': kinds.get(kind, 0) for kind in _DIFFERENCES}
         single: dict[str, tuple[str, int | float]] = {
             "audit_last_run_timestamp_seconds": ("When the last audit ended.", self._ended_at),
             "audit_duration_seconds": ("How long it took.", report.duration_s),
@@ -71,7 +76,7 @@ class AuditWatch:
             "live_reservations": ("Calls that hold something.", totals.live),
             "overspend_nusd": (
                 "Used, pending and held beyond what was ever granted, nano-dollars.",
-                report.overspend_nusd,
+                totals.overspend_nusd,
             ),
             "unmetered_nusd": (
                 "Unbilled, or charged by estimate, in the whole ledger, nano-dollars.",
@@ -83,21 +88,21 @@ class AuditWatch:
             *(Figure(f"tollhouse_{n}", means, {"": value}) for n, (means, value) in single.items()),
         ]
 
-    async def _watch(self, auditor: Auditor) -> None:
+    async def _watch(self, turn: Turn) -> None:
         while True:
-            report = await auditor.audit()
+            report = await run_audit(self._task)
+            await turn.check()
             self._ended_at = time.time()
             self.report = report
-            if report.differences:
-                first = "; ".join(_in_words(each) for each in report.differences[:_NAMED])
-                _log.error("%d things do not add up: %s", len(report.differences), first)
+            wrong = sum(report.counts.get(kind, 0) for kind in _DIFFERENCES)
+            if wrong:
+                first = "; ".join(_in_words(each) for each in report.differences)
+                _log.error("%d things do not add up: %s", wrong, first)
             await asyncio.sleep(max(self._interval_s, (_SHARE - 1) * report.duration_s))
 
 
-def _in_words(difference: Difference) -> str:
-    figures = ", ".join(f"{name} {value}" for name, value in difference.figures.items())
-    ids = " ".join(difference.ids[:_NAMED_IDS])
-    calls = f" calls {difference.count}: {ids}" if difference.count else ""
-    return (
-        f"{difference.kind} {difference.scope} (account {difference.account_id}): {figures}{calls}"
-    )
+def _in_words(found: Found) -> str:
+    figures = ", ".join(f"{name} {value}" for name, value in found.figures.items())
+    ids = " ".join(found.request_ids[:_NAMED_IDS])
+    calls = f" calls {found.count}: {ids}" if found.count else ""
+    return f"{found.kind} {found.scope} (account {found.account_id or 0}): {figures}{calls}"

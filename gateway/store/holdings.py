@@ -7,7 +7,7 @@ instant, however busy it is.
 import asyncio
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import hiredis
@@ -21,26 +21,48 @@ from gateway.store.prepared import key
 
 _KEY: Final = re.compile(rb"q:\{s(\d{3})\}:([brpx])(?::(.+))?")
 _SCAN_COUNT: Final = 1000
-_BREATH: Final = 200
-"""Books and records that are read in one go: the loop may have calls to serve meanwhile."""
 _RUN_ID_CHARACTERS: Final = 40
 
 Progress = Callable[[str], None]
 
 
-class _Names(NamedTuple):
-    """What a shard has keys of: scopes with a book, accounts with records."""
+class Names(NamedTuple):
+    """What a shard has keys of: scopes with a book, and accounts that have records or a book and so may soon."""
 
     scopes: set[str]
     accounts: set[int]
 
 
-async def read_shards(pipeline: Pipeline, progress: Progress) -> list[Shard]:
-    """Every shard that holds anything. Raises `StoreUnavailable`.
+async def list_names(pipeline: Pipeline, progress: Progress) -> dict[int, Names]:
+    """What there is, by shard: everything that an audit keeps in memory is of these. Raises `StoreUnavailable`."""
+    found: dict[int, Names] = {}
+    cursor: bytes = b"0"
+    while True:
+        reply: Any = await pipeline.call(0, "SCAN", cursor, "MATCH", "q:{s*", "COUNT", _SCAN_COUNT)
+        cursor, keys = reply
+        for each in keys:
+            match = _KEY.fullmatch(each)
+            if match is None:
+                continue
+            names = found.setdefault(int(match[1]), Names(set(), set()))
+            if match[2] == b"b":
+                names.scopes.add(match[3].decode("ascii"))
+                if match[3][:1] == b"a":
+                    names.accounts.add(int(match[3][1:]))
+            elif match[2] != b"x":
+                names.accounts.add(int(match[3]))
+        if cursor == b"0":
+            return found
+        progress(f"quota store: {sum(len(names.scopes) for names in found.values()):,} books")
 
-    Keys that come after the listing are not seen; the next look sees them.
+
+async def read_shards(
+    pipeline: Pipeline, names: Mapping[int, Names], progress: Progress
+) -> list[Shard]:
+    """Every shard that holds anything, of what was listed before. Raises `StoreUnavailable`.
+
+    Keys that came after the listing are not seen; the next look sees them.
     """
-    names = await _list_names(pipeline, progress)
     shards = []
     for number in sorted(names):
         progress(f"quota store: shard {number}")
@@ -53,27 +75,7 @@ async def read_shards(pipeline: Pipeline, progress: Progress) -> list[Shard]:
     return shards
 
 
-async def _list_names(pipeline: Pipeline, progress: Progress) -> dict[int, _Names]:
-    found: dict[int, _Names] = {}
-    cursor: bytes = b"0"
-    while True:
-        reply: Any = await pipeline.call(0, "SCAN", cursor, "MATCH", "q:{s*", "COUNT", _SCAN_COUNT)
-        cursor, keys = reply
-        for each in keys:
-            match = _KEY.fullmatch(each)
-            if match is None:
-                continue
-            names = found.setdefault(int(match[1]), _Names(set(), set()))
-            if match[2] == b"b":
-                names.scopes.add(match[3].decode("ascii"))
-            elif match[2] != b"x":
-                names.accounts.add(int(match[3]))
-        if cursor == b"0":
-            return found
-        progress(f"quota store: {sum(len(names.scopes) for names in found.values()):,} books")
-
-
-async def _read_shard(pipeline: Pipeline, number: int, names: _Names) -> Shard:
+async def _read_shard(pipeline: Pipeline, number: int, names: Names) -> Shard:
     scopes, accounts = sorted(names.scopes), sorted(names.accounts)
     commands: list[tuple[bytes | str | int, ...]] = [
         ("TIME",),
@@ -96,13 +98,12 @@ async def _read_shard(pipeline: Pipeline, number: int, names: _Names) -> Shard:
         for settled, flat in ((False, rest[2 * n]), (True, rest[2 * n + 1])):
             for request_id, data in zip(*[iter(flat)] * 2, strict=True):
                 records.append(_record(account, request_id.decode(), data, due, settled=settled))
-                await _breathe(len(records))
     run_id = b"" if epoch is None else epoch[:_RUN_ID_CHARACTERS]
-    stored = {}
-    for scope, data in zip(scopes, books, strict=True):
-        if data is not None:
-            stored[scope] = _stored(scope, data, run_id, pipeline.run_id)
-            await _breathe(len(stored))
+    stored = {
+        scope: _stored(scope, data, run_id, pipeline.run_id)
+        for scope, data in zip(scopes, books, strict=True)
+        if data is not None
+    }
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
     return Shard(now_ms, stored, records, due)
 
@@ -130,11 +131,6 @@ async def _transaction(
     if isinstance(replies, StoreUnavailable | hiredis.ReplyError):
         raise StoreUnavailable(str(replies)) from replies
     raise StoreUnavailable(f"unexpected reply {replies!r}")
-
-
-async def _breathe(count: int) -> None:
-    if count % _BREATH == 0:
-        await asyncio.sleep(0)
 
 
 def _member(member: bytes) -> tuple[int, str]:

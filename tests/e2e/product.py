@@ -323,6 +323,16 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def audits_of(worker: int) -> list[int]:
+    """The processes that compare the books for it."""
+    found = []
+    for pid in children_of(worker):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if b"gateway.audit_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
 def lives(pid: int) -> bool:
     """Whether there is such a process."""
     try:

@@ -1,12 +1,24 @@
 """`tollhouse audit` and `/metrics` of the running product."""
 
 import asyncio
+import os
 import re
+import signal
 import socket
 
+import asyncpg
 import pytest
 
-from tests.e2e.product import Product, calling, running_beside, scripted, tollhouse
+from tests.e2e.product import (
+    Product,
+    audits_of,
+    calling,
+    linux_only,
+    lives,
+    running_beside,
+    scripted,
+    tollhouse,
+)
 from tests.upstream import Echo, Gate, ScriptedUpstream
 
 ASK = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
@@ -59,6 +71,21 @@ async def test_the_product_audits_itself_and_each_worker_tells_its_figures():
         status, output = await audit(product)
         assert status == 2
         assert "no `tollhouse run` is up" in output
+
+
+@linux_only
+async def test_an_audit_ends_with_its_worker_however_that_ends():
+    settings = {"TOLLHOUSE_GATEWAY__WORKERS": "1", "TOLLHOUSE_QUOTA__AUDIT_INTERVAL_S": "0.1"}
+    async with running_beside("", **settings) as product:
+        connection = await asyncpg.connect(product.ready["database_url"])
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE grant_entry IN ACCESS EXCLUSIVE MODE")
+            (worker,) = product.workers
+            await asyncio.to_thread(product.until, lambda: bool(audits_of(worker)))
+            (process,) = audits_of(worker)
+            os.kill(worker, signal.SIGKILL)
+            await asyncio.to_thread(product.until, lambda: not lives(process))
+        await connection.close()
 
 
 async def figures_of_both(session, port: int, wanted: str) -> None:

@@ -34,7 +34,6 @@ async def audited(rig: Rig, patience_s: float = 0, *, strict: bool = True) -> Re
     config = rig.gateway.config
     stores = config.postgres.dsn.get_secret_value(), config.redis.url.get_secret_value()
     async with open_auditor(*stores, sweep_s=10, strict=strict) as auditor:
-        assert auditor is not None
         return await auditor.audit(patience_s=patience_s)
 
 

@@ -1,15 +1,30 @@
 """The audit that a worker makes by itself: one of all, told in figures and in the log."""
 
 import asyncio
+import contextlib
 import logging
+import os
 import re
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import asyncpg
+import pytest
+
 from gateway.metrics import serve_metrics
+from gateway.relay.audit_watch import AuditWatch
+from gateway.store.audit_turn import take_turn
 from gateway.store.conservation import open_auditor
+from tests.e2e.product import audits_of, lives
 from tests.integration.rig import USD, Rig, chat, running, until
 from tests.upstream import Echo, Gate, ScriptedUpstream
+
+pytestmark = pytest.mark.timeout(300)
+
+LONG_S = 120
+"""An audit's process gives way to whatever else the machine does."""
 
 
 @asynccontextmanager
@@ -25,7 +40,7 @@ async def auditing(postgres_dsn: str, valkey_url: str, upstream: ScriptedUpstrea
 
 async def audited(*rigs: Rig) -> Rig:
     """The one whose worker has the turn, once it has found something."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONG_S):
         await until(lambda: any(rig.gateway.audit.report for rig in rigs))
     return next(rig for rig in rigs if rig.gateway.audit.report)
 
@@ -33,7 +48,7 @@ async def audited(*rigs: Rig) -> Rig:
 async def found(rig: Rig, text: str) -> dict[str, float]:
     """The figures of the worker's /metrics, once `text` is among them."""
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(LONG_S),
         serve_metrics("127.0.0.1:0", rig.gateway.figures) as url,
     ):
         while True:
@@ -95,23 +110,24 @@ async def test_what_does_not_add_up_is_counted_by_kind_and_told_in_the_log(
 
 async def test_one_process_at_a_time_has_the_turn(postgres_dsn, valkey_url):
     def turn():
-        return open_auditor(postgres_dsn, valkey_url, sweep_s=10, strict=True, in_turn=True)
+        return take_turn(postgres_dsn)
 
     async with turn() as first:
         assert first is not None
         async with turn() as second:
             assert second is None
+        # As the command does it: it takes nobody's turn.
         async with open_auditor(postgres_dsn, valkey_url, sweep_s=10, strict=True) as asked_for:
-            assert asked_for is not None  # as the command is: it takes nobody's turn
+            assert (await asked_for.audit()).differences == []
     await until_free(turn)
 
 
 async def until_free(turn) -> None:
     """Postgres lets go of a connection's locks when it has noticed its end."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONG_S):
         while True:
-            async with turn() as auditor:
-                if auditor is not None:
+            async with turn() as taken:
+                if taken is not None:
                     return
 
 
@@ -132,7 +148,7 @@ async def test_a_turn_that_was_cut_off_is_taken_again(postgres_dsn, valkey_url):
             reports = [rig.gateway.audit.report for rig in (one, two)]
             return any(report is not None and report is not before for report in reports)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONG_S):
             await until(found_anew)
 
 
@@ -149,14 +165,111 @@ async def test_an_audit_that_fails_costs_no_call(postgres_dsn, valkey_url, caplo
     ):
         await audited(rig)
         await rig.gateway.quota._pipeline.call(0, "SET", "q:{s001}:b:t999", "no book")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONG_S):
             await until(lambda: "shard 1 of the quota store holds what" in caplog.text)
         await rig.gateway.quota._pipeline.call(0, "DEL", "q:{s001}:b:t999")
         await rig.database.execute("ALTER TABLE grant_entry RENAME TO elsewhere")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONG_S):
             await until(lambda: "the audit failed" in caplog.text)
         await rig.database.execute("ALTER TABLE elsewhere RENAME TO grant_entry")
         await _called(rig, (await rig.token(USD)).key)
+
+
+@asynccontextmanager
+async def held(dsn: str) -> AsyncIterator[int]:
+    """An audit that waits in the middle of its work, as it would over many scopes; its process."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction(), asyncio.timeout(LONG_S):
+            await connection.execute("LOCK TABLE grant_entry IN ACCESS EXCLUSIVE MODE")
+            while not await connection.fetchval(WAITING):
+                pass
+            (process,) = audits_of(os.getpid())
+            yield process
+    finally:
+        await connection.close()
+
+
+WAITING = """
+SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'grant_entry'::regclass
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+SESSIONS = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
+
+
+def arguments_of(process: int) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes()
+
+
+async def test_comparing_is_a_process_of_its_own_which_gives_way_to_calls(postgres_dsn, valkey_url):
+    async with (
+        ScriptedUpstream() as upstream,
+        auditing(postgres_dsn, valkey_url, upstream) as rig,
+    ):
+        made = await rig.token(USD)
+        await _called(rig, made.key)  # the first call of a token writes what is about to be held
+        async with held(postgres_dsn) as process:
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            assert os.getpriority(os.PRIO_PROCESS, process) == min(19, own + 10)
+            assert b"://" not in arguments_of(process)
+            await _called(rig, made.key)
+            assert audits_of(os.getpid()) == [process]
+            assert rig.gateway.audit.report is None
+        await audited(rig)
+
+
+async def test_of_two_workers_one_audits(postgres_dsn, valkey_url):
+    async with (
+        ScriptedUpstream() as upstream,
+        auditing(postgres_dsn, valkey_url, upstream) as rig,
+        auditing(postgres_dsn, valkey_url, upstream),
+        held(postgres_dsn) as process,
+    ):
+        before = await rig.database.fetchval(SESSIONS)
+        # Until the other has asked for the turn, again and again.
+        async with asyncio.timeout(LONG_S):
+            while await rig.database.fetchval(SESSIONS) < before + 5:
+                pass
+        assert audits_of(os.getpid()) == [process]
+
+
+async def test_an_audit_ends_with_its_gateway(postgres_dsn, valkey_url):
+    async with ScriptedUpstream() as upstream, contextlib.AsyncExitStack() as beside:
+        async with auditing(postgres_dsn, valkey_url, upstream):
+            process = await beside.enter_async_context(held(postgres_dsn))
+        assert not lives(process)
+
+
+async def test_an_audit_that_takes_too_long_is_given_up(postgres_dsn, valkey_url, caplog):
+    watch = AuditWatch(
+        postgres_dsn, valkey_url, interval_s=0.01, sweep_s=10, strict=True, most_s=0.1
+    )
+    running_watch = asyncio.create_task(watch.run())
+    async with asyncio.timeout(LONG_S):
+        await until(lambda: "the audit failed: given up after 0.1 s" in caplog.text)
+    running_watch.cancel()
+    await asyncio.wait({running_watch})
+    assert audits_of(os.getpid()) == []
+
+
+async def test_of_many_differences_the_worker_is_told_few_and_how_many_there_are(
+    postgres_dsn, valkey_url, caplog
+):
+    async with (
+        ScriptedUpstream() as upstream,
+        auditing(postgres_dsn, valkey_url, upstream) as rig,
+    ):
+        await rig.database.execute(MANY)
+        await found(rig, 'tollhouse_audit_differences{kind="grant_sum"} 3000')
+        assert len(rig.gateway.audit.report.differences) == 5
+    told = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert told[-1].startswith("3000 things do not add up: grant_sum t")
+
+
+MANY = """
+INSERT INTO token (account_id, user_id, name, granted)
+SELECT account_id, id, 'many', 7 FROM "user", generate_series(1, 3000) WHERE "user".id = 1
+"""
 
 
 async def test_without_an_address_nothing_is_served():

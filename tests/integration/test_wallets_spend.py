@@ -47,7 +47,6 @@ async def books_that_add_up(beside: Beside, postgres_dsn: str, valkey_url: str):
     yield
     await beside.rig.quiet()
     async with open_auditor(postgres_dsn, valkey_url, sweep_s=5, strict=True) as auditor:
-        assert auditor is not None
         report = await auditor.audit(patience_s=5)
     assert [str(each) for each in report.differences] == []
 
