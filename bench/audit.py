@@ -1,8 +1,8 @@
 """`python -m bench.audit`: what an audit of many tokens costs the worker that has the turn, and costs by itself.
 
 Starts `tollhouse run` with its embedded servers, fills its database so that everything adds up, gives Valkey the
-books of some of the tokens, and watches one audit: processor time and memory of the worker, of whatever it started
-for it, and of Postgres; and how long a small request to the worker waits meanwhile.
+books of some of the tokens, and watches the first audit of a new worker: processor time and memory of the worker, of
+what it started for it, and of Postgres; and how long a small request to the worker waits meanwhile.
 """
 
 import argparse
@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import http.client
 import json
+import os
 import re
+import signal
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from gateway.store.quota import QuotaStore
 _NOWHERE = Server("http://127.0.0.1:9", 0)
 _AUDIT_OFTEN = "[quota]\naudit_interval_s = 1\n"
 _LONGEST_S = 900
+_LOOK_EVERY_S = 0.5
 _LOADED_AT_ONCE = 500
 _OWN_CPU = slice(11, 13)  # utime and stime, without waited-for children: proc(5)
 _TICKS_PER_S = 100
@@ -51,9 +53,10 @@ def main() -> int:
         directory = Path(name)
         directory.chmod(0o711)  # started by root, the servers run as a user who walks here
         with tollhouse(directory, _NOWHERE, settings=_AUDIT_OFTEN) as gateway:
-            ready = json.loads((directory / "state" / "ready.json").read_text())
-            asyncio.run(_prepare(gateway.database_url, ready["redis_url"], options))
-            found = _watch(gateway)
+            ready = directory / "state" / "ready.json"
+            url = json.loads(ready.read_text())["redis_url"]
+            asyncio.run(_prepare(gateway.database_url, url, options))
+            found = _watch(gateway, ready)
     for what, value in found.items():
         print(f"{what:24} {value:>12,}")
     print(f"written: {report.save({'setting': vars(options), **found}, 'audit-')}")
@@ -88,36 +91,32 @@ class _Seen:
     longest_wait_s: float = 0.0
 
 
-def _watch(gateway: Tollhouse) -> dict[str, Any]:
-    """From the end of one audit of the filled database to the end of the next."""
-    (worker,) = gateway.pids["gateway"]
+def _watch(gateway: Tollhouse, ready: Path) -> dict[str, Any]:
+    """The first audit of a new worker, which has met the filled database only."""
+    (old,) = gateway.pids["gateway"]
+    os.kill(old, signal.SIGTERM)
+    while (worker := json.loads(ready.read_text())["pids"]["gateway"][0]) == old:
+        time.sleep(_LOOK_EVERY_S)
     postgres = gateway.pids["postgres"]
+    before_s, started_s = cpu_s([postgres]), _own_s(worker)
     seen = _Seen()
-    ended = _audits(gateway, worker, _Seen())
-    next(ended)
-    next(ended)  # the first one may have begun before everything was there
-    before = _own_s(worker), cpu_s([worker]), cpu_s([postgres])
-    ended = _audits(gateway, worker, seen)
-    next(ended)
-    figures = next(ended)
-    own, whole, database = _own_s(worker), cpu_s([worker]), cpu_s([postgres])
+    figures = _until_audited(gateway, worker, seen)
+    own, whole = _own_s(worker), cpu_s([worker])
     return {
-        "worker_cpu_s": round(own - before[0], 2),
-        "child_cpu_s": round(whole - before[1] - (own - before[0]), 2),
-        "postgres_cpu_s": round(database - before[2], 2),
+        "worker_cpu_s": round(own - started_s, 2),
+        "child_cpu_s": round(whole - own, 2),
+        "postgres_cpu_s": round(cpu_s([postgres]) - before_s, 2),
         "worker_peak_mb": seen.worker_kb // 1024,
         "child_peak_mb": max(seen.child_kb.values(), default=0) // 1024,
         "longest_wait_ms": round(seen.longest_wait_s * 1000),
         "audit_s": figures["audit_duration_seconds"],
-        "differences": sum(v for name, v in figures.items() if name == "audit_differences"),
+        "differences": int(figures["audit_differences"]),
     }
 
 
-def _audits(gateway: Tollhouse, worker: int, seen: _Seen) -> Iterator[dict[str, float]]:
-    """The figures now, then each time that an audit has ended; meanwhile it looks at the processes."""
+def _until_audited(gateway: Tollhouse, worker: int, seen: _Seen) -> dict[str, float]:
+    """The figures once an audit has ended; meanwhile it looks at the processes, and asks the worker small things."""
     address = urlsplit(gateway.server.origin)
-    last = _figures(gateway.metrics_url)
-    yield last
     deadline = time.monotonic() + _LONGEST_S
     while time.monotonic() < deadline:
         began = time.monotonic()
@@ -130,20 +129,18 @@ def _audits(gateway: Tollhouse, worker: int, seen: _Seen) -> Iterator[dict[str, 
         for pid in tree(worker) - {worker}:
             seen.child_kb[pid] = max(seen.child_kb.get(pid, 0), _peak_kb(pid))
         figures = _figures(gateway.metrics_url)
-        if figures["ended_at"] != last["ended_at"]:
-            last = figures
-            yield figures
-        time.sleep(0.05)
+        if figures["audit_duration_seconds"]:
+            return figures
+        time.sleep(_LOOK_EVERY_S)
     raise TimeoutError("no audit has ended")
 
 
 def _figures(url: str) -> dict[str, float]:
     with urllib.request.urlopen(url, timeout=60) as answer:
         text = answer.read().decode()
-    found = dict.fromkeys(("audit_duration_seconds", "audit_differences", "ended_at"), 0.0)
+    found = dict.fromkeys(("audit_duration_seconds", "audit_differences"), 0.0)
     for name, value in re.findall(r"^tollhouse_(audit_\w+)(?:{.*})? (\S+)$", text, re.MULTILINE):
-        key = "ended_at" if name == "audit_last_run_timestamp_seconds" else name
-        found[key] = found.get(key, 0.0) + float(value)
+        found[name] = found.get(name, 0.0) + float(value)
     return found
 
 
