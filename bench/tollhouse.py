@@ -101,7 +101,7 @@ def tollhouse(
     checkout: Checkout = HERE,
     settings: str = "",
 ) -> Iterator[Tollhouse]:
-    """`tollhouse run` on the state directory in `directory`, with the mock as its upstream; `settings` are more TOML."""
+    """`tollhouse run` on the state directory in `directory`, the mock as its upstream; `settings` are more TOML."""
     state = directory / "state"
     ports = {name: free_port() for name in ("gateway", "admin", "metrics")} | {"mock": mock.port}
     config = directory / "config.toml"
