@@ -157,6 +157,40 @@ def test_what_is_found_in_steps_is_what_is_found_at_once(made: tuple[bytes, Form
     assert read(body, form) == read_ask(body, form, PATH)
 
 
+def content(*parts: Any, **members: Any) -> str:
+    return json.dumps({"model": "m", "messages": [{"role": "user", "content": parts}], **members})
+
+
+AUDIO = {"type": "input_audio", "input_audio": {"data": LONG[2], "format": "wav"}}
+PICTURE = {"type": "image_url", "image_url": {"url": LONG[0]}}
+HIDDEN = {"edits": [{"type": IMAGE[:9000] + "compact" + IMAGE[:9000]}]}
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        pytest.param(CHAT, content(PICTURE, AUDIO), id="some of the cuts are images"),
+        pytest.param(CHAT, content(prediction={"content": LONG[2]}), id="a prediction was cut"),
+        pytest.param(
+            MessagesForm(), content(context_management=HIDDEN, max_tokens=1), id="a word is hidden"
+        ),
+        pytest.param(
+            CHAT,
+            content(
+                AUDIO, metadata={LONG[0]: "", LONG[0] + "B": "", **{f"{n}": "" for n in range(15)}}
+            ),
+            id="names that begin alike",
+        ),
+        pytest.param(
+            CHAT, content(IMAGE[:50_000] + "É", x=0)[:-2] + "1" * 5000 + "}", id="an escaped letter"
+        ),
+    ],
+)
+def test_where_a_cut_could_hide_something_the_body_is_read_as_it_stands(form: Form, text: str):
+    body = text.replace("\\u00c9", "\\u006d").encode()
+    assert read(body, form) == read_ask(body, form, PATH)
+
+
 IMAGES = [{"type": "image_url", "image_url": {"url": LONG[0]}}, {"type": "text", "text": "What?"}]
 SOURCE = {"type": "base64", "media_type": "image/png", "data": LONG[2]}
 PDF = {"type": "document", "source": {**SOURCE, "media_type": "application/pdf"}}
