@@ -37,6 +37,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.OBJECT_NOT_FOUND: "Use the id of an object that this account has made.",
     Reason.MODEL_NOT_FOUND: "No upstream of the key's group serves it. `GET /v1/models` lists what there is.",
     Reason.METHOD_NOT_ALLOWED: "`Allow` names the method.",
+    Reason.REQUEST_TIMEOUT: "Send it faster: it has a minute, and for a large body a second more for each 32 KiB.",
     Reason.BODY_TOO_LARGE: "Send less. Operator: `gateway.max_body_bytes`.",
     Reason.UNSUPPORTED_MEDIA_TYPE: "Send the body uncompressed.",
     Reason.RATE_LIMIT_EXCEEDED: "Wait as long as `Retry-After` says; it is exact.",

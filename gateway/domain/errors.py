@@ -30,6 +30,7 @@ class Reason(StrEnum):
     MODEL_NOT_FOUND = "model_not_found"
     OBJECT_NOT_FOUND = "object_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    REQUEST_TIMEOUT = "request_timeout"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"

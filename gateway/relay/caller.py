@@ -15,16 +15,15 @@ from aiohttp.web import StreamResponse
 
 from gateway.domain.network import Address, parse_address
 from gateway.domain.routes import is_forwarded
-from gateway.relay.plain import MOST_HEAD_BYTES, Head, may_be_plain, read_head
-from gateway.relay.request import PlainRequest
+from gateway.relay.plain import MOST_HEAD_BYTES, Head, may_be_head, read_head
+from gateway.relay.request import WHOLE_WITHIN_S, PlainRequest
 
 _log = logging.getLogger(__name__)
 
 MOST_BODY_BYTES: Final = 262_144
 """Of a plain request; larger bodies are read by aiohttp, which copies them less often."""
-WHOLE_WITHIN_S: Final = 60.0
-"""Of its first byte, a plain request has to be here."""
 _AHEAD_BYTES = 65_536
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _LOOK_S = 1.0
 
 Handle = Callable[[PlainRequest], Coroutine[Any, Any, StreamResponse]]
@@ -140,10 +139,14 @@ class CallerConnection(asyncio.Protocol):
 
     def look(self, now: float, keepalive_timeout_s: float) -> None:
         """Close it where nothing has come for too long, or not enough."""
-        if self.task is None:
-            is_idle = self._head is None and not self._ahead
-            if now - self._since > (keepalive_timeout_s if is_idle else WHOLE_WITHIN_S):
+        if self.task is not None:
+            return
+        if self._head is None and not self._ahead:
+            if now - self._since > keepalive_timeout_s:
                 self.transport.close()
+        elif now - self._since > WHOLE_WITHIN_S:
+            self.transport.write(_TOO_SLOW)
+            self.transport.close()
 
     # asyncio.Protocol
 
@@ -192,7 +195,7 @@ class CallerConnection(asyncio.Protocol):
     def _read_head(self, data: bytes) -> None:
         end = data.find(b"\r\n\r\n", 0, MOST_HEAD_BYTES)
         if end < 0:
-            if len(data) >= MOST_HEAD_BYTES or not may_be_plain(data):
+            if len(data) >= MOST_HEAD_BYTES or not may_be_head(data):
                 self._hand_over(data)
                 return
             if not self._ahead:

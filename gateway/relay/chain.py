@@ -4,6 +4,7 @@ A link is a function of the call. It answers None to let the call pass, a refusa
 only a key that is not cached, a body that is not here yet or large, and the reservation wait.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from operator import attrgetter
@@ -24,7 +25,7 @@ from gateway.relay.call import Call, Terms
 from gateway.relay.foreign_keys import UNKNOWN_PER_S, ForeignKeys
 from gateway.relay.large_body import read_large_ask, whole_body
 from gateway.relay.query import KEY_PARAMETER, key_in
-from gateway.relay.request import StreamedRequest
+from gateway.relay.request import WHOLE_WITHIN_S, StreamedRequest
 from gateway.settings import QuotaSettings
 from gateway.store.token_cache import TokenCache
 
@@ -174,8 +175,12 @@ def read_body(max_bytes: int) -> Link:
     async def wait(call: Call, request: StreamedRequest) -> Refusal | None:
         if "expect" in request.headers and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        size_bytes = request.content_length or max_bytes
         try:
-            body = await whole_body(request, max_bytes)
+            async with asyncio.timeout(WHOLE_WITHIN_S + size_bytes / _SLOWEST_BYTES_PER_S):
+                body = await whole_body(request, max_bytes)
+        except TimeoutError:
+            return _TOO_SLOW
         except RequestPayloadError as error:
             return Refusal(
                 Reason.INVALID_REQUEST, "The body broke off before its end.", cause=str(error)
@@ -239,6 +244,11 @@ def agree_terms(terms_of: Callable[[Call], Terms], settings: QuotaSettings) -> L
     return link
 
 
+_SLOWEST_BYTES_PER_S = 32_768
+_TOO_SLOW = Refusal(
+    Reason.REQUEST_TIMEOUT,
+    "The body did not come to its end in time: it has a minute, and a second more for each 32 KiB.",
+)
 _COMPRESSED = Refusal(
     Reason.UNSUPPORTED_MEDIA_TYPE, "The body is compressed (Content-Encoding); send it plain."
 )

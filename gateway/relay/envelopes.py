@@ -49,6 +49,7 @@ WIRE: dict[Reason, Wire] = {
     Reason.MODEL_NOT_FOUND:        Wire(404, _I, "not_found_error", "NOT_FOUND"),
     Reason.OBJECT_NOT_FOUND:       Wire(404, _I, "not_found_error", "NOT_FOUND"),
     Reason.METHOD_NOT_ALLOWED:     Wire(405, _I, _I, "INVALID_ARGUMENT"),
+    Reason.REQUEST_TIMEOUT:        Wire(408, _I, _I, "DEADLINE_EXCEEDED"),
     Reason.BODY_TOO_LARGE:         Wire(413, _I, "request_too_large", "INVALID_ARGUMENT"),
     Reason.UNSUPPORTED_MEDIA_TYPE: Wire(415, _I, _I, "INVALID_ARGUMENT"),
     Reason.RATE_LIMIT_EXCEEDED:    Wire(429, _R, _R, "RESOURCE_EXHAUSTED"),

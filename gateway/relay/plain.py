@@ -18,6 +18,7 @@ _BEGIN, _END = b"POST /", " HTTP/1.1"
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t"
 # Escapes would have to be read; a fragment no client may send (RFC 9110 section 7.1).
 _NOT_IN_TARGET = frozenset(" \t%#")
+_METHOD = re.compile(rb"[A-Z]{1,20}(?: |$)")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _ASKS_FOR_MORE = frozenset(
     {"expect", "transfer-encoding", "upgrade", "te", "trailer", "keep-alive", "http2-settings"}
@@ -49,9 +50,9 @@ class Head(NamedTuple):
     body_bytes: int
 
 
-def may_be_plain(data: bytes) -> bool:
-    """Whether these first bytes of a request could be the beginning of a plain one."""
-    return data.startswith(_BEGIN) or _BEGIN.startswith(data)
+def may_be_head(data: bytes) -> bool:
+    """Whether these first bytes could be those of a head that is not whole yet, plain or not: it is waited for."""
+    return _METHOD.match(data) is not None and b"\n\n" not in data
 
 
 def read_head(head: bytes) -> Head | None:

@@ -29,6 +29,7 @@ _MOST_BYTES_OF_A_TOKEN = 16
 _BYTES_PER_TOKEN = 4
 
 _BLANK_LINES = (b"\n\n", b"\n\r\n")
+_DONE = (b"\ndata: [DONE]\n\n", b"\ndata:[DONE]\n\n", b"\ndata: [DONE]\r\n\r\n")
 # Carriage returns alone end lines, too. Nobody is known to write so: such streams take the longer way.
 _ALL_BLANK_LINES = (*_BLANK_LINES, b"\r\r")
 _END_OF_EVENT = re.compile(rb"\n\r?\n|\r\r")
@@ -129,8 +130,9 @@ class EventObserver(EventCounts):
             if not data:
                 return b""
         events = data.count(b"data:")
-        # Cheap before exact: events whose last line is JSON, all of them, are nearly all that there is.
-        if events != data.count(b"}\n\n") and events != data.count(b"}\r\n\r\n"):
+        # Cheap before exact: events whose last line is JSON, all but the end, are nearly all that there is.
+        whole = events - data.endswith(_DONE)
+        if whole != data.count(b"}\n\n") and whole != data.count(b"}\r\n\r\n"):
             self._refuse_broken(data)
         self.events += events
         self.text_bytes += self._text_in(data)
@@ -184,8 +186,12 @@ class EventObserver(EventCounts):
         """Where the first line of the end begins; -1 where there is none."""
         if data.startswith(self._terminators):
             return 0
-        places = [data.find(line) for line in self._lines]
-        return min((place + 1 for place in places if place >= 0), default=-1)
+        first = -1
+        for line in self._lines:
+            place = data.find(line) + 1
+            if place and (first < 0 or place < first):
+                first = place
+        return first
 
     def _hold_back(self, data: bytes) -> bytes:
         """The whole events among what is held and `data`; the rest is held."""
@@ -224,18 +230,29 @@ class EventObserver(EventCounts):
 
     def _without_hidden(self, data: bytes) -> bytes:
         """Read the events that carry usage, and leave out what is to be hidden."""
-        if self._meter.member not in data or not self._has_usage(data):
+        member = self._meter.member
+        if member not in data or not self._has_usage(data):
             return data
-        return b"".join(
-            [
-                event
-                for event in _events(data)
-                if self._meter.member not in event or not self._is_hidden(event)
-            ]
-        )
+        if b"\r" in data:
+            events = _events(data)
+            return b"".join([e for e in events if member not in e or not self._is_hidden(e)])
+        # The same where all lines end alike: only the events around the member are looked for.
+        kept, start, at = b"", 0, data.find(member)
+        while at >= 0:
+            blank = data.rfind(b"\n\n", start, at)
+            begin = start if blank < 0 else blank + 2
+            blank = data.find(b"\n\n", at)
+            end = len(data) if blank < 0 else blank + 2
+            if self._is_hidden(data[begin:end]):
+                kept += data[start:begin]
+                start = end
+            at = data.find(member, end)
+        return kept + data[start:]
 
     def _has_usage(self, data: bytes) -> bool:
         member = self._meter.member
+        if data.count(member) == data.count(member + b":null"):
+            return False
         at = data.find(member)
         while at >= 0:
             if _OBJECT.match(data, at + len(member)):

@@ -14,8 +14,9 @@ import orjson
 import pytest
 from aiohttp.web import StreamResponse
 
-from gateway.relay.caller import MOST_BODY_BYTES, WHOLE_WITHIN_S, Callers
-from gateway.relay.request import PlainRequest, StreamedRequest
+from gateway.relay import chain
+from gateway.relay.caller import MOST_BODY_BYTES, Callers
+from gateway.relay.request import WHOLE_WITHIN_S, PlainRequest, StreamedRequest
 from tests.integration.rig import USD, Rig, chat, until
 from tests.upstream import Answer as Script
 from tests.upstream import Gate, refuse
@@ -222,6 +223,7 @@ def made_by(clock: list[float]) -> Callers:
     [
         (b"", 75),
         (b"POST /v1/cha", WHOLE_WITHIN_S),
+        (b"GET /v1/models HTTP/1.1\r\nHost: gat", WHOLE_WITHIN_S),
         (request("sk-1", chat(), send_body=False), WHOLE_WITHIN_S),
         (request("sk-1", chat())[:-1], WHOLE_WITHIN_S),
     ],
@@ -239,6 +241,22 @@ async def test_what_does_not_come_to_its_end_is_not_waited_for_without_end(
         assert not caller.closed
         clock[0] += 1
         callers._look()
+        await caller.is_closed()
+        assert [answer.status for answer in caller.answers] == ([408] if sent else [])
+
+
+@pytest.mark.parametrize("framing", ["content-length: 1000000", "transfer-encoding: chunked"])
+async def test_nor_is_a_body_that_aiohttp_reads(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, framing: str
+):
+    monkeypatch.setattr(chain, "WHOLE_WITHIN_S", 0.1)
+    monkeypatch.setattr(chain, "_SLOWEST_BYTES_PER_S", 10**12)
+    token = await rig.token()
+    name, _, value = framing.partition(": ")
+    async with wire(rig.url) as caller, asyncio.timeout(20):
+        answer = await caller.ask(request(token.key, headers=((name, value),)))
+        assert answer.status == 408
+        assert answer.json()["error"]["code"] == "request_timeout"
         await caller.is_closed()
 
 

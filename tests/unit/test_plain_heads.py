@@ -10,7 +10,7 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.relay.plain import MOST_HEAD_BYTES, may_be_plain, read_head
+from gateway.relay.plain import MOST_HEAD_BYTES, may_be_head, read_head
 
 HEAD = (
     b"POST /v1/chat/completions?a=1 HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer sk-1\r\n"
@@ -127,9 +127,18 @@ def test_anything_out_of_the_ordinary_is_not(what: bytes, instead: bytes):
     assert read_head(HEAD.replace(what, instead)) is None
 
 
-def test_a_head_is_known_by_its_first_bytes():
-    for size in range(1, 40):
-        assert may_be_plain(HEAD[:size])
-    for other in (b"G", b"GET / HTTP/1.1", b"POST  /", b"P0", b"\x16\x03\x01"):
-        assert not may_be_plain(other)
+def test_a_head_is_waited_for_where_it_may_be_one():
+    for size in range(1, len(HEAD)):
+        assert may_be_head(HEAD[:size])
+    assert may_be_head(b"DELETE /v1/files/1 HTTP/1.1\r\nHost: g")
+    for other in (
+        b"g",
+        b"P0",
+        b" POST",
+        b"\x16\x03\x01",
+        b"\r\n",
+        b"GET / HTTP/1.1\n\n",
+        b"A" * 21,
+    ):
+        assert not may_be_head(other)
     assert len(HEAD) < MOST_HEAD_BYTES
