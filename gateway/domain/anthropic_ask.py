@@ -13,15 +13,17 @@ from gateway.domain.ask import (
     Ask,
     Changes,
     Path,
+    edited,
     known_or,
     quoted,
     read_members,
     require_count,
     require_name,
-    rewrite,
     unknown_in,
 )
 from gateway.domain.references import references
+from gateway.domain.splice import Pieces
+from gateway.domain.thin import HEAD_BYTES
 from gateway.domain.told import user_id_in
 
 # The prompt that the provider adds where there are tools, the largest of its list and then some:
@@ -191,14 +193,14 @@ class MessagesForm:
             ask.about = references(body)
         return ask
 
-    def write(self, body: bytes, changes: Changes) -> bytes:
+    def write(self, body: bytes, changes: Changes) -> bytes | Pieces:
         """The body with what is to be changed; every other member keeps its bytes."""
         members: dict[str, bytes] = {}
         if changes.model is not None:
             members["model"] = msgspec.json.encode(changes.model)
         if changes.max_output_tokens is not None:
             members["max_tokens"] = b"%d" % changes.max_output_tokens
-        return rewrite(body, members)
+        return edited(body, members)
 
 
 def _look_closer(ask: Ask, top: dict[str, msgspec.Raw]) -> None:
@@ -206,7 +208,7 @@ def _look_closer(ask: Ask, top: dict[str, msgspec.Raw]) -> None:
     ask.dearer = next(
         (name for name in _PRICES if name in top and bytes(top[name]) not in _PRICES[name]), None
     )
-    if any(b"compact" in bytes(top.get(name, _ABSENT)) for name in _SUMMARISING):
+    if any(_may_summarise(bytes(top.get(name, _ABSENT))) for name in _SUMMARISING):
         ask.dearer = ask.dearer or _SUMMARISING[0]
     if ask.opaque is None:
         ask.opaque = next(
@@ -214,6 +216,11 @@ def _look_closer(ask: Ask, top: dict[str, msgspec.Raw]) -> None:
         )
     if bytes(top.get("tools", b"null")) not in _NOTHING:
         ask.size_bytes += _TOOL_PROMPT_TOKENS
+
+
+def _may_summarise(edits: bytes) -> bool:
+    """Whether one of the edits may be a summary. Nobody's are so long that a thin copy lacks some of them."""
+    return b"compact" in edits or len(edits) >= HEAD_BYTES
 
 
 def _content(members: _Members, body: bytes) -> _Content:

@@ -14,6 +14,8 @@ import msgspec
 from gateway.domain.cases import Case, refusal
 from gateway.domain.errors import Refusal
 from gateway.domain.rules import Param
+from gateway.domain.splice import Pieces, spliced
+from gateway.domain.thin import LARGE_BYTES
 
 LARGEST_COUNT = 2**31
 """A caller's maximum is below this."""
@@ -99,7 +101,7 @@ class Form(Protocol):
         """The ask in `body`. Raises `Invalid`."""
         ...
 
-    def write(self, body: bytes, changes: Changes) -> bytes:
+    def write(self, body: bytes, changes: Changes) -> bytes | Pieces:
         """The body with what is to be changed; every other member keeps its bytes."""
         ...
 
@@ -121,6 +123,8 @@ def read_ask(body: bytes, form: Form, path: Path = _ANY_PATH) -> Ask | Refusal:
         return form.read(body, path)
     except Invalid as error:
         return error.refusal
+    except UnicodeDecodeError as error:  # in a member that is looked at after the others
+        return Invalid(Case.NO_JSON, why=str(error)).refusal
 
 
 decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -207,6 +211,13 @@ def rewrite(body: bytes, changes: dict[str, bytes]) -> bytes:
     for name, value in changes.items():
         members[name] = msgspec.Raw(value)
     return msgspec.json.encode(members)
+
+
+def edited(body: bytes, changes: dict[str, bytes]) -> bytes | Pieces:
+    """The same, of a body that was read before; a large one in pieces, with its spaces."""
+    if changes and len(body) >= LARGE_BYTES:
+        return spliced(body, changes) or rewrite(body, changes)
+    return rewrite(body, changes)
 
 
 def _adds_up(body: bytes, top: dict[str, msgspec.Raw]) -> bool:

@@ -17,7 +17,7 @@ from gateway.domain.ask import (
     Changes,
     Invalid,
     Path,
-    decode_members,
+    edited,
     known_or,
     quoted,
     read_members,
@@ -27,6 +27,7 @@ from gateway.domain.ask import (
     unknown_in,
 )
 from gateway.domain.cases import Case
+from gateway.domain.splice import Pieces, member_of
 
 _NOTHING = frozenset({b"null", b"[]", b"{}", b'""'})
 # A film or a document may stand for more tokens than it has bytes.
@@ -163,18 +164,18 @@ class ContentForm:
             ),
         )
 
-    def write(self, body: bytes, changes: Changes) -> bytes:
+    def write(self, body: bytes, changes: Changes) -> bytes | Pieces:
         """The body with what is to be changed; every other member keeps its bytes."""
         if changes.max_output_tokens is None:
             return body
-        top = decode_members(body)
-        name = next((name for name in _CONFIGS if name in top), _CONFIGS[0])
-        config = bytes(top.get(name, b"{}"))
+        found = ((name, member_of(body, name)) for name in _CONFIGS)
+        given = ((name, bytes(raw)) for name, raw in found if raw is not None)
+        name, config = next(given, (_CONFIGS[0], b"{}"))
         inner = rewrite(
             b"{}" if config == b"null" else config,
             {self.max_fields[0]: b"%d" % changes.max_output_tokens},
         )
-        return rewrite(body, {name: inner})
+        return edited(body, {name: inner})
 
 
 def _bounds(top: dict[str, msgspec.Raw]) -> tuple[str | None, int | None, int]:

@@ -14,16 +14,17 @@ from gateway.domain.ask import (
     Invalid,
     Path,
     decode_members,
+    edited,
     known_or,
     quoted,
     read_members,
     require_count,
     require_name,
-    rewrite,
 )
 from gateway.domain.cases import Case
 from gateway.domain.openai_content import OPAQUE, Entry, Tool, content_of
 from gateway.domain.references import references
+from gateway.domain.splice import Pieces, member_of
 from gateway.domain.told import TELLING, end_user_of, tags_of
 
 _ABSENT = msgspec.Raw(b"")
@@ -108,7 +109,7 @@ class OpenAIForm:
             ask.about = references(body)
         return ask
 
-    def write(self, body: bytes, changes: Changes) -> bytes:
+    def write(self, body: bytes, changes: Changes) -> bytes | Pieces:
         """The body with what is to be changed; every other member keeps its bytes."""
         members: dict[str, bytes] = {}
         if changes.model is not None:
@@ -117,7 +118,7 @@ class OpenAIForm:
             members[changes.max_field] = b"%d" % changes.max_output_tokens
         if changes.ask_usage:
             members["stream_options"] = with_usage_asked(body)
-        return rewrite(body, members)
+        return edited(body, members)
 
     def _ask(self, members: _Members, top: dict[str, msgspec.Raw], size_bytes: int) -> Ask:
         max_field, largest = self._maximum(members)
@@ -194,7 +195,7 @@ def _wants_usage(stream_options: bytes) -> bool:
 
 def with_usage_asked(body: bytes) -> bytes:
     """The body's `stream_options` with `include_usage` true and all else kept, as JSON."""
-    options = decode_members(body).get("stream_options")
+    options = member_of(body, "stream_options")
     members = {} if options is None or bytes(options) == b"null" else decode_members(options)
     members["include_usage"] = msgspec.Raw(b"true")
     return msgspec.json.encode(members)

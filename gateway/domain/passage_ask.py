@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.domain.ask import Ask, Changes, Invalid, Path, quoted, read_members, rewrite
+from gateway.domain.ask import Ask, Changes, Invalid, Path, edited, quoted, read_members
 from gateway.domain.cases import Case
 from gateway.domain.references import LONGEST_ID, is_reference, references
+from gateway.domain.splice import Pieces
 from gateway.domain.told import TELLING, end_user_of, tags_of
 
 _BOUNDARY = re.compile(r';\s*boundary=("?)([^";\s]{1,70})\1\s*(?:;|$)', re.IGNORECASE)
@@ -82,12 +83,12 @@ class PassageForm:
         ask.end_user, ask.tags = end_user, tags
         return ask
 
-    def write(self, body: bytes, changes: Changes) -> bytes:
+    def write(self, body: bytes, changes: Changes) -> bytes | Pieces:
         """The body with another name for its model."""
         if changes.model is None:
             return body
         if self.boundary is None:
-            return rewrite(body, {"model": msgspec.json.encode(changes.model)})
+            return edited(body, {"model": msgspec.json.encode(changes.model)})
         found = _model_among(self._fields(body))
         assert found is not None
         return body[: found.start] + changes.model.encode() + body[found.end :]

@@ -1,7 +1,7 @@
 """The checks of the data plane as links: each refuses one thing and leaves at most one fact.
 
 A link is a function of the call. It answers None to let the call pass, a refusal, or an awaitable of one of these:
-only a key that is not cached, a body that is not here yet, and the reservation wait.
+only a key that is not cached, a body that is not here yet or large, and the reservation wait.
 """
 
 import asyncio
@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
-from aiohttp.web import HTTPRequestEntityTooLarge, RequestPayloadError
+from aiohttp.web import RequestPayloadError
 
 from gateway.domain import checks, key
-from gateway.domain.ask import Path, read_ask
+from gateway.domain.ask import Ask, Path, read_ask
 from gateway.domain.catalog import Dialect
 from gateway.domain.checks import too_large
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
@@ -20,8 +20,10 @@ from gateway.domain.network import Address, Blocks, caller, hops_of
 from gateway.domain.passages import Rule
 from gateway.domain.pricing import hold_of
 from gateway.domain.routes import find_route
+from gateway.domain.thin import LARGE_BYTES
 from gateway.relay.call import Call, Terms
 from gateway.relay.foreign_keys import UNKNOWN_PER_S, ForeignKeys
+from gateway.relay.large_body import read_large_ask, whole_body
 from gateway.relay.query import KEY_PARAMETER, key_in
 from gateway.relay.request import WHOLE_WITHIN_S, StreamedRequest
 from gateway.settings import QuotaSettings
@@ -176,16 +178,14 @@ def read_body(max_bytes: int) -> Link:
         size_bytes = request.content_length or max_bytes
         try:
             async with asyncio.timeout(WHOLE_WITHIN_S + size_bytes / _SLOWEST_BYTES_PER_S):
-                body = await request.read()
-            return keep(call, body)
+                body = await whole_body(request, max_bytes)
         except TimeoutError:
             return _TOO_SLOW
-        except HTTPRequestEntityTooLarge:
-            return too_large(max_bytes)
         except RequestPayloadError as error:
             return Refusal(
                 Reason.INVALID_REQUEST, "The body broke off before its end.", cause=str(error)
             )
+        return too_large(max_bytes) if body is None else keep(call, body)
 
     return link
 
@@ -193,11 +193,20 @@ def read_body(max_bytes: int) -> Link:
 _NOTHING_SAID = Path()
 
 
-def read_the_ask(call: Call) -> Refusal | None:
+def read_the_ask(call: Call) -> Refusal | Awaitable[Refusal | None] | None:
     """Refuse a body that cannot be understood as far as the checks need it. Leaves the ask."""
     says = call.route.says
     path = _NOTHING_SAID if says is None else says(call.path, call.query)
-    found = read_ask(call.body, call.route.form, path)
+    if len(call.body) >= LARGE_BYTES:
+        return _read_in_steps(call, path)
+    return _keep(call, read_ask(call.body, call.route.form, path))
+
+
+async def _read_in_steps(call: Call, path: Path) -> Refusal | None:
+    return _keep(call, await read_large_ask(call.body, call.route.form, path))
+
+
+def _keep(call: Call, found: Ask | Refusal) -> Refusal | None:
     if isinstance(found, Refusal):
         return found
     call.ask = found

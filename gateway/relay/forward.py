@@ -15,6 +15,7 @@ from aiohttp.web import StreamResponse
 from gateway.domain.ask import Changes
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.quota import Hold
+from gateway.domain.splice import Pieces
 from gateway.relay.allowance import Allowance
 from gateway.relay.attempt import Attempt, Verdict
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, LET_THROUGH, Call, Outcome, Target
@@ -192,7 +193,10 @@ class Forwarder:
     def _begin(
         self, call: Call, target: Target, connection: UpstreamConnection, tries: Tries
     ) -> Attempt:
-        body, hide_usage = _body(call, target) if call.upload is None else (b"", False)
+        body: bytes | Pieces = b""
+        hide_usage = False
+        if call.upload is None:
+            body, hide_usage = _body(call, target)
         attempt = Attempt(
             call,
             target,
@@ -246,7 +250,7 @@ class Forwarder:
                 self._live[call] = None
 
 
-def _body(call: Call, target: Target) -> tuple[bytes, bool]:
+def _body(call: Call, target: Target) -> tuple[bytes | Pieces, bool]:
     """The body for an upstream, and whether its usage event is to be kept from the caller."""
     ask, form, maximum = call.ask, call.route.form, call.hold.write_max_output
     hide_usage = ask.stream and form.usage_option and not ask.wants_usage

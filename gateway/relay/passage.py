@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from gateway.domain import checks
-from gateway.domain.ask import NO_ASK, Path, read_ask
+from gateway.domain.ask import NO_ASK, Ask, Path, read_ask
 from gateway.domain.errors import Refusal, StoreUnavailable
 from gateway.domain.passage_ask import PassageForm, boundary_of
 from gateway.domain.passages import ids_in, names_a_model
 from gateway.domain.pricing import hold_of_passage
+from gateway.domain.thin import LARGE_BYTES
 from gateway.relay.call import Call, Terms
 from gateway.relay.chain import Link, accept_body, agreed_terms, read_body
+from gateway.relay.large_body import read_large_ask
 from gateway.relay.objects import Objects, unknown_owner
 from gateway.relay.upload import Upload
 from gateway.settings import GatewaySettings
@@ -45,13 +47,22 @@ def accept_passage(settings: GatewaySettings) -> Link:
     return link
 
 
-def read_the_passage(call: Call) -> Refusal | None:
+def read_the_passage(call: Call) -> Refusal | Awaitable[Refusal | None] | None:
     """Refuse a body of which nobody could say what model it names. Leaves the ask."""
     if call.upload is not None or not call.body:
         call.ask = NO_ASK
         return None
     form = PassageForm(boundary_of(call.request.headers.get("content-type", "")))
-    found = read_ask(call.body, form, Path())
+    if form.boundary is None and len(call.body) >= LARGE_BYTES:
+        return _read_in_steps(call, form)
+    return _keep(call, form, read_ask(call.body, form, Path()))
+
+
+async def _read_in_steps(call: Call, form: PassageForm) -> Refusal | None:
+    return _keep(call, form, await read_large_ask(call.body, form, Path()))
+
+
+def _keep(call: Call, form: PassageForm, found: Ask | Refusal) -> Refusal | None:
     if isinstance(found, Refusal):
         return found
     call.route = replace(call.route, form=form)

@@ -11,6 +11,7 @@ from typing import Protocol, cast
 import httptools
 
 from gateway.domain.catalog import Upstream
+from gateway.domain.splice import Pieces
 from gateway.relay.dial import Dialer
 from gateway.relay.headers import constant_request_head
 
@@ -20,6 +21,8 @@ _MOST_HEADS = 256
 _IDLE_S = 60.0
 # Up to here a copy is cheaper than a second write.
 _JOINED_BYTES = 65_536
+# Of a large body so much is written in one turn of the loop: the kernel would take megabytes.
+_PIECE_BYTES = 262_144
 _FINAL = 200  # statuses below are interim: https://www.rfc-editor.org/rfc/rfc9110#section-15.2
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
@@ -62,6 +65,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_sending",
         "_transport",
         "_unfinished_bytes",
+        "_unsent",
         "_whole",
         "_writable",
         "idle_since",
@@ -76,6 +80,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.reused = False
         self.idle_since = 0.0
         self._sending = False
+        self._unsent: list[memoryview] = []  # of a large body, the next piece last
         self._writable: asyncio.Future[None] | None = None
         self._await_answer()
 
@@ -99,7 +104,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     # What the relay does with a connection.
 
-    def send(self, head: bytes, body: bytes, exchange: Exchange) -> None:
+    def send(self, head: bytes, body: bytes | Pieces, exchange: Exchange) -> None:
         """Send a request; its answer goes to `exchange`."""
         assert self._exchange is None
         transport = self._transport
@@ -108,10 +113,30 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._exchange = exchange
         if len(body) < _JOINED_BYTES:
-            transport.write(head + body)
+            transport.write(head + bytes(body))
         else:
             transport.write(head)
-            transport.write(body)
+            self._sending = True
+            pieces = body if isinstance(body, Pieces) else (body,)
+            self._unsent = [memoryview(piece) for piece in pieces][::-1]
+            self._send_on()
+
+    def _send_on(self) -> None:
+        """Write some more of a large body, unless the upstream has not taken yet what was written."""
+        unsent, transport = self._unsent, self._transport
+        if not unsent or self._writable is not None:
+            return
+        if transport is None or transport.is_closing():
+            unsent.clear()
+            return
+        first = unsent.pop()
+        if len(first) > _PIECE_BYTES:
+            unsent.append(first[_PIECE_BYTES:])
+        transport.write(first[:_PIECE_BYTES])
+        if not unsent:
+            self._sending = False
+        elif self._writable is None:
+            asyncio.get_running_loop().call_soon(self._send_on)
 
     def send_head(self, head: bytes, exchange: Exchange) -> None:
         """Begin a request whose body follows by `write`, until `sent`."""
@@ -142,6 +167,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._writable is not None:
             self._writable.set_result(None)
             self._writable = None
+            self._send_on()
 
     def abort(self) -> None:
         """Give the exchange up and close at once; nothing more is told of it."""

@@ -57,6 +57,14 @@ def test_a_bad_body_is_refused_with_its_member_named(body, param, words):
     assert words in refusal.message
 
 
+def test_text_that_is_not_utf_8_is_refused_wherever_it_stands():
+    form = OpenAIForm(entries="input")
+    for content in (b'"\xff"', b'[{"type":"input_image","image_url":"\xff"}]'):
+        refusal = read_ask(b'{"model":"m","input":[{"role":"user","content":%b}]}' % content, form)
+        assert isinstance(refusal, Refusal)
+        assert "not JSON" in refusal.message
+
+
 def test_members_of_nested_objects_are_not_the_bodys():
     ask = read_ask(b'{"model":"a","tools":[{"model":"b","n":9}],"metadata":{"model":"c"}}', CHAT)
     assert isinstance(ask, Ask)
