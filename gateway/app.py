@@ -151,8 +151,9 @@ class Gateway:
         self.keys = KeyStore(pool, lambda: self.catalog, reserve=config.quota.reserve)
         self.secret_uses = SecretUses(pool)
         self.outages = Outages(pool, lambda: terms.upstreams)
+        self.loads = Loads(pool, self.keys, quota)
         self.tokens = TokenCache(
-            self.secret_uses.noting(self.keys.find),
+            self.secret_uses.noting(self.loads.find),
             pepper,
             fresh_s=config.keys.cache_s,
             size=config.keys.cache_size,
@@ -180,7 +181,7 @@ class Gateway:
         )
         reservations = Reservations(
             quota,
-            Loads(pool, self.keys, quota),
+            self.loads,
             renew_terms=terms.make,
             reach_catalog=self.catalogs.reach,
             release=self.settlements.release,
@@ -329,6 +330,7 @@ async def open_gateway(
             terms=terms,
         )
         await gateway.foreign.look()
+        await gateway.loads.learn()
         valkey = await stack.enter_async_context(open_valkey(url))
         await stack.enter_async_context(_tasks(gateway))
         await stack.enter_async_context(
