@@ -73,7 +73,7 @@ class Services:
     provider: Provider | None
     logo: Logo | None
     gateway: GatewayClient
-    warnings_secret: str
+    warnings_secret: str = field(repr=False)
 
     @property
     def kept_seal(self) -> Seal | None:

@@ -15,7 +15,6 @@ from typing import Any
 from unittest import mock
 
 import asyncpg
-from aiohttp.test_utils import make_mocked_request
 
 from gateway.domain import key as keys
 from gateway.domain.ask import Ask
@@ -23,6 +22,7 @@ from gateway.domain.catalog import Catalog, Group, Model, Price
 from gateway.domain.edit import Actor, TokenChange, TokenDraft
 from gateway.domain.errors import Refusal, StoreNotAsked, StoreUnavailable
 from gateway.domain.limits import Limit, Metric
+from gateway.domain.network import Address, parse_address
 from gateway.domain.quota import Hold, grown
 from gateway.domain.rejection import Rejected
 from gateway.domain.routes import Route
@@ -34,9 +34,11 @@ from gateway.relay.extension import Extensions
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lease import Lease
 from gateway.relay.objects import Objects
+from gateway.relay.plain import Fields, Head
 from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog
 from gateway.relay.refusal_counts import RefusalCounts
+from gateway.relay.request import PlainRequest
 from gateway.relay.reservation import Reservations, StaleRow
 from gateway.relay.settlements import Settlements
 from gateway.relay.shadow_counts import ShadowCounts
@@ -333,6 +335,17 @@ def unavailable() -> Iterator[None]:
         yield
 
 
+class _Caller:
+    """A caller's connection, of which nothing comes and nothing is taken."""
+
+    transport: Any = None
+    peer: Address = parse_address("127.0.0.1")
+    is_ending = False
+
+    async def drain(self) -> None:
+        pass
+
+
 class Stores:
     """Both stores, the workers on them, and what can happen to them."""
 
@@ -340,7 +353,9 @@ class Stores:
         self.pool, self._closed_pool, self._dsn = pool, closed_pool, dsn
         self.clock = Clock()
         self.log = AccessLog("/dev/null")
-        self.request = make_mocked_request("POST", "/v1/chat/completions")
+        self.request = PlainRequest(
+            _Caller(), Head("/v1/chat/completions", "", Fields(), body_bytes=0), b""
+        )
         self.secrets: dict[int, str] = {}
         self.groups = {1: Group(1, "default", limits=OF_SUBSCRIPTIONS, token_limits=OF_TOKENS)}
         self.catalog = Catalog(1, MappingProxyType({"m": MODEL}), MappingProxyType(self.groups), ())

@@ -12,10 +12,10 @@ HIDDEN: Final = "***"
 
 
 class _Look(NamedTuple):
-    """Where to look: `secret` is searched only where one of `signs` (lower case) is, since that takes longer."""
+    """Where to look: `pattern` is searched only where one of `signs` (lower case) is, since that takes longer."""
 
     signs: tuple[str, ...]
-    secret: re.Pattern[str]
+    pattern: re.Pattern[str]
     shown: str = HIDDEN
 
 
@@ -58,7 +58,7 @@ def redact(text: str) -> str:
     lower = text.lower()
     for look in _LOOKS:
         if any(sign in lower for sign in look.signs):
-            text = look.secret.sub(look.shown, text)
+            text = look.pattern.sub(look.shown, text)
     return _HEXADECIMAL.sub(HIDDEN, text)
 
 

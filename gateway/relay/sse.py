@@ -184,8 +184,12 @@ class EventObserver(EventCounts):
         """Where the first line of the end begins; -1 where there is none."""
         if data.startswith(self._terminators):
             return 0
-        places = [data.find(line) for line in self._lines]
-        return min((place + 1 for place in places if place >= 0), default=-1)
+        first = -1
+        for line in self._lines:
+            place = data.find(line) + 1
+            if place and (first < 0 or place < first):
+                first = place
+        return first
 
     def _hold_back(self, data: bytes) -> bytes:
         """The whole events among what is held and `data`; the rest is held."""
@@ -236,6 +240,8 @@ class EventObserver(EventCounts):
 
     def _has_usage(self, data: bytes) -> bool:
         member = self._meter.member
+        if data.count(member) == data.count(member + b":null"):
+            return False
         at = data.find(member)
         while at >= 0:
             if _OBJECT.match(data, at + len(member)):

@@ -180,8 +180,8 @@ MUTATIONS = (
             "_POST",
             replaced(
                 ledger._POST,
-                "FROM new GROUP BY 1, 2, 3, 4) n",
-                "FROM staging GROUP BY 1, 2, 3, 4) n",
+                "group_id, amount FROM new) each",
+                "group_id, amount FROM staging) each",
             ),
         ),
     ),

@@ -291,7 +291,8 @@ async def test_a_test_of_ones_own_webhook_is_signed_with_its_secret(admin, recei
 async def test_a_test_that_gets_no_answer_says_why(admin):
     for url, told in (
         ("http://127.0.0.1:9/", "Cannot connect"),
-        ("http://169.254.169.254/", "is not public: allow it with webhooks.allow_cidrs"),
+        ("http://10.0.0.1/", "webhooks.allow_cidrs"),
+        ("http://169.254.169.254/", "it is never called"),
     ):
         made = (await admin.call("POST", "/api/webhook", {"url": url})).data
         tried = (await admin.call("POST", f"/api/webhook/{made['id']}/test")).data
