@@ -156,7 +156,7 @@ class Gateway:
             self.secret_uses.noting(self.loads.find),
             pepper,
             fresh_s=config.keys.cache_s,
-            size=config.keys.cache_size,
+            most_bytes=config.keys.cache_bytes,
         )
         self.foreign = ForeignKeys(self.keys.has_foreign)
         self.poster = Poster(
