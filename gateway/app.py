@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.catalog_source import rules_of
 from gateway.config import Loaded
 from gateway.domain.catalog import Catalog
+from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
 from gateway.domain.units import Units
 from gateway.listen import url_of
@@ -358,6 +359,9 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
         lease=gateway.lease,
         sweep_s=config.quota.sweep_s,
     )
+    # Before the first call: what a worker finds open then is nothing that it would have to tell of what it holds.
+    with contextlib.suppress(StoreUnavailable):
+        await housekeeping.beat()
     async with asyncio.TaskGroup() as group:
         posting = group.create_task(gateway.poster.run(), name="posting")
         endless = [
