@@ -30,7 +30,7 @@ from gateway.domain.key import create_key, digest
 _WARM_KEYS = 1000
 _FIRST_KEYS = 500
 _AT_ONCE, _COLD_CONNECTIONS = 4, 2000
-_CACHE_SIZE = 100_000  # keys.cache_size as shipped
+_CACHE_BYTES = 268_435_456  # keys.cache_bytes as shipped
 _LONG_S = 3600  # more than any part takes that ends by itself
 
 
@@ -163,10 +163,10 @@ def _known_keys(caller: _Caller, keys: list[str]) -> Found:
     load = caller.call(keys, once=1, seconds=_LONG_S).load
     of_key_kib = (own_kib(caller.worker) - before_kib) / len(keys)
     print(f"{len(keys):,} keys, each once, in {load.seconds:.1f} s: {of_key_kib:.1f} KiB a key")
-    most_mib = of_key_kib * _CACHE_SIZE / 1024
+    most_keys = _CACHE_BYTES / 1024 / of_key_kib
     rows = [
         Figure("memory of a key that a worker knows", of_key_kib, "KiB"),
-        Figure(f"memory of all {_CACHE_SIZE:,} that it keeps, by that", most_mib, "MiB"),
+        Figure(f"keys that it keeps in {_CACHE_BYTES // 2**20} MiB, by that", most_keys, ""),
     ]
     return Found(rows, {"load": asdict(load)})
 

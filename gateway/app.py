@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.catalog_source import rules_of
 from gateway.config import Loaded
 from gateway.domain.catalog import Catalog
+from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
 from gateway.domain.units import Units
 from gateway.listen import url_of
@@ -151,11 +152,12 @@ class Gateway:
         self.keys = KeyStore(pool, lambda: self.catalog, reserve=config.quota.reserve)
         self.secret_uses = SecretUses(pool)
         self.outages = Outages(pool, lambda: terms.upstreams)
+        self.loads = Loads(pool, self.keys, quota)
         self.tokens = TokenCache(
-            self.secret_uses.noting(self.keys.find),
+            self.secret_uses.noting(self.loads.find),
             pepper,
             fresh_s=config.keys.cache_s,
-            size=config.keys.cache_size,
+            most_bytes=config.keys.cache_bytes,
         )
         self.foreign = ForeignKeys(self.keys.has_foreign)
         self.poster = Poster(
@@ -180,7 +182,7 @@ class Gateway:
         )
         reservations = Reservations(
             quota,
-            Loads(pool, self.keys, quota),
+            self.loads,
             renew_terms=terms.make,
             reach_catalog=self.catalogs.reach,
             release=self.settlements.release,
@@ -329,6 +331,7 @@ async def open_gateway(
             terms=terms,
         )
         await gateway.foreign.look()
+        await gateway.loads.learn()
         valkey = await stack.enter_async_context(open_valkey(url))
         await stack.enter_async_context(_tasks(gateway))
         await stack.enter_async_context(
@@ -356,6 +359,9 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
         lease=gateway.lease,
         sweep_s=config.quota.sweep_s,
     )
+    # Before the first call: what a worker finds open then is nothing that it would have to tell of what it holds.
+    with contextlib.suppress(StoreUnavailable):
+        await housekeeping.beat()
     async with asyncio.TaskGroup() as group:
         posting = group.create_task(gateway.poster.run(), name="posting")
         endless = [

@@ -223,7 +223,7 @@ class KeySettings(_Section):
 
     recoverable: bool = False
     cache_s: Seconds = 10
-    cache_size: Annotated[int, Field(ge=1)] = 100_000
+    cache_bytes: Annotated[int, Field(ge=65_536)] = 268_435_456
 
 
 class QuotaSettings(_Section):

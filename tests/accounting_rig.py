@@ -138,6 +138,9 @@ class Wire(Pipeline):
             self.late.append(Late(script, command, due_ms))
         return self._tell(done, StoreUnavailable("no reply in time"))
 
+    def leave(self, shard: int, command: bytes, done: Any) -> None:
+        self.send(shard, command, done)
+
     def ask(self, shard: int, *args: bytes | str | int) -> asyncio.Future[object]:
         if args == ("TIME",):  # the one look at a clock that is not a script's
             future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -220,9 +223,10 @@ class Worker:
             clock,
         )
         self._terms = TermsMaker(self.quota)
+        self.loads = Loads(stores.pool, stores.keys, self.quota)
         reservations = Reservations(
             self.quota,
-            Loads(stores.pool, stores.keys, self.quota),
+            self.loads,
             renew_terms=self._terms.make,
             reach_catalog=stores.reach_catalog,
             release=self.settlements.release,
@@ -318,7 +322,7 @@ class Worker:
             await self.housekeeping.sweep()
 
     async def _find(self, token: int) -> Entry:
-        row = await self._stores.keys.find(keys.digest(self._stores.secrets[token], PEPPER))
+        row = await self.loads.find(keys.digest(self._stores.secrets[token], PEPPER))
         assert row is not None
         entry = self._entries[token] = Entry(b"", b"", row, 0.0)
         return entry
@@ -400,6 +404,8 @@ class Stores:
         await self._replace_data({})
         self.workers = [Worker(self, each.number, each.wire, each.ledger) for each in self.workers]
         await self.workers[0].quota.start(pause_s=0)
+        for worker in self.workers:
+            await worker.loads.learn()
         self.log.flush()
 
     async def set_time(self, now_ms: int) -> None:

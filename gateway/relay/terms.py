@@ -11,7 +11,9 @@ from gateway.relay.upstream_state import UpstreamState
 from gateway.store.ledger import NOTHING_TOLD, told_text
 from gateway.store.quota import QuotaStore
 
-_MOST_PER_TOKEN = 256
+# What CPython 3.11 takes for terms and each of their targets, by tracemalloc, beside their texts.
+_TERMS_BYTES = 700
+_TARGET_BYTES = 100
 
 
 class TermsMaker:
@@ -46,10 +48,7 @@ class TermsMaker:
             log_constant=log_constant(*ids, token.group.name, name, from_console=from_console),
             nothing_told=told_text("", None, from_console=True) if from_console else NOTHING_TOLD,
         )
-        kept = call.entry.terms
-        if len(kept) >= _MOST_PER_TOKEN:
-            kept.clear()  # names are the caller's: where any is served, they could be endless
-        kept[call.terms_key] = terms
+        call.entry.keep(call.terms_key, terms, _size_of(terms))
         return terms
 
     @property
@@ -81,3 +80,10 @@ class TermsMaker:
         else:
             self._states[upstream.name] = state
         return state
+
+
+def _size_of(terms: Terms) -> int:
+    prepared = terms.prepared
+    heads = len(prepared.reserve_head) + len(prepared.extend_head) + len(prepared.settle_head)
+    texts = heads + len(terms.ledger_constant) + len(terms.log_constant)
+    return _TERMS_BYTES + texts + _TARGET_BYTES * (len(terms.targets) + len(prepared.windows))

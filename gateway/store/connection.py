@@ -43,6 +43,7 @@ class Connection(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
+        self._flushes = False  # whether that is going to be written in this tick
         # Two queues in step instead of one of pairs: no tuple per command. Commands are kept for
         # NOSCRIPT.
         self._commands: deque[bytes] = deque()
@@ -66,8 +67,15 @@ class Connection(asyncio.Protocol):
 
     def send(self, command: bytes, done: Done | None) -> None:
         """Leave a command for the write at the end of this tick."""
-        if not self._out:
+        if not self._flushes:
+            self._flushes = True
             self._loop.call_soon(self._flush)
+        self._out.append(command)
+        self._commands.append(command)
+        self._dones.append(done)
+
+    def leave(self, command: bytes, done: Done | None) -> None:
+        """Leave a command that can wait until something else is written: it goes in front of that."""
         self._out.append(command)
         self._commands.append(command)
         self._dones.append(done)
@@ -153,6 +161,7 @@ class Connection(asyncio.Protocol):
     def _flush(self) -> None:
         out = self._out
         self._out = []
+        self._flushes = False
         if self._transport is not None and not self._transport.is_closing():
             self._sent += len(out)
             # Unbounded by itself; the timer drops the connection before it is long.

@@ -4,14 +4,14 @@ Reads only; administrative writes are `gateway/store/tokens.py`'s.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
 from gateway.domain.catalog import Catalog, Group
 from gateway.domain.limits import Limit, strictest
 from gateway.domain.network import Blocks, parse_address
-from gateway.domain.token import Token
+from gateway.domain.token import SCOPES, Token
 from gateway.store.books import Book
 from gateway.store.postgres import store_errors
 from gateway.store.scopes import ensure_scopes
@@ -19,15 +19,18 @@ from gateway.store.token_rows import read_limit
 
 _ROW = """
 SELECT t.id, t.account_id, t.user_id, t.name, t.status, t.models, t.models_enabled, t.allow_ips, t.deny_ips,
-       t.limits, t.max_concurrency, t.reserve, t.version, t.granted IS NOT NULL AS capped,
+       t.limits, t.max_concurrency, t.reserve,
+       t.granted, t.gver, t.used, t.version,
        extract(epoch FROM t.expires_at)::float8 AS expires_at,
        extract(epoch FROM x.expires_at)::float8 AS secret_expires_at, host(x.address) AS console_address,
        coalesce(t.group_id, u.group_id) AS group_id,
-       a.status AS account_status, a.version AS account_version, a.granted IS NOT NULL AS account_capped,
+       a.status AS account_status,
+       a.granted AS account_granted, a.gver AS account_gver, a.used AS account_used, a.version AS account_version,
        u.status AS user_status, m.limits AS member_limits, m.max_concurrency AS member_concurrency,
-       coalesce(m.version, 1) AS member_version, m.granted IS NOT NULL AS member_capped,
+       m.granted AS member_granted, m.gver AS member_gver, m.used AS member_used, m.version AS member_version,
        m.removed_at IS NOT NULL AS member_removed,
-       coalesce(s.version, 1) AS subscription_version, s.granted IS NOT NULL AS subscription_capped,
+       s.granted AS subscription_granted, s.gver AS subscription_gver, s.used AS subscription_used,
+       s.version AS subscription_version,
        s.limits AS subscription_limits, s.max_concurrency AS subscription_concurrency,
        NOT s.implied AND s.group_id <> u.group_id
          AND NOT (SELECT g.open FROM "group" g WHERE g.id = s.group_id) AS subscription_opens,
@@ -51,6 +54,8 @@ _FIND_MANY = _ROW.format(
     which="t.id = ANY ($1)",
 )
 
+_COLUMNS_OF = ("", "member_", "subscription_", "account_")
+
 _HAS_FOREIGN = "SELECT EXISTS (SELECT FROM token_secret WHERE purpose = 'imported')"
 
 _BOOKS = """
@@ -63,6 +68,13 @@ UNION ALL SELECT 'a' || id, granted, gver, used, version FROM account WHERE id =
 """
 
 
+class Found(NamedTuple):
+    """A token, and the books of its scopes as they were read with it; none where a scope has no row yet."""
+
+    token: Token
+    books: Sequence[Book]
+
+
 class KeyStore:
     """Tokens by digest. `catalog` gives the catalog of the moment; `reserve` is for tokens that name none."""
 
@@ -73,11 +85,14 @@ class KeyStore:
         self._catalog = catalog
         self._reserve = reserve
 
-    async def find(self, digest: bytes) -> Token | None:
-        """The token that a key's digest opens; None where there is none. Raises `StoreUnavailable`."""
+    async def find(self, digest: bytes) -> Found | None:
+        """What a key's digest opens; None where it opens nothing. Raises `StoreUnavailable`."""
         with store_errors():
             row = await self._pool.fetchrow(_FIND, digest)
-        return None if row is None else _token(row, self._catalog(), self._reserve)
+        if row is None:
+            return None
+        token = _token(row, self._catalog(), self._reserve)
+        return Found(token, _books(row, token))
 
     async def find_by_id(self, token_id: int) -> Token | None:
         """The token, as its newest secret opens it; None where there is none. Raises `StoreUnavailable`."""
@@ -99,9 +114,11 @@ class KeyStore:
         """The four books of a token's scopes as Postgres has them now. Raises `StoreUnavailable`."""
         scopes = (token.account_id, token.user_id, token.group.id)
         with store_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await ensure_scopes(connection, *scopes, "system")
-                rows = await connection.fetch(_BOOKS, *scopes, token.id)
+            rows = await self._pool.fetch(_BOOKS, *scopes, token.id)
+            if len(rows) < len(SCOPES):
+                async with self._pool.acquire() as connection, connection.transaction():
+                    await ensure_scopes(connection, *scopes, "system")
+                    rows = await connection.fetch(_BOOKS, *scopes, token.id)
         return [Book(*row) for row in rows]
 
 
@@ -145,15 +162,15 @@ def _token(row: asyncpg.Record, catalog: Catalog, reserve: str) -> Token:
             0,
         ),
         granted=(
-            row["capped"],
-            row["member_capped"],
-            row["subscription_capped"],
-            row["account_capped"],
+            row["granted"] is not None,
+            row["member_granted"] is not None,
+            row["subscription_granted"] is not None,
+            row["account_granted"] is not None,
         ),
         versions=(
             row["version"],
-            row["member_version"],
-            row["subscription_version"],
+            row["member_version"] or 1,
+            row["subscription_version"] or 1,
             row["account_version"],
         ),
         secret_expires_at=row["secret_expires_at"],
@@ -164,6 +181,15 @@ def _token(row: asyncpg.Record, catalog: Catalog, reserve: str) -> Token:
         group_until=row["ends_at"] if row["subscription_opens"] else None,
         console_address=row["console_address"] and parse_address(row["console_address"]),
     )
+
+
+def _books(row: asyncpg.Record, token: Token) -> Sequence[Book]:
+    if row["member_version"] is None or row["subscription_version"] is None:
+        return ()
+    return [
+        Book(scope_id, *(row[of + name] for name in ("granted", "gver", "used", "version")))
+        for scope_id, of in zip(token.scope_ids, _COLUMNS_OF, strict=True)
+    ]
 
 
 def _lower(one: int | None, other: int | None) -> int:

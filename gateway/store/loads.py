@@ -1,5 +1,7 @@
 """Books and windows for the quota store where it has none: after a loss, or at a token's first call.
 
+A look-up of a key brings its books along, and the store is told of them before the call asks it.
+
 Books are rows of Postgres. What a window holds is summed up from the ledger and from what the ledger does not have
 yet: live reservations and charges on their way, whose ids are left out of the ledger's sums. So each call counts once,
 at its start. Where something is not known it counts as more.
@@ -9,6 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -74,6 +77,28 @@ class Loads:
         self._quota = quota
         self._running: dict[object, asyncio.Task[bool]] = {}
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        # Never changed in place: whoever holds it has what was known then.
+        self._openings: Mapping[int, bytes] = {}
+
+    async def learn(self) -> None:
+        """See in which opening each shard of the store is. Raises `StoreUnavailable`."""
+        self._openings = await self._quota.openings()
+
+    async def find(self, digest: bytes) -> Token | None:
+        """The token that a key's digest opens; None where there is none. Raises `StoreUnavailable`.
+
+        Its books are on their way to the store then, in front of whatever its calls ask there.
+        """
+        openings = self._openings  # seen before the rows are read, as LOAD wants it
+        found = await self._keys.find(digest)
+        if found is None:
+            return None
+        token, books = found
+        opening = openings.get(token.shard)
+        if books and opening is not None:
+            done = partial(self._loaded_ahead, token.shard, opening)
+            self._quota.load_ahead(token.account_id, books, opening, done)
+        return token
 
     async def load(self, prepared: Prepared, token: Token) -> bool:
         """Load the token's books, and those windows of its calls that are missing.
@@ -96,9 +121,18 @@ class Loads:
             opening = await self._quota.opening(token.shard)
             if opening is None:
                 return False
+            self._remember(token.shard, opening.name)
             held = await self._held(prepared.windows, token) if prepared.windows else None
             books = await self._keys.books(token)
             return await self._quota.load(token.account_id, books, held, opening=opening.name)
+
+    def _loaded_ahead(self, shard: int, opening: bytes, reply: object) -> None:
+        if reply == b"EPOCH" and self._openings.get(shard) == opening:
+            self._openings = {s: name for s, name in self._openings.items() if s != shard}
+
+    def _remember(self, shard: int, opening: bytes) -> None:
+        if self._openings.get(shard) != opening:
+            self._openings = {**self._openings, shard: opening}
 
     async def _held(self, windows: Sequence[Window], token: Token) -> WindowSums | None:
         """What the missing ones of the windows hold; the store is asked first (see `survey.lua`)."""

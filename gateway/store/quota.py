@@ -194,10 +194,16 @@ class QuotaStore:
         seconds, microseconds = _list(now)
         now_ms = int(seconds) * 1000 + int(microseconds) // 1000
         return Opening(
-            run_id + epoch[_OPENED_AT:],
+            _opening_name(epoch),
             (pause_until - now_ms) / 1000,
             run_id + struct.pack("<d", now_ms),
         )
+
+    async def openings(self) -> dict[int, bytes]:
+        """The name of the present opening of each shard that is open. Raises `StoreUnavailable`."""
+        asked = [self._pipeline.call(shard, "GET", key(shard, "e")) for shard in range(SHARDS)]
+        found = enumerate(await asyncio.gather(*asked))
+        return {shard: _opening_name(epoch) for shard, epoch in found if isinstance(epoch, bytes)}
 
     async def prolong(self) -> None:
         """Let capped calls wait for a whole pause from now on. Raises `StoreUnavailable`."""
@@ -378,13 +384,8 @@ class QuotaStore:
         with the new version. Of `windows`, those that have no head of this run of the store are made
         anew. Raises `StoreUnavailable`.
         """
-        shard, account = account_id % SHARDS, str(account_id)
-        keys = [
-            key(shard, "e"),
-            key(shard, "r", account),
-            key(shard, "p", account),
-            *(key(shard, "b", book.scope_id) for book in books),
-        ]
+        shard = account_id % SHARDS
+        keys = _load_keys(account_id, books)
         args = [opening, pack_rows(books)]
         if windows is not None:
             heads, rings, packed = window_keys(shard, *windows[:2], len(keys))
@@ -393,6 +394,19 @@ class QuotaStore:
         script = self._scripts["load"].sha
         reply = await self._pipeline.call(shard, "EVALSHA", script, len(keys), *keys, *args)
         return reply != b"EPOCH"
+
+    def load_ahead(
+        self, account_id: int, books: Sequence[Book], opening: bytes, done: Done
+    ) -> None:
+        """Make those of these books that the store lacks, and leave the others as they are; never awaited.
+
+        It goes with whatever is sent next, which finds them. `opening` is as for `load`; `done` gets
+        b"EPOCH" where it is over, so that nothing was done.
+        """
+        keys = _load_keys(account_id, books)
+        script = self._scripts["load"].sha
+        command = encode("EVALSHA", script, len(keys), *keys, opening, pack_rows(books), b"")
+        self._pipeline.leave(account_id % SHARDS, command, done)
 
     async def announce(
         self, account_id: int, reservations: Iterable[Reservation], since: bytes = b""
@@ -508,6 +522,17 @@ class QuotaStore:
         shard = account_id % SHARDS
         flat = _list(await self._pipeline.call(shard, "HGETALL", key(shard, "r", str(account_id))))
         return [unpack_reservation(request_id.decode(), data) for request_id, data in _pairs(flat)]
+
+
+def _opening_name(epoch: bytes) -> bytes:
+    run_id: bytes = _EPOCH.unpack(epoch)[0]
+    return run_id + epoch[_OPENED_AT:]
+
+
+def _load_keys(account_id: int, books: Sequence[Book]) -> list[bytes]:
+    shard, account = account_id % SHARDS, str(account_id)
+    records = [key(shard, "e"), key(shard, "r", account), key(shard, "p", account)]
+    return records + [key(shard, "b", book.scope_id) for book in books]
 
 
 def _record_keys(shard: int, account: str) -> list[bytes]:

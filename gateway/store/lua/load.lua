@@ -4,7 +4,8 @@
 --       have one
 -- ARGV  1 the opening (run id, opened at) in which the rows were read; '' where that is not known
 --       2 the rows in the order of the keys, packed one behind the other (ROW of include/merge.lua)
---       3 number of windows, then a WINDOW of each, packed; '' without windows
+--       3 number of windows, then a WINDOW of each, packed; absent without windows; '' ahead of
+--         need: books that are current are left alone
 --       4.. per window what it holds, packed: bucket and sum, any number of times; where there is
 --         a burst, the start (ms) of a call that runs and its units, and 0 and the units of others
 --
@@ -27,6 +28,7 @@ local is_current = ARGV[1] ~= ''
 if is_current and ARGV[1] ~= opening_of(epoch) then return 'EPOCH' end
 local run_id = read(EPOCH, epoch)
 local loaded = is_current and run_id or NOT_LOADED
+local is_ahead = ARGV[3] == ''
 
 local sums, fresh, out = nil, 0, {}
 local last_book = 3 + #ARGV[2] / ROW_BYTES
@@ -34,7 +36,8 @@ for i = 4, last_book do
   local used, granted, gver, version = read(ROW, ARGV[2], (i - 4) * ROW_BYTES + 1)
   local bytes = call('GET', KEYS[i])
   local book = bytes and { read(BOOK, bytes) }
-  if not book or (is_current and book[LOADED] ~= run_id) then
+  local is_lacking = not book or (is_current and book[LOADED] ~= run_id)
+  if is_lacking then
     sums = sums or sums_of_records(KEYS[2], KEYS[3])
     local sum = sums[scope_of(KEYS[i])]
     if book then
@@ -45,9 +48,11 @@ for i = 4, last_book do
     end
     fresh = fresh + 1
   end
-  merge_row(book, used, granted, gver, version)
-  out[#out + 1] = KEYS[i]
-  out[#out + 1] = book_bytes(book)
+  if is_lacking or not is_ahead then
+    merge_row(book, used, granted, gver, version)
+    out[#out + 1] = KEYS[i]
+    out[#out + 1] = book_bytes(book)
+  end
 end
 
 -- The fields of a window in its scope's w, from an earlier run of the store.
@@ -80,7 +85,7 @@ local function ring_head(ring_key, id, first, count, pairs_bytes, now_ms, tag)
 end
 
 local now_ms, tag, count, position = clock(), tag_of(run_id), 0, 1
-if #ARGV > 2 then count, position = read('<B', ARGV[3]) end
+if #ARGV > 2 and not is_ahead then count, position = read('<B', ARGV[3]) end
 for i = 1, count do
   local _, kind, ring, id, first, second
   _, _, kind, ring, id, first, second, _, position = read(WINDOW, ARGV[3], position)
@@ -108,5 +113,5 @@ for i = 1, count do
   end
 end
 
-call('MSET', unpack(out))
+if #out > 0 then call('MSET', unpack(out)) end
 return fresh
