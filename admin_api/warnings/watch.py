@@ -55,7 +55,7 @@ _SHORTEST_QUIET_S: Final = 3600
 _OUTAGE_OVER_S: Final = 60
 _MOST_LEVELS: Final = 2000  # tokens whose windows are read at one look
 # Days before it, nobody waits for a warning by the second; and at each look they are all read that expire within days.
-_EXPIRIES_EVERY: Final = timedelta(minutes=10)
+_LOOKS_PER_EXPIRIES: Final = 60
 _AT_A_STRETCH: Final = 200  # readings, or tokens; then whoever else waits for this loop has a turn
 
 
@@ -122,7 +122,8 @@ class Watch:
         return (Reading(b.subject, QUOTA, b.used, b.granted, self._percent) for b in books)
 
     def _expiries_are_due(self, now: datetime) -> bool:
-        return self._expiries_at is None or now - self._expiries_at >= _EXPIRIES_EVERY
+        every = timedelta(seconds=self._settings.interval_s * _LOOKS_PER_EXPIRIES)
+        return self._expiries_at is None or now - self._expiries_at >= every
 
     async def _expiries(self, connection: Connection, now: datetime) -> Iterator[Reading]:
         if not self._settings.days:

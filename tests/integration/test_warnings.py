@@ -176,15 +176,22 @@ async def test_an_expiry_is_told_of_a_week_and_a_day_before(admin, watch):
     assert told == [("warning.expiry", 7), ("warning.expiry", 1)]
 
 
-async def test_an_expiry_that_draws_near_by_an_edit_is_told_of_within_ten_minutes(admin, watch):
-    await watch.look()
-    soon = int(admin.clock[0]) + 3600
-    await admin.create(name="Short", expired_time=soon)
-    admin.clock[0] += 10
-    assert await watch.look() == 0
-    admin.clock[0] += 600
-    assert await watch.look() == 1
-    assert [event["data"]["days"] for event in await events(admin.pool)] == [1]
+async def test_an_expiry_that_draws_near_by_an_edit_is_told_of_with_the_sixtieth_look(
+    aiohttp_client, postgres_dsn
+):
+    hourly = {**SETTINGS, "warnings": {**SETTINGS["warnings"], "interval_s": 3600}}
+    secrets = ServiceSecrets(warnings_secret="whsec_ops")
+    started = running_admin(aiohttp_client, postgres_dsn, hourly, service_secrets=secrets)
+    async with started as admin:
+        admin.clock[0] = time.time()
+        watch = watch_of(admin)
+        await watch.look()
+        await admin.create(name="Short", expired_time=int(admin.clock[0]) + 5 * 86_400)
+        admin.clock[0] += 59 * 3600
+        assert await watch.look() == 0
+        admin.clock[0] += 3600
+        assert await watch.look() == 1
+        assert [event["data"]["days"] for event in await events(admin.pool)] == [7]
 
 
 # Whom it concerns
