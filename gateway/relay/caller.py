@@ -107,9 +107,8 @@ class CallerConnection(asyncio.Protocol):
 
     def __init__(self, callers: Callers) -> None:
         self._callers = callers
-        self._ahead = (
-            b""  # what came of the next request before its head was whole, or the last was answered
-        )
+        # What came of the next request before its head was whole, or the last was answered.
+        self._ahead = b""
         self._head: Head | None = None
         self._pieces: list[bytes] = []
         self._missing_bytes = 0
@@ -234,6 +233,7 @@ class CallerConnection(asyncio.Protocol):
 
     def _hand_over(self, data: bytes) -> None:
         self._callers.remove(self)
+        self.transport.resume_reading()  # what came ahead may have been too much
         self._callers.hand_over(self.transport, data)
 
     def _begin(self, head: Head, body: bytes) -> None:
@@ -253,10 +253,16 @@ class CallerConnection(asyncio.Protocol):
             self.transport.close()
             return
         self._since = self._callers.clock()
-        if self._ahead:
-            data, self._ahead = self._ahead, b""
+        if self._ahead and not self.transport.is_closing():
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read what came ahead, and more only where that is not enough or nearly used up."""
+        data, self._ahead = self._ahead, b""
+        self.data_received(data)
+        is_ours = self.transport.get_protocol() is self
+        if is_ours and (self.task is None or len(self._ahead) <= _AHEAD_BYTES):
             self.transport.resume_reading()
-            self.data_received(data)
 
 
 def _is_told(drained: asyncio.Future[None]) -> None:

@@ -182,6 +182,32 @@ async def test_whoever_sends_ahead_without_end_is_not_read_without_end(rig: Rig)
         assert (await caller.answer()).status == 200
 
 
+async def test_nor_where_each_of_many_requests_is_answered(rig: Rig):
+    """An answer lets in no more than the next requests need, or a stream of small ones would fill the memory."""
+    token = await rig.token()
+    sent = 600
+    most = 0
+    async with wire(rig.url) as caller:
+        caller.write(request(token.key, chat(text="x" * 1000)) * sent)
+        await until(lambda: bool(rig.server._callers._all))
+        (connection,) = rig.server._callers._all
+        for _ in range(sent):
+            assert (await caller.answer()).status == 200
+            most = max(most, len(connection._ahead))
+    # What one read brings, at most, beside what was waited for.
+    assert most < 600_000
+
+
+async def test_a_large_request_behind_much_is_read_to_its_end(rig: Rig, readers: list[type]):
+    token = await rig.token()
+    large = request(token.key, chat(text="x" * (MOST_BODY_BYTES - 10_000)))
+    async with wire(rig.url) as caller, asyncio.timeout(30):
+        caller.write(request(token.key, chat()) + large + large + _GET)
+        statuses = [(await caller.answer()).status for _ in range(4)]
+    assert statuses == [200, 200, 200, 200]
+    assert readers == [PlainRequest, PlainRequest, PlainRequest, StreamedRequest]
+
+
 async def _stands_still(caller: Wire) -> None:
     """Until the transport takes no more."""
     before = -1
