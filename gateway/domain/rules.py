@@ -25,17 +25,21 @@ class _English(Formatter):
         return super().convert_field(joined, conversion)
 
 
-class Rule(StrEnum):
-    """What is broken. The value is the `code` of an error that callers see."""
+class Told(StrEnum):
+    """A table of sentences by the word that programs see, which is the value."""
 
     template: str
 
-    def __new__(cls, code: str, template: str) -> Self:
+    def __new__(cls, word: str, template: str) -> Self:
         """A row of the table."""
-        rule = str.__new__(cls, code)
-        rule._value_ = code
-        rule.template = template
-        return rule
+        row = str.__new__(cls, word)
+        row._value_ = word
+        row.template = template
+        return row
+
+
+class Rule(Told):
+    """What is broken. The value is the `code` of an error that callers see."""
 
     def sentence(self, params: Mapping[str, Param]) -> str:
         """The rule in English, without a full stop."""

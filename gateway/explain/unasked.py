@@ -1,22 +1,10 @@
 """Why a check could not be asked: sentences as in `gateway/domain/cases.py`."""
 
-from enum import StrEnum
-from typing import Self
-
-from gateway.domain.rules import Param
+from gateway.domain.rules import Param, Told
 
 
-class Unasked(StrEnum):
+class Unasked(Told):
     """What a check would have needed. The value is the `case` that owners see."""
-
-    template: str
-
-    def __new__(cls, case: str, template: str) -> Self:
-        """A row of the table."""
-        row = str.__new__(cls, case)
-        row._value_ = case
-        row.template = template
-        return row
 
     KEY = "no_key_is_looked_at", "The token is named by its id; no key is looked at."
     ADDRESS = (
