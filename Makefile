@@ -4,6 +4,7 @@
 #   ARGS="…"            passed on to the command behind run, test, chaos, bench…, soak, llm, openapi, browser, licences
 #                       and lock
 #   T=path              what `make test` or `make browser` runs (default: all of tests/, or of tests/browser)
+#   COMPILED=1          has `make test` test what `make compiled` makes
 #   A, B                the commits that `make bench-compare` compares
 #   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take;
 #                       how long `make soak` runs (default 30)
@@ -16,6 +17,7 @@ PYTHON ?= python3
 T ?= tests
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := $(shell find gateway -name '*.py' -o -name '*.lua')
 
 # A .venv that was never finished, was moved, or whose interpreter is gone is made anew.
 VENV := $(shell [ "$$(cat .venv/ok 2>/dev/null)" = "$(CURDIR)" ] && $(BIN)/python -c '' 2>/dev/null && echo usable)
@@ -23,7 +25,7 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test chaos check fmt bench bench-compare bench-peers bench-keys soak llm openapi clients browser licences vendor lock build clean always
+.PHONY: help setup run test chaos check fmt bench bench-compare bench-peers bench-keys soak llm openapi clients browser licences vendor lock build compiled clean always
 always:
 
 help:  ## list these commands
@@ -34,8 +36,8 @@ setup: .venv/ok  ## make the environment in .venv (all that `make run` needs)
 run: .venv/ok  ## start Tollhouse with everything it needs; Ctrl-C stops it
 	@exec $(BIN)/tollhouse run $(ARGS)
 
-test: .venv/dev-ok  ## run the tests: T=path for some, ARGS="-k word" for pytest
-	@exec $(BIN)/pytest -n 2 $(ARGS) $(T)
+test: .venv/dev-ok $(if $(COMPILED),build/compiled/ok)  ## run the tests: T=path for some, ARGS="-k word" for pytest, COMPILED=1
+	@exec $(BIN)/python -m pytest $(if $(COMPILED),-p tests.compiled) -n 2 $(ARGS) $(T)
 
 chaos: .venv/dev-ok  ## kill processes and lose stores under load, and see that the cap holds: N=calls SEED=…
 	@exec $(BIN)/python -m tests.chaos $(N:%=--calls %) $(SEED:%=--seed %) $(MINUTES:%=--minutes %) $(ARGS)
@@ -92,6 +94,14 @@ lock:  ## resolve the dependencies anew: ARGS=--upgrade for the newest
 build: .venv/ok  ## build the wheel into dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
+
+compiled: build/compiled/ok  ## the same with the modules that every call passes through as C: a compiler and two minutes
+build/compiled/ok: .venv/dev-ok pyproject.toml tools/compiled.py $(SOURCES)
+	@echo 'Compiling (two minutes) …'
+	@rm -rf build/compiled
+	@TOLLHOUSE_COMPILED=1 PATH='$(BIN)':"$$PATH" $(PIP) wheel --no-deps --no-build-isolation --wheel-dir build/compiled .
+	@$(BIN)/python -m zipfile -e build/compiled/*.whl build/compiled
+	@touch $@
 
 clean:  ## remove .venv, dist and caches; the state directory is kept
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,5 +1,7 @@
-"""Files of the project and the interpreter that runs them: this checkout's, or another commit's."""
+"""Files of the project and the interpreter that runs them: this checkout's, its compiled ones, or another commit's."""
 
+import argparse
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -29,3 +31,26 @@ class Checkout:
 
 
 HERE = Checkout(Path(__file__).parents[1], sys.executable)
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """The option by which `measured` goes."""
+    parser.add_argument(
+        "--interpreted",
+        action="store_true",
+        help="measure the sources as `make run` has them, not what `make compiled` makes of them",
+    )
+
+
+def measured(*, interpreted: bool) -> Checkout:
+    """What a bench measures: the modules of a call's way compiled, as images have them, or this checkout.
+
+    Compiles first, where something has changed. Raises `subprocess.CalledProcessError`.
+    """
+    if interpreted:
+        return HERE
+    if not shutil.which("cc"):
+        print("There is no C compiler: Tollhouse is measured interpreted.")
+        return HERE
+    subprocess.run(["make", "--no-print-directory", "compiled"], cwd=HERE.root, check=True)
+    return Checkout(HERE.root / "build" / "compiled", sys.executable)

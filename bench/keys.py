@@ -16,6 +16,7 @@ from typing import Any
 
 from bench import figures, report
 from bench.booked import booked_calls
+from bench.checkout import add_choice, measured
 from bench.figures import Figure, Found
 from bench.load import LoadError, generator
 from bench.look_ups import counted
@@ -43,6 +44,7 @@ def main() -> int:
     parser.add_argument("--cold", type=int, default=10_000, help="at once (default 10,000)")
     parser.add_argument("--reps", type=int, default=3, help="of each (default 3)")
     parser.add_argument("--seconds", type=float, default=4, help="of each one (default 4)")
+    add_choice(parser)
     options = parser.parse_args()
     if options.active < (least := _FIRST_KEYS + _WARM_KEYS + max(options.known, options.cold)):
         parser.error(f"--active has to be at least {least:,}")
@@ -51,10 +53,11 @@ def main() -> int:
     if generator() != "native":
         print("Many keys need a C compiler.", file=sys.stderr)
         return 2
+    measured_files = measured(interpreted=options.interpreted)
     try:
         with (
             tempfile.TemporaryDirectory(prefix="tollhouse-bench-") as directory,
-            new_stage(Path(directory), options.reps, options.seconds) as stage,
+            new_stage(Path(directory), options.reps, options.seconds, measured_files) as stage,
         ):
             _measure(stage, options)
     except (BenchError, StartError, LoadError, ProcessLookupError) as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import figures, report
+from bench.checkout import add_choice, measured
 from bench.figures import Figure
 from bench.load import LoadError, generator
 from bench.other_gateways import KEY, PEERS, Peer
@@ -38,16 +39,18 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(PEERS), help="some of " + ",".join(PEERS))
     parser.add_argument("--reps", type=int, default=3, help="of each (default 3)")
     parser.add_argument("--seconds", type=float, default=4, help="of each one (default 4)")
+    add_choice(parser)
     options = parser.parse_args()
     if not can_run():
         return 2
     if generator() != "native":
         print("The comparison needs a C compiler.", file=sys.stderr)
         return 2
+    measured_files = measured(interpreted=options.interpreted)
     try:
         with (
             tempfile.TemporaryDirectory(prefix="tollhouse-bench-") as directory,
-            new_stage(Path(directory), options.reps, options.seconds) as stage,
+            new_stage(Path(directory), options.reps, options.seconds, measured_files) as stage,
         ):
             _compare(stage, [PEERS[name] for name in options.only.split(",")])
     except (BenchError, StartError, LoadError, subprocess.CalledProcessError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 
 from bench import figures, report
 from bench.added import measure_added
+from bench.checkout import HERE, add_choice, measured
 from bench.chunks import measure_chunks
 from bench.figures import Figure, Found
 from bench.large import measure_large
@@ -46,16 +47,18 @@ def main() -> int:
     parser.add_argument("--reps", type=int, default=3, help="repetitions of each (default 3)")
     parser.add_argument("--seconds", type=float, default=4, help="of each one (default 4)")
     parser.add_argument("--only", default=",".join(PARTS), help="some parts: " + ",".join(PARTS))
+    add_choice(parser)
     options = parser.parse_args()
     chosen = options.only.split(",")
     if unknown := [name for name in chosen if name not in PARTS]:
         parser.error(f"--only: {unknown[0]} is none of {', '.join(PARTS)}")
     if not can_run():
         return 2
+    measured_files = measured(interpreted=options.interpreted)
     try:
         with (
             tempfile.TemporaryDirectory(prefix="tollhouse-bench-") as directory,
-            new_stage(Path(directory), options.reps, options.seconds) as stage,
+            new_stage(Path(directory), options.reps, options.seconds, measured_files) as stage,
         ):
             _bench(stage, _possible(chosen))
     except (BenchError, StartError, LoadError, ProcessLookupError) as error:
@@ -107,6 +110,7 @@ def _bench(stage: Stage, chosen: list[str]) -> None:
     document: dict[str, Any] = {
         "setting": {
             "generator": generator(),
+            "compiled": stage.measured is not HERE,
             "connections": CONNECTIONS,
             "request_bytes": REQUEST_BYTES,
             "answer_bytes": ANSWER_BYTES,

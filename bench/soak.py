@@ -16,6 +16,7 @@ from typing import Any
 
 from bench import report
 from bench.booked import booked_calls
+from bench.checkout import add_choice, measured
 from bench.load import Load, LoadError, generator, native_load
 from bench.resident import own_kib
 from bench.run import can_run
@@ -35,16 +36,20 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30, help="default 30")
     parser.add_argument("--share", type=float, default=0.7, help="of saturation (default 0.7)")
     parser.add_argument("--keys", type=int, default=1000, help="default 1,000")
+    add_choice(parser)
     options = parser.parse_args()
     if not can_run():
         return 2
     if generator() != "native":
         print("The long run needs a C compiler.", file=sys.stderr)
         return 2
+    measured_files = measured(interpreted=options.interpreted)
     try:
         with (
             tempfile.TemporaryDirectory(prefix="tollhouse-bench-") as directory,
-            new_stage(Path(directory), reps=1, seconds=_SATURATED_S) as stage,
+            new_stage(
+                Path(directory), reps=1, seconds=_SATURATED_S, measured=measured_files
+            ) as stage,
         ):
             return _soak(stage, options)
     except (BenchError, StartError, LoadError, ProcessLookupError) as error:
@@ -149,6 +154,8 @@ def _judge_answers(gateway: Tollhouse, loads: list[Load]) -> list[Judgement]:
     becomes(lambda: booked() >= calls)
     time.sleep(1)  # so that one too many would be there, too
     failed = sum(load.errors for load in loads)
+    for complaint in {load.complaint for load in loads if load.complaint}:
+        print(complaint)
     return [
         Judgement("failed calls", f"of {calls + failed:,}", failed, 0),
         Judgement("calls answered and not booked, or the reverse", "", abs(booked() - calls), 0),

@@ -57,13 +57,14 @@ class Rep:
 
 @dataclass
 class Stage:
-    """The servers of a run, and where its files are. `cores` are those that it may use."""
+    """The servers of a run, and where its files are. `cores` are those that it may use, `measured` runs Tollhouse."""
 
     directory: Path
     stack: contextlib.ExitStack
     reps: int
     seconds: float
     cores: list[int]
+    measured: Checkout
 
     @property
     def pinned(self) -> bool:
@@ -110,12 +111,12 @@ class Stage:
 
     @contextlib.contextmanager
     def new_gateway(
-        self, name: str, workers: int = 1, checkout: Checkout = HERE
+        self, name: str, workers: int = 1, checkout: Checkout | None = None
     ) -> Iterator[Tollhouse]:
         """Tollhouse on the state directory of this name, each worker on a core."""
         directory = self.directory / name
         directory.mkdir(exist_ok=True)
-        with tollhouse(directory, self.mock, workers, checkout) as gateway:
+        with tollhouse(directory, self.mock, workers, checkout or self.measured) as gateway:
             for number, pid in enumerate(gateway.pids["gateway"]):
                 self.pin(pid, number)
             yield gateway
@@ -133,7 +134,9 @@ class Stage:
 
 
 @contextlib.contextmanager
-def new_stage(directory: Path, reps: int, seconds: float) -> Iterator[Stage]:
+def new_stage(
+    directory: Path, reps: int, seconds: float, measured: Checkout = HERE
+) -> Iterator[Stage]:
     """A stage in this directory. The bench, and so what it starts, leaves the first core to the server measured."""
     directory.chmod(0o711)  # started by root, the embedded Postgres runs as a user who walks here
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -144,7 +147,7 @@ def new_stage(directory: Path, reps: int, seconds: float) -> Iterator[Stage]:
         os.sched_setaffinity(0, cores[1:])
     try:
         with contextlib.ExitStack() as stack:
-            yield Stage(directory, stack, reps, seconds, cores)
+            yield Stage(directory, stack, reps, seconds, cores, measured)
     finally:
         os.sched_setaffinity(0, cores)
 

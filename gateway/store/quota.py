@@ -183,9 +183,8 @@ class QuotaStore:
 
         The store is lost whole, and opened whole: one shard tells of all. Raises `StoreUnavailable`.
         """
-        epoch, now = await asyncio.gather(
-            self._pipeline.call(shard, "GET", key(shard, "e")), self._pipeline.call(shard, "TIME")
-        )
+        asked = [self._pipeline.call(shard, *ask) for ask in (("GET", key(shard, "e")), ("TIME",))]
+        epoch, now = await asyncio.gather(*asked)
         if not isinstance(epoch, bytes):
             return None
         run_id, pause_until, _, _ = _EPOCH.unpack(epoch)

@@ -6,6 +6,7 @@ Streams: https://docs.claude.com/en/docs/build-with-claude/streaming
 """
 
 import re
+from typing import ClassVar
 
 import msgspec
 import orjson
@@ -48,7 +49,7 @@ class MessagesMeter:
     """A stream tells its input at its beginning, and the rest, cumulated, before its end."""
 
     __slots__ = ("_counts", "so_far", "usage")
-    member = b'"usage"'
+    member: ClassVar[bytes] = b'"usage"'
 
     def __init__(self) -> None:
         self._counts = _Usage()

@@ -4,6 +4,8 @@ Its candidates leave out thoughts, its prompt leaves out what tools brought in; 
 https://ai.google.dev/api/generate-content#UsageMetadata
 """
 
+from typing import ClassVar
+
 import msgspec
 import orjson
 
@@ -49,7 +51,7 @@ class ContentMeter:
     """Each event of a stream tells all counts so far; those of the one with a finish reason are the last."""
 
     __slots__ = ("so_far", "usage")
-    member = b'"usageMetadata"'
+    member: ClassVar[bytes] = b'"usageMetadata"'
 
     def __init__(self) -> None:
         self.usage: Usage | None = None

@@ -1,6 +1,6 @@
 """What every dialect's meter has in common: how usage is asked of it, and what of it is believed. Pure."""
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
@@ -32,7 +32,7 @@ class Meter(Protocol):
     dialects that tell one.
     """
 
-    member: bytes
+    member: ClassVar[bytes]
     usage: Usage | None
     so_far: Usage | None
 

@@ -4,6 +4,8 @@ It counts cached tokens inside the input and reasoning inside the output, as `Us
 https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage
 """
 
+from typing import ClassVar
+
 import msgspec
 import orjson
 
@@ -51,7 +53,7 @@ class OpenAIMeter:
     """Usage comes once, in the last event or beside each; the last one counts."""
 
     __slots__ = ("so_far", "usage")
-    member = b'"usage"'
+    member: ClassVar[bytes] = b'"usage"'
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
