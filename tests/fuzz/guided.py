@@ -30,7 +30,8 @@ def guided(target: str, seconds: float) -> tuple[int, Path | None]:
     if done.returncode and not broken:
         raise RuntimeError(done.stdout + done.stderr)
     if broken:
-        print(done.stdout + done.stderr)
+        told = (done.stdout + done.stderr).splitlines()
+        print("\n".join(line for line in told if not line.startswith(("INFO", "#", "WARNING"))))
     return int(tried[1]) if tried else 0, Path(broken[1]) if broken else None
 
 
