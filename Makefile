@@ -6,7 +6,7 @@
 #   T=path              what `make test` or `make browser` runs (default: all of tests/, or of tests/browser)
 #   A, B                the commits that `make bench-compare` compares
 #   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take;
-#                       how long `make soak` runs (default 30), and `make security` about (default 15)
+#                       how long `make soak` runs (default 30), and `make security` beside its attacks (15)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
