@@ -1,13 +1,13 @@
 # Every command of the project. `make` alone lists them.
 #
 #   PYTHON=python3.12   the interpreter that .venv is made from (default python3; 3.11 or newer)
-#   ARGS="…"            passed on to the command behind run, test, chaos, bench…, soak, llm, openapi, browser, licences
-#                       and lock
+#   ARGS="…"            passed on to the command behind run, test, chaos, bench…, soak, llm, openapi, security, browser,
+#                       licences and lock
 #   T=path              what `make test` or `make browser` runs (default: all of tests/, or of tests/browser)
 #   COMPILED=1          has `make test` test what `make compiled` makes
 #   A, B                the commits that `make bench-compare` compares
 #   N, SEED, MINUTES    how many calls `make chaos` makes (default 30000), its seed, and the longest it may take;
-#                       how long `make soak` runs (default 30)
+#                       how long `make soak` runs (default 30), and `make security` beside its attacks (15)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -25,7 +25,7 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test chaos check fmt bench bench-compare bench-peers bench-keys soak llm openapi clients browser licences vendor lock build compiled clean always
+.PHONY: help setup run test chaos check fmt bench bench-compare bench-peers bench-keys soak llm openapi security clients browser licences vendor lock build compiled clean always
 always:
 
 help:  ## list these commands
@@ -75,6 +75,9 @@ llm: .venv/llm-ok  ## call a small real model through the gateway and compare th
 
 openapi: .venv/dev-ok  ## call the admin API at length in every way that its document allows: ARGS="--examples 300 --seed 1"
 	@exec $(BIN)/python -m tests.openapi_run $(ARGS)
+
+security: .venv/fuzz-ok  ## attacks, faults and odd input at length, and a table of what came of it: MINUTES=15
+	@exec $(BIN)/python -m tests.security $(MINUTES:%=--minutes %) $(ARGS)
 
 clients: .venv/clients-ok  ## call the gateway with LangChain, the llm command and the Node SDK
 	@TOLLHOUSE_TEST_CLIENTS=1 exec $(BIN)/pytest -q $(ARGS) tests/clients
@@ -127,6 +130,11 @@ clean:  ## remove .venv, dist and caches; the state directory is kept
 .venv/browser-ok: .venv/dev-ok requirements-browser.lock
 	@echo 'Installing what drives a browser into .venv (once) …'
 	@tools/install requirements-browser.lock
+	@touch $@
+
+.venv/fuzz-ok: .venv/dev-ok requirements-fuzz.lock
+	@echo 'Installing what fuzzes by coverage into .venv (once) …'
+	@tools/install requirements-fuzz.lock
 	@touch $@
 
 .venv/llm-ok: .venv/ok requirements-llm.lock

@@ -3,6 +3,7 @@
 The configuration file and the admin API describe them with the same fields, and these types read both.
 """
 
+import re
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from gateway.domain.rules import Rule
 from gateway.setting_types import Seconds, Section, Usd
 
 _REFILL_MINUTES = 24 * 60
+_VISIBLE = re.compile(r"[!-~]+")
 _MOST_USD = Decimal(MAX_EXACT) / NUSD_PER_USD
 
 
@@ -311,6 +313,10 @@ class UpstreamSettings(Section):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(
                 'must be an http:// or https:// URL, such as "https://api.openai.com/v1"'
+            )
+        if not _VISIBLE.fullmatch(value):  # it stands in the head of each request
+            raise ValueError(
+                "holds spaces or letters that no request may: write xn--… in a host, %20 in a path"
             )
         if parts.username or parts.query or parts.fragment:
             raise ValueError("may hold no user, query or fragment")

@@ -209,8 +209,10 @@ def _read(file: Path, problems: list[str]) -> dict[str, Any]:
         return tomllib.loads(file.read_text(), parse_float=Decimal)
     except OSError as error:
         problems.append(f"{file}: cannot be read: {error.strerror}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(f"{file}: is not TOML: {error}")
+    except (ValueError, ArithmeticError) as error:  # TOML's own, and of numbers that are too large
+        problems.append(f"{file}: is not TOML: {str(error) or 'a number is too large'}")
+    except RecursionError:
+        problems.append(f"{file}: is nested too deeply")
     return {}
 
 
@@ -227,10 +229,14 @@ def _override(data: dict[str, Any], environment: Mapping[str, str], problems: li
         if known is None or setting not in known:
             problems.append(f"{name}: there is no setting [{section}] {setting}")
             continue
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            problems.append(f"{name}: holds bytes that are no UTF-8")
+            continue
         value: Any = text
         if str(known[setting].annotation).startswith("tuple"):
             value = [part.strip() for part in text.split(",") if part.strip()]
-        data.setdefault(section, {})[setting] = value
+        if isinstance(data.setdefault(section, {}), dict):  # or else the file is told
+            data[section][setting] = value
 
 
 def _upstreams_of(environment: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -28,7 +28,10 @@ ApiKey = Annotated[StrictStr, Field(pattern=r"^(…[!-~]{0,4}|[!-~]{1,4096})$")]
 Usd = Annotated[Decimal, Field(ge=0, le=_MOST_USD), IsNumber]
 Seconds = Annotated[float, Field(gt=0, le=86_400), IsNumber]
 Tokens = Annotated[StrictInt, Field(ge=1, le=_MOST_TOKENS)]
-Url = Annotated[StrictStr, Field(max_length=1000, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+# Visible ASCII; the host without / ? # @, the path without ? #.
+Url = Annotated[
+    StrictStr, Field(max_length=1000, pattern=r'^https?://[!"$-.0->A-~]+(/[!"$->@-~]*)?$')
+]
 HeaderName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")]
 HeaderValue = Annotated[
     StrictStr, Field(max_length=1000, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")

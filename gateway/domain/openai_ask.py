@@ -188,6 +188,7 @@ def _wants_usage(stream_options: bytes) -> bool:
     if stream_options == b"null":
         return False
     try:
+        decode_members(stream_options)  # it may have to be written anew
         return _decode_options(stream_options).include_usage is True
     except (msgspec.DecodeError, RecursionError):
         raise Invalid(Case.NO_OBJECT, _OPTIONS, member=_OPTIONS) from None

@@ -31,13 +31,23 @@ from gateway.store.token_cache import TokenCache
 
 Link = Callable[[Call], Refusal | Awaitable[Refusal | None] | None]
 
+_NOT_UNDERSTOOD = Refusal(
+    Reason.INVALID_REQUEST,
+    "Send the request as HTTP/1.1 or 1.0, its body with Content-Length or in chunks without a further coding.",
+)
+
 
 def identify_route(
     base_url: Callable[[], str], rules: Sequence[Rule]
 ) -> Callable[[Call], Refusal | None]:
-    """Refuse a path or method that does not exist. Leaves the route. `rules` are the operator's for passages."""
+    """Refuse a path or method that does not exist, and HTTP that we do not speak. Leaves the route.
+
+    `rules` are the operator's for passages.
+    """
 
     def link(call: Call) -> Refusal | None:
+        if not call.request.is_understood:
+            return _NOT_UNDERSTOOD
         found = find_route(call.method, call.path, base_url, rules)
         if isinstance(found, Refusal):
             return found

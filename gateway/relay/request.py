@@ -11,6 +11,8 @@ from aiohttp.web import BaseRequest
 from gateway.domain.network import Address, parse_address
 from gateway.relay.plain import Head
 
+_VERSIONS = frozenset({(1, 0), (1, 1)})
+
 WHOLE_WITHIN_S: Final = 60.0
 """In which a request has to be here, unless its body is large."""
 
@@ -33,6 +35,7 @@ class PlainRequest:
 
     method = "POST"
     version = (1, 1)
+    is_understood = True
 
     def __init__(self, connection: Connection, head: Head, body: bytes) -> None:
         self._connection = connection
@@ -80,9 +83,18 @@ class StreamedRequest(BaseRequest):
         return parse_address(name[0] if isinstance(name, tuple) else "127.0.0.1")
 
     @property
+    def is_understood(self) -> bool:
+        """Whether it is of a version that we speak, and a body in chunks is coded in no further way.
+
+        aiohttp's parser takes more than RFC 9112 (sections 2.3 and 6.1) lets a server act on.
+        """
+        coding = self.headers.get("transfer-encoding", "chunked")
+        return self.version in _VERSIONS and coding.strip().lower() == "chunked"
+
+    @property
     def stays_open(self) -> bool:
         """Whether the connection is used again after the answer: not behind a body that nobody has read."""
-        return bool(self.keep_alive) and self.content.is_eof()
+        return bool(self.keep_alive) and self.content.is_eof() and self.is_understood
 
     async def drain(self) -> None:
         """Wait until the caller has taken most of what was written. Raises `ConnectionError` where it has left."""

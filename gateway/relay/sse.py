@@ -76,6 +76,7 @@ class EventObserver(EventCounts):
         "_hide_usage",
         "_last",
         "_lines",
+        "_lines_behind_returns",
         "_max_line_bytes",
         "_meter",
         "_terminators",
@@ -98,6 +99,7 @@ class EventObserver(EventCounts):
         self._terminators = terminators
         # At the start of a line only: the text of an answer may hold the same words.
         self._lines = [b"\n" + terminator for terminator in terminators]
+        self._lines_behind_returns = [b"\r" + terminator for terminator in terminators]
         self._text_members = text_members
         self._hide_usage = hide_usage
         self._held = bytearray()
@@ -187,7 +189,8 @@ class EventObserver(EventCounts):
         if data.startswith(self._terminators):
             return 0
         first = -1
-        for line in self._lines:
+        lines = self._lines if b"\r" not in data else self._lines + self._lines_behind_returns
+        for line in lines:
             place = data.find(line) + 1
             if place and (first < 0 or place < first):
                 first = place
@@ -204,8 +207,6 @@ class EventObserver(EventCounts):
         )
         whole = bytes(held[:end])
         del held[:end]
-        if whole.endswith(b"\r\r"):
-            self._lines = [b"\r" + terminator for terminator in self._terminators]
         if len(held) > self._max_line_bytes:
             self._refuse_endless(held)
         return whole
@@ -262,8 +263,11 @@ class EventObserver(EventCounts):
 
     def _is_hidden(self, event: bytes) -> bool:
         """Read an event that may tell usage; whether the caller is not to see it."""
+        payload = _payload(event)
+        if self._meter.member not in payload:
+            return False  # a comment, or another field
         try:
-            return self._meter.event(_payload(event)) and self._hide_usage
+            return self._meter.event(payload) and self._hide_usage
         except BadUsage:
             self.bad_usage = True
             return False

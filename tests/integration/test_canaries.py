@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import tempfile
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from gateway.metrics import render
 from tests.admin import KEK as ADMIN_KEK
 from tests.admin import running_admin
 from tests.integration.rig import PEPPER, USD, Rig, chat, instant, running, until
+from tests.security.attacks import FIGURE
 from tests.severable import Wire, before_postgres, before_valkey
 from tests.upstream import (
     CUT,
@@ -66,6 +68,12 @@ class Seen:
             ):
                 at = text.find(form)
                 assert at < 0, f"{name} in {where}: …{text[max(0, at - 120) : at + 60]!r}"
+
+    def tell(self, record_property: Callable[[str, object], None], where: str) -> None:
+        """What `make security` prints, once nothing was found."""
+        record_property(f"{FIGURE}canaries planted in {where}", len(self.secrets))
+        record_property(f"{FIGURE}answers searched for them", len(self.answers))
+        record_property(f"{FIGURE}secrets found", 0)
 
 
 @pytest.fixture
@@ -268,7 +276,7 @@ async def every_row(pool: Any) -> str:
 
 
 async def test_no_error_of_a_call_leaves_a_secret_or_a_prompt_anywhere(
-    seen, postgres_dsn, valkey_url, tmp_path
+    seen, postgres_dsn, valkey_url, tmp_path, record_property
 ):
     log = tmp_path / "access.log"
     async with (
@@ -303,6 +311,7 @@ async def test_no_error_of_a_call_leaves_a_secret_or_a_prompt_anywhere(
     for name, answer in seen.answers:
         quotes = "quoting" in name
         seen.look(f"the answer to {name!r}", answer.decode("latin-1"), prompts=not quotes)
+    seen.tell(record_property, "calls")
 
 
 SHOWN_ONCE = {"a new key", "a new access token", "a new webhook", "a new person"}
@@ -377,7 +386,7 @@ def admin_calls(garbage: str) -> list[tuple[str, int, tuple[Any, ...], dict[str,
 
 
 async def test_no_error_of_the_admin_api_leaves_a_secret_anywhere(
-    seen, aiohttp_client, postgres_dsn, valkey_url
+    seen, aiohttp_client, postgres_dsn, valkey_url, record_property
 ):
     garbage = "tht_" + "Canary" * 8
     with tempfile.TemporaryDirectory(prefix="tollhouse-tests-") as place:
@@ -421,3 +430,4 @@ async def test_no_error_of_the_admin_api_leaves_a_secret_anywhere(
     seen.look("the log", seen.logs.getvalue())
     for name, answer in seen.answers:
         seen.look(f"the answer to {name!r}", answer.decode())
+    seen.tell(record_property, "the admin API")

@@ -12,66 +12,6 @@ from tests.admin import running_admin
 from tests.integration.rig import Rig, chat
 from tests.wire import request, wire
 
-GET = b"GET /v1/models HTTP/1.1\r\nhost: gateway\r\n\r\n"
-POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\n"
-BODY = b'{"model":"m","messages":[]}'
-CHUNKED = POST + b"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
-
-HEADS = {
-    # Two lengths (N08).
-    "length and chunks": POST
-    + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
-    + GET,
-    "chunks and length": POST
-    + b"transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n"
-    + GET,
-    "two lengths": POST + b"content-length: 0\r\ncontent-length: 5\r\n\r\n" + GET,
-    "a signed length": POST + b"content-length: +5\r\n\r\nhello",
-    "a length in hexadecimal": POST + b"content-length: 0x5\r\n\r\nhello",
-    "two codings": POST
-    + b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-    "an unknown coding": POST + b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
-    "a coding around chunks": POST + b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
-    # Chunks (N10).
-    "a chunk's size with 0x": CHUNKED + b"0x5\r\nhello\r\n0\r\n\r\n",
-    "a chunk's size with a sign": CHUNKED + b"+5\r\nhello\r\n0\r\n\r\n",
-    "a chunk's size with a line": CHUNKED + b"5_0\r\nhello\r\n0\r\n\r\n",
-    "a chunk of 17 digits": CHUNKED + b"11111111111111111\r\nhello\r\n0\r\n\r\n",
-    # Lines.
-    "a fold": POST + b"x: a\r\n b\r\n\r\n",
-    "NUL in a value": POST + b"x: a\x00b\r\n\r\n",
-    "space before the colon": POST + b"x : a\r\n\r\n",
-    "space in a name": POST + b"x y: a\r\n\r\n",
-    "no colon": POST + b"nothing\r\n\r\n",
-    "an unknown version": b"GET /v1/models HTTP/9.9\r\nhost: g\r\n\r\n",
-    # Sizes (N11).
-    "a line of 8,191 bytes": POST + b"x: " + b"a" * 8191 + b"\r\n\r\n",
-    "129 headers": POST + b"".join(b"x%d: a\r\n" % n for n in range(129)) + b"\r\n",
-    # Hosts (N20).
-    "two hosts": b"GET /v1/models HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
-    # Other protocols (N21).
-    "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-}
-
-
-async def test_what_is_no_request_is_refused_and_its_connection_closed(rig: Rig, subtests):
-    token = await rig.token()
-    for name in HEADS:
-        with subtests.test(name=name):
-            await refused(rig, token.key, name)
-
-
-async def refused(rig: Rig, key: str, name: str) -> None:
-    data = HEADS[name].replace(b"\r\n", b"\r\nauthorization: Bearer %b\r\n" % key.encode(), 1)
-    async with wire(rig.url) as caller, asyncio.timeout(20):
-        caller.write(data)
-        await caller.is_closed()
-    heads = bytes(caller.raw).count(b"HTTP/1.")
-    assert heads <= 1, "one answer, whatever stood behind"
-    if heads:
-        assert bytes(caller.raw).split(b" ", 2)[1][:1] == b"4"
-    assert not rig.upstream.requests
-
 
 async def test_tls_on_the_plain_port_is_closed_and_leaves_no_line_of_the_log(rig: Rig):
     stream = io.StringIO()

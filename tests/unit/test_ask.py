@@ -46,6 +46,7 @@ CHAT = OpenAIForm(("max_completion_tokens", "max_tokens"), usage_option=True, en
         (b'{"model":"a","messages":' + b'[{"content":' * 50_000, None, ""),
         (b'{"model":"a","stream":"yes"}', "stream", "Expected `bool"),
         (b'{"model":"a","stream_options":3}', "stream_options", "must be an object"),
+        (b'{"model":"a","stream":true,"stream_options":{"\xff":1}}', None, "not JSON"),
         (b'{"model":"a","x":' + b"[" * 100_000, None, ""),
     ],
 )

@@ -96,6 +96,10 @@ def test_all_problems_are_told_at_once(write):
         ('[quota]\non_store_loss = "allow"', "needs allow_bounded_nusd above 0"),
         ('[[upstreams]]\nname = "a"\nbase_url = "ftp://x"', "http:// or https:// URL"),
         ('[[upstreams]]\nname = "a"\nbase_url = "https://u:p@x"', "may hold no user"),
+        ('[[upstreams]]\nname = "a"\nbase_url = "https://x/a b"', "holds spaces"),
+        ("x = " + "[" * 5000, "is nested too deeply"),
+        ("x = " + "9" * 5000, "is not TOML"),
+        ("x = 1e99999999999999999999", "is not TOML"),
         (
             '[[models]]\nname = "m"\ninput_usd_per_mtok = 1',
             "input_usd_per_mtok and output_usd_per_mtok belong together",

@@ -100,10 +100,11 @@ def _usage(found: _Usage) -> Usage:
     )
 
 
-# Events begin so, as the provider and its kin write them; text inside a string has its quotes escaped.
+# Events begin so, as the provider and its kin write them; text inside a string has its quotes escaped. A number of more
+# digits is no block's, and could not be written.
 _BLOCKS = re.compile(
-    rb'"type"\s*:\s*"content_block_(?:(start)|stop)"\s*,\s*"index"\s*:\s*(\d+)'
-    rb'|"index"\s*:\s*(\d+)\s*,[^{}]*"type"\s*:\s*"content_block_(?:(start)|stop)"'
+    rb'"type"\s*:\s*"content_block_(?:(start)|stop)"\s*,\s*"index"\s*:\s*(\d{1,9})(?!\d)'
+    rb'|"index"\s*:\s*(\d{1,9})\s*,[^{}]*"type"\s*:\s*"content_block_(?:(start)|stop)"'
 )
 
 
