@@ -22,7 +22,7 @@ from gateway.child import map_large_blocks, spare_the_collector, tell_ready
 from gateway.config import ConfigError, Loaded, load, read_seal_keys, read_secret
 from gateway.domain.errors import StoreUnavailable
 from gateway.drain import drain
-from gateway.listen import PortTaken, listening_socket, probe_port
+from gateway.listen import PortTaken, listening_socket, probe_port, turn_away
 from gateway.metrics import serve_metrics
 from gateway.relay.server import Server
 from gateway.reload import ADMIN_ONLY, follow, take_over
@@ -30,6 +30,8 @@ from gateway.store.seal import Seal
 
 _log = logging.getLogger("gateway")
 _BACKLOG = 4096
+_BEGUN_S = 0.1
+"""In which a connection that was begun comes to be accepted."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -91,7 +93,13 @@ async def _serve(
         tell_ready()
         await stopping.wait()
         following.cancel()
-        await drain(gateway, server, site.stop)
+
+        async def close_port() -> None:
+            turn_away(listener)
+            await asyncio.sleep(_BEGUN_S)
+            await site.stop()
+
+        await drain(gateway, server, close_port)
         await runner.cleanup()
     return 0
 
