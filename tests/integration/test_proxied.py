@@ -3,15 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from admin_api.proxied import serve_proxied
 from gateway.domain.network import Blocks
 from gateway.listen import listening_socket
+from tests.chaos.processes import Process, free_port, plain_environment
 from tests.integration.rig import USD, Rig, chat, running
+from tests.rolling.fronts import binary
+from tests.rolling.replicas import readiness, until
 from tests.unit.test_proxy_header import proxied, v2
 from tests.upstream import ScriptedUpstream
 from tests.wire import Wire, request, wire
@@ -141,3 +147,53 @@ async def test_the_admin_apps_listener_reads_it_too():
         liar.write(get)
         await Wire.is_closed(liar)
     await server.shutdown()
+
+
+_TCP = """
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 20s
+    timeout server 20s
+listen calls
+    bind 127.0.0.1:{front}
+    server gateway 127.0.0.1:{gateway} {option}
+"""
+
+
+@pytest.mark.skipif(not binary("haproxy"), reason="there is no HAProxy here")
+@pytest.mark.parametrize(
+    "option",
+    [
+        "send-proxy",
+        "send-proxy-v2",
+        "send-proxy-v2 proxy-v2-options unique-id",
+        "send-proxy-v2 check check-send-proxy",
+    ],
+)
+async def test_a_real_proxy_is_understood(make: Make, tmp_path: Path, option: str):
+    async with make(("127.0.0.1",)) as rig:
+        token = await rig.token(USD, allow_ips=("127.0.0.2",))
+        front, file = free_port(), tmp_path / "haproxy.cfg"
+        text = _TCP.format(front=front, gateway=URL(rig.url).port, option=option)
+        file.write_text(text)
+        command = [binary("haproxy"), "-db", "-f", str(file)]
+        process = Process("haproxy", command, plain_environment(), tmp_path / "log")
+        process.start()
+        try:
+            await until(lambda: readiness(front))
+            for source, status in (("127.0.0.2", 200), ("127.0.0.3", 403)):
+                connector = aiohttp.TCPConnector(local_addr=(source, 0))
+                async with (
+                    aiohttp.ClientSession(connector=connector) as session,
+                    session.post(
+                        f"http://127.0.0.1:{front}/v1/chat/completions",
+                        json=chat(),
+                        headers={"Authorization": f"Bearer {token.key}"},
+                    ) as answer,
+                ):
+                    assert answer.status == status
+        finally:
+            process.kill()
+        rows = await rig.ledger()
+        assert [str(row["address"]) for row in rows] == ["127.0.0.2"]
