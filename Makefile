@@ -1,8 +1,8 @@
 # Every command of the project. `make` alone lists them.
 #
 #   PYTHON=python3.12   the interpreter that .venv is made from (default python3; 3.11 or newer)
-#   ARGS="…"            passed on to the command behind run, test, chaos, bench…, soak, llm, openapi, security, browser,
-#                       licences and lock
+#   ARGS="…"            passed on to the command behind run, test, chaos, bench…, soak, rolling, llm, openapi, security,
+#                       browser, licences and lock
 #   T=path              what `make test` or `make browser` runs (default: all of tests/, or of tests/browser)
 #   COMPILED=1          has `make test` test what `make compiled` makes
 #   A, B                the commits that `make bench-compare` compares
@@ -25,7 +25,7 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test chaos check fmt bench bench-compare bench-peers bench-keys soak llm openapi security clients browser licences vendor lock build compiled clean always
+.PHONY: help setup run test chaos rolling deploy-check check fmt bench bench-compare bench-peers bench-keys soak llm openapi security clients browser licences vendor lock build compiled clean always
 always:
 
 help:  ## list these commands
@@ -41,6 +41,12 @@ test: .venv/dev-ok $(if $(COMPILED),build/compiled/ok)  ## run the tests: T=path
 
 chaos: .venv/dev-ok  ## kill processes and lose stores under load, and see that the cap holds: N=calls SEED=…
 	@exec $(BIN)/python -m tests.chaos $(N:%=--calls %) $(SEED:%=--seed %) $(MINUTES:%=--minutes %) $(ARGS)
+
+rolling: .venv/dev-ok  ## restart three gateways behind HAProxy under load: no call may fail; ARGS="--front nginx --rounds 3"
+	@exec $(BIN)/python -m tests.rolling $(ARGS)
+
+deploy-check: .venv/deploy-ok  ## have each file of deploy/ read by the tool that it is for, where that is installed
+	@exec $(BIN)/python tools/deploy_check.py $(ARGS)
 
 check: .venv/dev-ok  ## all that CI asks for: format, lint, spelling, imports, types, tests
 	$(call step,format,$(BIN)/ruff format --check --quiet .)
@@ -135,6 +141,11 @@ clean:  ## remove .venv, dist and caches; the state directory is kept
 .venv/fuzz-ok: .venv/dev-ok requirements-fuzz.lock
 	@echo 'Installing what fuzzes by coverage into .venv (once) …'
 	@tools/install requirements-fuzz.lock
+	@touch $@
+
+.venv/deploy-ok: .venv/dev-ok requirements-deploy.lock
+	@echo 'Installing what reads the files of deploy/ into .venv (once) …'
+	@tools/install requirements-deploy.lock
 	@touch $@
 
 .venv/llm-ok: .venv/ok requirements-llm.lock

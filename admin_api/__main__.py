@@ -3,16 +3,20 @@
 import argparse
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import uvloop
 from aiohttp import web
 
 from admin_api.app import build_app
+from admin_api.context import SERVICES, Services
 from admin_api.notifier import StoreNotifier
+from admin_api.proxied import serve_proxied
 from admin_api.record import access_log
 from admin_api.status import base_urls
 from gateway import log
@@ -27,7 +31,9 @@ from gateway.config import (
     read_service_secrets,
 )
 from gateway.domain.errors import StoreUnavailable
+from gateway.domain.network import Blocks
 from gateway.listen import PortTaken, as_bound, listening_socket, probe_port, url_of
+from gateway.reload import GATEWAY_ONLY, follow, take_over
 from gateway.settings import Config
 from gateway.store.bootstrap import register_entries
 from gateway.store.pipeline import Pipeline
@@ -54,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = _read_settings(given.config)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(*settings))
+            read = functools.partial(load, os.environ, given.config)
+            runner.run(_serve(read, *settings))
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"tollhouse: {problem}\n")
@@ -102,13 +109,19 @@ def _read_settings(path: str | None) -> tuple[Loaded, ServiceSecrets, bytes, Sea
 
 
 async def _serve(
-    loaded: Loaded, service_secrets: ServiceSecrets, pepper: bytes, seal: Seal
+    read: Callable[[], Loaded],
+    loaded: Loaded,
+    service_secrets: ServiceSecrets,
+    pepper: bytes,
+    seal: Seal,
 ) -> None:
     """Open everything in the order in which it is needed; all of it is closed in reverse."""
     config = loaded.config
-    stopping = asyncio.Event()
+    stopping, hangups = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, hangups.set)
     probe_port(config.admin.listen, "admin.listen")
     if not config.admin.public_url and (config.mail.host or config.oidc.issuer):
         _log.warning("admin.public_url is not set: links lead people to %s", base_urls(config)[1])
@@ -149,10 +162,30 @@ async def _serve(
         listener = listening_socket(
             config.admin.listen, "admin.listen", shared=False, backlog=_BACKLOG
         )
-        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+        if config.admin.proxy_protocol:
+            assert runner.server is not None
+            trusted = Blocks.of(config.admin.trusted_proxies)
+            proxied = serve_proxied(runner.server, listener, trusted, backlog=_BACKLOG)
+            await stack.enter_async_context(proxied)
+        else:
+            await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+        take = functools.partial(_take_over, read, app[SERVICES])
+        following = asyncio.create_task(follow(hangups, take, loaded))
+        stack.callback(following.cancel)
         spare_the_collector()
         tell_ready(url_of(as_bound(config.admin.listen, listener)))
         await stopping.wait()
+
+
+async def _take_over(read: Callable[[], Loaded], services: Services, before: Loaded) -> Loaded:
+    """Show what the file says now of the catalog."""
+
+    async def adopt(now: Loaded) -> None:
+        await register_entries(services.pool, now)
+        await services.catalogs.adopt(now)
+        services.explainer.adopt(now.config)
+
+    return await take_over(before, read, adopt, unread=GATEWAY_ONLY)
 
 
 if __name__ == "__main__":

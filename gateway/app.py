@@ -38,7 +38,7 @@ from gateway.relay.extension import Extensions
 from gateway.relay.figures import accounting_figures, upstream_figures
 from gateway.relay.foreign_keys import ForeignKeys
 from gateway.relay.forward import Forwarder
-from gateway.relay.handler import Handler
+from gateway.relay.handler import Handler, Ways
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lease import Lease
 from gateway.relay.models import answer_models
@@ -63,7 +63,7 @@ from gateway.relay.shadow_counts import ShadowCounts
 from gateway.relay.terms import TermsMaker
 from gateway.relay.unheard import Unheard
 from gateway.relay.waiting import Waiting
-from gateway.settings import Config
+from gateway.settings import Config, GatewaySettings
 from gateway.store.bootstrap import register_entries
 from gateway.store.catalog import CatalogReader
 from gateway.store.keys import KeyStore
@@ -142,6 +142,7 @@ class Gateway:
     ) -> None:
         config = loaded.config
         self.config = config
+        self.pool = pool
         self.catalogs = CatalogWatch(catalogs, self._renewed)
         self.quota = quota
         self.log = log
@@ -180,7 +181,7 @@ class Gateway:
         self.settlements = Settlements(
             quota, self.poster, log, self.unheard, waiting, self.objects, self.shadows
         )
-        reservations = Reservations(
+        self.reservations = reservations = Reservations(
             quota,
             self.loads,
             renew_terms=terms.make,
@@ -212,10 +213,7 @@ class Gateway:
         self.announcer = Announcer(quota, self.poster, self.forwarder.live_calls)
         balance = answer_balance(self.keys, Units(config.quota.units_per_usd))
         self.handler = Handler(
-            identify=identify_route(self.public_url, rules_of(config.routes)),
-            chains=chains(
-                config, self.tokens, self.foreign, terms, self.objects, self.poster, reservations
-            ),
+            ways=self._ways(config),
             endings={
                 "forward": self.forwarder.forward,
                 "passage": self.forwarder.forward,
@@ -229,9 +227,28 @@ class Gateway:
             log=log,
             refusals=self.refusals,
             exhausted_status=config.quota.exhausted_status,
-            cors=config.gateway.cors,
             catalog=lambda: self.catalog,
         )
+
+    def _ways(self, config: Config) -> Ways:
+        parts = (self.tokens, self.foreign, self._terms, self.objects, self.poster)
+        return Ways(
+            identify=identify_route(self.public_url, rules_of(config.routes)),
+            chains=chains(config, *parts, self.reservations),
+            cors=config.gateway.cors,
+        )
+
+    async def adopt(self, loaded: Loaded) -> None:
+        """Go by another configuration, of which `reload.RELOADABLE` and the catalog may differ.
+
+        Calls that run go on with what they began with. Raises `ConfigError` for a name that the admin API has taken,
+        and `StoreUnavailable`; then nothing is changed.
+        """
+        await register_entries(self.pool, loaded)
+        await self.catalogs.adopt(loaded)
+        self.config = loaded.config
+        self.handler.adopt(self._ways(loaded.config))
+        self.forwarder.heartbeat_s = loaded.config.gateway.heartbeat_s
 
     def public_url(self) -> str:
         """The origin that callers are told to use."""
@@ -402,4 +419,14 @@ def build_server(gateway: Gateway) -> Server:
         gateway.handler.handle,
         max_body_bytes=config.max_body_bytes,
         keepalive_timeout_s=config.keepalive_timeout_s,
+        proxied_by=Blocks.of(config.trusted_proxies) if config.proxy_protocol else None,
+    )
+
+
+def adopt_settings(server: Server, settings: GatewaySettings) -> None:
+    """Have a server go by other settings, of which `reload.RELOADABLE` may differ."""
+    server.adopt(
+        max_body_bytes=settings.max_body_bytes,
+        keepalive_timeout_s=settings.keepalive_timeout_s,
+        proxied_by=Blocks.of(settings.trusted_proxies),
     )

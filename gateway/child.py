@@ -95,7 +95,7 @@ class Child:
         self._environment = environment
         self._log = log
         self._gives_way = gives_way
-        self._stop_timeout_s = drain_s + _STOP_TIMEOUT_S
+        self.drain_s = drain_s
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
 
@@ -164,12 +164,16 @@ class Child:
             return
         self._signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(self._stop_timeout_s):
+            async with asyncio.timeout(self.drain_s + _STOP_TIMEOUT_S):
                 await self._process.wait()
         except TimeoutError:
             self.kill()
             await self._process.wait()
         Child.living.discard(self)
+
+    def hang_up(self) -> None:
+        """Have the process read its configuration again."""
+        self._signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """End the process at once."""

@@ -1,9 +1,22 @@
 """Listening addresses: `host:port` text, ports that are taken, ports that are held."""
 
+import contextlib
+import ctypes
 import socket
+import struct
 
 _PUBLIC_NAMES = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
 _LAST_PORT = 65_535
+
+# linux/filter.h and asm-generic/socket.h: of what comes to a listening socket, drop the first packet of a connection.
+_SO_ATTACH_FILTER = 26
+_DROP_FIRST_PACKETS = (
+    (0x30, 0, 0, 13),  # load the byte of TCP's flags
+    (0x54, 0, 0, 0x12),  # of these SYN and ACK
+    (0x15, 0, 1, 0x02),  # where it is SYN alone
+    (0x06, 0, 0, 0),  # drop it
+    (0x06, 0, 0, 0x40000),
+)
 
 
 class PortTaken(Exception):
@@ -54,6 +67,19 @@ def listening_socket(listen: str, setting: str, *, shared: bool, backlog: int) -
     bound.listen(backlog)
     bound.setblocking(False)  # noqa: FBT003 -- the standard library has it so
     return bound
+
+
+def turn_away(listener: socket.socket) -> None:
+    """Let no connection begin any more; those that have begun are still accepted (Linux; elsewhere nothing happens).
+
+    A port that is closed resets what waits to be accepted, and a balancer has sent a call into it by then. Whoever is
+    turned away tries again after a second, or finds the port closed.
+    """
+    program = b"".join(struct.pack("HBBI", *each) for each in _DROP_FIRST_PACKETS)
+    kept = ctypes.create_string_buffer(program)
+    told = struct.pack("HL", len(_DROP_FIRST_PACKETS), ctypes.addressof(kept))
+    with contextlib.suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, told)
 
 
 def as_bound(listen: str, bound: socket.socket) -> str:

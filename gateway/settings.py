@@ -41,14 +41,30 @@ def _listen(value: str) -> str:
 _ClientHeader = Literal["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip"]
 
 
-class GatewaySettings(_Section):
+class _Listener(_Section):
+    """What the sections of both ports have in common."""
+
+    proxy_protocol: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    client_header: _ClientHeader = "x-forwarded-for"
+
+    _check_proxies = field_validator("trusted_proxies")(parse_blocks)
+
+    @model_validator(mode="after")
+    def _check_proxy_protocol(self) -> Self:
+        if self.proxy_protocol and not self.trusted_proxies:
+            raise ValueError(
+                "proxy_protocol = true needs trusted_proxies: the header is read from these alone"
+            )
+        return self
+
+
+class GatewaySettings(_Listener):
     """[gateway]: the data plane."""
 
     listen: str = "127.0.0.1:8080"
     public_url: str = ""
     workers: Annotated[int, Field(ge=0, le=256)] = 0
-    trusted_proxies: tuple[str, ...] = ()
-    client_header: _ClientHeader = "x-forwarded-for"
     max_body_bytes: Annotated[int, Field(ge=1024)] = 33_554_432
     max_upload_bytes: Annotated[int, Field(ge=1024)] = 2_147_483_648
     cors: bool = True
@@ -58,10 +74,9 @@ class GatewaySettings(_Section):
     heartbeat_s: Annotated[float, Field(ge=0)] = 15
 
     _check_listen = field_validator("listen")(_listen)
-    _check_proxies = field_validator("trusted_proxies")(parse_blocks)
 
 
-class AdminSettings(_Section):
+class AdminSettings(_Listener):
     """[admin]: the admin API."""
 
     listen: str = "127.0.0.1:8081"
@@ -70,8 +85,6 @@ class AdminSettings(_Section):
     registration: Literal["open", "invite", "closed"] = "closed"
     registration_grant_usd: Annotated[Decimal, Field(ge=0, le=1_000_000)] = Decimal(0)
     require_verified_email: bool = False
-    trusted_proxies: tuple[str, ...] = ()
-    client_header: _ClientHeader = "x-forwarded-for"
     insecure_http: bool = False
     max_tokens_per_user: Annotated[int, Field(ge=1)] = 1000
     upstream_cidrs: tuple[str, ...] = (
@@ -90,7 +103,7 @@ class AdminSettings(_Section):
         return value
 
     _check_listen = field_validator("listen")(_listen)
-    _check_proxies = field_validator("trusted_proxies", "upstream_cidrs")(parse_blocks)
+    _check_cidrs = field_validator("upstream_cidrs")(parse_blocks)
 
 
 class ConsoleSettings(_Section):

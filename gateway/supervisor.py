@@ -32,6 +32,7 @@ from gateway.embedded.state import StateDirectory
 from gateway.embedded.valkey import EmbeddedValkey
 from gateway.given_stores import require_given_stores
 from gateway.listen import PortTaken, hold_port, nth_listen, parse_listen, probe_port, url_of
+from gateway.reload import follow, take_over
 from gateway.state_files import ReadyFile, keep_credentials, provide_secrets
 from gateway.store.bootstrap import bootstrap
 from gateway.store.pipeline import Pipeline
@@ -65,6 +66,7 @@ class Supervisor:
         self._given = dict(environment)
         self._config_path = config_path
         self._stopping = asyncio.Event()
+        self._hangups = asyncio.Event()
         self._first_signal_at: float | None = None
 
     async def run(self) -> int:
@@ -86,6 +88,7 @@ class Supervisor:
         running = Running(dict(self._given))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hangups.set)
         ready = ReadyFile(state)
         ready.remove()
         try:
@@ -93,7 +96,7 @@ class Supervisor:
             publish = functools.partial(_publish, running, ready)
             publish()
             self._announce(loaded, state, running)
-            await self._watch(running, publish)
+            await self._watch(loaded, running, publish)
         except _Stopped:
             return
         finally:
@@ -225,15 +228,31 @@ class Supervisor:
         )
         show(text, sys.stdout)
 
-    async def _watch(self, running: Running, publish: Callable[[], None]) -> None:
+    async def _watch(self, loaded: Loaded, running: Running, publish: Callable[[], None]) -> None:
         """Until a signal: keep every child alive, and tell (`publish`) when one got another pid."""
         children = [*running.workers, running.admin, running.demo]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(child.keep_alive(publish)) for child in children if child]
             tasks.append(group.create_task(self._keep_servers(running, publish)))
+            taking = functools.partial(self._take_over, running)
+            tasks.append(group.create_task(follow(self._hangups, taking, loaded)))
             await self._stopping.wait()
             for task in tasks:
                 task.cancel()
+
+    async def _take_over(self, running: Running, before: Loaded) -> Loaded:
+        """Look whether everybody can go by the file as it is now, then have them do so."""
+
+        async def adopt(now: Loaded) -> None:
+            settings = now.config.gateway
+            for worker in running.workers:
+                worker.drain_s = settings.lame_duck_s + settings.drain_s
+            for child in (*running.workers, running.admin):
+                if child is not None:
+                    child.hang_up()
+
+        read = functools.partial(load, self._given, self._config_path)
+        return await take_over(before, read, adopt, tell=lambda _, text: say(text))
 
     async def _keep_servers(self, running: Running, publish: Callable[[], None]) -> None:
         while True:

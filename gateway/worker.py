@@ -5,27 +5,33 @@ It reads the configuration, serves until a signal, and drains. It must not know 
 
 import argparse
 import asyncio
+import functools
 import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import uvloop
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from gateway import log
-from gateway.app import build_server, open_gateway
+from gateway.app import Gateway, adopt_settings, build_server, open_gateway
 from gateway.child import map_large_blocks, spare_the_collector, tell_ready
 from gateway.config import ConfigError, Loaded, load, read_seal_keys, read_secret
-from gateway.domain.errors import Reason, Refusal, StoreUnavailable
-from gateway.listen import PortTaken, listening_socket, probe_port
+from gateway.domain.errors import StoreUnavailable
+from gateway.drain import drain
+from gateway.listen import PortTaken, listening_socket, probe_port, turn_away
 from gateway.metrics import serve_metrics
+from gateway.relay.server import Server
+from gateway.reload import ADMIN_ONLY, follow, take_over
 from gateway.store.seal import Seal
 
 _log = logging.getLogger("gateway")
 _BACKLOG = 4096
-_ENDED = Refusal(Reason.SHUTTING_DOWN, "The gateway is shutting down; repeat the call.")
+_BEGUN_S = 0.1
+"""In which a connection that was begun comes to be accepted."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
         pepper = read_secret(os.environ, "PEPPER")
         seal = _read_seal()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(loaded, pepper, seal))
+            read = functools.partial(load, os.environ, given.config)
+            return runner.run(_serve(loaded, read, pepper, seal))
     except ConfigError as error:
         for problem in error.problems:
             print(f"tollhouse: {problem}", file=sys.stderr)
@@ -58,14 +65,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-async def _serve(loaded: Loaded, pepper: bytes, seal: Seal | None) -> int:
+async def _serve(
+    loaded: Loaded, read: Callable[[], Loaded], pepper: bytes, seal: Seal | None
+) -> int:
     config = loaded.config.gateway
     shared = os.environ.get("TOLLHOUSE_SHARED_PORT") == "1"
     if not shared:
         probe_port(config.listen, "gateway.listen")
-    stopping = asyncio.Event()
+    stopping, hangups = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, hangups.set)
     # Bound first: whoever cannot have the port is told so before anything is opened.
     listener = listening_socket(config.listen, "gateway.listen", shared=shared, backlog=_BACKLOG)
     async with (
@@ -77,18 +88,37 @@ async def _serve(loaded: Loaded, pepper: bytes, seal: Seal | None) -> int:
         await runner.setup()
         site = web.SockSite(runner, listener, backlog=_BACKLOG)
         await site.start()
+        following = asyncio.create_task(_follow(hangups, read, loaded, gateway, server))
         spare_the_collector()
         tell_ready()
         await stopping.wait()
-        gateway.accepting = False
-        if config.lame_duck_s:
-            await asyncio.sleep(config.lame_duck_s)
-        await site.stop()
-        server.pre_shutdown()
-        await gateway.handler.drain(config.drain_s)
-        gateway.forwarder.cut(_ENDED)
+        following.cancel()
+
+        async def close_port() -> None:
+            turn_away(listener)
+            await asyncio.sleep(_BEGUN_S)
+            await site.stop()
+
+        await drain(gateway, server, close_port)
         await runner.cleanup()
     return 0
+
+
+async def _follow(
+    hangups: asyncio.Event,
+    read: Callable[[], Loaded],
+    loaded: Loaded,
+    gateway: Gateway,
+    server: Server,
+) -> None:
+    async def adopt(now: Loaded) -> None:
+        await gateway.adopt(now)
+        adopt_settings(server, now.config.gateway)
+
+    async def take(before: Loaded) -> Loaded:
+        return await take_over(before, read, adopt, unread=ADMIN_ONLY)
+
+    await follow(hangups, take, loaded)
 
 
 def _read_seal() -> Seal | None:

@@ -125,12 +125,16 @@ class Explainer:
     def __init__(
         self, config: Config, pool: Pool, quota: QuotaStore, catalogs: CatalogReader
     ) -> None:
-        self.config = config
+        self.adopt(config)
         self.pool = pool
-        self.rules = rules_of(config.routes)
         self._catalogs = catalogs
         self._keys = KeyStore(pool, lambda: catalogs.latest, reserve=config.quota.reserve)
         self.looks = Looks(quota, Loads(pool, self._keys, quota))
+
+    def adopt(self, config: Config) -> None:
+        """Go by this configuration from now on."""
+        self.config = config
+        self.rules = rules_of(config.routes)
 
     async def explain(self, token_id: int, question: Question, now: float) -> Explanation | None:
         """What would become of the call at `now`, Unix seconds; None where there is no such token.

@@ -25,17 +25,23 @@ MOST_BODY_BYTES: Final = 262_144
 _AHEAD_BYTES = 65_536
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _LOOK_S = 1.0
+ON_ITS_WAY_S: Final = 0.5
+"""In which a request comes that was sent before its sender could know that the connection will be closed."""
 
 Handle = Callable[[PlainRequest], Coroutine[Any, Any, StreamResponse]]
 
 
 class Callers:
-    """The connections of this kind. `hand_over` is told of one that is aiohttp's now, with what came on it."""
+    """The connections of this kind.
+
+    `hand_over` is told of one that is aiohttp's now, with what came on it; `gone` when there is none left.
+    """
 
     def __init__(
         self,
         handle: Handle,
-        hand_over: Callable[[asyncio.Transport, bytes], None],
+        hand_over: Callable[[asyncio.Transport, Address, bytes], None],
+        gone: Callable[[], None] = lambda: None,
         *,
         max_body_bytes: int,
         keepalive_timeout_s: float,
@@ -43,16 +49,22 @@ class Callers:
     ) -> None:
         self.handle = handle
         self.hand_over = hand_over
-        self.most_body_bytes = min(max_body_bytes, MOST_BODY_BYTES)
+        self.adopt(max_body_bytes, keepalive_timeout_s)
         self.clock = clock
         self.loop = asyncio.get_running_loop()
-        self._keepalive_timeout_s = keepalive_timeout_s
+        self.is_ending = False
+        self._gone = gone
         self._all: set[CallerConnection] = set()
         self._timer = self.loop.call_later(_LOOK_S, self._look)
 
     def __call__(self) -> "CallerConnection":
         """A protocol for a new connection."""
         return CallerConnection(self)
+
+    def adopt(self, max_body_bytes: int, keepalive_timeout_s: float) -> None:
+        """Go by these settings from now on."""
+        self.most_body_bytes = min(max_body_bytes, MOST_BODY_BYTES)
+        self._keepalive_timeout_s = keepalive_timeout_s
 
     def add(self, connection: "CallerConnection") -> None:
         """One was made."""
@@ -61,23 +73,43 @@ class Callers:
     def remove(self, connection: "CallerConnection") -> None:
         """One is lost, or aiohttp's."""
         self._all.discard(connection)
+        if not self._all:
+            self._gone()
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._all)
 
     def _look(self) -> None:
         """Close those that have been idle for too long, or whose request does not come to its end."""
         now = self.clock()
         for connection in tuple(self._all):
             connection.look(now, self._keepalive_timeout_s)
-        self._timer = self.loop.call_later(_LOOK_S, self._look)
+        self._timer = self.loop.call_later(min(_LOOK_S, self._keepalive_timeout_s), self._look)
 
-    def end(self) -> None:
-        """Answer what runs, and nothing more."""
+    def close_after_answers(self) -> None:
+        """Close each after its next answer, those that are still to be made, too."""
+        self.is_ending = True
+        for connection in self._all:
+            connection.is_ending = True
+
+    def close_idle(self) -> None:
+        """Close those on which nothing comes; what may be on its way has a moment."""
+        self._keepalive_timeout_s = min(self._keepalive_timeout_s, ON_ITS_WAY_S)
+        self._timer.cancel()
+        self._look()
+
+    def interrupt(self) -> None:
+        """Cancel the calls that are running."""
         for connection in tuple(self._all):
-            connection.end()
+            if connection.task is not None:
+                connection.task.cancel()
 
     async def shutdown(self, timeout_s: float) -> None:
         """Close all, those whose call does not end in time without its end."""
         self._timer.cancel()
-        self.end()
+        self.close_after_answers()
         tasks = [c.task for c in self._all if c.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=timeout_s)
@@ -114,7 +146,7 @@ class CallerConnection(asyncio.Protocol):
         self._missing_bytes = 0
         self._since = callers.clock()  # of being idle, or of a request's first byte
         self._drained: asyncio.Future[None] | None = None
-        self.is_ending = False
+        self.is_ending = callers.is_ending
         self.task: asyncio.Task[StreamResponse] | None = None
 
     # What the relay does with a connection.
@@ -125,12 +157,6 @@ class CallerConnection(asyncio.Protocol):
             raise ConnectionResetError("the caller has left")
         if self._drained is not None:
             await asyncio.shield(self._drained)
-
-    def end(self) -> None:
-        """Close it after the answer that is on its way."""
-        self.is_ending = True
-        if self.task is None:
-            self.transport.close()
 
     def abort(self) -> None:
         """Close it now."""
@@ -234,7 +260,7 @@ class CallerConnection(asyncio.Protocol):
     def _hand_over(self, data: bytes) -> None:
         self._callers.remove(self)
         self.transport.resume_reading()  # what came ahead may have been too much
-        self._callers.hand_over(self.transport, data)
+        self._callers.hand_over(self.transport, self.peer, data)
 
     def _begin(self, head: Head, body: bytes) -> None:
         request = PlainRequest(self, head, body)

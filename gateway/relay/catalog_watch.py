@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
+from gateway.config import Loaded
 from gateway.domain.catalog import Catalog
 from gateway.domain.errors import StoreUnavailable
 from gateway.store.catalog import CatalogReader
@@ -49,6 +50,10 @@ class CatalogWatch:
     async def look(self) -> None:
         """Have the catalog of the present generation. Raises `StoreUnavailable`."""
         self._take(await self._reader.read())
+
+    async def adopt(self, loaded: Loaded) -> None:
+        """Have that of another configuration. Raises `StoreUnavailable`; then nothing is changed."""
+        self._take(await self._reader.adopt(loaded))
 
     async def run(self) -> None:
         """Look every second, and at once after a notice, until cancelled."""

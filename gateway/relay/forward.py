@@ -66,10 +66,11 @@ class Forwarder:
         self._step_tokens = step_tokens
         self._note = note
         self._hide_others = hide_others
-        self._heartbeat_s = heartbeat_s
+        self.heartbeat_s = heartbeat_s
         self._clock = clock
         # Every call from the first look at its targets to its end, with the attempt that is going on.
         self._live: dict[Call, Attempt | None] = {}
+        self._last_word: Refusal | None = None
 
     async def forward(self, call: Call) -> StreamResponse | Refusal:
         """Try the call's targets, the best first, until the caller has an answer."""
@@ -78,7 +79,7 @@ class Forwarder:
         try:
             return await self._try_targets(call, tries)
         except (asyncio.CancelledError, ConnectionError):
-            if self._live[call] is None:
+            if self._live[call] is None and self._last_word is None:
                 self._finish(call, Outcome(CLIENT_CLOSED_REQUEST))
             raise
         finally:
@@ -91,7 +92,8 @@ class Forwarder:
         return [call for call in self._live if call.reservation is not None and not call.finished]
 
     def cut(self, refusal: Refusal) -> None:
-        """End every answer in progress: we are shutting down and its time is up."""
+        """End every answer in progress, and begin none: we are shutting down and their time is up."""
+        self._last_word = refusal
         for attempt in self._attempts():
             attempt.cut(refusal)
 
@@ -115,8 +117,8 @@ class Forwarder:
                     attempt.put_off(late_s)
                 if attempt.deadline < now:
                     attempt.expire()
-                elif self._heartbeat_s:
-                    attempt.keep_alive(now, self._heartbeat_s)
+                elif self.heartbeat_s:
+                    attempt.keep_alive(now, self.heartbeat_s)
             self._forget_ended()
 
     def _attempts(self) -> list[Attempt]:
@@ -132,6 +134,8 @@ class Forwarder:
     async def _try_targets(self, call: Call, tries: Tries) -> StreamResponse | Refusal:
         refusal = Refusal(Reason.UPSTREAM_UNAVAILABLE, "No upstream could be reached.")
         while (target := tries.next()) is not None:
+            if self._last_word is not None:
+                return self._last_word
             if tries.must_wait and not await tries.wait():
                 refusal = _busy(call)
                 continue
@@ -240,6 +244,8 @@ class Forwarder:
                 await call.request.drain()
                 attempt.read_on()
         except (asyncio.CancelledError, ConnectionError):
+            if attempt.verdict is not None and self._last_word is not None:
+                return  # it was cut, and its caller is told
             attempt.leave()
             raise
         except Exception:

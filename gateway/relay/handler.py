@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import orjson
 from aiohttp.web import StreamResponse
@@ -45,14 +46,22 @@ Answered = StreamResponse | Refusal
 Ending = Callable[[Call], Answered | Awaitable[Answered]]
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What settings decide of how calls are handled: how routes are found, their checks, other origins."""
+
+    identify: Callable[[Call], Refusal | None]
+    chains: Mapping[str, Sequence[Link]]
+    cors: bool
+
+
 class Handler:
-    """Handles calls: `identify` finds the route, whose kind has its links in `chains` and its answer in `endings`."""
+    """Handles calls by their `ways`: the kind of a route has its links in `chains`, and its answer in `endings`."""
 
     def __init__(
         self,
         *,
-        identify: Callable[[Call], Refusal | None],
-        chains: Mapping[str, Sequence[Link]],
+        ways: Ways,
         endings: Mapping[str, Ending],
         pages: Mapping[str, Callable[[], tuple[int, dict[str, object]]]],
         tokens: TokenCache,
@@ -60,11 +69,9 @@ class Handler:
         log: AccessLog,
         refusals: RefusalCounts,
         exhausted_status: int,
-        cors: bool,
         catalog: Callable[[], Catalog],
     ) -> None:
-        self._identify = identify
-        self.chains = chains
+        self.adopt(ways)
         self._endings = endings
         self._pages = pages
         self._tokens = tokens
@@ -72,11 +79,17 @@ class Handler:
         self._log = log
         self._refusals = refusals
         self._exhausted_status = exhausted_status
-        self._cors = cors
         self._catalog = catalog
         self._ids = RequestIds()
         self._running = 0
         self._quiet = asyncio.Event()
+        self._last_word: Refusal | None = None
+
+    def adopt(self, ways: Ways) -> None:
+        """Go by these from the next call on."""
+        self._identify = ways.identify
+        self.chains = ways.chains
+        self._cors = ways.cors
 
     async def drain(self, timeout_s: float) -> None:
         """Wait until no call is running, or the time is up."""
@@ -85,6 +98,10 @@ class Handler:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._quiet.wait()
+
+    def end(self, refusal: Refusal) -> None:
+        """From now on a call that is cancelled is told this, while its caller is there and has no answer."""
+        self._last_word = refusal
 
     async def handle(self, request: Request) -> StreamResponse:
         """Answer a request."""
@@ -113,7 +130,9 @@ class Handler:
         try:
             answer = await self._answer(call)
         except (asyncio.CancelledError, ConnectionError):
-            raise  # the caller has left; the forwarder settles what it has begun
+            if self._last_word is None or call.finished or not _is_there(request):
+                raise  # the caller has left; the forwarder settles what it has begun
+            answer = self._last_word
         except Exception:  # noqa: BLE001 -- the only one of this process
             _log.exception("a call failed: %s", uuid_text(call.request_id))
             answer = Refusal(Reason.INTERNAL_ERROR, "Something went wrong here; it is on record.")
@@ -202,3 +221,8 @@ class Handler:
         if refusal.cause:
             line["cause"] = refusal.cause
         return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _is_there(request: Request) -> bool:
+    """Whether the caller can still be told something."""
+    return request.transport is not None and not request.transport.is_closing()

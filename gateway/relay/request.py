@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from aiohttp.web import BaseRequest
 
-from gateway.domain.network import Address, parse_address
+from gateway.domain.network import Address
 from gateway.relay.plain import Head
 
 _VERSIONS = frozenset({(1, 0), (1, 1)})
@@ -26,6 +26,12 @@ class Connection(Protocol):
 
     async def drain(self) -> None:
         """Wait until the caller has taken most of what was written. Raises `ConnectionError` where it has left."""
+
+
+class Ending(Protocol):
+    """What a streamed request needs of its server."""
+
+    is_ending: bool
 
 
 class PlainRequest:
@@ -47,7 +53,7 @@ class PlainRequest:
 
     @property
     def peer(self) -> Address:
-        """The socket's other end."""
+        """The socket's other end, or whom the proxy there speaks for."""
         return self._connection.peer
 
     @property
@@ -68,6 +74,9 @@ class PlainRequest:
 class StreamedRequest(BaseRequest):
     """A request of which aiohttp has read the head."""
 
+    server: Ending
+    peer: Address
+    """The socket's other end, or whom the proxy there speaks for."""
     body: bytes | None = None
     """It is read by whoever wants it."""
 
@@ -75,12 +84,6 @@ class StreamedRequest(BaseRequest):
     def raw_query(self) -> str:
         """What follows the question mark, as it was sent."""
         return self.raw_path.partition("#")[0].partition("?")[2]
-
-    @property
-    def peer(self) -> Address:
-        """The socket's other end."""
-        name = self.protocol.peername  # asked of the kernel once per connection
-        return parse_address(name[0] if isinstance(name, tuple) else "127.0.0.1")
 
     @property
     def is_understood(self) -> bool:
@@ -94,7 +97,12 @@ class StreamedRequest(BaseRequest):
     @property
     def stays_open(self) -> bool:
         """Whether the connection is used again after the answer: not behind a body that nobody has read."""
-        return bool(self.keep_alive) and self.content.is_eof() and self.is_understood
+        return (
+            bool(self.keep_alive)
+            and not self.server.is_ending
+            and self.content.is_eof()
+            and self.is_understood
+        )
 
     async def drain(self) -> None:
         """Wait until the caller has taken most of what was written. Raises `ConnectionError` where it has left."""

@@ -1,6 +1,7 @@
 """The server of the data plane: aiohttp's low-level one, behind connections that read plain requests themselves."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
@@ -10,12 +11,18 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
-from gateway.relay.caller import CallerConnection, Callers
+from gateway.domain.network import Address, Blocks
+from gateway.proxied import ProxiedConnection, ProxyHeaders
+from gateway.relay.caller import ON_ITS_WAY_S, CallerConnection, Callers
 from gateway.relay.request import Request, StreamedRequest
 
 
 class Server(web.Server):
-    """Makes the protocols of new connections. No router, no middleware, no response objects."""
+    """Makes the protocols of new connections. No router, no middleware, no response objects.
+
+    `proxied_by` are the proxies that tell in a header of the connection's whom they speak for; None: there is no such
+    header. It ends in steps, which the worker takes one by one: `close_after_answers`, `close_idle`, `interrupt`.
+    """
 
     def __init__(
         self,
@@ -23,6 +30,7 @@ class Server(web.Server):
         *,
         max_body_bytes: int,
         keepalive_timeout_s: float,
+        proxied_by: Blocks | None = None,
     ) -> None:
         super().__init__(
             cast("Any", handle),  # its requests are what `_streamed` makes
@@ -33,30 +41,98 @@ class Server(web.Server):
             auto_decompress=False,
             lingering_time=2.0,
         )
+        self.is_ending = False
         self._max_body_bytes = max_body_bytes
+        self._streams: set[StreamedConnection] = set()
+        self._gone = asyncio.Event()
         self._callers = Callers(
             handle,
             self._hand_over,
+            self._note_gone,
             max_body_bytes=max_body_bytes,
             keepalive_timeout_s=keepalive_timeout_s,
         )
+        self._headers = None if proxied_by is None else ProxyHeaders(proxied_by, self._begin)
 
-    def __call__(self) -> CallerConnection:  # type: ignore[override]
+    def __call__(self) -> CallerConnection | ProxiedConnection:  # type: ignore[override]
         """The protocol of a new connection."""
-        return self._callers()
+        return self._callers() if self._headers is None else self._headers()
+
+    def adopt(self, *, max_body_bytes: int, keepalive_timeout_s: float, proxied_by: Blocks) -> None:
+        """Go by other settings: of requests from now on, of aiohttp's connections those that are made from now on."""
+        self._max_body_bytes = max_body_bytes
+        self._kwargs["keepalive_timeout"] = keepalive_timeout_s
+        self._callers.adopt(max_body_bytes, keepalive_timeout_s)
+        if self._headers is not None:
+            self._headers.trusted = proxied_by
+
+    def _begin(self, transport: asyncio.Transport, peer: Address, data: bytes) -> None:
+        """Serve a connection whose proxy has told who is at its other end."""
+        connection = self._callers()
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        connection.peer = peer
+        if data:
+            connection.data_received(data)
+
+    # The end
+
+    def close_after_answers(self) -> None:
+        """From now on each connection is closed after its next answer, which says so. Idle ones stay."""
+        self.is_ending = True
+        self._callers.close_after_answers()
+
+    def close_idle(self) -> None:
+        """Close connections on which nothing comes; what may be on its way has a moment."""
+        self.close_after_answers()
+        self._callers.close_idle()
+        for stream in tuple(self._streams):
+            stream.close_idle()
+
+    def interrupt(self) -> None:
+        """Have every call that is running end: what it waits for is cancelled."""
+        self._callers.interrupt()
+        for stream in tuple(self._streams):
+            stream.interrupt()
+
+    async def gone(self, within_s: float) -> None:
+        """Wait until no connection is left, what was written to it taken or given up, or the time is up."""
+        self._gone.clear()
+        self._note_gone()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._gone.wait()
 
     def pre_shutdown(self) -> None:
-        """Close what is idle; the others after the answer that is on its way."""
-        self._callers.end()
+        """Let no connection have another answer."""
+        self.close_idle()
         super().pre_shutdown()
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 -- aiohttp's
         """Close all; calls have a while to end."""
         await asyncio.gather(self._callers.shutdown(timeout or 0), super().shutdown(timeout))
 
-    def _hand_over(self, transport: asyncio.Transport, data: bytes) -> None:
+    def _note_gone(self) -> None:
+        if not self._streams and not self._callers.count:
+            self._gone.set()
+
+    # aiohttp's connections
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """One more is read by aiohttp."""
+        super().connection_made(handler, transport)
+        self._streams.add(cast("StreamedConnection", handler))
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """One less is."""
+        super().connection_lost(handler, exc)
+        self._streams.discard(cast("StreamedConnection", handler))
+        self._note_gone()
+
+    def _hand_over(self, transport: asyncio.Transport, peer: Address, data: bytes) -> None:
         """Let aiohttp have a connection, with what came on it."""
-        protocol = super().__call__()
+        protocol = StreamedConnection(self, loop=self._loop, **self._kwargs)
+        protocol.peer = peer
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
@@ -69,7 +145,7 @@ class Server(web.Server):
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> StreamedRequest:
-        return StreamedRequest(
+        request = StreamedRequest(
             message,
             payload,
             protocol,
@@ -78,3 +154,31 @@ class Server(web.Server):
             self._loop,
             client_max_size=self._max_body_bytes,
         )
+        request.server = self
+        request.peer = cast("StreamedConnection", protocol).peer
+        return request
+
+
+class StreamedConnection(RequestHandler):
+    """A connection of aiohttp's. Its own way to end leaves idle ones open until all else has ended, and deaf."""
+
+    __slots__ = ("peer",)
+
+    peer: Address
+
+    def close_idle(self) -> None:
+        """Close it unless something comes in a moment. After an answer it is closed anyhow."""
+        self._keepalive_timeout = ON_ITS_WAY_S
+        timer = self._keepalive_handle
+        if timer is not None:  # else a call is running
+            timer.cancel()
+            due = min(self._next_keepalive_close_time, self._loop.time() + ON_ITS_WAY_S)
+            self._next_keepalive_close_time = due
+            self._keepalive_handle = self._loop.call_at(due, self._process_keepalive)
+
+    def interrupt(self) -> None:
+        """Cancel the call that is running."""
+        request = self._current_request
+        if request is not None:
+            request.task.cancel()
+            request.task.uncancel()  # the call alone is meant, not what reads its connection

@@ -22,7 +22,7 @@ class TermsMaker:
     def __init__(self, quota: QuotaStore) -> None:
         self._quota = quota
         self._states: dict[str, UpstreamState] = {}
-        self._generation = 0  # of the newest catalog
+        self._newest: Catalog | None = None  # None: the first
 
     def make(self, call: Call, now_ms: int | None = None) -> Terms:
         """The terms of the call's token and model on the call's catalog. `now_ms` places calendar windows."""
@@ -58,7 +58,7 @@ class TermsMaker:
 
     def renew(self, catalog: Catalog) -> None:
         """Go by a newer catalog: what is known of upstreams that stay as they are is kept, others' connections go."""
-        self._generation = catalog.generation
+        self._newest = catalog
         now = {upstream.name: upstream for upstream in catalog.upstreams}
         for name, state in list(self._states.items()):
             if now.get(name) != state.upstream:
@@ -75,7 +75,7 @@ class TermsMaker:
         if state is not None and state.upstream == upstream:
             return state
         state = UpstreamState(upstream, time.monotonic)
-        if catalog.generation < self._generation:
+        if catalog is not self._newest and self._newest is not None:
             state.pool.retire()  # for a call that began before an edit, and nobody after it
         else:
             self._states[upstream.name] = state

@@ -118,7 +118,14 @@ class CatalogReader:
                 await self._build()
         return self.latest
 
-    async def _build(self) -> None:
+    async def adopt(self, loaded: Loaded) -> Catalog:
+        """Make `latest` that of another configuration. Raises `StoreUnavailable`; then nothing is changed."""
+        async with self._reading:
+            await self._build(loaded)
+        return self.latest
+
+    async def _build(self, loaded: Loaded | None = None) -> None:
+        loaded = loaded or self.loaded
         with store_errors():
             async with (
                 self._pool.acquire() as connection,
@@ -126,10 +133,10 @@ class CatalogReader:
             ):
                 generation = await connection.fetchval("SELECT generation FROM catalog")
                 rows, ids = await read_rows(connection)
-        entries = entries_of(self.loaded, rows, self._open_keys)
+        entries = entries_of(loaded, rows, self._open_keys)
         # The price book may be asked about every model: too long for whoever else waits for this loop.
         self.latest = await asyncio.to_thread(catalog_of, entries, ids, int(generation))
-        self.entries, self.rows = entries, rows
+        self.loaded, self.entries, self.rows = loaded, entries, rows
         for place, reason in entries.broken.items():
             if self._broken.get(place) != reason:
                 _log.error("%s %r is left out of the catalog: %s", *place, reason)

@@ -15,6 +15,7 @@ from aiohttp import web
 from gateway.app import Gateway, build_server, open_gateway
 from gateway.config import Loaded, load
 from gateway.domain.edit import Actor, TokenDraft
+from gateway.relay.server import Server
 from gateway.store.bootstrap import bootstrap
 from gateway.store.editing import Keyed
 from gateway.store.pipeline import Pipeline
@@ -45,7 +46,8 @@ class Rig:
     url: str
     session: aiohttp.ClientSession
     database: asyncpg.Pool
-    server: web.Server
+    server: Server
+    site: web.BaseSite
 
     async def token(self, granted: int | None = None, **fields: Any) -> Keyed:
         """A new token of the first user, uncapped unless `granted` (nano-dollars) says otherwise."""
@@ -105,13 +107,14 @@ async def running(
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
+        await site.start()
         host, port = runner.addresses[0][:2]
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), auto_decompress=False
         )
         await stack.enter_async_context(session)
-        yield Rig(gateway, upstream, f"http://{host}:{port}", session, pool, server)
+        yield Rig(gateway, upstream, f"http://{host}:{port}", session, pool, server, site)
 
 
 def configuration(

@@ -135,6 +135,31 @@ async def test_a_provider_with_a_sealed_key_and_a_price_is_called_on_every_worke
     assert KEY.encode() not in sealed
 
 
+async def test_an_edit_of_a_group_or_an_upstream_binds_the_next_call_on_every_worker(here):
+    await here.call("POST", "/api/model", {"name": "new", **PRICE})
+    await here.add_provider()
+    await here.call("POST", "/api/group", {"name": "g", "models": ["new"]})
+    token = await here.rigs[0].token(USD, group="g")
+
+    async def on_every_worker(check: Any) -> None:
+        for rig in here.rigs:
+            await seen(rig, await generation_of(here))
+            await check(rig)
+
+    await on_every_worker(lambda rig: served(rig, token.key))
+    await here.call("PATCH", "/api/group/g", {"models": ["m"]})
+    await on_every_worker(
+        lambda rig: refused(rig.post(token.key, chat("new")), 403, "model_not_allowed")
+    )
+    await here.call("PATCH", "/api/group/g", {"models": ["*"]})
+    async with ScriptedUpstream() as moved:
+        await here.call(
+            "PATCH", "/api/upstream/added", {"base_url": moved.base_url, "api_key": KEY}
+        )
+        await on_every_worker(lambda rig: served(rig, token.key))
+        assert (len(here.provider.requests), len(moved.requests)) == (2, 2)
+
+
 async def test_the_next_call_obeys_an_edit_whose_notice_was_lost(here):
     token = await here.rigs[0].token(USD)
     await served(here.rigs[0], token.key, "m")
