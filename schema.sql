@@ -195,7 +195,7 @@ CREATE TABLE token_secret (
   id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   token_id        bigint      NOT NULL REFERENCES token ON DELETE CASCADE,
   digest          bytea       NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
-  pepper_version  smallint    NOT NULL DEFAULT 1,
+  pepper_version  integer     NOT NULL,                       -- which pepper it was: gateway/domain/pepper.py
   display         text        NOT NULL,                       -- 'sk-AbCd**********wxyz'
   last4           text        NOT NULL,
   purpose         text        NOT NULL DEFAULT 'key' CHECK (purpose IN ('key', 'playground', 'imported')),
@@ -265,6 +265,7 @@ CREATE TABLE redeem_code (
   id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   batch_id    bigint      NOT NULL REFERENCES redeem_batch,
   digest      bytea       NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
+  pepper_version integer  NOT NULL,
   display     text        NOT NULL,                           -- its beginning
   revoked_at  timestamptz,
   used_at     timestamptz,
@@ -372,6 +373,7 @@ CREATE INDEX refusal_hour ON refusal (hour);
 CREATE TABLE session (
   id          bigint      GENERATED ALWAYS AS IDENTITY UNIQUE,  -- by which its user names it
   digest      bytea       PRIMARY KEY CHECK (octet_length(digest) = 32),
+  pepper_version integer  NOT NULL,
   user_id     bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,
   created_at  timestamptz NOT NULL DEFAULT now(),
   seen_at     timestamptz NOT NULL DEFAULT now(),
@@ -448,6 +450,7 @@ CREATE TABLE access_token (
   id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   user_id       bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,
   digest        bytea       NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
+  pepper_version integer    NOT NULL,
   name          text        NOT NULL DEFAULT '',
   scopes        text[]      NOT NULL DEFAULT '{}',            -- empty: all that the user's role may do
   allow_ips     text[]      NOT NULL DEFAULT '{}',
@@ -460,6 +463,7 @@ CREATE INDEX access_token_user ON access_token (user_id);
 -- Links in e-mails: each works once, until it expires, for the address that it was sent to. Only a digest is kept.
 CREATE TABLE link (
   digest      bytea       PRIMARY KEY CHECK (octet_length(digest) = 32),
+  pepper_version integer  NOT NULL,
   purpose     text        NOT NULL CHECK (purpose IN ('reset', 'verify')),
   user_id     bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,
   email       text        NOT NULL,
@@ -483,6 +487,7 @@ CREATE INDEX identity_user ON identity (user_id);
 CREATE TABLE invite (
   id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   digest      bytea       NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
+  pepper_version integer  NOT NULL,
   made_by     bigint      NOT NULL REFERENCES "user",
   role        text        NOT NULL CHECK (role IN ('owner', 'admin', 'operator', 'viewer', 'user')),
   group_id    bigint      NOT NULL REFERENCES "group",

@@ -13,6 +13,7 @@ from gateway.config import Loaded
 from gateway.domain.catalog import Catalog
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
+from gateway.domain.pepper import Pepper
 from gateway.domain.units import Units
 from gateway.listen import url_of
 from gateway.metrics import Figure
@@ -132,7 +133,7 @@ class Gateway:
         self,
         loaded: Loaded,
         *,
-        pepper: bytes,
+        pepper: Pepper,
         pool: asyncpg.Pool,
         quota: QuotaStore,
         ledger: LedgerStore,
@@ -150,7 +151,7 @@ class Gateway:
         self.accepting = True
         self._terms = terms
         self.keys = KeyStore(pool, lambda: self.catalog, reserve=config.quota.reserve)
-        self.secret_uses = SecretUses(pool)
+        self.secret_uses = SecretUses(pool, pepper)
         self.outages = Outages(pool, lambda: terms.upstreams)
         self.loads = Loads(pool, self.keys, quota)
         self.tokens = TokenCache(
@@ -286,7 +287,7 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def open_gateway(
-    loaded: Loaded, *, pepper: bytes, seal: Seal | None = None
+    loaded: Loaded, *, pepper: Pepper, seal: Seal | None = None
 ) -> AsyncIterator[Gateway]:
     """A worker with its stores open and its tasks running; each is closed in reverse order.
 

@@ -24,7 +24,7 @@ import orjson
 from gateway import __version__
 from gateway.banner import banner
 from gateway.child import Child, ChildError, say, show
-from gateway.config import ConfigError, Loaded, load, read_secret
+from gateway.config import ConfigError, Loaded, load, read_pepper
 from gateway.domain.errors import StoreUnavailable
 from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.postgres import EmbeddedPostgres
@@ -186,7 +186,7 @@ class Supervisor:
         await apply_schema(dsn)
         pool = await open_pool(dsn, size=2, statement_timeout_s=10)
         try:
-            pepper = read_secret(running.environment, "PEPPER")
+            pepper = read_pepper(running.environment)
             made = await bootstrap(pool, pepper, loaded.config)
         finally:
             await pool.close()

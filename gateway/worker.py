@@ -17,8 +17,9 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from gateway import log
 from gateway.app import build_server, open_gateway
 from gateway.child import map_large_blocks, spare_the_collector, tell_ready
-from gateway.config import ConfigError, Loaded, load, read_seal_keys, read_secret
+from gateway.config import ConfigError, Loaded, load, read_pepper, read_seal_keys
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
+from gateway.domain.pepper import Pepper
 from gateway.listen import PortTaken, listening_socket, probe_port
 from gateway.metrics import serve_metrics
 from gateway.store.seal import Seal
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         loaded = load(os.environ, given.config)
         _require_stores(loaded)
-        pepper = read_secret(os.environ, "PEPPER")
+        pepper = read_pepper(os.environ)
         seal = _read_seal()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(loaded, pepper, seal))
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-async def _serve(loaded: Loaded, pepper: bytes, seal: Seal | None) -> int:
+async def _serve(loaded: Loaded, pepper: Pepper, seal: Seal | None) -> int:
     config = loaded.config.gateway
     shared = os.environ.get("TOLLHOUSE_SHARED_PORT") == "1"
     if not shared:

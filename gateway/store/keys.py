@@ -45,6 +45,8 @@ SELECT t.id, t.account_id, t.user_id, t.name, t.status, t.models, t.models_enabl
 _FIND = _ROW.format(
     source="FROM token_secret x JOIN token t ON t.id = x.token_id", which="x.digest = $1"
 )
+# While the pepper is changed a key may be stored as one or the other.
+_FIND_EITHER = _FIND.replace("x.digest = $1", "x.digest IN ($1, $2)")
 _FIND_MANY = _ROW.format(
     source="""
   FROM token t
@@ -85,10 +87,10 @@ class KeyStore:
         self._catalog = catalog
         self._reserve = reserve
 
-    async def find(self, digest: bytes) -> Found | None:
-        """What a key's digest opens; None where it opens nothing. Raises `StoreUnavailable`."""
+    async def find(self, digests: Sequence[bytes]) -> Found | None:
+        """What a key opens by one of its digests; None where it opens nothing. Raises `StoreUnavailable`."""
         with store_errors():
-            row = await self._pool.fetchrow(_FIND, digest)
+            row = await self._pool.fetchrow(_FIND if len(digests) == 1 else _FIND_EITHER, *digests)
         if row is None:
             return None
         token = _token(row, self._catalog(), self._reserve)
