@@ -57,6 +57,7 @@ from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog
 from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.reservation import Reservations
+from gateway.relay.revocations import Revocations
 from gateway.relay.secret_uses import SecretUses
 from gateway.relay.server import Server
 from gateway.relay.settlements import Settlements
@@ -211,6 +212,12 @@ class Gateway:
             heartbeat_s=config.gateway.heartbeat_s,
         )
         self.announcer = Announcer(quota, self.poster, self.forwarder.live_calls)
+        self.revocations = Revocations(
+            self.forwarder.live_calls,
+            self.keys.versions,
+            self.tokens.renew,
+            self.forwarder.revoke,
+        )
         balance = answer_balance(self.keys, Units(config.quota.units_per_usd))
         self.handler = Handler(
             identify=identify_route(self.public_url, rules_of(config.routes)),
@@ -253,11 +260,23 @@ class Gateway:
         """Obey the notice of a token's edit: it may be the first that another gateway's key opens."""
         self.tokens.drop(token_id)
         self.foreign.wake()
+        self.revocations.wake()
+
+    def user_changed(self, user_id: int) -> None:
+        """Obey the notice that all of a user's tokens changed."""
+        self.tokens.drop_user(user_id)
+        self.revocations.wake()
+
+    def account_changed(self, account_id: int) -> None:
+        """Obey the notice that what binds an account's tokens was edited."""
+        self.tokens.drop_account(account_id)
+        self.revocations.wake()
 
     def changes_missed(self) -> None:
         """Obey that notices may have been lost."""
         self.tokens.clear()
         self.foreign.wake()
+        self.revocations.wake()
         self.catalogs.wake()
 
     def figures(self) -> list[Figure]:
@@ -340,8 +359,8 @@ async def open_gateway(
                 gateway.token_changed,
                 gateway.catalogs.notice,
                 gateway.changes_missed,
-                on_user=gateway.tokens.drop_user,
-                on_account=gateway.tokens.drop_account,
+                on_user=gateway.user_changed,
+                on_account=gateway.account_changed,
             )
         )
         yield gateway
@@ -377,6 +396,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
             group.create_task(gateway.audit.run(), name="audit"),
             group.create_task(gateway.foreign.run(), name="foreign keys"),
             group.create_task(gateway.catalogs.run(), name="catalog"),
+            group.create_task(gateway.revocations.run(), name="revocations"),
         ]
         try:
             yield
