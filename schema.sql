@@ -511,7 +511,7 @@ CREATE TABLE idempotency (
   PRIMARY KEY (user_id, idem_key)
 );
 
--- Who changed what; written in the change's own transaction. Append-only.
+-- Who changed what; written in the change's own transaction. Append-only: see the trigger.
 CREATE TABLE audit (
   id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at          timestamptz NOT NULL DEFAULT now(),
@@ -527,6 +527,17 @@ CREATE TABLE audit (
 CREATE INDEX audit_object ON audit (object_kind, object_id, id DESC);
 CREATE INDEX audit_actor ON audit (actor, id DESC);
 CREATE INDEX audit_at ON audit (at);
+
+-- What was written of who did what stays as it is, whoever asks. Its owner can remove the trigger, and has to on purpose:
+-- no process connects as the owner.
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE insufficient_privilege USING
+    MESSAGE = format('%s is append-only: no %s', TG_TABLE_NAME, TG_OP),
+    HINT = 'docs/operations.md tells how its owner removes old rows.';
+END $$;
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- Names by three letters of them but for the first letter, which token_by_name finds: what many names begin with would
 -- hide where else it stands. Where the server has no pg_trgm, or the user may not create it, long lists are

@@ -497,7 +497,8 @@ class Stores:
 
 def _reset_sql() -> str:
     lines = [
-        "DELETE FROM ledger; DELETE FROM grant_entry; DELETE FROM audit;",
+        "SET session_replication_role = replica; DELETE FROM audit; RESET session_replication_role;",
+        "DELETE FROM ledger; DELETE FROM grant_entry;",
         "UPDATE token SET granted = 0, gver = 1, used = 0, version = 1;",
     ]
     subscriptions = {f"g{account}.1": grant for account, grant in SUBSCRIPTIONS.items()}
