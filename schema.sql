@@ -549,3 +549,67 @@ BEGIN
 EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported OR undefined_object THEN
   RAISE NOTICE 'no pg_trgm (%): long lists of tokens are searched by the beginning of names only', SQLERRM;
 END $$;
+
+-- Who may do what. Each process connects as a role of its own (docs/operations.md): these bear the rights, and cannot log
+-- in until the operator lets them. The owner, who made the tables, is needed for `tollhouse migrate` alone.
+--   tollhouse_gateway  a worker: reads what decides about calls, posts to the ledger
+--   tollhouse_admin    the admin app and commands: writes neither the ledger nor what was used
+--   tollhouse_reader   reads figures, books and the audit: no digest, nothing sealed, no password's hash
+-- Whoever may not make roles is told so; when they were made by somebody else, `tollhouse migrate` grants again.
+CREATE FUNCTION grant_rights() RETURNS void LANGUAGE plpgsql AS $rights$
+DECLARE
+  role  text;
+  scope text;
+  names text;
+BEGIN
+  FOREACH role IN ARRAY ARRAY['tollhouse_gateway', 'tollhouse_admin', 'tollhouse_reader'] LOOP
+    BEGIN
+      IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+        EXECUTE format('CREATE ROLE %I NOLOGIN', role);
+      END IF;
+    EXCEPTION
+      WHEN insufficient_privilege THEN
+        RAISE NOTICE 'no role %, and % may not make it: nothing was granted to the roles of Tollhouse', role, current_user;
+        RETURN;
+      WHEN duplicate_object OR unique_violation THEN
+        NULL;  -- another database of this server was first
+    END;
+  END LOOP;
+
+  GRANT SELECT ON schema_version, catalog, "group", price, model, upstream, account, member, subscription, token,
+                  grant_entry, ledger, attempt, object, refusal, outage TO tollhouse_gateway;
+  GRANT SELECT (id, account_id, group_id, status) ON "user" TO tollhouse_gateway;
+  GRANT SELECT (id, token_id, digest, pepper_version, purpose, expires_at, last_used_at, address),
+        UPDATE (digest, pepper_version, last_used_at) ON token_secret TO tollhouse_gateway;
+  GRANT INSERT ON ledger, attempt, object, refusal, outage, grant_entry TO tollhouse_gateway;
+  GRANT UPDATE (n), DELETE ON refusal TO tollhouse_gateway;
+  GRANT UPDATE (since, seen_at), DELETE ON outage TO tollhouse_gateway;
+  GRANT INSERT (account_id, user_id) ON member TO tollhouse_gateway;
+  GRANT INSERT (account_id, group_id, implied, granted, version) ON subscription TO tollhouse_gateway;
+  -- What a lost worker was charged too much is granted back: gateway/store/late_figures.py.
+  GRANT UPDATE (used, accessed_at, granted, gver) ON token TO tollhouse_gateway;
+  GRANT UPDATE (used, granted, gver) ON account, member, subscription TO tollhouse_gateway;
+  -- Groups of the configuration get their rows from whichever process starts first.
+  GRANT INSERT (name), UPDATE (open, subscription_granted) ON "group" TO tollhouse_gateway;
+
+  EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO tollhouse_admin', current_schema());
+  GRANT INSERT, UPDATE ON "user", "group", identity, invite, redeem_code TO tollhouse_admin;
+  GRANT INSERT ON grant_entry, price, redeem_batch, audit TO tollhouse_admin;
+  GRANT UPDATE ON catalog TO tollhouse_admin;
+  GRANT INSERT, UPDATE, DELETE ON token_secret, session, access_token, link, model, upstream, idempotency, outbox, warning,
+                                  warned, webhook TO tollhouse_admin;
+  GRANT DELETE ON outage TO tollhouse_admin;
+  FOREACH scope IN ARRAY ARRAY['account', 'member', 'subscription', 'token'] LOOP
+    SELECT string_agg(quote_ident(attname), ', ') INTO names FROM pg_attribute
+     WHERE attrelid = scope::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+       AND attname NOT IN ('used', 'accessed_at');
+    EXECUTE format('GRANT INSERT (%s), UPDATE (%s) ON %I TO tollhouse_admin', names, names, scope);
+  END LOOP;
+
+  GRANT SELECT ON schema_version, catalog, "group", price, model, account, member, subscription, token, token_shown,
+                  grant_entry, ledger, attempt, object, refusal, outage, redeem_batch, warning, warned, audit
+     TO tollhouse_reader;
+  GRANT SELECT (id, username, role, account_id, group_id, status, created_at, deleted_at) ON "user" TO tollhouse_reader;
+END $rights$;
+REVOKE EXECUTE ON FUNCTION grant_rights(), ensure_ledger_partitions(timestamptz, integer) FROM PUBLIC;
+SELECT grant_rights();

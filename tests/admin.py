@@ -15,7 +15,9 @@ from gateway.store.people import write_access_token, write_user
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import Pool, open_pool, transaction
 from gateway.store.quota import QuotaStore
+from gateway.store.roles import ADMIN
 from gateway.store.seal import Seal
+from tests.databases import as_role
 from tests.described import check_described
 
 PEPPER_SECRET = bytes(range(32))
@@ -148,12 +150,15 @@ async def running_admin(
     Without `quota` its quota store cannot be asked; without `notifier` its notices go to `told`.
     """
     config = Config.model_validate(settings or {})
-    async with await open_pool(dsn, size=5, statement_timeout_s=10) as pool:
+    async with (
+        await open_pool(dsn, size=5, statement_timeout_s=10) as pool,
+        await open_pool(as_role(dsn, ADMIN), size=5, statement_timeout_s=10) as own,
+    ):
         credentials = await bootstrap(pool, pepper, config)
         told, clock, lines = Told(), [1_800_000_000.0], []
         app = build_app(
             config,
-            pool,
+            own,
             notifier or told,
             quota or QuotaStore(Pipeline("redis://127.0.0.1:1")),
             pepper,

@@ -59,6 +59,11 @@ def database(dsn: str, name: str) -> str:
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
 
 
+def as_role(dsn: str, role: str) -> str:
+    """The same database, as a process of ours has it: with the rights of a role and no others."""
+    return f"{dsn}{'&' if urlsplit(dsn).query else '?'}role={role}"
+
+
 @contextlib.asynccontextmanager
 async def fresh_database(server_addresses: tuple[str, str]) -> AsyncIterator[str]:
     """A database that was never used, with the schema, for as long as the block runs."""

@@ -21,7 +21,9 @@ from gateway.store.editing import Keyed
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import open_pool
 from gateway.store.quota import QuotaStore
+from gateway.store.roles import GATEWAY
 from gateway.store.seal import Seal
+from tests.databases import as_role
 from tests.tokens import create_token
 from tests.upstream import ScriptedUpstream
 
@@ -40,7 +42,7 @@ PRICED = {
 
 @dataclass
 class Rig:
-    """A running gateway, its upstream, and a client session."""
+    """A running gateway, its upstream, and a client session. `database` and `dsn` are the owner's."""
 
     gateway: Gateway
     upstream: ScriptedUpstream
@@ -49,6 +51,7 @@ class Rig:
     database: asyncpg.Pool
     server: web.Server
     pepper: Pepper = PEPPER
+    dsn: str = ""
 
     async def token(self, granted: int | None = None, **fields: Any) -> Keyed:
         """A new token of the first user, uncapped unless `granted` (nano-dollars) says otherwise."""
@@ -96,7 +99,8 @@ async def running(
     pepper: Pepper = PEPPER,
 ) -> AsyncIterator[Rig]:
     """A gateway before `upstream`, with the priced model `m` and the unpriced `unpriced`."""
-    loaded = configuration(postgres_dsn, valkey_url, upstream.base_url, configure, environment)
+    own = as_role(postgres_dsn, GATEWAY)
+    loaded = configuration(own, valkey_url, upstream.base_url, configure, environment)
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(postgres_dsn, size=4, statement_timeout_s=10)
         stack.push_async_callback(pool.close)
@@ -115,7 +119,9 @@ async def running(
             connector=aiohttp.TCPConnector(limit=0), auto_decompress=False
         )
         await stack.enter_async_context(session)
-        yield Rig(gateway, upstream, f"http://{host}:{port}", session, pool, server, pepper)
+        yield Rig(
+            gateway, upstream, f"http://{host}:{port}", session, pool, server, pepper, postgres_dsn
+        )
 
 
 def configuration(

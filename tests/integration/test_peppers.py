@@ -35,7 +35,7 @@ async def beside(rig: Rig, pepper: Pepper) -> AsyncIterator[Rig]:
     async with (
         ScriptedUpstream() as upstream,
         running(
-            config.postgres.dsn.get_secret_value(),
+            rig.dsn,
             config.redis.url.get_secret_value(),
             upstream,
             pepper=pepper,
@@ -139,12 +139,11 @@ async def test_a_kept_key_is_revealed_and_found_before_and_after_it_has_moved(
 
 
 async def test_an_access_token_of_the_old_pepper_moves_when_it_is_used(rig: Rig, aiohttp_client):
-    dsn = rig.gateway.config.postgres.dsn.get_secret_value()
-    async with running_admin(aiohttp_client, dsn) as before:
+    async with running_admin(aiohttp_client, rig.dsn) as before:
         _, access = await before.user("ada")
         assert (await before.call("GET", "/api/user/self", token=access)).status == 200
     assert await find_access(rig.database, access, ALONE) is None
-    async with running_admin(aiohttp_client, dsn, pepper=BOTH) as admin:
+    async with running_admin(aiohttp_client, rig.dsn, pepper=BOTH) as admin:
         for _ in range(2):
             assert (await admin.call("GET", "/api/user/self", token=access)).status == 200
     assert await find_access(rig.database, access, ALONE) is not None
@@ -180,16 +179,15 @@ async def test_links_invites_and_codes_of_the_old_pepper_work_once(rig: Rig, aio
         async with transaction(rig.database) as connection:
             assert (await use_link(connection, "verify", link, BOTH) is not None) is works
             assert (await use_invite(connection, invite, BOTH) is not None) is works
-    dsn = rig.gateway.config.postgres.dsn.get_secret_value()
-    async with running_admin(aiohttp_client, dsn) as before:
+    async with running_admin(aiohttp_client, rig.dsn) as before:
         _, access = await before.user("root", role="owner")
         _, theirs = await before.user("ada")
         codes = (await before.call("POST", "/api/redeem", {"amount_usd": 1}, token=access)).data
         (code,) = codes["codes"]
     for pepper, answered in ((ALONE, 404), (BOTH, 200), (BOTH, 409)):
-        async with running_admin(aiohttp_client, dsn, pepper=BOTH) as admin:
+        async with running_admin(aiohttp_client, rig.dsn, pepper=BOTH) as admin:
             await admin.call("GET", "/api/user/self", token=theirs)  # moves it
-        async with running_admin(aiohttp_client, dsn, pepper=pepper) as admin:
+        async with running_admin(aiohttp_client, rig.dsn, pepper=pepper) as admin:
             used = await admin.call("POST", "/api/redeem/use", {"key": code}, token=theirs)
             assert used.status == answered
 
