@@ -195,7 +195,7 @@ CREATE TABLE token_secret (
   id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   token_id        bigint      NOT NULL REFERENCES token ON DELETE CASCADE,
   digest          bytea       NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
-  pepper_version  smallint    NOT NULL DEFAULT 1,
+  pepper_version  integer     NOT NULL,                       -- which pepper it was: gateway/domain/pepper.py
   display         text        NOT NULL,                       -- 'sk-AbCd**********wxyz'
   last4           text        NOT NULL,
   purpose         text        NOT NULL DEFAULT 'key' CHECK (purpose IN ('key', 'playground', 'imported')),
@@ -265,6 +265,7 @@ CREATE TABLE redeem_code (
   id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   batch_id    bigint      NOT NULL REFERENCES redeem_batch,
   digest      bytea       NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
+  pepper_version integer  NOT NULL,
   display     text        NOT NULL,                           -- its beginning
   revoked_at  timestamptz,
   used_at     timestamptz,
@@ -372,6 +373,7 @@ CREATE INDEX refusal_hour ON refusal (hour);
 CREATE TABLE session (
   id          bigint      GENERATED ALWAYS AS IDENTITY UNIQUE,  -- by which its user names it
   digest      bytea       PRIMARY KEY CHECK (octet_length(digest) = 32),
+  pepper_version integer  NOT NULL,
   user_id     bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,
   created_at  timestamptz NOT NULL DEFAULT now(),
   seen_at     timestamptz NOT NULL DEFAULT now(),
@@ -448,6 +450,7 @@ CREATE TABLE access_token (
   id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   user_id       bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,
   digest        bytea       NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
+  pepper_version integer    NOT NULL,
   name          text        NOT NULL DEFAULT '',
   scopes        text[]      NOT NULL DEFAULT '{}',            -- empty: all that the user's role may do
   allow_ips     text[]      NOT NULL DEFAULT '{}',
@@ -460,6 +463,7 @@ CREATE INDEX access_token_user ON access_token (user_id);
 -- Links in e-mails: each works once, until it expires, for the address that it was sent to. Only a digest is kept.
 CREATE TABLE link (
   digest      bytea       PRIMARY KEY CHECK (octet_length(digest) = 32),
+  pepper_version integer  NOT NULL,
   purpose     text        NOT NULL CHECK (purpose IN ('reset', 'verify')),
   user_id     bigint      NOT NULL REFERENCES "user" ON DELETE CASCADE,
   email       text        NOT NULL,
@@ -483,6 +487,7 @@ CREATE INDEX identity_user ON identity (user_id);
 CREATE TABLE invite (
   id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   digest      bytea       NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
+  pepper_version integer  NOT NULL,
   made_by     bigint      NOT NULL REFERENCES "user",
   role        text        NOT NULL CHECK (role IN ('owner', 'admin', 'operator', 'viewer', 'user')),
   group_id    bigint      NOT NULL REFERENCES "group",
@@ -506,7 +511,7 @@ CREATE TABLE idempotency (
   PRIMARY KEY (user_id, idem_key)
 );
 
--- Who changed what; written in the change's own transaction. Append-only.
+-- Who changed what; written in the change's own transaction. Append-only: see the trigger.
 CREATE TABLE audit (
   id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at          timestamptz NOT NULL DEFAULT now(),
@@ -523,6 +528,17 @@ CREATE INDEX audit_object ON audit (object_kind, object_id, id DESC);
 CREATE INDEX audit_actor ON audit (actor, id DESC);
 CREATE INDEX audit_at ON audit (at);
 
+-- What was written of who did what stays as it is, whoever asks. Its owner can remove the trigger, and has to on purpose:
+-- no process connects as the owner.
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE insufficient_privilege USING
+    MESSAGE = format('%s is append-only: no %s', TG_TABLE_NAME, TG_OP),
+    HINT = 'docs/operations.md tells how its owner removes old rows.';
+END $$;
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 -- Names by three letters of them but for the first letter, which token_by_name finds: what many names begin with would
 -- hide where else it stands. Where the server has no pg_trgm, or the user may not create it, long lists are
 -- searched by the beginning of names only (docs/token-api.md).
@@ -533,3 +549,67 @@ BEGIN
 EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported OR undefined_object THEN
   RAISE NOTICE 'no pg_trgm (%): long lists of tokens are searched by the beginning of names only', SQLERRM;
 END $$;
+
+-- Who may do what. Each process connects as a role of its own (docs/operations.md): these bear the rights, and cannot log
+-- in until the operator lets them. The owner, who made the tables, is needed for `tollhouse migrate` alone.
+--   tollhouse_gateway  a worker: reads what decides about calls, posts to the ledger
+--   tollhouse_admin    the admin app and commands: writes neither the ledger nor what was used
+--   tollhouse_reader   reads figures, books and the audit: no digest, nothing sealed, no password's hash
+-- Whoever may not make roles is told so; when they were made by somebody else, `tollhouse migrate` grants again.
+CREATE FUNCTION grant_rights() RETURNS void LANGUAGE plpgsql AS $rights$
+DECLARE
+  role  text;
+  scope text;
+  names text;
+BEGIN
+  FOREACH role IN ARRAY ARRAY['tollhouse_gateway', 'tollhouse_admin', 'tollhouse_reader'] LOOP
+    BEGIN
+      IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+        EXECUTE format('CREATE ROLE %I NOLOGIN', role);
+      END IF;
+    EXCEPTION
+      WHEN insufficient_privilege THEN
+        RAISE NOTICE 'no role %, and % may not make it: nothing was granted to the roles of Tollhouse', role, current_user;
+        RETURN;
+      WHEN duplicate_object OR unique_violation THEN
+        NULL;  -- another database of this server was first
+    END;
+  END LOOP;
+
+  GRANT SELECT ON schema_version, catalog, "group", price, model, upstream, account, member, subscription, token,
+                  grant_entry, ledger, attempt, object, refusal, outage TO tollhouse_gateway;
+  GRANT SELECT (id, account_id, group_id, status) ON "user" TO tollhouse_gateway;
+  GRANT SELECT (id, token_id, digest, pepper_version, purpose, expires_at, last_used_at, address),
+        UPDATE (digest, pepper_version, last_used_at) ON token_secret TO tollhouse_gateway;
+  GRANT INSERT ON ledger, attempt, object, refusal, outage, grant_entry TO tollhouse_gateway;
+  GRANT UPDATE (n), DELETE ON refusal TO tollhouse_gateway;
+  GRANT UPDATE (since, seen_at), DELETE ON outage TO tollhouse_gateway;
+  GRANT INSERT (account_id, user_id) ON member TO tollhouse_gateway;
+  GRANT INSERT (account_id, group_id, implied, granted, version) ON subscription TO tollhouse_gateway;
+  -- What a lost worker was charged too much is granted back: gateway/store/late_figures.py.
+  GRANT UPDATE (used, accessed_at, granted, gver) ON token TO tollhouse_gateway;
+  GRANT UPDATE (used, granted, gver) ON account, member, subscription TO tollhouse_gateway;
+  -- Groups of the configuration get their rows from whichever process starts first.
+  GRANT INSERT (name), UPDATE (open, subscription_granted) ON "group" TO tollhouse_gateway;
+
+  EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO tollhouse_admin', current_schema());
+  GRANT INSERT, UPDATE ON "user", "group", identity, invite, redeem_code TO tollhouse_admin;
+  GRANT INSERT ON grant_entry, price, redeem_batch, audit TO tollhouse_admin;
+  GRANT UPDATE ON catalog TO tollhouse_admin;
+  GRANT INSERT, UPDATE, DELETE ON token_secret, session, access_token, link, model, upstream, idempotency, outbox, warning,
+                                  warned, webhook TO tollhouse_admin;
+  GRANT DELETE ON outage TO tollhouse_admin;
+  FOREACH scope IN ARRAY ARRAY['account', 'member', 'subscription', 'token'] LOOP
+    SELECT string_agg(quote_ident(attname), ', ') INTO names FROM pg_attribute
+     WHERE attrelid = scope::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+       AND attname NOT IN ('used', 'accessed_at');
+    EXECUTE format('GRANT INSERT (%s), UPDATE (%s) ON %I TO tollhouse_admin', names, names, scope);
+  END LOOP;
+
+  GRANT SELECT ON schema_version, catalog, "group", price, model, account, member, subscription, token, token_shown,
+                  grant_entry, ledger, attempt, object, refusal, outage, redeem_batch, warning, warned, audit
+     TO tollhouse_reader;
+  GRANT SELECT (id, username, role, account_id, group_id, status, created_at, deleted_at) ON "user" TO tollhouse_reader;
+END $rights$;
+REVOKE EXECUTE ON FUNCTION grant_rights(), ensure_ledger_partitions(timestamptz, integer) FROM PUBLIC;
+SELECT grant_rights();

@@ -26,12 +26,13 @@ from gateway.config import (
     Loaded,
     ServiceSecrets,
     load,
+    read_pepper,
     read_seal_keys,
-    read_secret,
     read_service_secrets,
 )
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
+from gateway.domain.pepper import Pepper
 from gateway.listen import PortTaken, as_bound, listening_socket, probe_port, url_of
 from gateway.reload import GATEWAY_ONLY, follow, take_over
 from gateway.settings import Config
@@ -72,13 +73,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _read_settings(path: str | None) -> tuple[Loaded, ServiceSecrets, bytes, Seal]:
+def _read_settings(path: str | None) -> tuple[Loaded, ServiceSecrets, Pepper, Seal]:
     """Configuration, secrets, pepper and seal. Raises `ConfigError` with the problems of all."""
     problems: list[str] = []
     loaded, service_secrets, pepper, seal = (
         Loaded(Config(), None, {}, ()),
         ServiceSecrets(),
-        b"",
+        None,
         None,
     )
     try:
@@ -96,14 +97,14 @@ def _read_settings(path: str | None) -> tuple[Loaded, ServiceSecrets, bytes, Sea
     except ConfigError as error:
         problems += error.problems
     try:
-        pepper = read_secret(os.environ, "PEPPER")
+        pepper = read_pepper(os.environ)
     except ConfigError as error:
         problems += error.problems
     try:
         seal = Seal(*read_seal_keys(os.environ))
     except ConfigError as error:
         problems += error.problems
-    if problems or seal is None:
+    if problems or pepper is None or seal is None:
         raise ConfigError(problems)
     return loaded, service_secrets, pepper, seal
 
@@ -112,7 +113,7 @@ async def _serve(
     read: Callable[[], Loaded],
     loaded: Loaded,
     service_secrets: ServiceSecrets,
-    pepper: bytes,
+    pepper: Pepper,
     seal: Seal,
 ) -> None:
     """Open everything in the order in which it is needed; all of it is closed in reverse."""

@@ -25,6 +25,7 @@ from admin_api.warnings.watch import Watch
 from gateway.config import Loaded, ServiceSecrets
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
+from gateway.domain.pepper import Pepper
 from gateway.domain.rejection import Rejected
 from gateway.domain.units import Units
 from gateway.explain.walk import Explainer
@@ -65,7 +66,7 @@ def build_app(
     pool: Pool,
     notifier: Notifier,
     quota: QuotaStore,
-    pepper: bytes,
+    pepper: Pepper,
     seal: Seal,
     *,
     service_secrets: ServiceSecrets = ServiceSecrets(),  # noqa: B008 -- it cannot change

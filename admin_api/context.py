@@ -15,6 +15,7 @@ from admin_api.people.provider import Provider
 from gateway.catalog_settings import GroupSettings
 from gateway.domain.edit import Actor
 from gateway.domain.network import Address, Blocks
+from gateway.domain.pepper import Pepper
 from gateway.domain.roles import Permission
 from gateway.domain.units import Units
 from gateway.explain.walk import Explainer
@@ -56,7 +57,7 @@ class Services:
     pool: Pool
     notifier: Notifier
     quota: QuotaStore
-    pepper: bytes = field(repr=False)
+    pepper: Pepper = field(repr=False)
     seal: Seal
     units: Units
     passwords: Passwords

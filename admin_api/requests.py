@@ -8,7 +8,6 @@ from aiohttp import web
 
 from admin_api.context import CALLER, SERVICES
 from admin_api.envelope import Code, Declined
-from gateway.domain import key as keys
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
@@ -65,5 +64,5 @@ async def once_of(request: web.Request) -> Once | None:
     asked = hashlib.sha256(f"{request.method} {request.path.rstrip('/')}\n".encode() + body)
     services = request.app[SERVICES]
     # With the pepper, since a body can hold a password, which many guesses a second would find.
-    digest = keys.digest_of(asked.digest(), services.pepper)
-    return Once(request[CALLER].user.id, key, digest, services.seal)
+    digests = services.pepper.digests(asked.digest())
+    return Once(request[CALLER].user.id, key, digests, services.seal)

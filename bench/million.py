@@ -32,8 +32,8 @@ SELECT u.account_id, u.id,
   JOIN "user" u ON u.id = CASE WHEN n % 11 = 0 THEN others.ids[1 + n / 11 % 100] ELSE 1 END
 """
 _SECRETS = """
-INSERT INTO token_secret (token_id, digest, display, last4)
-SELECT id, sha256(id::text::bytea), 'sk-' || substr(h, 1, 4) || '**********' || substr(h, 5, 4),
+INSERT INTO token_secret (token_id, digest, pepper_version, display, last4)
+SELECT id, sha256(id::text::bytea), 0, 'sk-' || substr(h, 1, 4) || '**********' || substr(h, 5, 4),
        substr(h, 5, 4)
   FROM (SELECT id, encode(sha256(('k' || id)::bytea), 'base64') AS h FROM token) made
 ON CONFLICT DO NOTHING

@@ -17,6 +17,7 @@ from typing import Any
 
 from bench.checkout import HERE, Checkout
 from bench.servers import MODELS, Server, StartError, free_port, process, wait_until
+from gateway.domain.pepper import Pepper
 
 # 20 input tokens at $50 and 10 output tokens at $100 a million: $0.002, 1,000 quota units a call.
 UNITS_PER_CALL = 1000
@@ -62,7 +63,7 @@ class Tollhouse:
     admin_url: str
     access_token: str
     database_url: str
-    pepper: bytes
+    pepper: Pepper
     start_s: float  # from the start until /readyz answered 200
 
     def used_units(self) -> int:
@@ -132,7 +133,7 @@ def tollhouse(
         )
         server = Server(ready["gateway_url"], child.pid)
         metrics_url = f"http://127.0.0.1:{ports['metrics']}/metrics"
-        pepper = bytes.fromhex((state / "secrets" / "pepper").read_text())
+        pepper = Pepper(bytes.fromhex((state / "secrets" / "pepper").read_text()))
         yield Tollhouse(
             server,
             token["key"],

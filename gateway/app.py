@@ -13,6 +13,7 @@ from gateway.config import Loaded
 from gateway.domain.catalog import Catalog
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
+from gateway.domain.pepper import Pepper
 from gateway.domain.units import Units
 from gateway.listen import url_of
 from gateway.metrics import Figure
@@ -56,6 +57,7 @@ from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog
 from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.reservation import Reservations
+from gateway.relay.revocations import Revocations
 from gateway.relay.secret_uses import SecretUses
 from gateway.relay.server import Server
 from gateway.relay.settlements import Settlements
@@ -132,7 +134,7 @@ class Gateway:
         self,
         loaded: Loaded,
         *,
-        pepper: bytes,
+        pepper: Pepper,
         pool: asyncpg.Pool,
         quota: QuotaStore,
         ledger: LedgerStore,
@@ -151,7 +153,7 @@ class Gateway:
         self.accepting = True
         self._terms = terms
         self.keys = KeyStore(pool, lambda: self.catalog, reserve=config.quota.reserve)
-        self.secret_uses = SecretUses(pool)
+        self.secret_uses = SecretUses(pool, pepper)
         self.outages = Outages(pool, lambda: terms.upstreams)
         self.loads = Loads(pool, self.keys, quota)
         self.tokens = TokenCache(
@@ -211,6 +213,12 @@ class Gateway:
             heartbeat_s=config.gateway.heartbeat_s,
         )
         self.announcer = Announcer(quota, self.poster, self.forwarder.live_calls)
+        self.revocations = Revocations(
+            self.forwarder.live_calls,
+            self.keys.versions,
+            self.tokens.renew,
+            self.forwarder.revoke,
+        )
         balance = answer_balance(self.keys, Units(config.quota.units_per_usd))
         self.handler = Handler(
             ways=self._ways(config),
@@ -269,11 +277,23 @@ class Gateway:
         """Obey the notice of a token's edit: it may be the first that another gateway's key opens."""
         self.tokens.drop(token_id)
         self.foreign.wake()
+        self.revocations.wake()
+
+    def user_changed(self, user_id: int) -> None:
+        """Obey the notice that all of a user's tokens changed."""
+        self.tokens.drop_user(user_id)
+        self.revocations.wake()
+
+    def account_changed(self, account_id: int) -> None:
+        """Obey the notice that what binds an account's tokens was edited."""
+        self.tokens.drop_account(account_id)
+        self.revocations.wake()
 
     def changes_missed(self) -> None:
         """Obey that notices may have been lost."""
         self.tokens.clear()
         self.foreign.wake()
+        self.revocations.wake()
         self.catalogs.wake()
 
     def figures(self) -> list[Figure]:
@@ -303,7 +323,7 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def open_gateway(
-    loaded: Loaded, *, pepper: bytes, seal: Seal | None = None
+    loaded: Loaded, *, pepper: Pepper, seal: Seal | None = None
 ) -> AsyncIterator[Gateway]:
     """A worker with its stores open and its tasks running; each is closed in reverse order.
 
@@ -356,8 +376,8 @@ async def open_gateway(
                 gateway.token_changed,
                 gateway.catalogs.notice,
                 gateway.changes_missed,
-                on_user=gateway.tokens.drop_user,
-                on_account=gateway.tokens.drop_account,
+                on_user=gateway.user_changed,
+                on_account=gateway.account_changed,
             )
         )
         yield gateway
@@ -393,6 +413,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
             group.create_task(gateway.audit.run(), name="audit"),
             group.create_task(gateway.foreign.run(), name="foreign keys"),
             group.create_task(gateway.catalogs.run(), name="catalog"),
+            group.create_task(gateway.revocations.run(), name="revocations"),
         ]
         try:
             yield

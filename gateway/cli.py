@@ -77,6 +77,11 @@ def _parser() -> argparse.ArgumentParser:
             "reseal", help="seal anew with TOLLHOUSE_KEK what TOLLHOUSE_KEK_PREVIOUS sealed"
         )
     )
+    peppers = commands.add_parser(
+        "pepper", help="how many keys still rest on TOLLHOUSE_PEPPER_PREVIOUS"
+    )
+    peppers.add_argument("--json", action="store_true", help="one JSON object")
+    _add_config(peppers)
     books = commands.add_parser("audit", help="prove that the books add up, or name what does not")
     books.add_argument("--json", action="store_true", help="the report as one JSON object")
     books.add_argument(
@@ -198,6 +203,12 @@ def _reseal(given: argparse.Namespace, _: list[str]) -> int:
     return 1 if lost else 0
 
 
+def _pepper(given: argparse.Namespace, rest: list[str]) -> int:
+    from gateway.commands.pepper import pepper
+
+    return pepper(given, rest)
+
+
 def _import(given: argparse.Namespace, _: list[str]) -> int:
     from gateway.commands import importing
 
@@ -313,6 +324,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "migrate": _migrate,
     "replay-outbox": _replay_outbox,
     "reseal": _reseal,
+    "pepper": _pepper,
     "audit": _audit,
     "import": _import,
     "user": _user,

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from gateway.catalog_settings import UpstreamSettings
+from gateway.domain.pepper import Pepper
 from gateway.settings import Config
 
 _ENVIRONMENT_SETTING = re.compile(r"TOLLHOUSE_([A-Z]+)__([A-Z0-9_]+)")
@@ -176,16 +177,33 @@ def read_secret(environment: Mapping[str, str], name: str) -> bytes:
     return secret
 
 
+def read_pepper(environment: Mapping[str, str]) -> Pepper:
+    """What digests are made with (PEPPER), and whose digests count beside (PEPPER_PREVIOUS), where it is given.
+
+    Raises `ConfigError`.
+    """
+    secret, other = read_secret(environment, "PEPPER"), _read_previous(environment, "PEPPER")
+    if other == secret:
+        raise ConfigError(["TOLLHOUSE_PEPPER_PREVIOUS is the same as TOLLHOUSE_PEPPER: drop it"])
+    return Pepper(secret, other)
+
+
 def read_seal_keys(environment: Mapping[str, str]) -> tuple[bytes, bytes | None]:
     """What secrets are sealed with (KEK), and what they were sealed with before (KEK_PREVIOUS), where it is given.
 
     Raises `ConfigError`.
     """
-    key = read_secret(environment, "KEK")
-    previous = "KEK_PREVIOUS"
-    if any(environment.get(f"TOLLHOUSE_{previous}{form}") for form in ("", "_FILE")):
-        return key, read_secret(environment, previous)
-    return key, None
+    return read_secret(environment, "KEK"), _read_previous(environment, "KEK")
+
+
+def is_given(environment: Mapping[str, str], name: str) -> bool:
+    """Whether the environment has a secret of that name, or the name of its file."""
+    return any(environment.get(f"TOLLHOUSE_{name}{form}") for form in ("", "_FILE"))
+
+
+def _read_previous(environment: Mapping[str, str], name: str) -> bytes | None:
+    previous = f"{name}_PREVIOUS"
+    return read_secret(environment, previous) if is_given(environment, previous) else None
 
 
 def read_service_secrets(environment: Mapping[str, str], config: Config) -> ServiceSecrets:

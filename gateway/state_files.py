@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from gateway.config import ConfigError, read_secret
+from gateway.config import ConfigError, is_given, read_secret
 from gateway.embedded.state import StateDirectory
 from gateway.store.bootstrap import Credentials
 
@@ -17,16 +17,21 @@ from gateway.store.bootstrap import Credentials
 def provide_secrets(state: StateDirectory, environment: dict[str, str], *, embedded: bool) -> None:
     """See that the environment names pepper and encryption key; made here only where the database is ours too.
 
+    There, one that is being changed lies beside the new one as `pepper_previous`, `kek_previous`.
+
     Raises `ConfigError` for those that are missing or no secrets, and `StateError`.
     """
     problems = []
-    for name in ("PEPPER", "KEK"):
-        given = environment.get(f"TOLLHOUSE_{name}") or environment.get(f"TOLLHOUSE_{name}_FILE")
-        if given:
+    for name in ("PEPPER_PREVIOUS", "KEK_PREVIOUS", "PEPPER", "KEK"):
+        if is_given(environment, name):
             try:
                 read_secret(environment, name)
             except ConfigError as error:
                 problems += error.problems
+        elif name.endswith("_PREVIOUS"):
+            # Whoever changes one renames its file, and a new one is made below.
+            if embedded and (file := state.secret_path(name.lower())).exists():
+                environment[f"TOLLHOUSE_{name}_FILE"] = str(file)
         elif embedded:
             state.secret(name.lower())
             environment[f"TOLLHOUSE_{name}_FILE"] = str(state.secret_path(name.lower()))

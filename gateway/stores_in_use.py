@@ -6,7 +6,8 @@ from pathlib import Path
 
 import orjson
 
-from gateway.config import ConfigError, Loaded, read_secret
+from gateway.config import ConfigError, Loaded, is_given, read_pepper
+from gateway.domain.pepper import Pepper
 from gateway.embedded.state import default_path
 
 
@@ -33,19 +34,19 @@ def environment_in_use(
     """The environment, which names the state directory's secrets where its database is in use and none are given."""
     if loaded.config.postgres.dsn.get_secret_value():
         return environment
-    kept = {
-        f"{variable}_FILE": str(state_path(environment) / "secrets" / name.lower())
-        for name in ("PEPPER", "KEK")
-        if not any(
-            environment.get((variable := f"TOLLHOUSE_{name}") + form) for form in ("", "_FILE")
-        )
-    }
+    secrets = state_path(environment) / "secrets"
+    kept = {}
+    for name in ("PEPPER", "PEPPER_PREVIOUS", "KEK", "KEK_PREVIOUS"):
+        file = secrets / name.lower()
+        # A previous one lies there only while it is changed.
+        if not is_given(environment, name) and (file.exists() or not name.endswith("_PREVIOUS")):
+            kept[f"TOLLHOUSE_{name}_FILE"] = str(file)
     return dict(environment) | kept
 
 
-def pepper_in_use(loaded: Loaded) -> bytes:
+def pepper_in_use(loaded: Loaded) -> Pepper:
     """The pepper of the database in use. Raises `ConfigError`."""
-    return read_secret(environment_in_use(loaded), "PEPPER")
+    return read_pepper(environment_in_use(loaded))
 
 
 def _of_running(setting: str, member: str) -> str:

@@ -24,7 +24,7 @@ import orjson
 from gateway import __version__
 from gateway.banner import banner
 from gateway.child import Child, ChildError, say, show
-from gateway.config import ConfigError, Loaded, load, read_secret
+from gateway.config import ConfigError, Loaded, load, read_pepper
 from gateway.domain.errors import StoreUnavailable
 from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.postgres import EmbeddedPostgres
@@ -34,14 +34,17 @@ from gateway.given_stores import require_given_stores
 from gateway.listen import PortTaken, hold_port, nth_listen, parse_listen, probe_port, url_of
 from gateway.reload import follow, take_over
 from gateway.state_files import ReadyFile, keep_credentials, provide_secrets
+from gateway.store import roles
 from gateway.store.bootstrap import bootstrap
 from gateway.store.pipeline import Pipeline
-from gateway.store.postgres import SchemaError, apply_schema, open_pool
+from gateway.store.postgres import APPLICATION, SchemaError, apply_schema, open_pool
 from gateway.store.quota import QuotaStore
+from gateway.store.valkey import RIGHTS
 
 _T = TypeVar("_T")
 _REPEATED_SIGNAL_S = 2.0
 _EMBEDDED_CHECK_S = 0.5
+_ROLES = (roles.GATEWAY, roles.ADMIN)
 
 
 @dataclass
@@ -57,6 +60,21 @@ class Running:
     held_port: socket.socket | None = None
     credentials: Mapping[str, object] = field(default_factory=dict, repr=False)
     password: str | None = field(default=None, repr=False)
+
+    def as_role(self, role: str) -> Mapping[str, str]:
+        """The environment of a process that may do no more in our own servers than a role may."""
+        stores = {}
+        if self.postgres is not None:
+            stores["TOLLHOUSE_POSTGRES__DSN"] = self.postgres.dsn(role)
+        if self.valkey is not None:
+            stores["TOLLHOUSE_REDIS__URL"] = self.valkey.url(APPLICATION)
+        return self.environment | stores
+
+    def without_ours(self) -> Mapping[str, str]:
+        """The environment of a process that has nothing to do with stores and secrets."""
+        return {
+            name: of for name, of in self.environment.items() if not name.startswith("TOLLHOUSE_")
+        }
 
 
 class Supervisor:
@@ -145,7 +163,7 @@ class Supervisor:
             Child(
                 f"gateway-{number}",
                 command,
-                _of_worker(environment, config.metrics.listen, number),
+                _of_worker(running.as_role(roles.GATEWAY), config.metrics.listen, number),
                 logs / "gateway.log",
                 drain_s=drain_s,
             )
@@ -154,7 +172,7 @@ class Supervisor:
         running.admin = Child(
             "admin",
             [sys.executable, "-m", "admin_api"],
-            environment,
+            running.as_role(roles.ADMIN),
             logs / "admin.log",
             gives_way=True,
         )
@@ -176,7 +194,9 @@ class Supervisor:
         if not config.redis.url.get_secret_value():
             say("Starting Valkey")
             running.valkey = EmbeddedValkey(
-                state, bin_dir=Path(config.redis.bin_dir) if config.redis.bin_dir else None
+                state,
+                bin_dir=Path(config.redis.bin_dir) if config.redis.bin_dir else None,
+                users={APPLICATION: RIGHTS},
             )
             environment["TOLLHOUSE_REDIS__URL"] = running.valkey.start()
         else:
@@ -187,9 +207,11 @@ class Supervisor:
     ) -> None:
         dsn = running.environment["TOLLHOUSE_POSTGRES__DSN"]
         await apply_schema(dsn)
+        if (own := running.postgres) is not None:
+            await roles.let_in(dsn, {role: own.password(role) for role in _ROLES})
         pool = await open_pool(dsn, size=2, statement_timeout_s=10)
         try:
-            pepper = read_secret(running.environment, "PEPPER")
+            pepper = read_pepper(running.environment)
             made = await bootstrap(pool, pepper, loaded.config)
         finally:
             await pool.close()
@@ -205,7 +227,7 @@ class Supervisor:
             return
         say("No provider is configured: starting the demo upstream")
         command = [sys.executable, "-m", "gateway.demo", "--listen", "127.0.0.1:0"]
-        running.demo = Child("demo", command, running.environment, logs / "demo.log")
+        running.demo = Child("demo", command, running.without_ours(), logs / "demo.log")
         told = await self._unless_stopped(running.demo.start())
         running.environment["TOLLHOUSE_DEMO_URL"] = str(orjson.loads(told)["url"])
         # A restarted demo must be found where the workers know it.

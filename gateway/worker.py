@@ -19,8 +19,9 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from gateway import log
 from gateway.app import Gateway, adopt_settings, build_server, open_gateway
 from gateway.child import map_large_blocks, spare_the_collector, tell_ready
-from gateway.config import ConfigError, Loaded, load, read_seal_keys, read_secret
+from gateway.config import ConfigError, Loaded, load, read_pepper, read_seal_keys
 from gateway.domain.errors import StoreUnavailable
+from gateway.domain.pepper import Pepper
 from gateway.drain import drain
 from gateway.listen import PortTaken, listening_socket, probe_port, turn_away
 from gateway.metrics import serve_metrics
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         loaded = load(os.environ, given.config)
         _require_stores(loaded)
-        pepper = read_secret(os.environ, "PEPPER")
+        pepper = read_pepper(os.environ)
         seal = _read_seal()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             read = functools.partial(load, os.environ, given.config)
@@ -66,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 async def _serve(
-    loaded: Loaded, read: Callable[[], Loaded], pepper: bytes, seal: Seal | None
+    loaded: Loaded, read: Callable[[], Loaded], pepper: Pepper, seal: Seal | None
 ) -> int:
     config = loaded.config.gateway
     shared = os.environ.get("TOLLHOUSE_SHARED_PORT") == "1"

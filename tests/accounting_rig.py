@@ -23,6 +23,7 @@ from gateway.domain.edit import Actor, TokenChange, TokenDraft
 from gateway.domain.errors import Refusal, StoreNotAsked, StoreUnavailable
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.network import Address, parse_address
+from gateway.domain.pepper import Pepper
 from gateway.domain.quota import Hold, grown
 from gateway.domain.rejection import Rejected
 from gateway.domain.routes import Route
@@ -65,7 +66,7 @@ LEASE_S, PAUSE_S, SWEEP_S, BEAT_S = 4.0, 3.0, 2.0, 1.0
 MOST_LATE_S = 0.9
 """How late a command may come: less than a beat, which is less than any time that the design rests on."""
 SHARDS = 2
-PEPPER = bytes(range(32))
+PEPPER = Pepper(bytes(range(32)))
 SYSTEM = Actor("system", any_group=True)
 NOWHERE = "postgresql://nobody@/none?host=/nonexistent"
 MODEL = Model("m", Price(0, 1_000_000, 0, 0), default_output_tokens=1)
@@ -322,7 +323,7 @@ class Worker:
             await self.housekeeping.sweep()
 
     async def _find(self, token: int) -> Entry:
-        row = await self.loads.find(keys.digest(self._stores.secrets[token], PEPPER))
+        row = await self.loads.find(keys.digests(self._stores.secrets[token], PEPPER))
         assert row is not None
         entry = self._entries[token] = Entry(b"", b"", row, 0.0)
         return entry
@@ -496,7 +497,8 @@ class Stores:
 
 def _reset_sql() -> str:
     lines = [
-        "DELETE FROM ledger; DELETE FROM grant_entry; DELETE FROM audit;",
+        "SET session_replication_role = replica; DELETE FROM audit; RESET session_replication_role;",
+        "DELETE FROM ledger; DELETE FROM grant_entry;",
         "UPDATE token SET granted = 0, gver = 1, used = 0, version = 1;",
     ]
     subscriptions = {f"g{account}.1": grant for account, grant in SUBSCRIPTIONS.items()}

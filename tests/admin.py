@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from admin_api.app import build_app
 from gateway.config import ServiceSecrets
 from gateway.domain.edit import Actor
+from gateway.domain.pepper import Pepper
 from gateway.settings import Config
 from gateway.store.bootstrap import Credentials, bootstrap
 from gateway.store.passwords import Passwords
@@ -14,10 +15,13 @@ from gateway.store.people import write_access_token, write_user
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import Pool, open_pool, transaction
 from gateway.store.quota import QuotaStore
+from gateway.store.roles import ADMIN
 from gateway.store.seal import Seal
+from tests.databases import as_role
 from tests.described import check_described
 
-PEPPER = bytes(range(32))
+PEPPER_SECRET = bytes(range(32))
+PEPPER = Pepper(PEPPER_SECRET)
 KEK = bytes(range(32, 64))
 UNIT = 2000  # nano-dollars of a quota unit at 500,000 units per dollar
 SYSTEM = Actor("system", any_group=True)
@@ -139,21 +143,25 @@ async def running_admin(
     notifier=None,
     seal=None,
     service_secrets=NO_SECRETS,
+    pepper=PEPPER,
 ):
     """The app on a database with the schema, after the first start. `clock[0]` is its time.
 
     Without `quota` its quota store cannot be asked; without `notifier` its notices go to `told`.
     """
     config = Config.model_validate(settings or {})
-    async with await open_pool(dsn, size=5, statement_timeout_s=10) as pool:
-        credentials = await bootstrap(pool, PEPPER, config)
+    async with (
+        await open_pool(dsn, size=5, statement_timeout_s=10) as pool,
+        await open_pool(as_role(dsn, ADMIN), size=5, statement_timeout_s=10) as own,
+    ):
+        credentials = await bootstrap(pool, pepper, config)
         told, clock, lines = Told(), [1_800_000_000.0], []
         app = build_app(
             config,
-            pool,
+            own,
             notifier or told,
             quota or QuotaStore(Pipeline("redis://127.0.0.1:1")),
-            PEPPER,
+            pepper,
             seal or Seal(KEK),
             service_secrets=service_secrets,
             write_line=lines.append,

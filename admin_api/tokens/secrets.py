@@ -101,7 +101,7 @@ async def _revealed(
         services.reveals.take(request[CALLER].user.id)
     except Braked as braked:
         raise too_many("keys were asked for", braked.retry_after_s) from None
-    return await reveal(services.pool, actor_of(request), token_ids, services.seal)
+    return await reveal(services.pool, actor_of(request), token_ids, services.seal, services.pepper)
 
 
 def _with_key(services: Services, rotated: Keyed) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from gateway.commands.import_sources import SOURCES, BadSource, notes_of, read_r
 from gateway.config import load
 from gateway.domain.edit import Actor
 from gateway.domain.errors import StoreUnavailable
+from gateway.domain.pepper import Pepper
 from gateway.domain.rejection import Rejected
 from gateway.imports.plan import Candidate, Choices, Left, without_repeats
 from gateway.store.catalog import read_group_ids
@@ -85,7 +86,7 @@ async def _plan(
     source_name: str,
     rows: Sequence[dict[str, Any]],
     choices: Choices,
-    pepper: bytes,
+    pepper: Pepper,
 ) -> Outcome:
     source = SOURCES[source_name]
     found = without_repeats([source.read(row, choices) for row in rows])
@@ -96,7 +97,7 @@ async def _plan(
     return Outcome(owner.username, candidates, left, present, notes, applied=False)
 
 
-async def _apply(pool: Pool, owner: Owner, outcome: Outcome, pepper: bytes) -> None:
+async def _apply(pool: Pool, owner: Owner, outcome: Outcome, pepper: Pepper) -> None:
     """Write batch by batch: what is written stays, whatever comes of the next one."""
     new = outcome.new
     outcome.applied = True

@@ -15,7 +15,7 @@ from pathlib import Path
 from gateway.child import Child, ChildError
 from gateway.commands.errors import CommandFailed
 from gateway.commands.reach import Reach
-from gateway.config import Loaded, read_secret
+from gateway.config import Loaded, read_pepper
 from gateway.store.lent_access import NoOwner, lent_access
 from gateway.store.postgres import check_schema, open_pool
 from gateway.stores_in_use import database_in_use, environment_in_use, quota_store_in_use
@@ -33,7 +33,7 @@ async def own_admin(
     """
     dsn, url = database_in_use(loaded), quota_store_in_use(loaded)
     given = environment_in_use(loaded, environment)
-    pepper = read_secret(given, "PEPPER")
+    pepper = read_pepper(given)
     given = dict(given) | {
         "TOLLHOUSE_ADMIN__LISTEN": "127.0.0.1:0",
         "TOLLHOUSE_POSTGRES__DSN": dsn,

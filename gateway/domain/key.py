@@ -6,11 +6,12 @@ checksum is no security: it lets garbage be refused without a look-up.
 """
 
 import hashlib
-import hmac
 import re
 import secrets
 import zlib
 from dataclasses import dataclass
+
+from gateway.domain.pepper import Pepper
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_CHARACTERS = 43
@@ -51,19 +52,19 @@ def is_sound(key: str) -> bool:
     return is_own(key) and _checksum(key[3:46]) == key[46:]
 
 
-def digest(key: str, pepper: bytes) -> bytes:
+def digest(key: str, pepper: Pepper) -> bytes:
     """What we store of a key: HMAC-SHA-256(pepper, SHA-256(key)), 32 bytes."""
-    return digest_of(sha256_of(key), pepper)
+    return pepper.digest(sha256_of(key))
+
+
+def digests(key: str, pepper: Pepper) -> tuple[bytes, ...]:
+    """What a key may be stored as: while the pepper is changed there are two, and `digest` is the first."""
+    return pepper.digests(sha256_of(key))
 
 
 def sha256_of(key: str) -> bytes:
     """Of any text that a caller sends: bytes of a header that are no UTF-8 are lone surrogates here."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
-
-
-def digest_of(sha256: bytes, pepper: bytes) -> bytes:
-    """As `digest`, of a key of which only the SHA-256 is known."""
-    return hmac.digest(pepper, sha256, "sha256")
 
 
 def display(key: str) -> str:

@@ -87,8 +87,18 @@ class EmbeddedPostgres:
                 self._make_data(claim, user, program)
             user.give(self._state.run_dir)
             self._server.launch(claim, user, self._command(program), self._probe)
-        password = self._state.secret(_SECRET)
-        return f"postgresql://{_USER}:{password}@/postgres?host={quote(str(self._state.run_dir))}"
+        return self._dsn(_USER, self._state.secret(_SECRET))
+
+    def password(self, role: str) -> str:
+        """What another role than the superuser may be let in with; made at the first call."""
+        return self._state.secret(f"{_SECRET}_{role}")
+
+    def dsn(self, role: str) -> str:
+        """The DSN with which such a role connects."""
+        return self._dsn(role, self.password(role))
+
+    def _dsn(self, user: str, password: str) -> str:
+        return f"postgresql://{user}:{password}@/postgres?host={quote(str(self._state.run_dir))}"
 
     def stop(self) -> None:
         """Shut down cleanly, ending the clients' sessions; harmless when it does not run."""

@@ -4,9 +4,12 @@ It must not know what is stored in it. It listens on a unix socket only and keep
 file.
 """
 
+import hashlib
 import signal
 import socket
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from gateway.embedded import binaries, identity
 from gateway.embedded.errors import ServerFailed, told_as
@@ -22,7 +25,8 @@ class EmbeddedValkey:
 
     `bin_dir` is the setting `redis.bin_dir`; `max_memory` is in Valkey's own form, such as
     `256mb`. With `durable=False` (tests) the append-only file is kept but never waited for.
-    `run_as` is its user when the caller is root.
+    `run_as` is its user when the caller is root. `users` are rights by name, as an ACL says them, of
+    those who may log in besides the one who may do everything.
     """
 
     def __init__(
@@ -33,8 +37,10 @@ class EmbeddedValkey:
         durable: bool = True,
         max_memory: str = "256mb",
         run_as: str = "nobody",
+        users: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._state = state
+        self._users = users
         self._bin_dir = bin_dir
         self._durable = durable
         self._max_memory = max_memory
@@ -77,6 +83,10 @@ class EmbeddedValkey:
             )
         return f"unix://:{password}@{self._socket}?db=0"
 
+    def url(self, user: str) -> str:
+        """The URL with which one of `users` connects."""
+        return f"unix://{user}:{self._password(user)}@{self._socket}?db=0"
+
     def stop(self) -> None:
         """Stop the server, its file written out; harmless when it does not run."""
         self._server.stop()
@@ -97,9 +107,15 @@ class EmbeddedValkey:
             "maxmemory": self._max_memory,
             "maxmemory-policy": "noeviction",
         }
-        return "".join(f"{name} {value}\n" for name, value in settings.items()).encode(
-            errors="surrogateescape"
-        )
+        lines = [f"{name} {value}" for name, value in settings.items()]
+        lines += [
+            f"user {user} on #{hashlib.sha256(self._password(user).encode()).hexdigest()} {rights}"
+            for user, rights in self._users.items()
+        ]
+        return "".join(f"{line}\n" for line in lines).encode(errors="surrogateescape")
+
+    def _password(self, user: str) -> str:
+        return self._state.secret(f"{_SECRET}_{user}")
 
     def _probe(self, password: str) -> Readiness:
         try:

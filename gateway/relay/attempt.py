@@ -19,7 +19,7 @@ from gateway.domain.quota import Hold
 from gateway.relay.allowance import Allowance, Overrun
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome, Target
-from gateway.relay.delivery import Delivery, EventDelivery, LargeDelivery, WholeDelivery
+from gateway.relay.delivery import CUT, Delivery, EventDelivery, LargeDelivery, WholeDelivery
 from gateway.relay.envelopes import status_of
 from gateway.relay.headers import answer_lines, form_of
 from gateway.relay.metering import estimate
@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 # Refusals of more money or tokens: the answer ends there, as one that has reached its maximum.
 _SPENT = frozenset({Reason.INSUFFICIENT_QUOTA, Reason.QUOTA_RESERVED, Reason.RATE_LIMIT_EXCEEDED})
+
+_REVOKED = "revoked"
 
 
 class Verdict(Enum):
@@ -240,6 +242,15 @@ class Attempt:
             self._abort()
             self._break_off(refusal)
 
+    def revoke(self, refusal: Refusal) -> None:
+        """The key opens nothing any more: as `cut`, and whoever had the answer made pays for what is known of it."""
+        if self.verdict is not None or self.detached:
+            return
+        self._abort()
+        if self._delivery is None:
+            self._settle(estimate(self.call, status_of(refusal), 0, _REVOKED))
+        self._break_off(refusal, _REVOKED)
+
     # Exchange
 
     def on_head(self, status: int, headers: Fields) -> None:
@@ -386,11 +397,11 @@ class Attempt:
         self._abort()
         self._refuse(self._refusal(Reason.UPSTREAM_ERROR, problem))
 
-    def _break_off(self, refusal: Refusal) -> None:
+    def _break_off(self, refusal: Refusal, anomaly: str = CUT) -> None:
         """Tell the caller as well as can be told at this point, and settle what was produced."""
         if self.detached:
             self._conclude_unheard()
-        elif self._delivery is not None and self._delivery.fail(refusal):
+        elif self._delivery is not None and self._delivery.fail(refusal, anomaly):
             if refusal.cause:
                 _log.warning("an answer broke off: %s", refusal.cause)
             self._conclude(Verdict.ANSWERED)

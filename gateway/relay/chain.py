@@ -37,6 +37,12 @@ _NOT_UNDERSTOOD = Refusal(
 )
 
 
+OPENS_NOTHING = Refusal(
+    Reason.INVALID_API_KEY, "This key opens nothing here: it is wrong or was deleted."
+)
+"""What is told of a key that nobody has, or had."""
+
+
 def identify_route(
     base_url: Callable[[], str], rules: Sequence[Rule]
 ) -> Callable[[Call], Refusal | None]:
@@ -95,7 +101,7 @@ def authenticate(
         if key.is_own(given) or not foreign.exist:
             return _NOT_A_KEY
         if tokens.is_unknown(given):
-            return _OPENS_NOTHING
+            return OPENS_NOTHING
         address = address_of(call)
         if not foreign.look_ups.take(address):
             return _TOO_MANY_UNKNOWN
@@ -113,7 +119,7 @@ async def _fetch(tokens: TokenCache, call: Call, given: str) -> Refusal | None:
     except StoreUnavailable as error:
         return keys_unavailable(error)
     if entry is None:
-        return _OPENS_NOTHING
+        return OPENS_NOTHING
     call.entry = entry
     call.is_fresh = True
     return None
@@ -266,9 +272,6 @@ _NOT_A_KEY = Refusal(
     Reason.INVALID_API_KEY,
     "This is no key of this gateway (its shape or checksum is wrong). "
     "Keys look like sk-… and are 52 characters long.",
-)
-_OPENS_NOTHING = Refusal(
-    Reason.INVALID_API_KEY, "This key opens nothing here: it is wrong or was deleted."
 )
 # Not a 401: nobody has looked whether this one is good, and clients do not repeat what is told to be wrong.
 _TOO_MANY_UNKNOWN = Refusal(

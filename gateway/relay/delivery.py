@@ -32,7 +32,8 @@ WHOLE_BYTES = 1_048_576
 _LIST_BYTES = 16_777_216  # lists are looked through; the longest that providers give is far below
 # Of a larger one the end is kept: that is where usage stands.
 _TAIL_BYTES = 4096
-_CUT = "upstream_cut"
+CUT = "upstream_cut"
+"""What the ledger calls an answer that is not whole."""
 _ERROR = 400
 
 Settle = Callable[[Outcome], None]
@@ -48,7 +49,7 @@ class Delivery(Protocol):
     def end(self) -> None:
         """The body is whole. Raises `BadAnswer` where it is not, whatever its framing says."""
 
-    def fail(self, refusal: Refusal) -> bool:
+    def fail(self, refusal: Refusal, anomaly: str = CUT) -> bool:
         """The body will not be whole. False: nothing was written, `refusal` can still be answered."""
         ...
 
@@ -189,13 +190,13 @@ class EventDelivery:
         self._writer.write(self._early_end.events(ask.choices, told))
         self._writer.end()
 
-    def fail(self, refusal: Refusal) -> bool:
+    def fail(self, refusal: Refusal, anomaly: str = CUT) -> bool:
         """Tell the caller in the dialect's own way; no terminator follows."""
         if self._observer.ended:  # everything that the dialect promises was there already
             self._kept += self._observer.rest()
             self._finish()
             return True
-        self._settle(self.outcome(self._status, _CUT))
+        self._settle(self.outcome(self._status, anomaly))
         request_id = uuid_text(self._call.request_id)
         self._writer.write(envelopes.event_of(refusal, self._call.dialect, request_id))
         self._writer.end()
@@ -328,10 +329,10 @@ class WholeDelivery:
     def _is_list(self) -> bool:
         return self._call.route.lists and self.status < _ERROR
 
-    def fail(self, refusal: Refusal) -> bool:
+    def fail(self, refusal: Refusal, anomaly: str = CUT) -> bool:
         """Nothing was written; what was produced is charged, for the provider may bill it."""
         if self.status < _ERROR:
-            self._settle(self.outcome(envelopes.status_of(refusal), _CUT))
+            self._settle(self.outcome(envelopes.status_of(refusal), anomaly))
         return False
 
     def outcome(self, status: int, anomaly: str | None = None) -> Outcome:
@@ -376,9 +377,9 @@ class LargeDelivery:
         self._settle(self.outcome(self._status))
         self._writer.end()
 
-    def fail(self, refusal: Refusal) -> bool:  # noqa: ARG002 -- there is no way to tell it
+    def fail(self, refusal: Refusal, anomaly: str = CUT) -> bool:  # noqa: ARG002 -- there is no way to tell it
         """Break the answer off."""
-        self._settle(self.outcome(self._status, _CUT))
+        self._settle(self.outcome(self._status, anomaly))
         self._writer.break_off()
         return True
 

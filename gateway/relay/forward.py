@@ -97,6 +97,15 @@ class Forwarder:
         for attempt in self._attempts():
             attempt.cut(refusal)
 
+    def revoke(self, call: Call, refusal: Refusal) -> bool:
+        """End a call whose key opens nothing any more; False where it has not come to an upstream yet."""
+        attempt = self._live.get(call)
+        if attempt is None:
+            return call not in self._live
+        call.is_fresh = True  # it was decided on a fresh row already
+        attempt.revoke(refusal)
+        return True
+
     def settle_detached(self) -> None:
         """End attempts that go on without their caller; what they produced is charged."""
         for attempt in self._attempts():

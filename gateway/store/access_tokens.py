@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor
+from gateway.domain.pepper import Pepper
 from gateway.domain.rejection import Problem, rejected
 from gateway.domain.rules import Rule
 from gateway.store import audit
@@ -54,7 +55,7 @@ class AccessToken:
 
 
 async def create_access_token(
-    connection: Connection, actor: Actor, user_id: int, draft: AccessTokenDraft, pepper: bytes
+    connection: Connection, actor: Actor, user_id: int, draft: AccessTokenDraft, pepper: Pepper
 ) -> tuple[AccessToken, str]:
     """Make an access token, within the caller's transaction: its row, and the secret, which is known only now.
 

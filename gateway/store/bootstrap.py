@@ -13,6 +13,7 @@ from gateway.catalog_settings import GroupSettings, UpstreamSettings
 from gateway.config import ConfigError, Loaded
 from gateway.domain.catalog import NUSD_PER_USD
 from gateway.domain.edit import Actor, TokenDraft
+from gateway.domain.pepper import Pepper
 from gateway.domain.rejection import Problem, Rejected, mistake
 from gateway.domain.rules import Rule
 from gateway.settings import Config
@@ -60,7 +61,7 @@ class Credentials:
 
 
 async def bootstrap(
-    pool_or_dsn: asyncpg.Pool | str, pepper: bytes, config: Config
+    pool_or_dsn: asyncpg.Pool | str, pepper: Pepper, config: Config
 ) -> Credentials | None:
     """Make the first administrator and key where the database has no users.
 
@@ -99,7 +100,7 @@ async def new_one_time_password(pool: asyncpg.Pool, username: str) -> str:
     return password
 
 
-async def _bootstrap(pool: asyncpg.Pool, pepper: bytes, config: Config) -> Credentials | None:
+async def _bootstrap(pool: asyncpg.Pool, pepper: Pepper, config: Config) -> Credentials | None:
     async with transaction(pool) as connection:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _BOOTSTRAP_LOCK)
         await _register(connection, config)
@@ -108,7 +109,7 @@ async def _bootstrap(pool: asyncpg.Pool, pepper: bytes, config: Config) -> Crede
         return await _write_first(connection, pepper)
 
 
-async def _write_first(connection: Connection, pepper: bytes) -> Credentials:
+async def _write_first(connection: Connection, pepper: Pepper) -> Credentials:
     password = one_time_password()
     account_id = await connection.fetchval(
         "INSERT INTO account (name, granted) VALUES ($1, NULL) RETURNING id", _ACCOUNT

@@ -5,7 +5,7 @@ is sealed. It is written in the transaction of what it tells of: there is one if
 if that was done.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -32,11 +32,11 @@ class Repeated(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """A request that is carried out once: whose it is, its key, and a digest of all that it asks for."""
+    """A request that is carried out once: whose it is, its key, and what all that it asks for may be stored as."""
 
     user_id: int
     key: str
-    digest: bytes
+    digests: Sequence[bytes]
     seal: Seal
 
     async def answer(self, pool: Pool) -> bytes | None:
@@ -48,7 +48,7 @@ class Once:
             row = await connection.fetchrow(_FIND, self.user_id, self.key)
         if row is None:
             return None
-        if row["body_digest"] != self.digest:
+        if row["body_digest"] not in self.digests:
             raise _reused(Rule.IDEMPOTENCY_KEY_REUSED)
         try:
             return self.seal.open(row["answer"], self._owner)
@@ -60,7 +60,7 @@ class Once:
         await connection.execute(_DROP_OLD, self.user_id)
         sealed = self.seal.close(answer, self._owner)
         try:
-            await connection.execute(_INSERT, self.user_id, self.key, self.digest, sealed)
+            await connection.execute(_INSERT, self.user_id, self.key, self.digests[0], sealed)
         except asyncpg.UniqueViolationError:
             raise Repeated from None
 

@@ -5,9 +5,11 @@ A batch is one transaction. Only one import writes at a time.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from gateway.domain.edit import Actor, TokenDraft
-from gateway.domain.key import Foreign, digest_of
+from gateway.domain.key import Foreign
+from gateway.domain.pepper import Pepper
 from gateway.domain.rejection import Problem, rejected
 from gateway.domain.rules import Rule
 from gateway.store.postgres import Connection, Pool, reading, transaction
@@ -43,9 +45,11 @@ async def find_owner(pool: Pool, username: str | None) -> Owner:
     return Owner(row["id"], row["username"])
 
 
-async def find_present(pool: Pool, secrets: Iterable[Foreign], pepper: bytes) -> set[bytes]:
+async def find_present(pool: Pool, secrets: Iterable[Foreign], pepper: Pepper) -> set[bytes]:
     """The `sha256` of those that open a token here already, or did until it was deleted."""
-    by_digest = {digest_of(secret.sha256, pepper): secret.sha256 for secret in secrets}
+    by_digest = {
+        digest: secret.sha256 for secret in secrets for digest in pepper.digests(secret.sha256)
+    }
     async with reading(pool) as connection:
         return {by_digest[each] for each in await _present(connection, by_digest)}
 
@@ -56,7 +60,7 @@ async def write_batch(
     owner: Owner,
     batch: Sequence[tuple[Foreign, TokenDraft]],
     *,
-    pepper: bytes,
+    pepper: Pepper,
 ) -> dict[bytes, int]:
     """Make the tokens of a batch that are not there yet, all or none, and answer their ids by `sha256`.
 
@@ -65,12 +69,14 @@ async def write_batch(
     made = {}
     async with transaction(pool) as connection:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _IMPORT_LOCK)
-        by_digest = {digest_of(secret.sha256, pepper): (secret, draft) for secret, draft in batch}
-        present = await _present(connection, by_digest)
-        for digest, (secret, draft) in by_digest.items():
-            if digest in present:
+        by_digests = {pepper.digests(secret.sha256): (secret, draft) for secret, draft in batch}
+        present = await _present(connection, chain.from_iterable(by_digests))
+        for digests, (secret, draft) in by_digests.items():
+            if not present.isdisjoint(digests):
                 continue
-            stored = StoredSecret(digest, secret.display, secret.last4, "imported")
+            stored = StoredSecret(
+                digests[0], pepper.version, secret.display, secret.last4, "imported"
+            )
             row = await insert_token(connection, actor, owner.id, draft, stored, max_tokens=None)
             made[secret.sha256] = row.id
     return made

@@ -12,6 +12,7 @@ import asyncpg
 
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor
+from gateway.domain.pepper import Pepper
 from gateway.domain.rejection import Problem, invalid, rejected
 from gateway.domain.roles import ROLES, Permission, may_manage
 from gateway.domain.rules import Rule
@@ -27,7 +28,7 @@ _COLUMNS = """
 # What is used at the same time takes turns on the row, and each looks at `used` anew.
 _USE = """
 UPDATE invite i SET used = i.used + 1 FROM "user" m
- WHERE i.digest = $1 AND i.used < i.uses AND i.revoked_at IS NULL AND i.expires_at > now()
+ WHERE i.digest = ANY ($1) AND i.used < i.uses AND i.revoked_at IS NULL AND i.expires_at > now()
    AND m.id = i.made_by AND m.status = 1 AND m.deleted_at IS NULL
 RETURNING i.id, i.role, (SELECT name FROM "group" WHERE id = i.group_id) AS "group", i.account_id, i.granted,
           m.role AS maker_role
@@ -83,7 +84,7 @@ class Admission:
 
 
 async def write_invite(
-    connection: Connection, actor: Actor, user_id: int, draft: InviteDraft, pepper: bytes
+    connection: Connection, actor: Actor, user_id: int, draft: InviteDraft, pepper: Pepper
 ) -> tuple[Invite, str]:
     """Make one, within the caller's transaction; with its secret, which is known only now.
 
@@ -94,10 +95,12 @@ async def write_invite(
     try:
         invite_id = await connection.fetchval(
             """
-            INSERT INTO invite (digest, made_by, role, group_id, account_id, granted, email, uses, expires_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + $9) RETURNING id
+            INSERT INTO invite (digest, pepper_version, made_by, role, group_id, account_id, granted, email, uses,
+                                expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + $10) RETURNING id
             """,
             keys.digest(secret, pepper),
+            pepper.version,
             user_id,
             draft.role,
             group_id,
@@ -158,14 +161,14 @@ async def revoke_invite(pool: Pool, actor: Actor, role: str, invite_id: int) -> 
         await audit.record(connection, actor, "invite.revoke", invite_id)
 
 
-async def use_invite(connection: Connection, secret: str, pepper: bytes) -> Admission | None:
+async def use_invite(connection: Connection, secret: str, pepper: Pepper) -> Admission | None:
     """Use one once, within the transaction of what it is used for; None where it does not work (any more).
 
     It ends with its maker's right to make it.
     """
     if not (secret.isascii() and 0 < len(secret) <= _MAX_CHARACTERS):
         return None
-    row = await connection.fetchrow(_USE, keys.digest(secret, pepper))
+    row = await connection.fetchrow(_USE, keys.digests(secret, pepper))
     if row is None or not may_manage(row["maker_role"], row["role"]):
         return None
     if row["granted"] and Permission.ACCOUNT_WRITE_ANY not in ROLES[row["maker_role"]]:

@@ -3,7 +3,7 @@
 Reads only; administrative writes are `gateway/store/tokens.py`'s.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -45,6 +45,8 @@ SELECT t.id, t.account_id, t.user_id, t.name, t.status, t.models, t.models_enabl
 _FIND = _ROW.format(
     source="FROM token_secret x JOIN token t ON t.id = x.token_id", which="x.digest = $1"
 )
+# While the pepper is changed a key may be stored as one or the other.
+_FIND_EITHER = _FIND.replace("x.digest = $1", "x.digest IN ($1, $2)")
 _FIND_MANY = _ROW.format(
     source="""
   FROM token t
@@ -57,6 +59,16 @@ _FIND_MANY = _ROW.format(
 _COLUMNS_OF = ("", "member_", "subscription_", "account_")
 
 _HAS_FOREIGN = "SELECT EXISTS (SELECT FROM token_secret WHERE purpose = 'imported')"
+
+_VERSIONS = """
+SELECT t.id, t.version, coalesce(m.version, 1), coalesce(s.version, 1), a.version
+  FROM token t
+  JOIN account a ON a.id = t.account_id
+  JOIN "user" u ON u.id = t.user_id
+  LEFT JOIN member m ON m.account_id = t.account_id AND m.user_id = t.user_id
+  LEFT JOIN subscription s ON s.account_id = t.account_id AND s.group_id = coalesce(t.group_id, u.group_id)
+ WHERE t.id = ANY ($1) AND t.deleted_at IS NULL
+"""
 
 _BOOKS = """
 SELECT 't' || id, granted, gver, used, version FROM token WHERE id = $4
@@ -85,10 +97,10 @@ class KeyStore:
         self._catalog = catalog
         self._reserve = reserve
 
-    async def find(self, digest: bytes) -> Found | None:
-        """What a key's digest opens; None where it opens nothing. Raises `StoreUnavailable`."""
+    async def find(self, digests: Sequence[bytes]) -> Found | None:
+        """What a key opens by one of its digests; None where it opens nothing. Raises `StoreUnavailable`."""
         with store_errors():
-            row = await self._pool.fetchrow(_FIND, digest)
+            row = await self._pool.fetchrow(_FIND if len(digests) == 1 else _FIND_EITHER, *digests)
         if row is None:
             return None
         token = _token(row, self._catalog(), self._reserve)
@@ -104,6 +116,15 @@ class KeyStore:
         with store_errors():
             rows = await self._pool.fetch(_FIND_MANY, token_ids)
         return [_token(row, self._catalog(), self._reserve) for row in rows]
+
+    async def versions(self, token_ids: Collection[int]) -> Mapping[int, Sequence[int]]:
+        """The versions of those of the tokens that there are, as `Token.versions` has them.
+
+        Raises `StoreUnavailable`.
+        """
+        with store_errors():
+            rows = await self._pool.fetch(_VERSIONS, token_ids)
+        return {token_id: tuple(versions) for token_id, *versions in rows}
 
     async def has_foreign(self) -> bool:
         """Whether another gateway's key opens a token here. Raises `StoreUnavailable`."""

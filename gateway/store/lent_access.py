@@ -1,12 +1,13 @@
 """An access token for as long as a command on this machine runs: the first owner's, and gone after it."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor
+from gateway.domain.pepper import Pepper
 from gateway.store import audit
 from gateway.store.people import write_access_token
 from gateway.store.postgres import Pool, transaction
@@ -20,7 +21,7 @@ class NoOwner(Exception):
 
 
 @contextlib.asynccontextmanager
-async def lent_access(pool: Pool, pepper: bytes, name: str) -> AsyncIterator[str]:
+async def lent_access(pool: Pool, pepper: Pepper, name: str) -> AsyncIterator[str]:
     """The access token; it is deleted after the block, and ends by itself where that cannot be done.
 
     Raises `NoOwner` and `StoreUnavailable`.
@@ -40,13 +41,13 @@ async def lent_access(pool: Pool, pepper: bytes, name: str) -> AsyncIterator[str
     try:
         yield token
     finally:
-        await _take_back(pool, keys.digest(token, pepper), name)
+        await _take_back(pool, keys.digests(token, pepper), name)
 
 
-async def _take_back(pool: Pool, digest: bytes, name: str) -> None:
+async def _take_back(pool: Pool, digests: Sequence[bytes], name: str) -> None:
     async with transaction(pool) as connection:
         found = await connection.fetchval(
-            "DELETE FROM access_token WHERE digest = $1 RETURNING id", digest
+            "DELETE FROM access_token WHERE digest = ANY ($1) RETURNING id", digests
         )
         if found is not None:
             before = {"name": name}

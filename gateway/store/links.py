@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor
+from gateway.domain.pepper import Pepper
 from gateway.store import audit
 from gateway.store.people import write_password
 from gateway.store.postgres import Connection, Pool, reading
@@ -22,12 +23,15 @@ LIFETIMES: Final[dict[Purpose, timedelta]] = {
 }
 
 _USABLE = """
-l.digest = $1 AND l.purpose = $2 AND l.used_at IS NULL AND l.expires_at > now()
+l.digest = ANY ($1) AND l.purpose = $2 AND l.used_at IS NULL AND l.expires_at > now()
 AND u.deleted_at IS NULL AND lower(u.email) = lower(l.email)
 """
 _FIND = f"""
 SELECT u.id, u.username, u.email FROM link l JOIN "user" u ON u.id = l.user_id WHERE {_USABLE}
 """  # noqa: S608 -- a constant
+_INSERT = """
+INSERT INTO link (digest, pepper_version, purpose, user_id, email, expires_at) VALUES ($1, $2, $3, $4, $5, now() + $6)
+"""
 _USE = """
 UPDATE link SET used_at = now() WHERE user_id = $1 AND purpose = $2 AND used_at IS NULL
 RETURNING digest
@@ -49,13 +53,14 @@ class Owner:
 
 
 async def write_link(
-    connection: Connection, purpose: Purpose, user_id: int, email: str, pepper: bytes
+    connection: Connection, purpose: Purpose, user_id: int, email: str, pepper: Pepper
 ) -> str:
     """Make one, within the caller's transaction; its secret is known only now."""
     secret = secrets.token_urlsafe(32)
     await connection.execute(
-        "INSERT INTO link (digest, purpose, user_id, email, expires_at) VALUES ($1, $2, $3, $4, now() + $5)",
+        _INSERT,
         keys.digest(secret, pepper),
+        pepper.version,
         purpose,
         user_id,
         email,
@@ -64,17 +69,17 @@ async def write_link(
     return secret
 
 
-async def find_link(pool: Pool, purpose: Purpose, secret: str, pepper: bytes) -> Owner | None:
+async def find_link(pool: Pool, purpose: Purpose, secret: str, pepper: Pepper) -> Owner | None:
     """Whose link this is, if it still works. Raises `StoreUnavailable`."""
     if not _may_be_one(secret):
         return None
     async with reading(pool) as connection:
-        row = await connection.fetchrow(_FIND, keys.digest(secret, pepper), purpose)
+        row = await connection.fetchrow(_FIND, keys.digests(secret, pepper), purpose)
     return None if row is None else Owner(**row)
 
 
 async def use_link(
-    connection: Connection, purpose: Purpose, secret: str, pepper: bytes
+    connection: Connection, purpose: Purpose, secret: str, pepper: Pepper
 ) -> Owner | None:
     """Use it up, and with it all others of the same purpose; None where it does not work (any more).
 
@@ -82,12 +87,12 @@ async def use_link(
     """
     if not _may_be_one(secret):
         return None
-    digest = keys.digest(secret, pepper)
-    row = await connection.fetchrow(f"{_FIND} FOR NO KEY UPDATE OF u", digest, purpose)
+    digests = keys.digests(secret, pepper)
+    row = await connection.fetchrow(f"{_FIND} FOR NO KEY UPDATE OF u", digests, purpose)
     if row is None:
         return None
     used = await connection.fetch(_USE, row["id"], purpose)
-    if digest not in {each["digest"] for each in used}:
+    if {each["digest"] for each in used}.isdisjoint(digests):
         return None  # another one had it while we waited
     return Owner(**row)
 

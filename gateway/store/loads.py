@@ -84,13 +84,13 @@ class Loads:
         """See in which opening each shard of the store is. Raises `StoreUnavailable`."""
         self._openings = await self._quota.openings()
 
-    async def find(self, digest: bytes) -> Token | None:
-        """The token that a key's digest opens; None where there is none. Raises `StoreUnavailable`.
+    async def find(self, digests: Sequence[bytes]) -> Token | None:
+        """The token that a key opens by one of its digests; None where there is none. Raises `StoreUnavailable`.
 
         Its books are on their way to the store then, in front of whatever its calls ask there.
         """
         openings = self._openings  # seen before the rows are read, as LOAD wants it
-        found = await self._keys.find(digest)
+        found = await self._keys.find(digests)
         if found is None:
             return None
         token, books = found

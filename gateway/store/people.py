@@ -12,6 +12,7 @@ import asyncpg
 
 from gateway.domain import key as keys
 from gateway.domain.edit import UNCHANGED, Actor, Unchanged
+from gateway.domain.pepper import Pepper
 from gateway.domain.rejection import Problem, Rejected, invalid, rejected
 from gateway.domain.rules import Rule
 from gateway.store import audit
@@ -23,6 +24,10 @@ ACCESS_TOKEN_PREFIX: Final = "tht_"  # noqa: S105 -- a prefix, not a secret
 USER_COLUMNS: Final = """
        u.id, u.username, u.display_name, u.email, u.role, u.account_id, u.status = 1 AS enabled,
        u.password_once, u.mail_warnings, u.email_verified_at IS NOT NULL AS email_verified, g.name AS "group"
+"""
+# One that another pepper's digest was found for is stored anew.
+_NOTE_ACCESS: Final = """
+UPDATE access_token SET last_used_at = now(), digest = $2, pepper_version = $3 WHERE id = $1
 """
 _CHANGE_OWN: Final = """
 UPDATE "user" SET display_name = $2, email = $3, mail_warnings = $4, version = version + 1,
@@ -102,26 +107,28 @@ async def find_user(pool: Pool, username: str) -> tuple[User, str | None] | None
     return None if row is None else (user_of(row), row["password_hash"])
 
 
-async def find_access(pool: Pool, token: str, pepper: bytes) -> AccessGrant | None:
+async def find_access(pool: Pool, token: str, pepper: Pepper) -> AccessGrant | None:
     """What an access token opens, if anything. Notes the use, at most once a minute."""
     if not is_access_token(token):
         return None
+    digests = keys.digests(token, pepper)
     async with reading(pool) as connection:
         row = await connection.fetchrow(
             f"""
             SELECT {USER_COLUMNS}, k.id AS access_token_id, k.scopes, k.allow_ips,
-                   coalesce(k.last_used_at < now() - interval '1 minute', true) AS note_use
+                   coalesce(k.last_used_at < now() - interval '1 minute', true) OR k.pepper_version <> $2 AS note_use
               FROM access_token k
               JOIN "user" u ON u.id = k.user_id JOIN "group" g ON g.id = u.group_id
-             WHERE k.digest = $1 AND u.deleted_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+             WHERE k.digest = ANY ($1) AND u.deleted_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
             """,  # noqa: S608 -- a constant
-            keys.digest(token, pepper),
+            digests,
+            pepper.version,
         )
         if row is None:
             return None
         if row["note_use"]:
             await connection.execute(
-                "UPDATE access_token SET last_used_at = now() WHERE id = $1", row["access_token_id"]
+                _NOTE_ACCESS, row["access_token_id"], digests[0], pepper.version
             )
     return AccessGrant(user_of(row), frozenset(row["scopes"]), tuple(row["allow_ips"]))
 
@@ -216,7 +223,7 @@ async def write_access_token(
     actor: Actor,
     user_id: int,
     name: str,
-    pepper: bytes,
+    pepper: Pepper,
     *,
     expires_at: datetime | None = None,
     scopes: tuple[str, ...] = (),
@@ -226,11 +233,12 @@ async def write_access_token(
     token = ACCESS_TOKEN_PREFIX + keys.create_key().removeprefix("sk-")
     access_token_id = await connection.fetchval(
         """
-        INSERT INTO access_token (user_id, digest, name, scopes, allow_ips, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
+        INSERT INTO access_token (user_id, digest, pepper_version, name, scopes, allow_ips, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
         """,
         user_id,
         keys.digest(token, pepper),
+        pepper.version,
         name,
         scopes,
         allow_ips,

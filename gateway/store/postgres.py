@@ -108,8 +108,8 @@ async def reading(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
 async def apply_schema(dsn: str) -> None:
     """Make the tables on an empty database, check the version of another.
 
-    Makes the ledger's partitions for this month and the next two in either case. Safe to run from
-    several processes at once. Raises `SchemaError` and `StoreUnavailable`.
+    Makes the ledger's partitions for this month and the next two in either case, and grants the roles
+    their rights. Safe to run from several processes at once. Raises `SchemaError` and `StoreUnavailable`.
     """
     connection = await connect(dsn)
     try:
@@ -121,6 +121,7 @@ async def apply_schema(dsn: str) -> None:
                 else:
                     await _create_schema(connection)
                 await connection.execute("SELECT ensure_ledger_partitions(now(), 3)")
+                await connection.execute("SELECT grant_rights()")
     finally:
         await connection.close()
 

@@ -5,11 +5,13 @@ for digits; case, spaces and hyphens do not count.
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor
+from gateway.domain.pepper import Pepper
 from gateway.domain.rejection import Problem, Rejected, mistake, rejected
 from gateway.domain.rules import Rule
 from gateway.domain.wallets import CodeBatch, CodeRow, Regrant
@@ -35,16 +37,16 @@ SELECT c.id, c.batch_id, c.display, b.amount, b.note, {_STATE} AS state, b.creat
 {_FROM} ORDER BY c.id DESC LIMIT $3 OFFSET $4
 """  # noqa: S608 -- constants
 _INSERT: Final = """
-INSERT INTO redeem_code (batch_id, digest, display)
-SELECT $1, * FROM unnest($2::bytea[], $3::text[])
+INSERT INTO redeem_code (batch_id, pepper_version, digest, display)
+SELECT $1, $2, * FROM unnest($3::bytea[], $4::text[])
 """
 _USE: Final = f"""
 UPDATE redeem_code c SET used_at = now(), used_by = $2, account_id = $3
-  FROM redeem_batch b WHERE b.id = c.batch_id AND c.digest = $1 AND {_STATE} = 'unused'
+  FROM redeem_batch b WHERE b.id = c.batch_id AND c.digest = ANY ($1) AND {_STATE} = 'unused'
 RETURNING c.id, b.amount, b.note
 """  # noqa: S608 -- constants
 _LOOK: Final = f"""
-SELECT {_STATE} FROM redeem_code c JOIN redeem_batch b ON b.id = c.batch_id WHERE c.digest = $1
+SELECT {_STATE} FROM redeem_code c JOIN redeem_batch b ON b.id = c.batch_id WHERE c.digest = ANY ($1)
 """  # noqa: S608 -- constants
 _REVOKE: Final = """
 UPDATE redeem_code SET revoked_at = now()
@@ -84,7 +86,7 @@ class UnknownCode(Rejected):
 
 
 async def write_batch(
-    connection: Connection, actor: Actor, batch: CodeBatch, pepper: bytes
+    connection: Connection, actor: Actor, batch: CodeBatch, pepper: Pepper
 ) -> MadeBatch:
     """Make codes, within the caller's transaction."""
     codes = [_new_code(batch.prefix) for _ in range(batch.count)]
@@ -97,9 +99,9 @@ async def write_batch(
         batch.expires_at,
         actor.label,
     )
-    digests = [_digest(code, pepper) for code in codes]
+    digests = [keys.digest(_plain(code), pepper) for code in codes]
     shown = [f"{code[: -_PART * (_PARTS - 1) - (_PARTS - 1)]}-****" for code in codes]
-    await connection.execute(_INSERT, batch_id, digests, shown)
+    await connection.execute(_INSERT, batch_id, pepper.version, digests, shown)
     after = {"count": batch.count, "amount": batch.amount, "note": batch.note}
     await audit.record(connection, actor, "redeem.create", batch_id, after=after)
     return MadeBatch(batch_id, codes)
@@ -126,21 +128,21 @@ async def revoke_codes(
 
 
 async def use_code(
-    pool: Pool, actor: Actor, user_id: int, account_id: int, code: str, pepper: bytes
+    pool: Pool, actor: Actor, user_id: int, account_id: int, code: str, pepper: Pepper
 ) -> Granted:
     """Add a code's amount to an account that the actor reaches. Of several at once one wins.
 
     Raises `UnknownCode`, `Rejected` (used, revoked, expired; no such account; no cap to add to) and
     `StoreUnavailable`.
     """
-    digest = _digest(code, pepper)
+    digests = keys.digests(_plain(code), pepper)
     async with transaction(pool) as connection:
-        await _require_usable(connection, digest)  # before anything is locked
+        await _require_usable(connection, digests)  # before anything is locked
         await lock_account(connection, actor, account_id)
         # Whoever comes second waits here for the first, and then finds it used.
-        row = await connection.fetchrow(_USE, digest, user_id, account_id)
+        row = await connection.fetchrow(_USE, digests, user_id, account_id)
         if row is None:
-            await _require_usable(connection, digest)
+            await _require_usable(connection, digests)
             raise AssertionError("a code that is usable was not used")
         return await write_grant_of(
             connection,
@@ -153,8 +155,8 @@ async def use_code(
         )
 
 
-async def _require_usable(connection: Connection, digest: bytes) -> None:
-    state = await connection.fetchval(_LOOK, digest)
+async def _require_usable(connection: Connection, digests: Sequence[bytes]) -> None:
+    state = await connection.fetchval(_LOOK, digests)
     if state is None:
         raise UnknownCode
     if state != "unused":
@@ -166,7 +168,6 @@ def _new_code(prefix: str) -> str:
     return "-".join([*([prefix] if prefix else []), *parts])
 
 
-def _digest(code: str, pepper: bytes) -> bytes:
-    """Of the code as people may type it."""
-    plain = "".join(each for each in code.upper() if each.isalnum()).translate(_LETTERS)
-    return keys.digest(plain, pepper)
+def _plain(code: str) -> str:
+    """The code as digests are made of it, however people type it."""
+    return "".join(each for each in code.upper() if each.isalnum()).translate(_LETTERS)

@@ -6,7 +6,7 @@ Not what is kept for a day at most (`idempotency`, `outbox`): until then the pre
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from gateway.store import upstream_keys, webhooks
+from gateway.store import secrets, upstream_keys, webhooks
 from gateway.store.postgres import Connection, Pool, transaction
 from gateway.store.seal import Seal, Unsealable
 
@@ -22,10 +22,10 @@ class _Kept(NamedTuple):
 
 _KEPT: Final = (
     _Kept(
-        "SELECT id, sealed, digest FROM token_secret WHERE sealed IS NOT NULL AND id > $1 "
+        "SELECT id, sealed FROM token_secret WHERE sealed IS NOT NULL AND id > $1 "
         "ORDER BY id LIMIT 500 FOR UPDATE",
         "UPDATE token_secret SET sealed = $2 WHERE id = $1",
-        bytes,
+        lambda: secrets.OWNER,
         0,
     ),
     _Kept(

@@ -7,9 +7,11 @@ back. No secret is ever in an audit row.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor, TokenRow
+from gateway.domain.pepper import Pepper
 from gateway.domain.rejection import Problem, Rejected, rejected
 from gateway.domain.rules import Rule
 from gateway.store import audit
@@ -18,11 +20,15 @@ from gateway.store.postgres import Connection, Pool, reading, transaction
 from gateway.store.seal import Seal, Unsealable
 from gateway.store.token_rows import read_token
 
+OWNER: Final = b"token_secret"
+"""Whose a sealed key is, as far as the seal tells: a key of some row."""
+
 MOST_LIVE = 10
 """How many secrets may open one token at a time."""
 
 _INSERT = """
-INSERT INTO token_secret (token_id, digest, display, last4, purpose, sealed) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO token_secret (token_id, digest, pepper_version, display, last4, purpose, sealed)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 _SECRETS = """
 SELECT display, purpose, created_at, expires_at, last_used_at FROM token_secret
@@ -44,7 +50,14 @@ UPDATE token_secret SET expires_at = now()
 _NEWEST = """
 SELECT digest, sealed FROM token_secret WHERE token_id = $1 AND purpose <> 'playground' ORDER BY id DESC LIMIT 1
 """
-# In one order, so that workers who note the same secrets do not wait for each other in a circle.
+# In one order, so that workers who write the same secrets do not wait for each other in a circle.
+_MOVE = """
+UPDATE token_secret x SET digest = u.new, pepper_version = $3
+  FROM (SELECT s.id, d.new FROM unnest($1::bytea[], $2::bytea[]) d (old, new) JOIN token_secret s ON s.digest = d.old
+         WHERE NOT EXISTS (SELECT FROM token_secret WHERE digest = d.new)
+         ORDER BY s.id FOR UPDATE OF s) u
+ WHERE x.id = u.id
+"""
 _NOTE_USES = """
 UPDATE token_secret x SET last_used_at = now()
   FROM (SELECT id FROM token_secret
@@ -70,18 +83,19 @@ class StoredSecret:
     """What is kept of a secret; `purpose` is `key`, or `imported` for another gateway's."""
 
     digest: bytes
+    pepper_version: int
     display: str
     last4: str
     purpose: str = "key"
     sealed: bytes | None = field(default=None, repr=False)
 
 
-def new_secret(pepper: bytes, seal: Seal | None) -> tuple[str, StoredSecret]:
+def new_secret(pepper: Pepper, seal: Seal | None) -> tuple[str, StoredSecret]:
     """A new key, and what is kept of it. With a `seal` that is the key itself, too."""
     key = keys.create_key()
     digest = keys.digest(key, pepper)
-    sealed = None if seal is None else seal.close(key.encode(), digest)
-    return key, StoredSecret(digest, keys.display(key), key[-4:], sealed=sealed)
+    sealed = None if seal is None else seal.close(key.encode(), OWNER)
+    return key, StoredSecret(digest, pepper.version, keys.display(key), key[-4:], sealed=sealed)
 
 
 async def write_secret(connection: Connection, token_id: int, secret: StoredSecret) -> None:
@@ -90,6 +104,7 @@ async def write_secret(connection: Connection, token_id: int, secret: StoredSecr
         _INSERT,
         token_id,
         secret.digest,
+        secret.pepper_version,
         secret.display,
         secret.last4,
         secret.purpose,
@@ -103,10 +118,17 @@ async def list_secrets(pool: Pool, token_id: int) -> list[Secret]:
         return [Secret(*row) for row in await connection.fetch(_SECRETS, token_id)]
 
 
-async def note_uses(pool: Pool, digests: Collection[bytes]) -> None:
-    """Note that secrets were used now, to about ten seconds. Raises `StoreUnavailable`."""
+async def note_uses(pool: Pool, used: Collection[Sequence[bytes]], pepper: Pepper) -> None:
+    """Note that secrets were used now, to about ten seconds; `used` are the digests of each.
+
+    Those that stand there as another pepper has them are stored anew. Raises `StoreUnavailable`.
+    """
+    current = [digests[0] for digests in used]
     async with reading(pool) as connection:
-        await connection.execute(_NOTE_USES, list(digests))
+        if len(pepper.versions) > 1:
+            others = [digests[-1] for digests in used]
+            await connection.execute(_MOVE, others, current, pepper.version)
+        await connection.execute(_NOTE_USES, current)
 
 
 async def write_rotation(
@@ -115,7 +137,7 @@ async def write_rotation(
     token_id: int,
     overlap_s: int,
     *,
-    pepper: bytes,
+    pepper: Pepper,
     seal: Seal | None,
     if_version: int | None = None,
 ) -> Keyed:
@@ -161,12 +183,12 @@ async def end_overlap(
     return Edited(row, (book_of(row),))
 
 
-async def find_by_key(pool: Pool, actor: Actor, key: str, pepper: bytes) -> TokenRow:
+async def find_by_key(pool: Pool, actor: Actor, key: str, pepper: Pepper) -> TokenRow:
     """The token that a key opens, or opened, among those that the actor reaches. Raises `Rejected`."""
     async with reading(pool) as connection:
         token_id = await connection.fetchval(
-            "SELECT token_id FROM token_secret WHERE digest = $1 AND purpose <> 'playground'",
-            keys.digest(key, pepper),
+            "SELECT token_id FROM token_secret WHERE digest = ANY ($1) AND purpose <> 'playground'",
+            keys.digests(key, pepper),
         )
         try:
             return await read_token(connection, actor, token_id or 0)
@@ -175,7 +197,7 @@ async def find_by_key(pool: Pool, actor: Actor, key: str, pepper: bytes) -> Toke
 
 
 async def reveal(
-    pool: Pool, actor: Actor, token_ids: Sequence[int], seal: Seal
+    pool: Pool, actor: Actor, token_ids: Sequence[int], seal: Seal, pepper: Pepper
 ) -> tuple[dict[int, str], dict[int, str]]:
     """The keys of tokens whose newest secret is kept, and for the others why there is none.
 
@@ -191,7 +213,7 @@ async def reveal(
                 missing[token_id] = _NOT_KEPT
                 continue
             try:
-                found[token_id] = seal.open(sealed, digest).decode()
+                found[token_id] = _opened(sealed, digest, seal, pepper)
             except Unsealable:
                 missing[token_id] = _OTHER_KEY
                 continue
@@ -201,6 +223,14 @@ async def reveal(
 
 _NOT_KEPT = "Its key was not kept when it was made; rotate to obtain a new secret."
 _OTHER_KEY = "Its key was sealed with a key that is gone; rotate to obtain a new secret."
+
+
+def _opened(sealed: bytes, digest: bytes, seal: Seal, pepper: Pepper) -> str:
+    """The key of a row. Its digest says that it is this row's own: digests change with the pepper, keys do not."""
+    key = seal.open(sealed, OWNER).decode()
+    if digest not in keys.digests(key, pepper):
+        raise Unsealable("it is the key of another row, or made with another pepper")
+    return key
 
 
 async def _risen(connection: Connection, actor: Actor, token_id: int) -> TokenRow:

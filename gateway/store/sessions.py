@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway.domain import key as keys
 from gateway.domain.edit import Actor
+from gateway.domain.pepper import Pepper
 from gateway.domain.rejection import Problem, rejected
 from gateway.domain.rules import Rule
 from gateway.store import audit
@@ -19,7 +20,14 @@ from gateway.store.postgres import Pool, reading, transaction
 from gateway.store.users import about_user
 
 _MAX_AGENT_CHARACTERS = 200
+_SEEN: Final = (
+    "UPDATE session SET seen_at = now(), digest = $2, pepper_version = $3 WHERE digest = ANY ($1)"
+)
 _LIVE: Final = "expires_at > now() AND seen_at > now() - interval '30 minutes'"
+
+_END_OTHERS: Final = f"""
+DELETE FROM session WHERE user_id = $1 AND NOT coalesce(digest = ANY ($2), false) RETURNING {_LIVE} AS live
+"""  # noqa: S608 -- a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,7 @@ class Session:
 
 
 async def open_session(
-    pool: Pool, actor: Actor, user: User, pepper: bytes, *, user_agent: str = ""
+    pool: Pool, actor: Actor, user: User, pepper: Pepper, *, user_agent: str = ""
 ) -> str:
     """Begin a session and answer the cookie's value. The user's ended sessions are removed."""
     value = secrets.token_urlsafe(32)
@@ -50,10 +58,11 @@ async def open_session(
         )
         await connection.execute(
             """
-            INSERT INTO session (digest, user_id, expires_at, address, user_agent)
-            VALUES ($1, $2, now() + interval '12 hours', $3, $4)
+            INSERT INTO session (digest, pepper_version, user_id, expires_at, address, user_agent)
+            VALUES ($1, $2, $3, now() + interval '12 hours', $4, $5)
             """,
             keys.digest(value, pepper),
+            pepper.version,
             user.id,
             actor.address,
             user_agent[:_MAX_AGENT_CHARACTERS],
@@ -62,37 +71,37 @@ async def open_session(
     return value
 
 
-async def find_session(pool: Pool, value: str, pepper: bytes) -> User | None:
+async def find_session(pool: Pool, value: str, pepper: Pepper) -> User | None:
     """Whose session this is; None where it has ended. Notes the use, at most once a minute."""
-    digest = keys.digest(value, pepper)
+    digests = keys.digests(value, pepper)
     async with reading(pool) as connection:
         row = await connection.fetchrow(
             f"""
             SELECT {USER_COLUMNS}, s.seen_at < now() - interval '1 minute' AS note_use
               FROM session s JOIN "user" u ON u.id = s.user_id JOIN "group" g ON g.id = u.group_id
-             WHERE s.digest = $1 AND u.deleted_at IS NULL AND s.expires_at > now()
+             WHERE s.digest = ANY ($1) AND u.deleted_at IS NULL AND s.expires_at > now()
                AND s.seen_at > now() - interval '30 minutes'
             """,  # noqa: S608 -- a constant
-            digest,
+            digests,
         )
         if row is None:
             return None
         if row["note_use"]:
-            await connection.execute("UPDATE session SET seen_at = now() WHERE digest = $1", digest)
+            await connection.execute(_SEEN, digests, digests[0], pepper.version)
     return user_of(row)
 
 
-async def close_session(pool: Pool, actor: Actor, user: User, value: str, pepper: bytes) -> None:
+async def close_session(pool: Pool, actor: Actor, user: User, value: str, pepper: Pepper) -> None:
     """End a session; one that has ended already is none to end."""
     async with transaction(pool) as connection:
         await connection.execute(
-            "DELETE FROM session WHERE digest = $1", keys.digest(value, pepper)
+            "DELETE FROM session WHERE digest = ANY ($1)", keys.digests(value, pepper)
         )
         await audit.record(connection, actor, "user.logout", user.id)
 
 
 async def list_sessions(
-    pool: Pool, actor: Actor, user_id: int, value: str | None, pepper: bytes
+    pool: Pool, actor: Actor, user_id: int, value: str | None, pepper: Pepper
 ) -> list[Session]:
     """A user's sessions, the newest first; `value` is the cookie that asks.
 
@@ -102,11 +111,11 @@ async def list_sessions(
         rows = await connection.fetch(
             f"""
             SELECT id, created_at, seen_at, expires_at, host(address) AS address, user_agent,
-                   coalesce(digest = $2, false) AS current
+                   coalesce(digest = ANY ($2), false) AS current
               FROM session WHERE user_id = $1 AND {_LIVE} ORDER BY id DESC LIMIT 100
             """,  # noqa: S608 -- a constant
             user_id,
-            _digest(value, pepper),
+            _digests(value, pepper),
         )
     return [Session(**row) for row in rows]
 
@@ -123,7 +132,7 @@ async def end_session(pool: Pool, actor: Actor, user_id: int, session_id: int) -
 
 
 async def end_sessions(
-    pool: Pool, actor: Actor, user_id: int, value: str | None, pepper: bytes
+    pool: Pool, actor: Actor, user_id: int, value: str | None, pepper: Pepper
 ) -> int:
     """End a user's sessions but the one that asks; how many there were.
 
@@ -131,14 +140,14 @@ async def end_sessions(
     """
     async with about_user(pool, actor, user_id) as connection:
         rows = await connection.fetch(
-            f"DELETE FROM session WHERE user_id = $1 AND digest IS DISTINCT FROM $2 RETURNING {_LIVE} AS live",  # noqa: S608 -- a constant
+            _END_OTHERS,
             user_id,
-            _digest(value, pepper),
+            _digests(value, pepper),
         )
         ended: int = sum(row["live"] for row in rows)
         await audit.record(connection, actor, "user.end_sessions", user_id, after={"ended": ended})
     return ended
 
 
-def _digest(value: str | None, pepper: bytes) -> bytes | None:
-    return None if value is None else keys.digest(value, pepper)
+def _digests(value: str | None, pepper: Pepper) -> tuple[bytes, ...] | None:
+    return None if value is None else keys.digests(value, pepper)

@@ -9,11 +9,12 @@ again on a fresh one.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from gateway.domain import key as keys
 from gateway.domain.errors import StoreUnavailable
+from gateway.domain.pepper import Pepper
 from gateway.domain.token import Token
 
 _UNKNOWN_S = 5.0
@@ -24,7 +25,7 @@ _MOST_TERMS = 256
 _MOST_SPARED = 64
 
 # What CPython 3.11 takes, by tracemalloc: objects, their places in the indexes, and each rule of a token's own.
-_ENTRY_BYTES = 1300
+_ENTRY_BYTES = 1220
 _RULE_BYTES = 120
 
 
@@ -40,14 +41,14 @@ class Room:
 class Entry:
     """A token with what was prepared for its calls. `terms` belongs to the relay.
 
-    `used`: it was called with since the cache last looked for what can go.
+    `name`: the SHA-256 of the key, of which digests are made. `used`: it was called with since the cache last looked
+    for what can go.
     """
 
-    __slots__ = ("_bytes", "_room", "digest", "loaded_at", "name", "terms", "token", "used")
+    __slots__ = ("_bytes", "_room", "loaded_at", "name", "terms", "token", "used")
 
-    def __init__(self, name: bytes, digest: bytes, token: Token, loaded_at: float) -> None:
+    def __init__(self, name: bytes, token: Token, loaded_at: float) -> None:
         self.name = name
-        self.digest = digest
         self.token = token
         self.loaded_at = loaded_at
         self.used = False
@@ -82,12 +83,12 @@ class Entry:
 
 
 class TokenCache:
-    """`find` looks a digest up; times are seconds of `clock` (monotonic)."""
+    """`find` looks up whichever there is of a key's digests; times are seconds of `clock` (monotonic)."""
 
     def __init__(
         self,
-        find: Callable[[bytes], Awaitable[Token | None]],
-        pepper: bytes,
+        find: Callable[[Sequence[bytes]], Awaitable[Token | None]],
+        pepper: Pepper,
         *,
         fresh_s: float,
         most_bytes: int,
@@ -122,7 +123,7 @@ class TokenCache:
         until = self._unknown.get(name)
         if until is not None and self._clock() < until:
             return None
-        return await self._fly(name, keys.digest(key, self._pepper))
+        return await self._fly(name)
 
     def is_unknown(self, key: str) -> bool:
         """Whether the key was looked up a moment ago and opened nothing."""
@@ -144,7 +145,7 @@ class TokenCache:
 
         Raises `StoreUnavailable` as `fetch` does.
         """
-        return await self._fly(entry.name, entry.digest)
+        return await self._fly(entry.name)
 
     def drop(self, token_id: int) -> None:
         """Forget a token whose row changed."""
@@ -170,11 +171,11 @@ class TokenCache:
         self._by_account.clear()
         self._unknown.clear()
 
-    async def _fly(self, name: bytes, digest: bytes) -> Entry | None:
+    async def _fly(self, name: bytes) -> Entry | None:
         flight = self._flights.get(name)
         if flight is not None:
             return await asyncio.shield(flight)
-        flight = asyncio.ensure_future(self._look_up(name, digest))
+        flight = asyncio.ensure_future(self._look_up(name))
         self._flights[name] = flight
         flight.add_done_callback(lambda done: self._landed(name, done))
         # Shielded: the caller who started a look-up may leave while others wait for it.
@@ -185,9 +186,9 @@ class TokenCache:
         if not flight.cancelled():
             flight.exception()  # whoever asked may have left; then nobody else looks at it
 
-    async def _look_up(self, name: bytes, digest: bytes) -> Entry | None:
+    async def _look_up(self, name: bytes) -> Entry | None:
         try:
-            token = await self._find(digest)
+            token = await self._find(self._pepper.digests(name))
         except StoreUnavailable:
             entry = self._entries.get(name)
             if entry is not None and self._clock() - entry.loaded_at < _OUTAGE_S:
@@ -199,7 +200,7 @@ class TokenCache:
                 self._unknown.clear()
             self._unknown[name] = self._clock() + _UNKNOWN_S
             return None
-        entry = Entry(name, digest, token, self._clock())
+        entry = Entry(name, token, self._clock())
         self._make_room()
         self._entries[name] = entry
         entry.enter(self._room)

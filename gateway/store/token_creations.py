@@ -7,6 +7,7 @@ Each statement is a way to the server and back, and creations are the writes tha
 from collections.abc import Sequence
 
 from gateway.domain.edit import Actor, TokenDraft, TokenRow
+from gateway.domain.pepper import Pepper
 from gateway.domain.rejection import Problem, invalid, rejected
 from gateway.domain.rules import Rule
 from gateway.store.editing import Keyed, book_of
@@ -52,8 +53,8 @@ WITH asked AS (
     FROM asked WHERE usable AND member AND ($25::bigint IS NULL OR count < $25)
   RETURNING *
 ), secret AS (
-  INSERT INTO token_secret (token_id, digest, display, last4, purpose, sealed)
-  SELECT id, $16, $17::text, $18, $19, $20::bytea FROM made
+  INSERT INTO token_secret (token_id, digest, display, last4, purpose, sealed, pepper_version)
+  SELECT id, $16, $17::text, $18, $19, $20::bytea, $27 FROM made
 ), entry AS (
   INSERT INTO grant_entry (scope_kind, account_id, scope_id, delta, kind, actor)
   SELECT 't', account_id, id, $14, 'create', $21::text FROM made WHERE $14 IS NOT NULL
@@ -89,7 +90,7 @@ async def write_tokens(
     user_id: int,
     drafts: Sequence[TokenDraft],
     *,
-    pepper: bytes,
+    pepper: Pepper,
     max_tokens: int,
     seal: Seal | None = None,
 ) -> list[Keyed]:
@@ -126,13 +127,12 @@ async def insert_token(
     check_reserve(actor, draft.reserve)
     given = _given(actor, user_id, draft, secret)
     far = None if max_tokens is None else max_tokens - _FAR
-    found = await connection.fetchrow(_CREATE, *given, max_tokens or 0, far, draft.account_id)
+    of = (draft.account_id, secret.pepper_version)
+    found = await connection.fetchrow(_CREATE, *given, max_tokens or 0, far, *of)
     if found is not None and found["may_use"] and found["member"] and found["id"] is None:
         async with connection.transaction():
             await connection.execute(_TAKE_TURN, user_id)
-            found = await connection.fetchrow(
-                _CREATE, *given, max_tokens, max_tokens, draft.account_id
-            )
+            found = await connection.fetchrow(_CREATE, *given, max_tokens, max_tokens, *of)
     if found is None:
         raise rejected(Problem.NOT_FOUND, "user_id", Rule.NO_USER, given=user_id)
     if not found["member"]:
@@ -148,7 +148,7 @@ async def insert_token(
 def _given(
     actor: Actor, user_id: int, draft: TokenDraft, secret: StoredSecret
 ) -> tuple[object, ...]:
-    """What `_CREATE` writes; its last two parameters say how many there may be."""
+    """What `_CREATE` writes; of its parameters behind these the first two say how many there may be."""
     return (
         user_id,
         draft.group,

@@ -23,6 +23,14 @@ _LAST_BACKOFF_S: Final = 2.0
 _FIRST_BACKOFF_S: Final = 0.05
 
 
+RIGHTS: Final = (
+    "~q:* resetchannels &q:* -@all +@read +@write +@transaction -@scripting -@dangerous +evalsha +script|load +time"
+    " +publish +subscribe +unsubscribe +pubsub|numsub"
+    " +ping +info +auth +hello +select +client|setinfo +client|setname"
+)
+"""What gateway and admin app may do, as an ACL says it: no FLUSHALL, CONFIG, EVAL, and contents of no keys but ours."""
+
+
 def channel_of(database: int) -> str:
     """Where notices of changes are published, and every gateway worker listens."""
     return f"q:{database}:changes"

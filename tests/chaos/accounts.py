@@ -7,6 +7,7 @@ from pathlib import Path
 from gateway.config import load
 from gateway.domain.edit import Actor, TokenDraft
 from gateway.domain.limits import Limit, Metric
+from gateway.domain.pepper import Pepper
 from gateway.store.bootstrap import bootstrap
 from gateway.store.grants import write_grant
 from gateway.store.people import write_user
@@ -27,12 +28,12 @@ class Made:
     access_token: str
 
 
-def make_accounts(dsn: str, config: Path, pepper: bytes, plan: Plan) -> Made:
+def make_accounts(dsn: str, config: Path, pepper: Pepper, plan: Plan) -> Made:
     """Make all of a plan."""
     return asyncio.run(_make(dsn, config, pepper, plan))
 
 
-async def _make(dsn: str, config: Path, pepper: bytes, plan: Plan) -> Made:
+async def _make(dsn: str, config: Path, pepper: Pepper, plan: Plan) -> Made:
     await apply_schema(dsn)
     loaded = load({}, str(config))
     async with await open_pool(dsn, size=1, statement_timeout_s=10) as pool:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import redis
 
 from bench.cpu import cpu_s
+from gateway.domain.pepper import Pepper
 from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
 from gateway.embedded.valkey import EmbeddedValkey
@@ -75,7 +76,7 @@ class Cluster:
         self.admin_port = ports["admin"]
         config = directory / "config.toml"
         config.write_text(_configuration(ports["upstream"], times))
-        self.made: Made = make_accounts(self.dsn, config, PEPPER, plan)
+        self.made: Made = make_accounts(self.dsn, config, Pepper(PEPPER), plan)
         environment = plain_environment() | {
             "TOLLHOUSE_CONFIG": str(config),
             "TOLLHOUSE_STATE": str(state.path),

@@ -13,7 +13,7 @@ from gateway.store.bootstrap import bootstrap
 from gateway.store.outbox import enqueue_mail
 from gateway.store.postgres import open_pool
 from gateway.store.seal import Seal
-from tests.admin import KEK, PEPPER
+from tests.admin import KEK, PEPPER, PEPPER_SECRET
 from tests.e2e.product import ROOT
 from tests.integration.test_leavings import eventually
 from tests.mail import running_mail
@@ -31,7 +31,7 @@ async def admin_process(dsn, valkey_url, port):
             "TOLLHOUSE_ADMIN__LISTEN": "127.0.0.1:0",
             "TOLLHOUSE_POSTGRES__DSN": dsn,
             "TOLLHOUSE_REDIS__URL": valkey_url,
-            "TOLLHOUSE_PEPPER": PEPPER.hex(),
+            "TOLLHOUSE_PEPPER": PEPPER_SECRET.hex(),
             "TOLLHOUSE_KEK": KEK.hex(),
             "TOLLHOUSE_MAIL__HOST": "127.0.0.1",
             "TOLLHOUSE_MAIL__PORT": str(port),

@@ -10,13 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import aiohttp
 import asyncpg
 import openai
 import pytest
+import redis
 
 from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
@@ -108,6 +109,34 @@ def test_the_admin_app_gives_way_to_the_workers_where_both_want_the_processor(pr
     pids = product.ready["pids"]
     shares = [_niceness(pid) for pid in (pids["admin"], *pids["gateway"], pids["postgres"])]
     assert shares[0] > max(shares[1:])
+
+
+@linux_only
+async def test_no_process_is_a_superuser_of_the_stores(product: Product):
+    async with calling(product) as caller:
+        assert await caller.chat(product.ready["key"], ASK) == (200, "")
+        assert (await caller.admin("GET", "/api/state"))[0] == 200
+    connection = await asyncpg.connect(product.ready["database_url"])
+    users = await connection.fetch(
+        "SELECT DISTINCT usename, rolsuper FROM pg_stat_activity JOIN pg_roles ON rolname = usename"
+        " WHERE application_name = 'tollhouse'"
+    )
+    await connection.close()
+    assert {tuple(row) for row in users} == {
+        ("tollhouse_gateway", False),
+        ("tollhouse_admin", False),
+    }
+    with redis.Redis.from_url(product.ready["redis_url"]) as client:
+        me = str(client.client_id())
+        clients = {each["user"] for each in client.client_list() if each["id"] != me}
+    assert clients == {"tollhouse"}
+    pids = product.ready["pids"]
+    assert not any(map(_knows_the_superusers_password(product), (*pids["gateway"], pids["admin"])))
+
+
+def _knows_the_superusers_password(product: Product) -> Callable[[int], bool]:
+    secret = (product.state / "secrets/postgres").read_bytes().strip()
+    return lambda pid: secret in pathlib.Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def _niceness(pid: int) -> tuple[int, int]:

@@ -15,17 +15,21 @@ from aiohttp import web
 from gateway.app import Gateway, build_server, open_gateway
 from gateway.config import Loaded, load
 from gateway.domain.edit import Actor, TokenDraft
+from gateway.domain.pepper import Pepper
 from gateway.relay.server import Server
 from gateway.store.bootstrap import bootstrap
 from gateway.store.editing import Keyed
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import open_pool
 from gateway.store.quota import QuotaStore
+from gateway.store.roles import GATEWAY
 from gateway.store.seal import Seal
+from tests.databases import as_role
 from tests.tokens import create_token
 from tests.upstream import ScriptedUpstream
 
-PEPPER = bytes(range(32))
+PEPPER_SECRET = bytes(range(32))
+PEPPER = Pepper(PEPPER_SECRET)
 SEAL = Seal(bytes(range(32, 64)))
 SYSTEM = Actor("system", any_group=True)
 USD = 1_000_000_000
@@ -39,7 +43,7 @@ PRICED = {
 
 @dataclass
 class Rig:
-    """A running gateway, its upstream, and a client session."""
+    """A running gateway, its upstream, and a client session. `database` and `dsn` are the owner's."""
 
     gateway: Gateway
     upstream: ScriptedUpstream
@@ -48,12 +52,14 @@ class Rig:
     database: asyncpg.Pool
     server: Server
     site: web.BaseSite
+    pepper: Pepper = PEPPER
+    dsn: str = ""
 
     async def token(self, granted: int | None = None, **fields: Any) -> Keyed:
         """A new token of the first user, uncapped unless `granted` (nano-dollars) says otherwise."""
         draft = TokenDraft(name=fields.pop("name", "test"), granted=granted, **fields)
         return await create_token(
-            self.database, SYSTEM, 1, draft, pepper=PEPPER, max_tokens=100_000
+            self.database, SYSTEM, 1, draft, pepper=self.pepper, max_tokens=100_000
         )
 
     def post(self, key: str, body: Any, path: str = "/v1/chat/completions", **options: Any):
@@ -92,17 +98,19 @@ async def running(
     upstream: ScriptedUpstream,
     configure: Callable[[dict[str, Any]], None] | None = None,
     environment: dict[str, str] | None = None,
+    pepper: Pepper = PEPPER,
 ) -> AsyncIterator[Rig]:
     """A gateway before `upstream`, with the priced model `m` and the unpriced `unpriced`."""
-    loaded = configuration(postgres_dsn, valkey_url, upstream.base_url, configure, environment)
+    own = as_role(postgres_dsn, GATEWAY)
+    loaded = configuration(own, valkey_url, upstream.base_url, configure, environment)
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(postgres_dsn, size=4, statement_timeout_s=10)
         stack.push_async_callback(pool.close)
-        await bootstrap(pool, PEPPER, loaded.config)
+        await bootstrap(pool, pepper, loaded.config)
         async with Pipeline(valkey_url) as pipeline:
             # An empty store, and nobody who held anything.
             await QuotaStore(pipeline).start(pause_s=0)
-        gateway = await stack.enter_async_context(open_gateway(loaded, pepper=PEPPER, seal=SEAL))
+        gateway = await stack.enter_async_context(open_gateway(loaded, pepper=pepper, seal=SEAL))
         server = build_server(gateway)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
@@ -114,7 +122,17 @@ async def running(
             connector=aiohttp.TCPConnector(limit=0), auto_decompress=False
         )
         await stack.enter_async_context(session)
-        yield Rig(gateway, upstream, f"http://{host}:{port}", session, pool, server, site)
+        yield Rig(
+            gateway,
+            upstream,
+            f"http://{host}:{port}",
+            session,
+            pool,
+            server,
+            site,
+            pepper,
+            postgres_dsn,
+        )
 
 
 def configuration(

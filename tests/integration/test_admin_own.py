@@ -219,8 +219,8 @@ async def test_a_repeated_creation_makes_one_access_token(admin):
 async def test_a_user_has_no_more_than_a_hundred_access_tokens_however_many_are_made_at_once(admin):
     user_id, token = await admin.user("ada")
     await admin.pool.execute(
-        """INSERT INTO access_token (user_id, digest, name)
-           SELECT $1, sha256(n::text::bytea), 'many' FROM generate_series(1, 97) n""",
+        """INSERT INTO access_token (user_id, digest, pepper_version, name)
+           SELECT $1, sha256(n::text::bytea), 1, 'many' FROM generate_series(1, 97) n""",
         user_id,
     )
     answers = await asyncio.gather(

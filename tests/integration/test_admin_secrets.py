@@ -69,13 +69,13 @@ async def test_both_secrets_spend_one_quota_until_the_overlap_is_ended(beside: B
     assert (await beside.call("DELETE", path))["version"] == version, "there was none to end"
 
 
-async def test_a_stream_that_runs_goes_on_while_its_key_is_rotated(beside: Beside):
+async def test_a_stream_that_runs_goes_on_while_its_key_is_rotated_with_an_overlap(beside: Beside):
     gate = Gate()
     beside.rig.upstream.answer("m", Echo().after(1, gate))
     made = await beside.call("POST", "/api/token/", {"name": "a", "quota_usd": 1})
     async with beside.rig.post(made["key"], chat(stream=True)) as answer:
         await gate.waiting()
-        await beside.call("POST", f"/api/token/{made['id']}/rotate")
+        await beside.call("POST", f"/api/token/{made['id']}/rotate", {"overlap_seconds": 60})
         gate.release()
         assert (await answer.text()).endswith("data: [DONE]\n\n")
 

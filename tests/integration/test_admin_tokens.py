@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pytest
 
+from admin_api.context import SERVICES
 from gateway.domain import key as keys
 from gateway.store.books import Book
 from gateway.store.token_rows import read_limit
@@ -848,7 +849,7 @@ async def test_an_unknown_path_is_404_in_the_envelope(admin, subtests):
 
 
 async def test_a_lost_database_is_503_and_says_so(admin, postgres_dsn):
-    await admin.pool.close()
+    await admin.client.app[SERVICES].pool.close()
     answer = await admin.call("GET", "/api/token/")
     assert (answer.status, answer.body["code"]) == (503, "store_unavailable")
     assert answer.headers["Retry-After"] == "1"

@@ -23,7 +23,7 @@ from gateway.log import sink
 from gateway.metrics import render
 from tests.admin import KEK as ADMIN_KEK
 from tests.admin import running_admin
-from tests.integration.rig import PEPPER, USD, Rig, chat, instant, running, until
+from tests.integration.rig import PEPPER_SECRET, USD, Rig, chat, instant, running, until
 from tests.security.attacks import FIGURE
 from tests.severable import Wire, before_postgres, before_valkey
 from tests.upstream import (
@@ -291,7 +291,7 @@ async def test_no_error_of_a_call_leaves_a_secret_or_a_prompt_anywhere(
             "plain": NO_KEY,
             "cookie": COOKIE,
             "a key as model": MODEL_KEY,
-            "pepper": PEPPER.decode("latin-1"),
+            "pepper": PEPPER_SECRET.decode("latin-1"),
         }
         await refused(rig, seen)
         await malformed_heads(rig, seen)
@@ -404,7 +404,7 @@ async def test_no_error_of_the_admin_api_leaves_a_secret_anywhere(
                 "password": PASSWORD,
                 "cookie": COOKIE,
                 "KEK": ADMIN_KEK.decode("latin-1"),
-                "pepper": PEPPER.decode("latin-1"),
+                "pepper": PEPPER_SECRET.decode("latin-1"),
             }
             made = await say(admin, seen, "a new key", 200, "POST", "/api/token", {"name": "t"})
             seen.secrets["new key"] = made.data["key"]

@@ -21,7 +21,7 @@ DIGEST = bytes(range(32))
 async def worker(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Worker]:
     async with open_worker(postgres_dsn, valkey_url) as worker:
         await worker.pool.execute(
-            "INSERT INTO token_secret (token_id, digest, display, last4) VALUES (1, $1, 'x', 'y')",
+            "INSERT INTO token_secret (token_id, digest, pepper_version, display, last4) VALUES (1, $1, 1, 'x', 'y')",
             DIGEST,
         )
         await worker.pool.execute("INSERT INTO member (account_id, user_id) VALUES (7, 3)")
@@ -31,7 +31,7 @@ async def worker(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Worker]:
 
 
 async def look_up(worker: Worker) -> Token:
-    token = await worker.loads.find(DIGEST)
+    token = await worker.loads.find([DIGEST])
     assert token is not None
     return token
 

@@ -19,7 +19,7 @@ from gateway.store.imports import Owner, write_batch
 from gateway.store.people import write_user
 from gateway.store.postgres import transaction
 from tests.databases import fresh_database
-from tests.integration.rig import PEPPER, SYSTEM, USD, Rig, chat, until
+from tests.integration.rig import PEPPER, PEPPER_SECRET, SYSTEM, USD, Rig, chat, until
 from tests.integration.test_calls import refused
 
 LITELLM_KEY = "sk-abcdefghijklmnopqrstuv"
@@ -76,7 +76,7 @@ def tollhouse(rig: Rig, postgres_dsn: str, valkey_url: str, monkeypatch, capfdbi
     """Runs `tollhouse import …` on the rig's stores; answers status and what it wrote."""
     monkeypatch.setenv("TOLLHOUSE_POSTGRES__DSN", postgres_dsn)
     monkeypatch.setenv("TOLLHOUSE_REDIS__URL", valkey_url)
-    monkeypatch.setenv("TOLLHOUSE_PEPPER", PEPPER.hex())
+    monkeypatch.setenv("TOLLHOUSE_PEPPER", PEPPER_SECRET.hex())
 
     async def run(*arguments: str) -> tuple[int, str]:
         status = await asyncio.to_thread(main, ["import", *arguments])

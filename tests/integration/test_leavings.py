@@ -370,7 +370,7 @@ async def test_a_connection_lost_mid_way_loses_and_doubles_nothing(rig: Rig):
 
     async def cut() -> None:
         nonlocal cuts
-        admin = await asyncpg.connect(rig.gateway.config.postgres.dsn.get_secret_value())
+        admin = await asyncpg.connect(rig.dsn)
         while cuts < 3:
             cuts += await admin.fetchval(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"

@@ -10,6 +10,7 @@ from gateway.config import ConfigError, Loaded
 from gateway.domain import key as keys
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.limits import MAX_EXACT
+from gateway.domain.pepper import Pepper
 from gateway.settings import Config
 from gateway.store.bootstrap import (
     UnknownUser,
@@ -120,7 +121,7 @@ FORBIDDEN = [
     """INSERT INTO grant_entry (scope_kind, account_id, scope_id, delta, kind, actor)
        VALUES ('z', 1, 1, 1, 'x', 'x')""",
     "INSERT INTO catalog (generation) VALUES (2)",
-    "INSERT INTO session (digest, user_id, expires_at) VALUES ('short', 1, now())",
+    "INSERT INTO session (digest, pepper_version, user_id, expires_at) VALUES ('short', 1, 1, now())",
 ]
 
 
@@ -155,7 +156,7 @@ async def test_the_first_start_makes_credentials_that_work_once(postgres_dsn, po
     passwords.close()
     access = await find_access(pool, first.access_token, PEPPER)
     assert access.user == user
-    assert await find_access(pool, first.access_token, bytes(32)) is None
+    assert await find_access(pool, first.access_token, Pepper(bytes(32))) is None
     token = await pool.fetchrow(
         "SELECT t.* FROM token t JOIN token_secret s ON s.token_id = t.id WHERE s.digest = $1",
         keys.digest(first.key, PEPPER),
@@ -187,8 +188,8 @@ def configured(*groups: str) -> Loaded:
 async def test_a_new_one_time_password_replaces_the_old_and_ends_sessions(pool):
     first = await bootstrap(pool, PEPPER, Config())
     await pool.execute(
-        "INSERT INTO session (digest, user_id, expires_at) "
-        "VALUES ($1, $2, now() + interval '1 hour')",
+        "INSERT INTO session (digest, pepper_version, user_id, expires_at) "
+        "VALUES ($1, 1, $2, now() + interval '1 hour')",
         bytes(32),
         first.user_id,
     )

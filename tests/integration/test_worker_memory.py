@@ -490,7 +490,7 @@ async def test_counts_of_refusals_do_not_grow_without_bound(rig):
 
 async def test_a_commit_whose_reply_is_lost_posts_once(rig, valkey_url):
     token = await called(rig)
-    dsn = rig.gateway.config.postgres.dsn.get_secret_value()
+    dsn = rig.dsn
     with tempfile.TemporaryDirectory(prefix="tollhouse-tests-") as directory:
         async with before_postgres(Path(directory), dsn) as wire:
             ledger = LedgerStore(wire.url, statement_timeout_s=5)

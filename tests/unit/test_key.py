@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import key as keys
+from gateway.domain.pepper import Pepper
 
 ALPHABET = string.digits + string.ascii_letters
 
@@ -67,15 +68,16 @@ def test_a_key_made_long_ago_stays_sound():
 
 
 def test_text_that_is_no_unicode_has_a_digest():
-    assert len(keys.digest("\udcff\ud800", b"p" * 32)) == 32
+    assert len(keys.digest("\udcff\ud800", Pepper(b"p" * 32))) == 32
     assert keys.sha256_of("sk-é") == hashlib.sha256("sk-é".encode()).digest()
 
 
 def test_the_digest_is_an_hmac_of_the_sha256_so_that_hashes_can_be_imported():
-    key, pepper = keys.create_key(), bytes(range(32))
+    key, secret = keys.create_key(), bytes(range(32))
+    pepper = Pepper(secret)
     inner = hashlib.sha256(key.encode()).digest()
-    assert keys.digest(key, pepper) == hmac.new(pepper, inner, hashlib.sha256).digest()
-    assert keys.digest(key, bytes(32)) != keys.digest(key, pepper)
+    assert keys.digest(key, pepper) == hmac.new(secret, inner, hashlib.sha256).digest()
+    assert keys.digest(key, Pepper(bytes(32))) != keys.digest(key, pepper)
 
 
 @given(st.text(max_size=60))
@@ -84,7 +86,7 @@ def test_any_text_has_a_digest_of_32_bytes(text):
         text.encode()
     except UnicodeEncodeError:
         return
-    assert len(keys.digest(text, b"pepper")) == 32
+    assert len(keys.digest(text, Pepper(b"pepper"))) == 32
 
 
 def test_the_mask_shows_seven_first_and_four_last_characters():

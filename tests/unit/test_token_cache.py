@@ -1,15 +1,17 @@
 """Which keys a worker remembers, where it cannot remember all."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from gateway.domain.key import create_key
+from gateway.domain.key import create_key, digests
+from gateway.domain.pepper import Pepper
 from gateway.domain.token import Token
 from gateway.store.token_cache import Entry, TokenCache
 from tests.quota_rig import token
 
-PEPPER = b"pepper"
+PEPPER = Pepper(b"pepper")
 ROOM_FOR = 10
 
 
@@ -26,7 +28,7 @@ class Keys:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def find(self, _digest: bytes) -> Token:
+    async def find(self, _digests: Sequence[bytes]) -> Token:
         self.asked += 1
         return replace(token(), id=self.asked)
 
@@ -38,7 +40,7 @@ def keys() -> Keys:
 
 @pytest.fixture
 def cache(keys: Keys) -> TokenCache:
-    size = Entry(b"", b"", token(), 0.0)._bytes
+    size = Entry(b"", token(), 0.0)._bytes
     return TokenCache(keys.find, PEPPER, fresh_s=10, most_bytes=ROOM_FOR * size, clock=Clock())
 
 
@@ -102,3 +104,22 @@ async def test_room_is_made_where_every_key_is_in_use(cache: TokenCache) -> None
         await called(cache, key)
         await called(cache, key)
     assert len(cache._entries) == ROOM_FOR
+
+
+class NoKeys:
+    """No key opens anything; by which digests was it asked?"""
+
+    def __init__(self) -> None:
+        self.asked: list[Sequence[bytes]] = []
+
+    async def find(self, digests: Sequence[bytes]) -> None:
+        self.asked.append(digests)
+
+
+async def test_with_two_peppers_an_unknown_key_is_looked_up_once_and_remembered() -> None:
+    nobody, pepper, key = NoKeys(), Pepper(b"new", b"old"), create_key()
+    cache = TokenCache(nobody.find, pepper, fresh_s=10, most_bytes=10_000, clock=Clock())
+    assert await cache.fetch(key) is None
+    assert await cache.fetch(key) is None
+    assert cache.is_unknown(key)
+    assert nobody.asked == [digests(key, pepper)]

@@ -26,7 +26,7 @@ export function Status({ call }) {
 
 const ANOMALIES = {
   client_closed: "log.anomaly.client_closed", upstream_cut: "log.anomaly.upstream_cut", no_usage: "log.anomaly.no_usage",
-  bad_usage: "log.anomaly.bad_usage", over_hold: "log.anomaly.over_hold", quota_cut: "log.anomaly.quota_cut", unmetered: "log.anomaly.unmetered",
+  bad_usage: "log.anomaly.bad_usage", over_hold: "log.anomaly.over_hold", quota_cut: "log.anomaly.quota_cut", revoked: "log.anomaly.revoked", unmetered: "log.anomaly.unmetered",
   lost_worker: "log.anomaly.lost_worker", void: "log.anomaly.void",
 };
 
