@@ -14,9 +14,10 @@ from aiohttp import web
 from admin_api.app import build_app
 from admin_api.notifier import StoreNotifier
 from admin_api.record import access_log
+from admin_api.server import Runner
 from admin_api.status import base_urls
 from gateway import log
-from gateway.child import spare_the_collector, tell_ready
+from gateway.child import allow_descriptors, spare_the_collector, tell_ready
 from gateway.config import (
     ConfigError,
     Loaded,
@@ -40,7 +41,6 @@ _log = logging.getLogger(__name__)
 
 _BACKLOG = 128
 _SHUTDOWN_S = 10.0
-_KEEPALIVE_S = 75.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     log.configure()
+    allow_descriptors()
     try:
         settings = _read_settings(given.config)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -137,13 +138,7 @@ async def _serve(
             write_line=lines.write,
             loaded=loaded,
         )
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=_KEEPALIVE_S,
-            shutdown_timeout=_SHUTDOWN_S,
-        )
+        runner = Runner(app, config.admin, _SHUTDOWN_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         listener = listening_socket(

@@ -56,6 +56,10 @@ class GatewaySettings(_Section):
     lame_duck_s: Annotated[float, Field(ge=0)] = 0
     keepalive_timeout_s: Seconds = 75
     heartbeat_s: Annotated[float, Field(ge=0)] = 15
+    max_connections_per_address: Annotated[int, Field(ge=0)] = 1000
+    slow_reader_s: Seconds = 60
+    shed_delay_s: Annotated[float, Field(ge=0)] = 0.1
+    shed_descriptors_percent: Annotated[int, Field(ge=10, le=100)] = 90
 
     _check_listen = field_validator("listen")(_listen)
     _check_proxies = field_validator("trusted_proxies")(parse_blocks)
@@ -73,6 +77,7 @@ class AdminSettings(_Section):
     trusted_proxies: tuple[str, ...] = ()
     client_header: _ClientHeader = "x-forwarded-for"
     insecure_http: bool = False
+    max_connections_per_address: Annotated[int, Field(ge=0)] = 1000
     max_tokens_per_user: Annotated[int, Field(ge=1)] = 1000
     upstream_cidrs: tuple[str, ...] = (
         *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),

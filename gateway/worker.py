@@ -16,7 +16,12 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from gateway import log
 from gateway.app import build_server, open_gateway
-from gateway.child import map_large_blocks, spare_the_collector, tell_ready
+from gateway.child import (
+    allow_descriptors,
+    map_large_blocks,
+    spare_the_collector,
+    tell_ready,
+)
 from gateway.config import ConfigError, Loaded, load, read_seal_keys, read_secret
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.listen import PortTaken, listening_socket, probe_port
@@ -39,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     log.configure()
     map_large_blocks()
+    allow_descriptors()
     if HttpRequestParser is HttpRequestParserPy:
         print("tollhouse: aiohttp has no C parser here; install it with its wheel", file=sys.stderr)
         return 2

@@ -4,15 +4,12 @@
 """
 
 import asyncio
-from typing import Final, Protocol
+from typing import Protocol
 
 from aiohttp.web import BaseRequest
 
 from gateway.domain.network import Address, parse_address
 from gateway.relay.plain import Head
-
-WHOLE_WITHIN_S: Final = 60.0
-"""In which a request has to be here, unless its body is large."""
 
 
 class Connection(Protocol):

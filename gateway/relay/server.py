@@ -2,30 +2,35 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, cast
+from typing import Any
 
-from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
+from aiohttp.web import StreamResponse
 from aiohttp.web_protocol import RequestHandler
 
+from gateway.bounded_server import BoundedServer, Bounds
 from gateway.relay.caller import CallerConnection, Callers
+from gateway.relay.load import LoadWatch
 from gateway.relay.request import Request, StreamedRequest
 
 
-class Server(web.Server):
+class Server(BoundedServer):
     """Makes the protocols of new connections. No router, no middleware, no response objects."""
 
     def __init__(
         self,
-        handle: Callable[[Request], Coroutine[Any, Any, web.StreamResponse]],
+        handle: Callable[[Request], Coroutine[Any, Any, StreamResponse]],
         *,
+        bounds: Bounds,
+        load: LoadWatch,
         max_body_bytes: int,
         keepalive_timeout_s: float,
     ) -> None:
         super().__init__(
-            cast("Any", handle),  # its requests are what `_streamed` makes
+            handle,  # its requests are what `_streamed` makes
+            bounds,
             request_factory=self._streamed,
             handler_cancellation=True,
             access_log=None,
@@ -37,6 +42,8 @@ class Server(web.Server):
         self._callers = Callers(
             handle,
             self._hand_over,
+            bounds=bounds,
+            load=load,
             max_body_bytes=max_body_bytes,
             keepalive_timeout_s=keepalive_timeout_s,
         )
@@ -54,12 +61,9 @@ class Server(web.Server):
         """Close all; calls have a while to end."""
         await asyncio.gather(self._callers.shutdown(timeout or 0), super().shutdown(timeout))
 
-    def _hand_over(self, transport: asyncio.Transport, data: bytes) -> None:
+    def _hand_over(self, transport: asyncio.Transport, data: bytes, begun_at: float) -> None:
         """Let aiohttp have a connection, with what came on it."""
-        protocol = super().__call__()
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        protocol.data_received(data)
+        self.bounded().take_over(transport, data, begun_at)
 
     def _streamed(
         self,

@@ -36,6 +36,8 @@ HEADS = {
     "a chunk's size with 0x": CHUNKED + b"0x5\r\nhello\r\n0\r\n\r\n",
     "a chunk's size with a sign": CHUNKED + b"+5\r\nhello\r\n0\r\n\r\n",
     "a chunk's size with a line": CHUNKED + b"5_0\r\nhello\r\n0\r\n\r\n",
+    "a trailer of a megabyte": CHUNKED + b"2\r\n{}\r\n0\r\nx: " + b"a" * 1_000_000 + b"\r\n\r\n",
+    "a megabyte of trailers": CHUNKED + b"2\r\n{}\r\n0\r\n" + b"x: aaaa\r\n" * 100_000 + b"\r\n",
     "a chunk of 17 digits": CHUNKED + b"11111111111111111\r\nhello\r\n0\r\n\r\n",
     # Lines.
     "a fold": POST + b"x: a\r\n b\r\n\r\n",
@@ -48,6 +50,7 @@ HEADS = {
     "a line of 8,191 bytes": POST + b"x: " + b"a" * 8191 + b"\r\n\r\n",
     "129 headers": POST + b"".join(b"x%d: a\r\n" % n for n in range(129)) + b"\r\n",
     # Hosts (N20).
+    "no host": b"GET /v1/models HTTP/1.1\r\n\r\n",
     "two hosts": b"GET /v1/models HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
     # Other protocols (N21).
     "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -70,6 +73,7 @@ async def refused(rig: Rig, key: str, name: str) -> None:
     assert heads <= 1, "one answer, whatever stood behind"
     if heads:
         assert bytes(caller.raw).split(b" ", 2)[1][:1] == b"4"
+        assert b"\r\nserver:" not in bytes(caller.raw).lower()
     assert not rig.upstream.requests
 
 
