@@ -132,7 +132,7 @@ class BoundedConnection(RequestHandler):
     def pause_writing(self) -> None:
         """Much lies untaken."""
         super().pause_writing()
-        self._backlog = Backlog(self._socket, time.monotonic())
+        self._backlog = Backlog(self._socket)
 
     def resume_writing(self) -> None:
         """It was taken."""
@@ -143,7 +143,7 @@ class BoundedConnection(RequestHandler):
         """End it where a head does not come to its end, or an answer is not taken."""
         if self._backlog is None:
             if self._socket.is_closing():
-                self._backlog = Backlog(self._socket, now)
+                self._backlog = Backlog(self._socket)
         elif self._backlog.is_stuck(now, self._bounds.slow_reader_s):
             self._socket.abort()
             return

@@ -58,7 +58,7 @@ class GatewaySettings(_Section):
     heartbeat_s: Annotated[float, Field(ge=0)] = 15
     max_connections_per_address: Annotated[int, Field(ge=0)] = 1000
     slow_reader_s: Seconds = 60
-    shed_delay_s: Annotated[float, Field(ge=0)] = 0.1
+    shed_delay_s: Annotated[float, Field(ge=0)] = 0.5
     shed_descriptors_percent: Annotated[int, Field(ge=10, le=100)] = 90
 
     _check_listen = field_validator("listen")(_listen)

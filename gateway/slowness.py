@@ -14,7 +14,9 @@ LEAST_TAKEN_BYTES: Final = 65_536
 
 
 class Backlog:
-    """What somebody has not taken yet of what was written to them: begun when that became too much.
+    """What somebody has not taken yet of what was written to them. It is begun when that became too much.
+
+    It is measured from the first look on, and not before: most are taken at once.
 
     The kernel's part counts, too. It may be megabytes, and only when a good deal of it is taken does it take more from
     us: of a steady reader nothing would be seen for minutes.
@@ -22,17 +24,17 @@ class Backlog:
 
     __slots__ = ("_left_bytes", "_since", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, now: float) -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._since = now
-        self._left_bytes = _left_bytes(transport)
+        self._since: float | None = None
+        self._left_bytes = 0
 
     def is_stuck(self, now: float, patience_s: float) -> bool:
-        """Whether too little was taken of it within `patience_s`."""
-        if now - self._since < patience_s:
+        """Whether too little was taken of it within `patience_s` of looks."""
+        if self._since is not None and now - self._since < patience_s:
             return False
         left_bytes = _left_bytes(self._transport)
-        if self._left_bytes - left_bytes < LEAST_TAKEN_BYTES:
+        if self._since is not None and self._left_bytes - left_bytes < LEAST_TAKEN_BYTES:
             return True
         self._since, self._left_bytes = now, left_bytes
         return False

@@ -156,7 +156,7 @@ class CallerConnection(asyncio.Protocol):
                 self.transport.abort()
                 return
         elif self.transport.is_closing():  # which it is until all is taken
-            self._backlog = Backlog(self.transport, now)
+            self._backlog = Backlog(self.transport)
         if self.task is not None:
             return
         if self._head is None and not self._ahead:
@@ -190,7 +190,7 @@ class CallerConnection(asyncio.Protocol):
         """The caller is slow to take what is written."""
         self._drained = self._callers.loop.create_future()
         self._drained.add_done_callback(_is_told)
-        self._backlog = Backlog(self.transport, self._callers.clock())
+        self._backlog = Backlog(self.transport)
 
     def resume_writing(self) -> None:
         """It has caught up."""
@@ -198,7 +198,7 @@ class CallerConnection(asyncio.Protocol):
             self._drained.set_result(None)
         self._drained = None
         self._backlog = None
-        if self.task is None and self._ahead:
+        if self.task is None and self._ahead and not self.transport.is_closing():
             self._go_on()
 
     def eof_received(self) -> None:
