@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import cast
 
 import uvloop
 from aiohttp import web
@@ -18,9 +19,11 @@ from admin_api.context import SERVICES, Services
 from admin_api.notifier import StoreNotifier
 from admin_api.proxied import serve_proxied
 from admin_api.record import access_log
+from admin_api.server import Runner
 from admin_api.status import base_urls
 from gateway import log
-from gateway.child import spare_the_collector, tell_ready
+from gateway.bounded_server import BoundedServer
+from gateway.child import allow_descriptors, spare_the_collector, tell_ready
 from gateway.config import (
     ConfigError,
     Loaded,
@@ -47,7 +50,6 @@ _log = logging.getLogger(__name__)
 
 _BACKLOG = 128
 _SHUTDOWN_S = 10.0
-_KEEPALIVE_S = 75.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     log.configure()
+    allow_descriptors()
     try:
         settings = _read_settings(given.config)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -151,22 +154,16 @@ async def _serve(
             write_line=lines.write,
             loaded=loaded,
         )
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=_KEEPALIVE_S,
-            shutdown_timeout=_SHUTDOWN_S,
-        )
+        runner = Runner(app, config.admin, _SHUTDOWN_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         listener = listening_socket(
             config.admin.listen, "admin.listen", shared=False, backlog=_BACKLOG
         )
         if config.admin.proxy_protocol:
-            assert runner.server is not None
+            server = cast("BoundedServer", runner.server)
             trusted = Blocks.of(config.admin.trusted_proxies)
-            proxied = serve_proxied(runner.server, listener, trusted, backlog=_BACKLOG)
+            proxied = serve_proxied(server, listener, trusted, backlog=_BACKLOG)
             await stack.enter_async_context(proxied)
         else:
             await web.SockSite(runner, listener, backlog=_BACKLOG).start()

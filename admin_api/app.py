@@ -43,7 +43,7 @@ _MOST_REVEALS, _REVEALS_WITHIN_S = 20, 1200.0
 _MOST_CHATS, _CHATS_WITHIN_S = 120, 600.0
 
 # What is no page runs nothing, is framed nowhere and tells no other site where it was read.
-_EVERYWHERE = {
+EVERYWHERE = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -172,7 +172,7 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     """What every answer has, streamed ones too: it is called before their heads are sent."""
     response.headers["X-Request-Id"] = request[REQUEST_ID]
     response.headers["X-Content-Type-Options"] = "nosniff"
-    for name, value in _EVERYWHERE.items():
+    for name, value in EVERYWHERE.items():
         response.headers.setdefault(name, value)
     if request.app[SERVICES].config.admin.public_url.startswith("https:"):
         response.headers["Strict-Transport-Security"] = "max-age=31536000"

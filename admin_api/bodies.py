@@ -22,6 +22,7 @@ from pydantic import (
     ValidationError,
 )
 
+from admin_api.arrival import whole_body
 from admin_api.envelope import Code, Declined
 from admin_api.fields import MAX_LIST
 from admin_api.mistakes import Mistakes, json_type, mistakes_of
@@ -357,13 +358,13 @@ BodyT = TypeVar("BodyT", bound=Body)
 async def read_body(request: web.Request, model: type[BodyT], *, optional: bool = False) -> BodyT:
     """The request's body as `model`; where it is `optional`, an empty one says nothing.
 
-    Raises `Declined` (not JSON, encoded) and `Rejected` with all mistakes of its form.
+    Raises `Declined` (not JSON, encoded, too slow) and `Rejected` with all mistakes of its form.
     """
     if "Content-Encoding" in request.headers:
         raise Declined(
             Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, without Content-Encoding."
         )
-    body = await request.read()
+    body = await whole_body(request)
     document = {} if optional and not body else _parse(body)
     try:
         return model.model_validate(document)

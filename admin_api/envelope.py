@@ -30,9 +30,11 @@ class Code(StrEnum):
     UNKNOWN_URL = "unknown_url"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     INVALID_JSON = "invalid_json"
+    REQUEST_TIMEOUT = "request_timeout"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     TOO_MANY_ATTEMPTS = "too_many_attempts"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
     KEY_NOT_RECOVERABLE = "key_not_recoverable"
     EMAIL_NOT_VERIFIED = "email_not_verified"
     REGISTRATION_CLOSED = "registration_closed"
@@ -62,9 +64,11 @@ STATUS: Final[Mapping[Code | Problem, int]] = {
     Code.UNKNOWN_URL: 404,
     Code.METHOD_NOT_ALLOWED: 405,
     Code.INVALID_JSON: 400,
+    Code.REQUEST_TIMEOUT: 408,
     Code.BODY_TOO_LARGE: 413,
     Code.UNSUPPORTED_MEDIA_TYPE: 415,
     Code.TOO_MANY_ATTEMPTS: 429,
+    Code.TOO_MANY_CONNECTIONS: 429,
     Code.KEY_NOT_RECOVERABLE: 410,
     Code.EMAIL_NOT_VERIFIED: 403,
     Code.REGISTRATION_CLOSED: 403,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
+from admin_api.arrival import whole_body
 from admin_api.context import CALLER, SERVICES
 from admin_api.envelope import Code, Declined
 from gateway.domain.errors import StoreUnavailable
@@ -60,7 +61,7 @@ async def once_of(request: web.Request) -> Once | None:
         return None
     if not (1 <= len(key) <= _MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable()):
         raise invalid("Idempotency-Key", Rule.NO_IDEMPOTENCY_KEY, most=_MAX_IDEMPOTENCY_KEY)
-    body = await request.read()
+    body = await whole_body(request)
     asked = hashlib.sha256(f"{request.method} {request.path.rstrip('/')}\n".encode() + body)
     services = request.app[SERVICES]
     # With the pepper, since a body can hold a password, which many guesses a second would find.

@@ -29,6 +29,7 @@ _CONFIG = """\
 [gateway]
 listen = "127.0.0.1:%(gateway)d"
 workers = %(workers)d
+%(crowd)s
 [admin]
 listen = "127.0.0.1:%(admin)d"
 max_tokens_per_user = 100000
@@ -107,7 +108,11 @@ def tollhouse(
     ports = {name: free_port() for name in ("gateway", "admin", "metrics")} | {"mock": mock.port}
     config = directory / "config.toml"
     models = "".join(_MODEL % model for model in MODELS)
-    config.write_text(_CONFIG % (ports | {"models": models, "workers": workers}) + settings)
+    # All load comes from one address; an older version does not count its connections.
+    knows = "max_connections_per_address" in (checkout.root / "config.example.toml").read_text()
+    crowd = "max_connections_per_address = 0" if knows else ""
+    values = ports | {"models": models, "workers": workers, "crowd": crowd}
+    config.write_text(_CONFIG % values + settings)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TOLLHOUSE_")}
     environment |= checkout.environment | {
         "TOLLHOUSE_STATE": str(state),

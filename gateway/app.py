@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 
 from gateway import __version__
+from gateway.bounded_server import Bounds
 from gateway.catalog_source import rules_of
 from gateway.config import Loaded
+from gateway.crowd import Crowd
 from gateway.domain.catalog import Catalog
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
@@ -42,6 +44,7 @@ from gateway.relay.forward import Forwarder
 from gateway.relay.handler import Handler, Ways
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lease import Lease
+from gateway.relay.load import LoadWatch
 from gateway.relay.models import answer_models
 from gateway.relay.objects import Objects
 from gateway.relay.outages import Outages
@@ -64,6 +67,7 @@ from gateway.relay.settlements import Settlements
 from gateway.relay.shadow_counts import ShadowCounts
 from gateway.relay.terms import TermsMaker
 from gateway.relay.unheard import Unheard
+from gateway.relay.unread import one_too_many, unread
 from gateway.relay.waiting import Waiting
 from gateway.settings import Config, GatewaySettings
 from gateway.store.bootstrap import register_entries
@@ -219,6 +223,15 @@ class Gateway:
             self.tokens.renew,
             self.forwarder.revoke,
         )
+        self.load = LoadWatch(
+            delay_s=config.gateway.shed_delay_s,
+            descriptors_percent=config.gateway.shed_descriptors_percent,
+        )
+        self.crowd = Crowd(
+            config.gateway.max_connections_per_address,
+            Blocks.of(config.gateway.trusted_proxies),
+            one_too_many,
+        )
         balance = answer_balance(self.keys, Units(config.quota.units_per_usd))
         self.handler = Handler(
             ways=self._ways(config),
@@ -232,6 +245,7 @@ class Gateway:
             pages={"/healthz": self._health, "/readyz": self._readiness},
             tokens=self.tokens,
             settlements=self.settlements,
+            load=self.load,
             log=log,
             refusals=self.refusals,
             exhausted_status=config.quota.exhausted_status,
@@ -300,7 +314,8 @@ class Gateway:
         """What `/metrics` tells of this worker now."""
         accounting = accounting_figures(self.poster, self.quota, self.unheard)
         upstreams = upstream_figures(self._terms.upstreams, time.monotonic())
-        return [*accounting, *upstreams, *self.audit.figures(), *self.shadows.figures()]
+        edges = [*self.crowd.figures(), *self.load.figures()]
+        return [*accounting, *upstreams, *edges, *self.audit.figures(), *self.shadows.figures()]
 
     def _health(self) -> tuple[int, dict[str, object]]:
         """The process is alive."""
@@ -404,6 +419,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
         endless = [
             group.create_task(housekeeping.run(), name="housekeeping"),
             group.create_task(gateway.forwarder.watch(), name="deadlines"),
+            group.create_task(gateway.load.run(), name="load"),
             group.create_task(gateway.refusals.run(), name="refusal counts"),
             group.create_task(gateway.objects.run(), name="objects"),
             group.create_task(gateway.attempts.run(), name="attempts"),
@@ -438,6 +454,8 @@ def build_server(gateway: Gateway) -> Server:
     config = gateway.config.gateway
     return Server(
         gateway.handler.handle,
+        bounds=Bounds(gateway.crowd, unread, config.slow_reader_s),
+        load=gateway.load,
         max_body_bytes=config.max_body_bytes,
         keepalive_timeout_s=config.keepalive_timeout_s,
         proxied_by=Blocks.of(config.trusted_proxies) if config.proxy_protocol else None,

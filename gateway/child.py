@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ _PR_SET_PDEATHSIG = 1
 # glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+_MOST_DESCRIPTORS = 1 << 20  # Linux's own bound, fs.nr_open
 _LOWERED = 10  # niceness: a tenth of the weight
 
 
@@ -69,6 +71,15 @@ def map_large_blocks() -> None:
         set_option = ctypes.CDLL(None).mallopt
         set_option(_M_MMAP_THRESHOLD, 1 << 20)
         set_option(_M_TRIM_THRESHOLD, 4 << 20)
+
+
+def allow_descriptors() -> None:
+    """Called by a child first: have as many descriptors as the system lets it, not the 1,024 of most shells."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class Child:

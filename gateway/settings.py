@@ -72,6 +72,10 @@ class GatewaySettings(_Listener):
     lame_duck_s: Annotated[float, Field(ge=0)] = 0
     keepalive_timeout_s: Seconds = 75
     heartbeat_s: Annotated[float, Field(ge=0)] = 15
+    max_connections_per_address: Annotated[int, Field(ge=0)] = 1000
+    slow_reader_s: Seconds = 60
+    shed_delay_s: Annotated[float, Field(ge=0)] = 0.5
+    shed_descriptors_percent: Annotated[int, Field(ge=10, le=100)] = 90
 
     _check_listen = field_validator("listen")(_listen)
 
@@ -86,6 +90,7 @@ class AdminSettings(_Listener):
     registration_grant_usd: Annotated[Decimal, Field(ge=0, le=1_000_000)] = Decimal(0)
     require_verified_email: bool = False
     insecure_http: bool = False
+    max_connections_per_address: Annotated[int, Field(ge=0)] = 1000
     max_tokens_per_user: Annotated[int, Field(ge=1)] = 1000
     upstream_cidrs: tuple[str, ...] = (
         *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),

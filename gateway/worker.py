@@ -18,7 +18,12 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from gateway import log
 from gateway.app import Gateway, adopt_settings, build_server, open_gateway
-from gateway.child import map_large_blocks, spare_the_collector, tell_ready
+from gateway.child import (
+    allow_descriptors,
+    map_large_blocks,
+    spare_the_collector,
+    tell_ready,
+)
 from gateway.config import ConfigError, Loaded, load, read_pepper, read_seal_keys
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.pepper import Pepper
@@ -46,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     log.configure()
     map_large_blocks()
+    allow_descriptors()
     if HttpRequestParser is HttpRequestParserPy:
         print("tollhouse: aiohttp has no C parser here; install it with its wheel", file=sys.stderr)
         return 2

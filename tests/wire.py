@@ -55,12 +55,17 @@ class Wire(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     @classmethod
-    async def connect(cls, url: str, *, receive_buffer: int = 0) -> Self:
-        """Connect to an origin; a small `receive_buffer` (bytes) makes a reader that is soon full."""
+    async def connect(cls, url: str, *, receive_buffer: int = 0, source: str = "") -> Self:
+        """Connect to an origin; a small `receive_buffer` (bytes) makes a reader that is soon full.
+
+        `source` is the address of ours that it comes from, such as 127.0.0.2.
+        """
         parts = urlsplit(url)
         made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            made.bind((source, 0))
         made.setblocking(False)  # noqa: FBT003 -- socket's own signature
         loop = asyncio.get_running_loop()
         await loop.sock_connect(made, (parts.hostname, parts.port))
@@ -156,9 +161,9 @@ class QuickWire(Wire):
 
 
 @asynccontextmanager
-async def wire(url: str, *, receive_buffer: int = 0) -> AsyncIterator[Wire]:
+async def wire(url: str, *, receive_buffer: int = 0, source: str = "") -> AsyncIterator[Wire]:
     """A connection for the length of a block."""
-    connection = await Wire.connect(url, receive_buffer=receive_buffer)
+    connection = await Wire.connect(url, receive_buffer=receive_buffer, source=source)
     try:
         yield connection
     finally:

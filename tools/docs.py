@@ -42,6 +42,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.UNSUPPORTED_MEDIA_TYPE: "Send the body uncompressed.",
     Reason.RATE_LIMIT_EXCEEDED: "Wait as long as `Retry-After` says; it is exact.",
     Reason.CONCURRENCY_EXCEEDED: "Wait for a running call to end. `Retry-After` is an estimate.",
+    Reason.TOO_MANY_CONNECTIONS: "Use open connections again. Operator: `gateway.max_connections_per_address`.",
     Reason.QUOTA_RESERVED: "Money is there but held by running calls. Wait, or ask for less output.",
     Reason.INSUFFICIENT_QUOTA: "Ask for less output, or have the quota raised. Do not retry.",
     Reason.INTERNAL_ERROR: "A fault of the gateway. Its log has it under the `request_id`.",
@@ -50,6 +51,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.UPSTREAM_BUSY: "The provider has as many calls as the operator lets it have. Retry.",
     Reason.QUOTA_UNAVAILABLE: "A cap cannot be checked at the moment. Retry after `Retry-After`.",
     Reason.KEY_STORE_UNAVAILABLE: "Keys cannot be looked up at the moment. Retry.",
+    Reason.OVERLOADED: "Wait as long as `Retry-After` says; it differs from answer to answer.",
     Reason.SHUTTING_DOWN: "Repeat the call; another worker takes it.",
     Reason.UPSTREAM_TIMEOUT: "The provider did not answer in time. Retry; the call may have been executed.",
 }

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
     CONCURRENCY_EXCEEDED = "concurrency_exceeded"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
     QUOTA_RESERVED = "quota_reserved"
     INSUFFICIENT_QUOTA = "insufficient_quota"
     UPSTREAM_ERROR = "upstream_error"
@@ -43,6 +44,7 @@ class Reason(StrEnum):
     UPSTREAM_TIMEOUT = "upstream_timeout"
     QUOTA_UNAVAILABLE = "quota_unavailable"
     KEY_STORE_UNAVAILABLE = "key_store_unavailable"
+    OVERLOADED = "overloaded"
     SHUTTING_DOWN = "shutting_down"
     INTERNAL_ERROR = "internal_error"
 

@@ -7,9 +7,9 @@ answer stands already.
 import time
 from http import HTTPStatus
 
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.web import BaseRequest, StreamResponse
+from aiohttp.web import StreamResponse
 
+from gateway.bounded_server import Written
 from gateway.domain.errors import Refusal
 from gateway.relay import envelopes
 from gateway.relay.call import Call
@@ -22,25 +22,8 @@ _STATUS_LINES = {
     int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 _HTTP_1_1 = (1, 1)
-
-
-class _Written(StreamResponse):
-    """The answer is written already: aiohttp has nothing left to do but to keep the connection, or not."""
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        super().__init__()
-        self._keep_alive = keep_alive
-
-    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:  # noqa: ARG002 -- aiohttp's
-        """Do nothing."""
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Do nothing."""
-
-
-_KEEP = _Written(keep_alive=True)
-_CLOSE = _Written(keep_alive=False)
+_KEEP = Written(keep_alive=True)
+_CLOSE = Written(keep_alive=False)
 
 
 def written(request: Request) -> StreamResponse:
@@ -48,7 +31,7 @@ def written(request: Request) -> StreamResponse:
     return _KEEP if request.stays_open else _CLOSE
 
 
-def _status_line(status: int) -> bytes:
+def status_line(status: int) -> bytes:
     """The first line of an answer."""
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
@@ -115,7 +98,7 @@ def send_json(call: Call, status: int, body: bytes, lines: bytes = b"") -> None:
         return
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(call.started_at))
     head = b"%bcontent-type: application/json\r\ndate: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
-        _status_line(status),
+        status_line(status),
         date.encode(),
         len(body),
         lines,
@@ -161,7 +144,7 @@ class AnswerWriter:
         # https://www.rfc-editor.org/rfc/rfc9110#section-8.6: no length where there is no content by definition
         length = b"" if status == HTTPStatus.NO_CONTENT else b"content-length: %d\r\n" % len(body)
         self._send(
-            b"%b%b%b%b\r\n%b" % (_status_line(status), lines, length, _own_lines(self._call), body)
+            b"%b%b%b%b\r\n%b" % (status_line(status), lines, length, _own_lines(self._call), body)
         )
 
     def begin(self, status: int, lines: bytes) -> None:
@@ -169,7 +152,7 @@ class AnswerWriter:
         self._delimited = self._chunked
         framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
         own = _own_lines(self._call, delimited=self._delimited)
-        self._send(b"%b%b%b%b\r\n" % (_status_line(status), lines, framing, own))
+        self._send(b"%b%b%b%b\r\n" % (status_line(status), lines, framing, own))
 
     def write(self, data: bytes) -> None:
         """A piece of the body."""

@@ -13,20 +13,23 @@ from typing import Any, Final, cast
 
 from aiohttp.web import StreamResponse
 
-from gateway.domain.network import Address, parse_address
+from gateway.bounded_server import LOOK_S, Bounds, Unfit
+from gateway.crowd import peer_of
+from gateway.domain.network import Address
 from gateway.domain.routes import is_forwarded
+from gateway.relay.load import LoadWatch
 from gateway.relay.plain import MOST_HEAD_BYTES, Head, may_be_head, read_head
-from gateway.relay.request import WHOLE_WITHIN_S, PlainRequest
+from gateway.relay.request import PlainRequest
+from gateway.slowness import WHOLE_WITHIN_S, Backlog
 
 _log = logging.getLogger(__name__)
 
 MOST_BODY_BYTES: Final = 262_144
 """Of a plain request; larger bodies are read by aiohttp, which copies them less often."""
 _AHEAD_BYTES = 65_536
-_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-_LOOK_S = 1.0
 ON_ITS_WAY_S: Final = 0.5
 """In which a request comes that was sent before its sender could know that the connection will be closed."""
+_IDLE_WHILE_SHORT_S = 1.0  # of descriptors: whoever asks nothing makes room
 
 Handle = Callable[[PlainRequest], Coroutine[Any, Any, StreamResponse]]
 
@@ -34,15 +37,17 @@ Handle = Callable[[PlainRequest], Coroutine[Any, Any, StreamResponse]]
 class Callers:
     """The connections of this kind.
 
-    `hand_over` is told of one that is aiohttp's now, with what came on it; `gone` when there is none left.
+    `hand_over` is told of one that is aiohttp's now, what came on it, and since when; `gone` when there is none left.
     """
 
     def __init__(
         self,
         handle: Handle,
-        hand_over: Callable[[asyncio.Transport, Address, bytes], None],
+        hand_over: Callable[[asyncio.Transport, Address, bytes, float], None],
         gone: Callable[[], None] = lambda: None,
         *,
+        bounds: Bounds,
+        load: LoadWatch,
         max_body_bytes: int,
         keepalive_timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
@@ -50,12 +55,14 @@ class Callers:
         self.handle = handle
         self.hand_over = hand_over
         self.adopt(max_body_bytes, keepalive_timeout_s)
+        self.bounds = bounds
+        self._load = load
         self.clock = clock
         self.loop = asyncio.get_running_loop()
         self.is_ending = False
         self._gone = gone
         self._all: set[CallerConnection] = set()
-        self._timer = self.loop.call_later(_LOOK_S, self._look)
+        self._timer = self.loop.call_later(LOOK_S, self._look)
 
     def __call__(self) -> "CallerConnection":
         """A protocol for a new connection."""
@@ -82,11 +89,12 @@ class Callers:
         return len(self._all)
 
     def _look(self) -> None:
-        """Close those that have been idle for too long, or whose request does not come to its end."""
+        """Close those that have been idle for too long, or do not send or take what they should."""
         now = self.clock()
+        idle_s = _IDLE_WHILE_SHORT_S if self._load.is_short else self._keepalive_timeout_s
         for connection in tuple(self._all):
-            connection.look(now, self._keepalive_timeout_s)
-        self._timer = self.loop.call_later(min(_LOOK_S, self._keepalive_timeout_s), self._look)
+            connection.look(now, idle_s)
+        self._timer = self.loop.call_later(min(LOOK_S, self._keepalive_timeout_s), self._look)
 
     def close_after_answers(self) -> None:
         """Close each after its next answer, those that are still to be made, too."""
@@ -122,6 +130,7 @@ class CallerConnection(asyncio.Protocol):
 
     __slots__ = (
         "_ahead",
+        "_backlog",
         "_callers",
         "_drained",
         "_head",
@@ -147,6 +156,7 @@ class CallerConnection(asyncio.Protocol):
         self._since = callers.clock()  # of being idle, or of a request's first byte
         self._drained: asyncio.Future[None] | None = None
         self.is_ending = callers.is_ending
+        self._backlog: Backlog | None = None
         self.task: asyncio.Task[StreamResponse] | None = None
 
     # What the relay does with a connection.
@@ -162,29 +172,42 @@ class CallerConnection(asyncio.Protocol):
         """Close it now."""
         self.transport.abort()
 
-    def look(self, now: float, keepalive_timeout_s: float) -> None:
-        """Close it where nothing has come for too long, or not enough."""
+    def look(self, now: float, idle_s: float) -> None:
+        """Close it where nothing has come for too long, or not enough, or too little is taken."""
+        if self._backlog is not None:
+            if self._backlog.is_stuck(now, self._callers.bounds.slow_reader_s):
+                self.transport.abort()
+                return
+        elif self.transport.is_closing():  # which it is until all is taken
+            self._backlog = Backlog(self.transport)
         if self.task is not None:
             return
         if self._head is None and not self._ahead:
-            if now - self._since > keepalive_timeout_s:
+            if now - self._since > idle_s:
                 self.transport.close()
         elif now - self._since > WHOLE_WITHIN_S:
-            self.transport.write(_TOO_SLOW)
+            self.transport.write(self._callers.bounds.tell(Unfit.TOO_SLOW))
             self.transport.close()
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Begin with whoever is at the socket's other end."""
+        self.begin(transport, peer_of(transport))
+
+    def begin(self, transport: asyncio.BaseTransport, peer: Address) -> None:
+        """Keep the transport. One too many of its address goes no further."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
-        name = transport.get_extra_info("peername")
-        self.peer = parse_address(name[0] if isinstance(name, tuple) else "127.0.0.1")
-        self._callers.add(self)
+        self.peer = peer
+        if self._callers.bounds.crowd.enter(self.peer):
+            self._callers.add(self)
+        else:
+            self._callers.bounds.crowd.refuse(transport, self._callers.clock())
 
     def connection_lost(self, error: Exception | None) -> None:
         """Nobody waits for the answer any more."""
         self._callers.remove(self)
+        self._callers.bounds.crowd.leave(self.peer)
         if self._drained is not None and not self._drained.done():
             self._drained.set_exception(error or ConnectionResetError("the caller has left"))
         if self.task is not None:
@@ -194,19 +217,23 @@ class CallerConnection(asyncio.Protocol):
         """The caller is slow to take what is written."""
         self._drained = self._callers.loop.create_future()
         self._drained.add_done_callback(_is_told)
+        self._backlog = Backlog(self.transport)
 
     def resume_writing(self) -> None:
         """It has caught up."""
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
+        self._backlog = None
+        if self.task is None and self._ahead and not self.transport.is_closing():
+            self._go_on()
 
     def eof_received(self) -> None:
         """Let the transport close: who sends no more is not there for the answer."""
 
     def data_received(self, data: bytes) -> None:
         """Some of a request, or of several."""
-        if self.task is not None:
+        if self.task is not None or self._drained is not None:
             self._ahead += data
             if len(self._ahead) > _AHEAD_BYTES:
                 self.transport.pause_reading()
@@ -258,9 +285,11 @@ class CallerConnection(asyncio.Protocol):
         self._begin(head, body)
 
     def _hand_over(self, data: bytes) -> None:
-        self._callers.remove(self)
+        callers = self._callers
+        callers.remove(self)
         self.transport.resume_reading()  # what came ahead may have been too much
-        self._callers.hand_over(self.transport, self.peer, data)
+        since = self._since if self._ahead else callers.clock()
+        callers.hand_over(self.transport, self.peer, data, since)
 
     def _begin(self, head: Head, body: bytes) -> None:
         request = PlainRequest(self, head, body)
@@ -279,7 +308,8 @@ class CallerConnection(asyncio.Protocol):
             self.transport.close()
             return
         self._since = self._callers.clock()
-        if self._ahead and not self.transport.is_closing():
+        # Nor is more answered while answers lie untaken: they would be kept in memory without end.
+        if self._ahead and self._drained is None and not self.transport.is_closing():
             self._go_on()
 
     def _go_on(self) -> None:

@@ -11,6 +11,7 @@ from operator import attrgetter
 
 from aiohttp.web import RequestPayloadError
 
+from gateway.bounded_server import TooSmallPieces
 from gateway.domain import checks, key
 from gateway.domain.ask import Ask, Path, read_ask
 from gateway.domain.catalog import Dialect
@@ -25,8 +26,9 @@ from gateway.relay.call import Call, Terms
 from gateway.relay.foreign_keys import UNKNOWN_PER_S, ForeignKeys
 from gateway.relay.large_body import read_large_ask, whole_body
 from gateway.relay.query import KEY_PARAMETER, key_in
-from gateway.relay.request import WHOLE_WITHIN_S, StreamedRequest
+from gateway.relay.request import StreamedRequest
 from gateway.settings import QuotaSettings
+from gateway.slowness import WHOLE_WITHIN_S
 from gateway.store.token_cache import TokenCache
 
 Link = Callable[[Call], Refusal | Awaitable[Refusal | None] | None]
@@ -198,9 +200,8 @@ def read_body(max_bytes: int) -> Link:
         except TimeoutError:
             return _TOO_SLOW
         except RequestPayloadError as error:
-            return Refusal(
-                Reason.INVALID_REQUEST, "The body broke off before its end.", cause=str(error)
-            )
+            message = _TOO_SMALL if isinstance(error, TooSmallPieces) else _BROKEN_OFF
+            return Refusal(Reason.INVALID_REQUEST, message, cause=str(error))
         return too_large(max_bytes) if body is None else keep(call, body)
 
     return link
@@ -265,6 +266,8 @@ _TOO_SLOW = Refusal(
     Reason.REQUEST_TIMEOUT,
     "The body did not come to its end in time: it has a minute, and a second more for each 32 KiB.",
 )
+_BROKEN_OFF = "The body broke off before its end."
+_TOO_SMALL = "The body comes in chunks of a few bytes each; send it in larger ones, or with a Content-Length."
 _COMPRESSED = Refusal(
     Reason.UNSUPPORTED_MEDIA_TYPE, "The body is compressed (Content-Encoding); send it plain."
 )

@@ -54,6 +54,7 @@ WIRE: dict[Reason, Wire] = {
     Reason.UNSUPPORTED_MEDIA_TYPE: Wire(415, _I, _I, "INVALID_ARGUMENT"),
     Reason.RATE_LIMIT_EXCEEDED:    Wire(429, _R, _R, "RESOURCE_EXHAUSTED"),
     Reason.CONCURRENCY_EXCEEDED:   Wire(429, _R, _R, "RESOURCE_EXHAUSTED"),
+    Reason.TOO_MANY_CONNECTIONS:   Wire(429, _R, _R, "RESOURCE_EXHAUSTED"),
     Reason.QUOTA_RESERVED:         Wire(429, _R, _R, "RESOURCE_EXHAUSTED"),
     Reason.INSUFFICIENT_QUOTA:     Wire(429, "insufficient_quota", _R, "RESOURCE_EXHAUSTED", retry=False),
     Reason.INTERNAL_ERROR:         Wire(500, "server_error", "api_error", "INTERNAL"),
@@ -62,6 +63,7 @@ WIRE: dict[Reason, Wire] = {
     Reason.UPSTREAM_BUSY:          Wire(503, "service_unavailable_error", "overloaded_error", "UNAVAILABLE"),
     Reason.QUOTA_UNAVAILABLE:      Wire(503, "service_unavailable_error", "overloaded_error", "UNAVAILABLE"),
     Reason.KEY_STORE_UNAVAILABLE:  Wire(503, "service_unavailable_error", "overloaded_error", "UNAVAILABLE"),
+    Reason.OVERLOADED:             Wire(503, "service_unavailable_error", "overloaded_error", "UNAVAILABLE"),
     Reason.SHUTTING_DOWN:          Wire(503, "service_unavailable_error", "overloaded_error", "UNAVAILABLE"),
     Reason.UPSTREAM_TIMEOUT:       Wire(504, "server_error", "timeout_error", "DEADLINE_EXCEEDED"),
 }

@@ -18,6 +18,7 @@ from gateway.relay.call import Call, Outcome
 from gateway.relay.chain import Link, keys_unavailable
 from gateway.relay.cors import is_preflight, preflight
 from gateway.relay.envelopes import status_of
+from gateway.relay.load import LoadWatch
 from gateway.relay.record import AccessLog, RequestIds, uuid_text
 from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.request import Request
@@ -66,6 +67,7 @@ class Handler:
         pages: Mapping[str, Callable[[], tuple[int, dict[str, object]]]],
         tokens: TokenCache,
         settlements: Settlements,
+        load: LoadWatch,
         log: AccessLog,
         refusals: RefusalCounts,
         exhausted_status: int,
@@ -76,6 +78,7 @@ class Handler:
         self._pages = pages
         self._tokens = tokens
         self._settlements = settlements
+        self._load = load
         self._log = log
         self._refusals = refusals
         self._exhausted_status = exhausted_status
@@ -127,6 +130,8 @@ class Handler:
             status, members = page()
             send_json(call, status, orjson.dumps(members))
             return written(request)
+        if self._load.sheds:
+            return self._refuse(call, self._load.refuse())
         try:
             answer = await self._answer(call)
         except (asyncio.CancelledError, ConnectionError):

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from typing import Final, Protocol
+from typing import Protocol
 
 from aiohttp.web import BaseRequest
 
@@ -12,9 +12,6 @@ from gateway.domain.network import Address
 from gateway.relay.plain import Head
 
 _VERSIONS = frozenset({(1, 0), (1, 1)})
-
-WHOLE_WITHIN_S: Final = 60.0
-"""In which a request has to be here, unless its body is large."""
 
 
 class Connection(Protocol):

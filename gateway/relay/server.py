@@ -5,19 +5,21 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
-from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
+from aiohttp.web import StreamResponse
 from aiohttp.web_protocol import RequestHandler
 
+from gateway.bounded_server import BoundedConnection, BoundedServer, Bounds
 from gateway.domain.network import Address, Blocks
 from gateway.proxied import ProxiedConnection, ProxyHeaders
 from gateway.relay.caller import ON_ITS_WAY_S, CallerConnection, Callers
+from gateway.relay.load import LoadWatch
 from gateway.relay.request import Request, StreamedRequest
 
 
-class Server(web.Server):
+class Server(BoundedServer):
     """Makes the protocols of new connections. No router, no middleware, no response objects.
 
     `proxied_by` are the proxies that tell in a header of the connection's whom they speak for; None: there is no such
@@ -26,14 +28,17 @@ class Server(web.Server):
 
     def __init__(
         self,
-        handle: Callable[[Request], Coroutine[Any, Any, web.StreamResponse]],
+        handle: Callable[[Request], Coroutine[Any, Any, StreamResponse]],
         *,
+        bounds: Bounds,
+        load: LoadWatch,
         max_body_bytes: int,
         keepalive_timeout_s: float,
         proxied_by: Blocks | None = None,
     ) -> None:
         super().__init__(
-            cast("Any", handle),  # its requests are what `_streamed` makes
+            handle,  # its requests are what `_streamed` makes
+            bounds,
             request_factory=self._streamed,
             handler_cancellation=True,
             access_log=None,
@@ -49,6 +54,8 @@ class Server(web.Server):
             handle,
             self._hand_over,
             self._note_gone,
+            bounds=bounds,
+            load=load,
             max_body_bytes=max_body_bytes,
             keepalive_timeout_s=keepalive_timeout_s,
         )
@@ -70,10 +77,10 @@ class Server(web.Server):
         """Serve a connection whose proxy has told who is at its other end."""
         connection = self._callers()
         transport.set_protocol(connection)
-        connection.connection_made(transport)
-        connection.peer = peer
+        connection.begin(transport, peer)
+        protocol = cast("asyncio.Protocol", transport.get_protocol())  # another's, of one too many
         if data:
-            connection.data_received(data)
+            protocol.data_received(data)
 
     # The end
 
@@ -129,13 +136,15 @@ class Server(web.Server):
         self._streams.discard(cast("StreamedConnection", handler))
         self._note_gone()
 
-    def _hand_over(self, transport: asyncio.Transport, peer: Address, data: bytes) -> None:
+    def bounded(self) -> "StreamedConnection":
+        """One of aiohttp's."""
+        return StreamedConnection(self, loop=self._loop, **self._kwargs)
+
+    def _hand_over(
+        self, transport: asyncio.Transport, peer: Address, data: bytes, begun_at: float
+    ) -> None:
         """Let aiohttp have a connection, with what came on it."""
-        protocol = StreamedConnection(self, loop=self._loop, **self._kwargs)
-        protocol.peer = peer
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        protocol.data_received(data)
+        self.bounded().take_over(transport, peer, data, begun_at)
 
     def _streamed(
         self,
@@ -159,12 +168,10 @@ class Server(web.Server):
         return request
 
 
-class StreamedConnection(RequestHandler):
+class StreamedConnection(BoundedConnection):
     """A connection of aiohttp's. Its own way to end leaves idle ones open until all else has ended, and deaf."""
 
-    __slots__ = ("peer",)
-
-    peer: Address
+    __slots__ = ()
 
     def close_idle(self) -> None:
         """Close it unless something comes in a moment. After an answer it is closed anyhow."""

@@ -21,6 +21,8 @@ _MOST_HEADS = 256
 _IDLE_S = 60.0
 # Up to here a copy is cheaper than a second write.
 _JOINED_BYTES = 65_536
+# Of a body. Where one read brings more, they are so small that reading on would keep others waiting.
+_MANY_PIECES = 4096
 # Of a large body so much is written in one turn of the loop: the kernel would take megabytes.
 _PIECE_BYTES = 262_144
 _FINAL = 200  # statuses below are interim: https://www.rfc-editor.org/rfc/rfc9110#section-15.2
@@ -59,6 +61,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_head",
         "_headers",
         "_in_head",
+        "_is_paused",
         "_keep_alive",
         "_parser",
         "_pool",
@@ -94,6 +97,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._answered = False
         self._whole = False
+        self._is_paused = False
         self._keep_alive = False
         self._ends_with_connection = False
 
@@ -177,11 +181,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Read no more until `resume`: the caller is slow."""
+        self._is_paused = True
         if self._transport is not None:
             self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read again."""
+        self._is_paused = False
         if self._transport is not None:
             self._transport.resume_reading()
 
@@ -226,6 +232,8 @@ class UpstreamConnection(asyncio.Protocol):
             head, self._head = self._head, None
             exchange.on_head(*head)
         if self._body and self._exchange is exchange:
+            if len(self._body) > _MANY_PIECES:
+                self._give_way()
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             self._body.clear()
             exchange.on_body(body)
@@ -233,6 +241,16 @@ class UpstreamConnection(asyncio.Protocol):
             self._exchange = None
             self._release()
             exchange.on_end()
+
+    def _give_way(self) -> None:
+        """Read on after everything else that is ready."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._transport is not None and not self._is_paused:
+            self._transport.resume_reading()
 
     def _release(self) -> None:
         transport, keep_alive = self._transport, self._keep_alive

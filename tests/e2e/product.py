@@ -51,8 +51,9 @@ def environment_of(place: Path, **settings: str) -> dict[str, str]:
         "TOLLHOUSE_STATE": str(place / "state"),
         "TOLLHOUSE_GATEWAY__LISTEN": "127.0.0.1:0",
         "TOLLHOUSE_ADMIN__LISTEN": "127.0.0.1:0",
-        # A machine that is busy with tests is no lost store.
+        # A machine that is busy with tests is no lost store, and no overloaded gateway.
         "TOLLHOUSE_REDIS__OPERATION_TIMEOUT_S": "1.0",
+        "TOLLHOUSE_GATEWAY__SHED_DELAY_S": "0",
         **settings,
     }
 

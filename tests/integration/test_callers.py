@@ -14,9 +14,15 @@ import orjson
 import pytest
 from aiohttp.web import StreamResponse
 
+from gateway.bounded_server import Bounds
+from gateway.crowd import Crowd
+from gateway.domain.network import Blocks
 from gateway.relay import chain
 from gateway.relay.caller import MOST_BODY_BYTES, Callers
-from gateway.relay.request import WHOLE_WITHIN_S, PlainRequest, StreamedRequest
+from gateway.relay.load import LoadWatch
+from gateway.relay.request import PlainRequest, StreamedRequest
+from gateway.relay.unread import one_too_many, unread
+from gateway.slowness import WHOLE_WITHIN_S
 from tests.integration.rig import USD, Rig, chat, until
 from tests.upstream import Answer as Script
 from tests.upstream import Gate, refuse
@@ -236,11 +242,17 @@ def made_by(clock: list[float]) -> Callers:
         await asyncio.Event().wait()
         raise AssertionError
 
-    def hand_over(transport: asyncio.Transport, _data: bytes) -> None:
+    def hand_over(transport: asyncio.Transport, _data: bytes, _begun_at: float) -> None:
         transport.write(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     return Callers(
-        handle, hand_over, max_body_bytes=1000, keepalive_timeout_s=75, clock=lambda: clock[0]
+        handle,
+        hand_over,
+        bounds=Bounds(Crowd(0, Blocks(), one_too_many), unread, 60),
+        load=LoadWatch(delay_s=0, descriptors_percent=100),
+        max_body_bytes=1000,
+        keepalive_timeout_s=75,
+        clock=lambda: clock[0],
     )
 
 

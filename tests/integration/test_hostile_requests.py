@@ -12,6 +12,29 @@ from tests.admin import running_admin
 from tests.integration.rig import Rig, chat
 from tests.wire import request, wire
 
+_CHUNKED = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer %b\r\n"
+    b"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+)
+_TRAILERS = {
+    "a trailer of a megabyte": b"x: " + b"a" * 1_000_000 + b"\r\n\r\n",
+    "a megabyte of trailers": b"x: aaaa\r\n" * 100_000 + b"\r\n",
+}
+
+
+async def test_endless_trailers_are_refused_in_a_form_that_tells_nothing(rig: Rig, subtests):
+    key = (await rig.token()).key.encode()
+    for name, trailers in _TRAILERS.items():
+        with subtests.test(name):
+            async with wire(rig.url) as caller, asyncio.timeout(20):
+                caller.write(_CHUNKED % key + trailers)
+                await caller.is_closed()
+            answer = bytes(caller.raw)
+            assert not answer or answer.split(b" ", 2)[1][:1] == b"4"
+            assert answer.count(b"HTTP/1.") <= 1
+            assert b"\r\nserver:" not in answer.lower()
+            assert not rig.upstream.requests
+
 
 async def test_tls_on_the_plain_port_is_closed_and_leaves_no_line_of_the_log(rig: Rig):
     stream = io.StringIO()

@@ -75,6 +75,7 @@ def test_statuses_say_who_can_do_something(reason):
         Reason.UPSTREAM_UNAVAILABLE,
         Reason.QUOTA_UNAVAILABLE,
         Reason.KEY_STORE_UNAVAILABLE,
+        Reason.OVERLOADED,
         Reason.SHUTTING_DOWN,
     }
     assert (status >= 500) == (reason in ours)
