@@ -9,7 +9,11 @@ from urllib.parse import urlsplit
 
 _PIECE_BYTES = 65_536
 _ANSWER_S = 60.0
-_REFUSED = range(400, 500)
+_REFUSED = {
+    0,
+    *range(400, 500),
+    503,
+}  # the last where the machine is busy: the worker is overloaded
 IN_PIECES = "four million pieces of one byte"
 
 
@@ -22,7 +26,7 @@ class Outcome:
 
     @property
     def is_refused(self) -> bool:
-        return self.status == 0 or self.status in _REFUSED
+        return self.status in _REFUSED
 
 
 def bombs(key: str) -> dict[str, Iterable[bytes]]:

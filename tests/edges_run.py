@@ -159,6 +159,7 @@ async def with_bombs(product: Product, key: str) -> dict[str, Any]:
     return {
         "bombs": len(outcomes),
         "bombs_refused": sum(each.is_refused for each in outcomes.values()),
+        "bombs_that_passed": {n: o.status for n, o in outcomes.items() if not o.is_refused},
         "bombs_grown_mb": round(max(each.grown_bytes for each in outcomes.values()) / 1e6, 1),
         "each_bomb": {
             name: {"status": each.status, "grown_mb": round(each.grown_bytes / 1e6, 1)}
@@ -183,10 +184,14 @@ async def with_pieces(product: Product, key: str, seconds: float) -> dict[str, A
         await asyncio.wait({task})
 
 
-async def edges(slow: int = 5000, seconds: float = 8, rounds: int = 3) -> dict[str, Any]:
+async def edges(
+    slow: int = 5000,
+    seconds: float = 8,
+    rounds: int = 3,
+    shed_delay_s: float = GatewaySettings().shed_delay_s,
+) -> dict[str, Any]:
     """All figures; `ok` says whether they are within the bounds."""
-    delay_s = GatewaySettings().shed_delay_s  # tests switch it off
-    settings = {"GATEWAY__WORKERS": "1", "GATEWAY__SHED_DELAY_S": f"{delay_s}"}
+    settings = {"GATEWAY__WORKERS": "1", "GATEWAY__SHED_DELAY_S": f"{shed_delay_s}"}
     settings = {f"TOLLHOUSE_{name}": value for name, value in settings.items()}
     async with (
         ScriptedUpstream(remember=False) as upstream,
