@@ -9,7 +9,7 @@ import orjson
 from tests.integration.rig import Rig
 from tests.raw_request import Raw
 from tests.upstream import Received
-from tests.wire import request, wire
+from tests.wire import Answer, request, wire
 
 _LONGEST_S = 20
 _HIDDEN = b'"hidden"'
@@ -20,12 +20,16 @@ async def send(url: str, raw: Raw, key: str) -> list[int]:
     """The statuses that are answered to it and to what follows on the connection, until that is closed."""
     async with wire(url) as caller, asyncio.timeout(_LONGEST_S):
         caller.write(raw.by(key))
-        await caller.until(lambda: bool(caller.answers) or caller.closed)
+        await caller.until(lambda: any(map(_is_final, caller.answers)) or caller.closed)
         if not caller.closed:
             last = (("connection", "close"),)
             caller.write(request(key, method="GET", path="/v1/models", headers=last))
             await caller.is_closed()
-        return [answer.status for answer in caller.answers]
+        return [answer.status for answer in caller.answers if _is_final(answer)]
+
+
+def _is_final(answer: Answer) -> bool:
+    return answer.status >= 200
 
 
 async def everybody_else_gets_their_own(rig: Rig, url: str, key: str, number: int) -> None:

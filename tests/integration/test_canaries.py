@@ -72,8 +72,8 @@ class Seen:
     def tell(self, record_property: Callable[[str, object], None], where: str) -> None:
         """What `make security` prints, once nothing was found."""
         record_property(f"{FIGURE}canaries planted in {where}", len(self.secrets))
-        record_property(f"{FIGURE}answers searched for them", len(self.answers))
-        record_property(f"{FIGURE}secrets found", 0)
+        record_property(f"{FIGURE}answers of {where} searched", len(self.answers))
+        record_property(f"{FIGURE}secrets found of {where}", 0)
 
 
 @pytest.fixture
