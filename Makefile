@@ -13,6 +13,9 @@
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
+# Images for containers set it. Every process of the many that are started here would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 T ?= tests
 BIN := .venv/bin

@@ -3,6 +3,7 @@
 A route without a permission stops the start; so does one that was added past this table.
 """
 
+import functools
 from collections.abc import Iterable
 from typing import Final
 
@@ -51,18 +52,28 @@ ROUTES: Final = (
 
 def add_routes(app: web.Application, routes: Iterable[Route] = ROUTES) -> None:
     """Register the table. Raises `RuntimeError` for a route without a permission."""
-    declared = set()
+    resources = _resources(tuple(routes))
+    for resource in resources:
+        app.router.register_resource(resource)
+    declared = {route for resource in resources for route in resource}
+    if strays := [route for route in app.router.routes() if route not in declared]:
+        raise RuntimeError(f"routes that stand in no table: {strays}")
+
+
+@functools.cache
+def _resources(routes: tuple[Route, ...]) -> tuple[web.AbstractResource, ...]:
+    """What the table is to aiohttp. It knows of no application: those of one process have the same."""
+    router = web.UrlDispatcher()
     for route in routes:
         if route.permission is None:
             raise RuntimeError(f"{route.method} {route.path} declares no permission")
         handler = _guarded(route.handler, route.permission)
         for path in {route.path, route.path.rstrip("/") + "/"}:
-            resource = app.router.add_resource(path)
-            declared.add(resource.add_route(route.method, handler))
+            resource = router.add_resource(path)
+            resource.add_route(route.method, handler)
             if route.method == "GET":
-                declared.add(resource.add_route("HEAD", handler))
-    if strays := [route for route in app.router.routes() if route not in declared]:
-        raise RuntimeError(f"routes that stand in no table: {strays}")
+                resource.add_route("HEAD", handler)
+    return tuple(router.resources())
 
 
 def _guarded(handler: Handler, permission: Permission) -> Handler:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import argon2
 import asyncpg
 import pytest
 import redis
@@ -27,6 +28,7 @@ from hypothesis import HealthCheck, settings
 from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
 from gateway.embedded.valkey import EmbeddedValkey
+from gateway.store.passwords import Passwords
 from gateway.store.postgres import apply_schema
 from tests.databases import TEMPLATE, Databases, database
 from tests.integration.rig import Rig, running
@@ -35,6 +37,10 @@ from tests.upstream import ScriptedUpstream
 # How long a test takes is the machine's business: examples are slow to make where others work, too.
 settings.register_profile("tollhouse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tollhouse")
+
+# A first administrator is made for nearly every test. What a password costs to try is in tests/e2e/test_lifecycle.py.
+DEAR_HASHER = Passwords.hasher
+Passwords.hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 # They need packages of their own: `make clients` and `make browser` bring them, and ask for these tests.
 collect_ignore = [
@@ -187,10 +193,16 @@ def empty_valkey(server_addresses: tuple[str, str], worker_id: str) -> Iterator[
     number = 0 if worker_id == "master" else 1 + int(worker_id.removeprefix("gw"))
     parts = urlsplit(server_addresses[1])
     url = urlunsplit(parts._replace(query=f"db={number}"))
-    with redis.Redis.from_url(url) as client:
-        client.flushdb()
-        yield url
-        client.flushdb()
+    client = _valkey(url)
+    client.flushdb()
+    yield url
+    client.flushdb()
+
+
+@functools.cache
+def _valkey(url: str) -> redis.Redis:
+    """One connection for the whole run: to make one takes longer than what it is for."""
+    return redis.Redis.from_url(url)
 
 
 @pytest.fixture

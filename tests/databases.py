@@ -6,9 +6,11 @@ statistics, settings, …), and where a table has grown so that plans could be o
 
 import asyncio
 import contextlib
+import threading
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -101,10 +103,31 @@ class _Used:
     """A database of the pool, and what was in it when it was made."""
 
     name: str
+    connection: asyncpg.Connection
     shape: list[asyncpg.Record]
     rows: dict[str, str]  # by table, as JSON
     sequences: dict[str, int | None]
     inserted: dict[str, int] = field(default_factory=dict)  # by table, until the last look
+
+
+class _Keeper:
+    """A loop on a thread: its connections outlive a test, and the test's own loop.
+
+    A new session would read the catalog anew, which takes longer than the cleaning.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    async def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
 class Databases:
@@ -113,37 +136,51 @@ class Databases:
     def __init__(self, server: str) -> None:
         self._server = server
         self._clean: list[_Used] = []
+        self._keeper = _Keeper()
 
     @contextlib.asynccontextmanager
     async def taken(self) -> AsyncIterator[str]:
         """A database as good as new, for as long as the block runs. Ends what is connected to it afterwards."""
-        used = self._clean.pop() if self._clean else await self._new()
+        used = self._clean.pop() if self._clean else await self._keeper.do(self._new())
         yield database(self._server, used.name)
-        async with _connected(database(self._server, used.name)) as connection:
-            await _stay_alone(connection)
-            is_clean = await _cleaned(connection, used)
-        if is_clean:
+        if await self._keeper.do(self._cleaned(used)):
             self._clean.append(used)
         else:
-            await _drop(self._server, [used.name])
+            await self._keeper.do(self._drop(used))
 
     async def drop(self) -> None:
         """Remove all of them."""
-        await _drop(self._server, [used.name for used in self._clean])
+        await self._keeper.do(self._drop(*self._clean))
         self._clean.clear()
+        self._keeper.close()
 
     async def _new(self) -> _Used:
         name = await _make(self._server)
-        async with _connected(database(self._server, name)) as connection:
-            rows = {
-                each["name"]: await connection.fetchval(
-                    f"SELECT json_agg(t)::text FROM {each['name']} t"
-                )
-                for each in await connection.fetch(_INSERTED)
-            }
-            sequences = {each["name"]: each["value"] for each in await connection.fetch(_SEQUENCES)}
-            shape = await connection.fetch(_SHAPE)
-        return _Used(name, shape, {table: made for table, made in rows.items() if made}, sequences)
+        connection = await asyncpg.connect(database(self._server, name))
+        rows = {
+            each["name"]: await connection.fetchval(
+                f"SELECT json_agg(t)::text FROM {each['name']} t"
+            )
+            for each in await connection.fetch(_INSERTED)
+        }
+        sequences = {each["name"]: each["value"] for each in await connection.fetch(_SEQUENCES)}
+        shape = await connection.fetch(_SHAPE)
+        rows = {table: made for table, made in rows.items() if made}
+        return _Used(name, connection, shape, rows, sequences)
+
+    async def _cleaned(self, used: _Used) -> bool:
+        try:
+            await _stay_alone(used.connection)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):  # a test has ended it
+            used.connection.terminate()
+            used.connection = await asyncpg.connect(database(self._server, used.name))
+            await _stay_alone(used.connection)
+        return await _cleaned(used.connection, used)
+
+    async def _drop(self, *some: _Used) -> None:
+        for used in some:
+            used.connection.terminate()
+        await _drop(self._server, [used.name for used in some])
 
 
 async def _stay_alone(connection: asyncpg.Connection) -> None:

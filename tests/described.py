@@ -33,11 +33,18 @@ def adapter(route: Route) -> TypeAdapter:
 def route_of(method: str, url: str) -> Route | None:
     """The route that answers, if there is one."""
     path = url.partition("?")[0]
-    for route in ROUTES:
-        pattern = re.sub(r"{\w+:([^}]+)}", r"\1", route.path).rstrip("/") + "/?"
-        if route.method == method and re.fullmatch(pattern, path):
-            return route
-    return None
+    fitting = (route for pattern, route in patterns(method) if pattern.fullmatch(path))
+    return next(fitting, None)
+
+
+@functools.cache
+def patterns(method: str) -> list[tuple[re.Pattern[str], Route]]:
+    paths = [(re.sub(r"{\w+:([^}]+)}", r"\1", each.path), each) for each in ROUTES]
+    return [
+        (re.compile(path.rstrip("/") + "/?"), route)
+        for path, route in paths
+        if route.method == method
+    ]
 
 
 def check_described(method: str, url: str, sent: object, status: int, body: dict) -> None:

@@ -4,6 +4,7 @@ A script is one file of `lua/`; a line `--include name` stands for `lua/include/
 nothing of what the scripts do: each opens with its own contract.
 """
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -45,6 +46,7 @@ def load_scripts(*, clock: str | None = None) -> Scripts:
     return {name: _script(name, clock) for name in NAMES}
 
 
+@functools.cache
 def _script(name: str, clock: str | None) -> Script:
     lines: list[str] = []
     for line in _read(f"{name}.lua").splitlines():

@@ -327,6 +327,14 @@ async def test_the_printed_password_signs_in_until_the_command_makes_another(pro
         assert await sign_in(printed) == 401
 
 
+async def test_a_password_costs_who_tries_what_owasp_asks_for(product: Product):
+    """https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html"""
+    connection = await asyncpg.connect(product.ready["database_url"])
+    kept = await connection.fetchval("SELECT password_hash FROM \"user\" WHERE username = 'admin'")
+    await connection.close()
+    assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
 def test_a_password_for_nobody_is_refused(product: Product):
     ended = tollhouse(product.place, "user", "password", "nobody")
     assert ended.returncode == 1

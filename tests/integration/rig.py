@@ -33,6 +33,7 @@ PEPPER = Pepper(PEPPER_SECRET)
 SEAL = Seal(bytes(range(32, 64)))
 SYSTEM = Actor("system", any_group=True)
 USD = 1_000_000_000
+LOOK_S = 0.001  # between two looks at what tells nobody: who looks all the time takes the processor that it waits for
 PRICED = {
     "input_usd_per_mtok": 1,
     "output_usd_per_mtok": 10,
@@ -188,7 +189,7 @@ def _inline(value: Any) -> str:
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop run until a condition of this process holds."""
     while not condition():  # noqa: ASYNC110 -- any state of this process, not only events
-        await asyncio.sleep(0)
+        await asyncio.sleep(LOOK_S)
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,9 @@ from admin_api.envelope import STATUS, Code
 from admin_api.routes import ROUTES, Route, add_routes
 from gateway.domain.rejection import Problem
 from gateway.domain.roles import ROLES, Permission
+from gateway.store.passwords import Passwords
 from tests.admin import running_admin
+from tests.conftest import DEAR_HASHER
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 NEW_PASSWORD = "three plain words"
@@ -355,7 +357,8 @@ async def test_a_fault_of_ours_tells_the_caller_nothing_but_where_to_look(admin,
     assert "UndefinedColumnError" in caplog.text
 
 
-async def test_parallel_logins_are_bounded(admin):
+async def test_parallel_logins_are_bounded(admin, monkeypatch):
+    monkeypatch.setattr(Passwords, "hasher", DEAR_HASHER)
     answers = await asyncio.gather(*(log_in(admin, f"nobody{n}", "wrong") for n in range(60)))
     statuses = [answer.status for answer, _ in answers]
     assert set(statuses) == {401, 429}

@@ -30,7 +30,7 @@ from gateway.store.prepared import Prepared
 from gateway.store.prepared import key as store_key
 from gateway.store.quota import QuotaStore
 from gateway.store.replies import Reserved, read_reply
-from tests.integration.rig import USD, Rig, chat, running
+from tests.integration.rig import LOOK_S, USD, Rig, chat, running
 from tests.ledger_lines import ledger_line
 from tests.upstream import Echo, Gate, ScriptedUpstream
 from tests.wire import Wire, request
@@ -121,7 +121,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Until a condition of the stores holds, who tell nobody."""
     async with asyncio.timeout(5):
         while not await condition():  # noqa: ASYNC110
-            await asyncio.sleep(0)
+            await asyncio.sleep(LOOK_S)
 
 
 async def assert_settled(rig: Rig, token: Token, used: int) -> None:
