@@ -591,6 +591,7 @@ BEGIN
   GRANT UPDATE (used, granted, gver) ON account, member, subscription TO tollhouse_gateway;
   -- Groups of the configuration get their rows from whichever process starts first.
   GRANT INSERT (name), UPDATE (open, subscription_granted) ON "group" TO tollhouse_gateway;
+  GRANT UPDATE (generation) ON catalog TO tollhouse_gateway;  -- where Postgres has lost one that Valkey knows
 
   EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO tollhouse_admin', current_schema());
   GRANT INSERT, UPDATE ON "user", "group", identity, invite, redeem_code TO tollhouse_admin;

@@ -325,7 +325,7 @@ class Worker:
     async def _find(self, token: int) -> Entry:
         row = await self.loads.find(keys.digests(self._stores.secrets[token], PEPPER))
         assert row is not None
-        entry = self._entries[token] = Entry(b"", b"", row, 0.0)
+        entry = self._entries[token] = Entry(b"", row, 0.0)
         return entry
 
 
