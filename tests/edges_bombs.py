@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 _PIECE_BYTES = 65_536
 _ANSWER_S = 60.0
+_TAKEN_S = 5.0  # what is not taken for so long is not read any more
 _REFUSED = {
     0,
     *range(400, 500),
@@ -87,12 +88,12 @@ async def thrown(url: str, bomb: Iterable[bytes], pid: int, before_bytes: int) -
     answer = asyncio.create_task(reader.read(4096))
     try:
         with contextlib.suppress(ConnectionError, TimeoutError):
-            async with asyncio.timeout(_ANSWER_S):
-                for part in bomb:
-                    writer.write(part)
+            for part in bomb:
+                writer.write(part)
+                async with asyncio.timeout(_TAKEN_S):
                     await writer.drain()
-                    if reader.at_eof():
-                        break
+                if reader.at_eof():
+                    break
         said = b""
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(_ANSWER_S):
