@@ -40,36 +40,39 @@ class Crowd:
     """
 
     def __init__(self, most: int, exempt: Blocks, tell: Callable[[bytes], bytes]) -> None:
-        self._most = most
-        self._exempt = exempt
+        self.adopt(most, exempt)
         self.tell = tell
         self._counts: dict[Place, int] = {}
         self._refused: dict[RefusedConnection, float] = {}
         self.open = 0
         self.refused = 0
 
+    def adopt(self, most: int, exempt: Blocks) -> None:
+        """Go by these for connections from now on."""
+        self._most = most
+        self._exempt = exempt
+
     def enter(self, address: Address) -> bool:
         """Count a new connection; False, and nothing is counted, where it is one too many."""
-        if self._most and address not in self._exempt:
-            place = place_of(address)
-            count = self._counts.get(place, 0)
-            if count >= self._most:
-                self.refused += 1
-                return False
-            self._counts[place] = count + 1
+        place = place_of(address)
+        count = self._counts.get(place, 0)
+        if self._most and count >= self._most and address not in self._exempt:
+            self.refused += 1
+            return False
+        # Those without a bound, too: they may get one while they are open.
+        self._counts[place] = count + 1
         self.open += 1
         return True
 
     def leave(self, address: Address) -> None:
         """One that was counted is gone."""
         self.open -= 1
-        if self._most and address not in self._exempt:
-            place = place_of(address)
-            count = self._counts[place] - 1
-            if count:
-                self._counts[place] = count
-            else:
-                del self._counts[place]
+        place = place_of(address)
+        count = self._counts[place] - 1
+        if count:
+            self._counts[place] = count
+        else:
+            del self._counts[place]
 
     def refuse(self, transport: asyncio.BaseTransport, now: float) -> None:
         """Have one that may not enter told so, or close it."""
