@@ -270,7 +270,9 @@ class Gateway:
         await self.catalogs.adopt(loaded)
         self.config = loaded.config
         self.handler.adopt(self._ways(loaded.config))
-        self.forwarder.heartbeat_s = loaded.config.gateway.heartbeat_s
+        settings = loaded.config.gateway
+        self.forwarder.heartbeat_s = settings.heartbeat_s
+        self.crowd.adopt(settings.max_connections_per_address, Blocks.of(settings.trusted_proxies))
 
     def public_url(self) -> str:
         """The origin that callers are told to use."""

@@ -6,8 +6,9 @@ is closed without a word, and where many wait like that the next is closed at on
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from gateway.domain.network import Address, Blocks, parse_address
 from gateway.metrics import Figure
@@ -16,6 +17,7 @@ _ASKS_WITHIN_S: Final = 1.0
 _MOST_WAITING: Final = 256
 _V6_NETWORK_BITS: Final = 64  # what one host has of IPv6: https://www.rfc-editor.org/rfc/rfc6177
 
+_K = TypeVar("_K")
 Place = tuple[bool, int]
 """Whose connections are counted together."""
 
@@ -40,13 +42,18 @@ class Crowd:
     """
 
     def __init__(self, most: int, exempt: Blocks, tell: Callable[[bytes], bytes]) -> None:
-        self._most = most
-        self._exempt = exempt
+        self.adopt(most, exempt)
         self.tell = tell
         self._counts: dict[Place, int] = {}
+        self._unbounded: Counter[Address] = Counter()
         self._refused: dict[RefusedConnection, float] = {}
         self.open = 0
         self.refused = 0
+
+    def adopt(self, most: int, exempt: Blocks) -> None:
+        """Go by these for connections from now on."""
+        self._most = most
+        self._exempt = exempt
 
     def enter(self, address: Address) -> bool:
         """Count a new connection; False, and nothing is counted, where it is one too many."""
@@ -57,19 +64,19 @@ class Crowd:
                 self.refused += 1
                 return False
             self._counts[place] = count + 1
+        else:
+            self._unbounded[address] += 1
         self.open += 1
         return True
 
     def leave(self, address: Address) -> None:
         """One that was counted is gone."""
         self.open -= 1
-        if self._most and address not in self._exempt:
-            place = place_of(address)
-            count = self._counts[place] - 1
-            if count:
-                self._counts[place] = count
-            else:
-                del self._counts[place]
+        # Whether it had a bound when it came: since then it may have got or lost one.
+        if address in self._unbounded:
+            _take_one(self._unbounded, address)
+        else:
+            _take_one(self._counts, place_of(address))
 
     def refuse(self, transport: asyncio.BaseTransport, now: float) -> None:
         """Have one that may not enter told so, or close it."""
@@ -100,6 +107,14 @@ class Crowd:
         for connection, since in [*self._refused.items()]:
             if now - since > _ASKS_WITHIN_S:
                 connection.transport.abort()
+
+
+def _take_one(counts: dict[_K, int], key: _K) -> None:
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]
 
 
 class RefusedConnection(asyncio.Protocol):

@@ -24,6 +24,7 @@ RELOADABLE: Final = frozenset(
         "gateway.keepalive_timeout_s",
         "gateway.lame_duck_s",
         "gateway.max_body_bytes",
+        "gateway.max_connections_per_address",
         "gateway.max_upload_bytes",
         "gateway.trusted_proxies",
     }

@@ -336,7 +336,7 @@ async def test_a_closed_connection_whose_last_answer_nobody_takes_ends(rig: Rig)
         while connection.transport.get_write_buffer_size() == 0:
             connection.transport.write(b"x" * 60_000)
             await asyncio.sleep(0)
-        connection.end()
+        connection.transport.close()
         for later_s in (0, 1, 59):
             connection.look(time.monotonic() + later_s, 75)
         assert rig.gateway.crowd.open == 1

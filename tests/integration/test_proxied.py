@@ -12,6 +12,8 @@ from aiohttp import web
 from yarl import URL
 
 from admin_api.proxied import serve_proxied
+from gateway.bounded_server import BoundedServer, Bounds
+from gateway.crowd import Crowd
 from gateway.domain.network import Blocks
 from gateway.listen import listening_socket
 from tests.chaos.processes import Process, free_port, plain_environment
@@ -133,7 +135,8 @@ async def test_the_admin_apps_listener_reads_it_too():
     async def tell(told: web.BaseRequest) -> web.Response:
         return web.Response(text=told.remote)
 
-    server = web.Server(tell)
+    crowd = Crowd(0, Blocks.of(()), lambda _: b"")
+    server = BoundedServer(tell, Bounds(crowd, lambda _: b"", 60))
     listener = listening_socket("127.0.0.1:0", "admin.listen", shared=False, backlog=1)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     get = request(None, method="GET", path="/")

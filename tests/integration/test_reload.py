@@ -9,14 +9,17 @@ import pytest
 from gateway.app import adopt_settings
 from gateway.config import ConfigError, Loaded
 from gateway.reload import take_over
-from tests.integration.rig import PRICED, USD, Rig, chat, configuration, running
+from gateway.store.roles import GATEWAY
+from tests.databases import as_role
+from tests.integration.rig import PRICED, USD, Rig, chat, configuration, running, until
 from tests.integration.test_calls import refused
 from tests.upstream import Echo, Gate, ScriptedUpstream
 from tests.wire import request, wire
 
 
 def reader(postgres_dsn: str, valkey_url: str, upstream: ScriptedUpstream, change: Any) -> Any:
-    return lambda: configuration(postgres_dsn, valkey_url, upstream.base_url, change)
+    own = as_role(postgres_dsn, GATEWAY)
+    return lambda: configuration(own, valkey_url, upstream.base_url, change)
 
 
 async def taken_over(rig: Rig, read: Any) -> Loaded:
@@ -97,6 +100,36 @@ async def test_settings_of_the_data_plane_bind_the_next_call_on_a_kept_connectio
         assert answer.header("access-control-allow-origin") is None
         large = request(token.key, chat(text="x" * 2000), headers=(("x-real-ip", address),))
         assert (await caller.ask(large)).status == 413
+
+
+async def test_a_bound_of_connections_binds_the_next_and_those_that_are_open_count(
+    postgres_dsn: str, valkey_url: str
+):
+    async with (
+        ScriptedUpstream() as upstream,
+        running(postgres_dsn, valkey_url, upstream) as rig,
+        wire(rig.url) as first,
+    ):
+
+        def bounded(members: dict[str, Any]) -> None:
+            members["gateway"]["max_connections_per_address"] = 1
+
+        def trusted(members: dict[str, Any]) -> None:
+            bounded(members)
+            members["gateway"]["trusted_proxies"] = ["127.0.0.1"]
+
+        health = request(None, method="GET", path="/healthz")
+        assert (await first.ask(health)).status == 200
+        await taken_over(rig, reader(postgres_dsn, valkey_url, upstream, bounded))
+        async with wire(rig.url) as second:
+            assert (await second.ask(health)).status == 429
+        await taken_over(rig, reader(postgres_dsn, valkey_url, upstream, trusted))
+        async with wire(rig.url) as third:
+            assert (await third.ask(health)).status == 200
+        await taken_over(rig, reader(postgres_dsn, valkey_url, upstream, None))
+        first.leave()
+        await until(lambda: not rig.gateway.crowd.open)
+        assert not rig.gateway.crowd._counts
 
 
 async def test_the_operators_routes_are_those_of_the_new_file(postgres_dsn: str, valkey_url: str):
