@@ -241,7 +241,8 @@ async def test_a_request_without_a_host_is_refused(rig: Rig):
 async def test_whoever_takes_no_answers_is_not_answered_without_end(rig: Rig, before: bytes):
     async with wire(rig.url, receive_buffer=65_536) as caller:
         caller.write(before + _BAD)
-        await caller.answer()
+        for _ in range(2 if before else 1):
+            await caller.answer()
         caller.transport.pause_reading()
         connection: Any = bounded_connection(rig) if before else only_caller(rig)
         transport = connection._socket if before else connection.transport

@@ -13,6 +13,7 @@ import asyncpg
 
 from gateway.config import load
 from gateway.domain.edit import Actor, TokenDraft
+from gateway.domain.pepper import Pepper
 from gateway.store.bootstrap import bootstrap
 from gateway.store.editing import Keyed
 from gateway.store.postgres import apply_schema, open_pool
@@ -20,7 +21,8 @@ from tests.chaos.processes import Process, free_port, module, plain_environment
 from tests.tokens import create_token
 
 REPLICAS = 3
-PEPPER = bytes(range(32))
+PEPPER_SECRET = bytes(range(32))
+PEPPER = Pepper(PEPPER_SECRET)
 _UP_S = 40.0
 _POLL_S = 0.02
 _NUSD_PER_USD = 1_000_000_000
@@ -139,8 +141,8 @@ async def replicas(
     environment = plain_environment() | {
         "TOLLHOUSE_CONFIG": str(config),
         "TOLLHOUSE_STATE": str(directory),
-        "TOLLHOUSE_PEPPER": PEPPER.hex(),
-        "TOLLHOUSE_KEK": PEPPER.hex(),
+        "TOLLHOUSE_PEPPER": PEPPER_SECRET.hex(),
+        "TOLLHOUSE_KEK": PEPPER_SECRET.hex(),
         "TOLLHOUSE_POSTGRES__DSN": dsn,
         "TOLLHOUSE_REDIS__URL": valkey_url,
         "TOLLHOUSE_ADMIN__LISTEN": f"127.0.0.1:{admin_port}",
