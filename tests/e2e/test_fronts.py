@@ -64,7 +64,8 @@ async def test_one_hostname_serves_calls_console_and_admin_api_and_nothing_is_he
                     gate.release()
                     await answer.read()
                 await until(lambda: any(replica.calls() for replica in three.all))
-        for replica in three.all:
-            replica.terminate()
+            for replica in three.all:
+                replica.terminate()
+                await replica.ended()
         (row,) = await three.ledger()
         assert str(row["address"]) == "127.0.0.1", "not what the caller wrote"
