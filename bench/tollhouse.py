@@ -109,7 +109,7 @@ def tollhouse(
     config = directory / "config.toml"
     models = "".join(_MODEL % model for model in MODELS)
     # All load comes from one address; an older version does not count its connections.
-    knows = "max_connections_per_address" in (checkout.root / "config.example.toml").read_text()
+    knows = "max_connections_per_address" in (checkout.root / "gateway" / "settings.py").read_text()
     crowd = "max_connections_per_address = 0" if knows else ""
     values = ports | {"models": models, "workers": workers, "crowd": crowd}
     config.write_text(_CONFIG % values + settings)
