@@ -8,7 +8,8 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
-from gateway.domain.network import Address, Blocks, parse_address
+from gateway.crowd import peer_of
+from gateway.domain.network import Address, Blocks
 from gateway.domain.proxy_header import BadProxyHeader, read_proxy_header
 
 _log = logging.getLogger(__name__)
@@ -57,8 +58,7 @@ class ProxiedConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait, unless this is nobody who sends one."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
-        name = transport.get_extra_info("peername")
-        self.peer = parse_address(name[0] if isinstance(name, tuple) else "127.0.0.1")
+        self.peer = peer_of(transport)
         if self.peer in self._headers.trusted:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(_WITHIN_S, self._close, f"none in {_WITHIN_S:g} s")

@@ -122,8 +122,20 @@ async def apply_schema(dsn: str) -> None:
                     await _create_schema(connection)
                 await connection.execute("SELECT ensure_ledger_partitions(now(), 3)")
                 await connection.execute("SELECT grant_rights()")
+    except _UNDEFINED as error:
+        raise SchemaError(
+            "The database was made by a Tollhouse before its first release, and lacks what this one has "
+            f"({error.args[0]}): give Tollhouse a new database, or `tollhouse run` a new state directory."
+        ) from None
     finally:
         await connection.close()
+
+
+_UNDEFINED = (
+    asyncpg.UndefinedFunctionError,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+)
 
 
 async def check_schema(pool: asyncpg.Pool) -> None:

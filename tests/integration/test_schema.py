@@ -72,6 +72,15 @@ async def test_a_newer_schema_is_refused_with_the_remedy(postgres_dsn, pool):
         await check_schema(pool)
 
 
+async def test_a_database_from_before_the_first_release_is_told_from_a_fault(postgres_dsn, pool):
+    await pool.execute("ALTER FUNCTION grant_rights() RENAME TO grant_rights_of_old")
+    try:
+        with pytest.raises(SchemaError, match="a new state directory"):
+            await apply_schema(postgres_dsn)
+    finally:
+        await pool.execute("ALTER FUNCTION grant_rights_of_old() RENAME TO grant_rights")
+
+
 async def test_a_database_without_tables_is_told_what_to_run(postgres_dsn):
     await drop_everything(postgres_dsn)
     async with await open_pool(postgres_dsn, size=1, statement_timeout_s=5) as pool:
