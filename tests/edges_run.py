@@ -23,6 +23,7 @@ from tests.e2e.product import Product, calling, running_beside, scripted
 from tests.edges_bombs import IN_PIECES, bombs, forget_peak, thrown
 from tests.upstream import ScriptedUpstream
 
+SLOW = 5000
 MOST_RATIO = 2.0
 MOST_GROWN_BYTES = 64 << 20
 _OF_ONE_ADDRESS = 500  # of the default of gateway.max_connections_per_address
@@ -185,7 +186,7 @@ async def with_pieces(product: Product, key: str, seconds: float) -> dict[str, A
 
 
 async def edges(
-    slow: int = 5000,
+    slow: int = SLOW,
     seconds: float = 8,
     rounds: int = 3,
     shed_delay_s: float = GatewaySettings().shed_delay_s,
@@ -212,15 +213,20 @@ async def edges(
     return figures
 
 
+def raise_descriptors(slow: int) -> None:
+    """Let this process have so many connections. Ends it where its limit is below."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if slow + _OTHER_FILES > hard:
+        sys.exit(f"{slow} connections need more descriptors than the {hard} allowed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, slow + _OTHER_FILES), hard))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.edges_run", description=__doc__)
-    parser.add_argument("--slow", type=int, default=5000, help="slow connections (default 5000)")
+    parser.add_argument("--slow", type=int, default=SLOW, help=f"slow connections (default {SLOW})")
     parser.add_argument("--seconds", type=float, default=8, help="of each round (default 8)")
     given = parser.parse_args()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if given.slow + _OTHER_FILES > hard:
-        parser.error(f"{given.slow} connections need more descriptors than the {hard} allowed")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, given.slow + _OTHER_FILES), hard))
+    raise_descriptors(given.slow)
     figures = asyncio.run(edges(given.slow, given.seconds))
     print(json.dumps(figures, indent=2))
     return 0 if figures["ok"] else 1

@@ -40,7 +40,18 @@ def folder() -> Iterator[Path]:
     try:
         yield made
     finally:
-        shutil.rmtree(made)
+        _remove(made)
+
+
+def _remove(directory: Path) -> None:
+    """Remove it. Servers whose supervisor was killed end a moment after it, and take away files meanwhile."""
+    deadline = time.monotonic() + STOP_S
+    while directory.exists():
+        try:
+            shutil.rmtree(directory)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
 
 
 def environment_of(place: Path, **settings: str) -> dict[str, str]:
@@ -126,7 +137,7 @@ class Product:
         self.process.send_signal(number)
 
     def end(self) -> None:
-        """See that nothing is left, however the test ended."""
+        """See that nothing is left, however the test ended. One that does not stop in time is a failure."""
         if self._process is None or self._process.poll() is not None:
             return
         self.send(signal.SIGTERM)
@@ -135,6 +146,7 @@ class Product:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            raise AssertionError(f"did not stop in {STOP_S:.0f} s:\n{self.output}") from None
 
     @property
     def process(self) -> subprocess.Popen[bytes]:

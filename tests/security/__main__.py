@@ -27,6 +27,7 @@ class Part(NamedTuple):
 
 PARTS = (
     Part("attacks", "tests.security.attacks", 0),
+    Part("edges", "tests.security.edges", 0),
     Part("fuzzing", "tests.fuzz.at_length", 0.6),
     Part("faults", "tests.security.faults", 0.4),
 )
