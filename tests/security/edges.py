@@ -33,7 +33,8 @@ def _rows(found: dict[str, Any]) -> list[Row]:
         Row(
             "bombs refused",
             found["bombs_refused"],
-            f"of {found['bombs']}; grown by {grown} MB at most" + (f"; passed: {passed}" if passed else ""),
+            f"of {found['bombs']}; grown by {grown} MB at most"
+            + (f"; passed: {passed}" if passed else ""),
             is_good=not passed and grown * 1e6 < MOST_GROWN_BYTES,
         ),
     ]
