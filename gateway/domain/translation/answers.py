@@ -26,7 +26,7 @@ class Finish(StrEnum):
     MALFORMED = "malformed"  # the model called a tool in a way that is none
 
 
-class Logprob(Value):
+class Logprob(Value, frozen=True):
     """A token's logarithmic probability, and those of the likeliest others in its place."""
 
     token: str
@@ -34,7 +34,7 @@ class Logprob(Value):
     others: tuple[tuple[str, float], ...] = ()
 
 
-class Choice(Value):
+class Choice(Value, frozen=True):
     """One of the answers to a conversation. `stop_sequence`: which of the caller's it was, if known."""
 
     parts: tuple[Part, ...]
@@ -43,7 +43,7 @@ class Choice(Value):
     logprobs: tuple[Logprob, ...] | None = None
 
 
-class Answer(Value, kw_only=True):
+class Answer(Value, frozen=True, kw_only=True):
     """A whole answer. `created` is in Unix seconds, 0 where the dialect does not say; `model` is as the upstream calls it."""
 
     id: str
@@ -55,11 +55,19 @@ class Answer(Value, kw_only=True):
 
 
 FaultKind = Literal[
-    "invalid_request", "authentication", "permission", "not_found", "too_large", "rate_limit", "overloaded", "timeout", "internal"
+    "invalid_request",
+    "authentication",
+    "permission",
+    "not_found",
+    "too_large",
+    "rate_limit",
+    "overloaded",
+    "timeout",
+    "internal",
 ]
 
 
-class Fault(Value):
+class Fault(Value, frozen=True):
     """An error of the upstream's own. `param` is as it names it, if it does; it may not exist in the caller's dialect."""
 
     kind: FaultKind
@@ -68,7 +76,7 @@ class Fault(Value):
     param: str = ""
 
 
-class Started(Value, tag=True):
+class Started(Value, frozen=True, tag=True):
     """The first of a stream. `usage` holds what is known at the beginning: the input, of some."""
 
     id: str
@@ -77,7 +85,7 @@ class Started(Value, tag=True):
     usage: Usage | None = None
 
 
-class PartStarted(Value, tag=True):
+class PartStarted(Value, frozen=True, tag=True):
     """A choice goes on with a part of this kind; a `tool` has its id and name now."""
 
     choice: int
@@ -87,7 +95,7 @@ class PartStarted(Value, tag=True):
     signature: str = ""
 
 
-class TextDelta(Value, tag=True):
+class TextDelta(Value, frozen=True, tag=True):
     """More of the open part's text: of a tool, more of the JSON of its arguments."""
 
     choice: int
@@ -95,7 +103,7 @@ class TextDelta(Value, tag=True):
     logprobs: tuple[Logprob, ...] = ()
 
 
-class Signed(Value, tag=True):
+class Signed(Value, frozen=True, tag=True):
     """The open thought's signature, or what of it is redacted."""
 
     choice: int
@@ -103,20 +111,20 @@ class Signed(Value, tag=True):
     redacted: str = ""
 
 
-class Cited(Value, tag=True):
+class Cited(Value, frozen=True, tag=True):
     """The open text has this source."""
 
     choice: int
     citation: Citation
 
 
-class PartEnded(Value, tag=True):
+class PartEnded(Value, frozen=True, tag=True):
     """The choice's open part is whole."""
 
     choice: int
 
 
-class Finished(Value, tag=True):
+class Finished(Value, frozen=True, tag=True):
     """A choice is whole."""
 
     choice: int
@@ -124,24 +132,36 @@ class Finished(Value, tag=True):
     stop_sequence: str = ""
 
 
-class Counted(Value, tag=True):
+class Counted(Value, frozen=True, tag=True):
     """What was used up to here."""
 
     usage: Usage = NOTHING
 
 
-class Ping(Value, tag=True):
+class Ping(Value, frozen=True, tag=True):
     """A sign of life."""
 
 
-class Failed(Value, tag=True):
+class Failed(Value, frozen=True, tag=True):
     """The upstream broke off, and said why."""
 
     fault: Fault
 
 
-class Ended(Value, tag=True):
+class Ended(Value, frozen=True, tag=True):
     """The last of a stream."""
 
 
-Delta = Started | PartStarted | TextDelta | Signed | Cited | PartEnded | Finished | Counted | Ping | Failed | Ended
+Delta = (
+    Started
+    | PartStarted
+    | TextDelta
+    | Signed
+    | Cited
+    | PartEnded
+    | Finished
+    | Counted
+    | Ping
+    | Failed
+    | Ended
+)

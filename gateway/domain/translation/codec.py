@@ -70,7 +70,9 @@ class Codec(Protocol):
     PARAMS: Mapping[str, str]
     """What callers of this form call the members of a `Conversation`, where that differs."""
 
-    def read_request(self, body: bytes, losses: Losses, *, model: str, stream: bool) -> Conversation:
+    def read_request(
+        self, body: bytes, losses: Losses, *, model: str, stream: bool
+    ) -> Conversation:
         """What a caller asks. `model` and `stream` are known from the body or path already.
 
         Raises `Invalid` (gateway.domain.ask) for what is wrong in the caller's own dialect, and `Uncarried`.

@@ -9,7 +9,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=False):
     """What the neutral form consists of: unchangeable, equal by its members."""
 
 
-class Data(Value):
+class Data(Value, frozen=True):
     """Bytes of a part: inline in base64 as they were sent, or at a URL that is passed on and never fetched.
 
     `reference` is an id of a file that the provider keeps, which no other provider can be given.
@@ -21,7 +21,7 @@ class Data(Value):
     reference: str = ""
 
 
-class Text(Value, tag=True):
+class Text(Value, frozen=True, tag=True):
     """Text. `cache` marks a prompt cache's breakpoint behind this part: empty, or for how long (`5m`, `1h`).
 
     `citations` are as the neutral `Citation`s of an answer; callers send earlier answers back with them.
@@ -32,7 +32,7 @@ class Text(Value, tag=True):
     citations: tuple["Citation", ...] = ()
 
 
-class Citation(Value):
+class Citation(Value, frozen=True):
     """Where a statement comes from. Offsets are characters of the text that it stands on; None: not said."""
 
     url: str = ""
@@ -42,7 +42,7 @@ class Citation(Value):
     end: int | None = None
 
 
-class Image(Value, tag=True):
+class Image(Value, frozen=True, tag=True):
     """A picture. `detail`: OpenAI's `low`, `high`, `auto`, or empty."""
 
     data: Data
@@ -50,7 +50,7 @@ class Image(Value, tag=True):
     cache: str = ""
 
 
-class File(Value, tag=True):
+class File(Value, frozen=True, tag=True):
     """A document, as PDF."""
 
     data: Data
@@ -58,13 +58,13 @@ class File(Value, tag=True):
     cache: str = ""
 
 
-class Audio(Value, tag=True):
+class Audio(Value, frozen=True, tag=True):
     """A recording; `data.media_type` is such as `audio/wav`."""
 
     data: Data
 
 
-class Thought(Value, tag=True):
+class Thought(Value, frozen=True, tag=True):
     """What a model thought before it went on.
 
     `signature` proves it to the provider that made it, `redacted` is what it shows to nobody else; neither means
@@ -76,7 +76,7 @@ class Thought(Value, tag=True):
     redacted: str = ""
 
 
-class ToolCall(Value, tag=True):
+class ToolCall(Value, frozen=True, tag=True):
     """A tool that the model wants called. `arguments` is the JSON of an object, as text.
 
     `signature` is Gemini's of the thought before it, which it wants back beside the call.
@@ -89,7 +89,7 @@ class ToolCall(Value, tag=True):
     cache: str = ""
 
 
-class ToolResult(Value, tag=True):
+class ToolResult(Value, frozen=True, tag=True):
     """What a tool answered. `name` is that of the call with this id, found by the reader where its dialect has none."""
 
     id: str
@@ -99,7 +99,7 @@ class ToolResult(Value, tag=True):
     cache: str = ""
 
 
-class Declined(Value, tag=True):
+class Declined(Value, frozen=True, tag=True):
     """What the model says instead of an answer that it declines to give (OpenAI's `refusal`)."""
 
     text: str
@@ -109,7 +109,7 @@ Part = Text | Image | File | Audio | Thought | ToolCall | ToolResult | Declined
 Role = Literal["user", "assistant", "system"]
 
 
-class Turn(Value):
+class Turn(Value, frozen=True):
     """What one side says, in order. Results of tools stand in a turn of the user.
 
     `system` only for instructions in the middle of a conversation; those at its beginning are `Conversation.system`.
@@ -119,7 +119,7 @@ class Turn(Value):
     parts: tuple[Part, ...]
 
 
-class Tool(Value):
+class Tool(Value, frozen=True):
     """A function that the model may call. `schema` is the JSON of a JSON Schema; `strict`: arguments keep to it."""
 
     name: str
@@ -129,7 +129,7 @@ class Tool(Value):
     cache: str = ""
 
 
-class ToolChoice(Value):
+class ToolChoice(Value, frozen=True):
     """`auto`, `none`, `any` (at least one), or `one`: the tool named. `names`: only these of all that are declared."""
 
     kind: Literal["auto", "none", "any", "one"]
@@ -137,7 +137,7 @@ class ToolChoice(Value):
     names: tuple[str, ...] = ()
 
 
-class Output(Value):
+class Output(Value, frozen=True):
     """What the answer's text must be: any JSON, or what keeps to `schema` (JSON of a JSON Schema)."""
 
     schema: str = ""
@@ -146,7 +146,7 @@ class Output(Value):
     strict: bool | None = None
 
 
-class Thinking(Value):
+class Thinking(Value, frozen=True):
     """How much is thought first: off, or by tokens, by `effort` (`minimal`, `low`, `medium`, `high`, …), or as the model sees fit.
 
     `shown`: whether the answer shall tell the thoughts, or a summary; None: as the provider does by itself.
@@ -158,7 +158,7 @@ class Thinking(Value):
     shown: bool | None = None
 
 
-class Conversation(Value, kw_only=True):
+class Conversation(Value, frozen=True, kw_only=True):
     """A request for the next turn. What is None or empty was not said, and is left to the upstream.
 
     `max_output_tokens` counts thoughts, too. `logprobs`: how many alternatives, 0 for those of the chosen tokens only.
