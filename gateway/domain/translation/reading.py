@@ -26,8 +26,8 @@ def read_asked(
 ) -> _T:
     """The request in a caller's body; `known` are the members that `decode` takes at its top.
 
-    Another member or kind is told by its path. At the top, one that is null is as good as unsaid, and others may be left
-    out. Raises `Invalid`, `Uncarried`.
+    Another member or kind is told by its path. At the top, one that is null is as good as unsaid, and others may be
+    left out. Raises `Invalid`, `Uncarried`.
     """
     try:
         try:
@@ -53,6 +53,22 @@ def read_answered(decode: Callable[[bytes], _T], payload: bytes) -> _T:
         raise BadAnswer(f"sent what is no answer in its dialect ({error})") from None
     except RecursionError:
         raise BadAnswer("sent an answer that is nested too deeply") from None
+
+
+def json_asked(raw: msgspec.Raw) -> str:
+    """The JSON of a caller's member that is not looked into. Raises `Invalid`."""
+    try:
+        return bytes(raw).decode()
+    except UnicodeDecodeError as error:
+        raise Invalid(Case.NO_JSON, why=str(error)) from None
+
+
+def json_answered(raw: msgspec.Raw) -> str:
+    """The JSON of an upstream's member that is not looked into. Raises `BadAnswer`."""
+    try:
+        return bytes(raw).decode()
+    except UnicodeDecodeError as error:
+        raise BadAnswer(f"sent what is no answer in its dialect ({error})") from None
 
 
 def is_said(raw: msgspec.Raw) -> bool:

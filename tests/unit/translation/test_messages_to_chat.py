@@ -98,7 +98,7 @@ REQUESTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (result(content="found", **MARK), answered("found")),
     (
         result(content="gone", is_error=True),
-        answered([{"type": "text", "text": "Error:"}, {"type": "text", "text": "gone"}]),
+        answered("Error: gone"),
     ),
     (
         result(content=[PICTURE]),

@@ -88,7 +88,7 @@ class ChunkWriter:
         """The events of these deltas; may be none."""
         return b"".join([self._event(delta) for delta in deltas])
 
-    def _event(self, delta: Delta) -> bytes:  # noqa: PLR0911 -- each kind is told its own way
+    def _event(self, delta: Delta) -> bytes:  # noqa: C901, PLR0911 -- each kind is told its own way
         match delta:
             case TextDelta():
                 return self._text(delta)

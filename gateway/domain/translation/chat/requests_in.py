@@ -13,7 +13,7 @@ from gateway.domain.translation.conversation import (
     Tool,
     ToolChoice,
 )
-from gateway.domain.translation.reading import UNKNOWN, is_said, read_asked
+from gateway.domain.translation.reading import UNKNOWN, is_said, json_asked, read_asked
 
 PARAMS = {
     "turns": "messages",
@@ -116,7 +116,7 @@ def _tool(tool: wire.DeclaredTool, at: str) -> Tool:
     return Tool(
         told.name,
         told.description or "",
-        bytes(told.parameters).decode() if is_said(told.parameters) else "",
+        json_asked(told.parameters) if is_said(told.parameters) else "",
         told.strict,
         "" if tool.cache_control is None else tool.cache_control.ttl,
     )
@@ -152,7 +152,7 @@ def _output(form: wire.TextFormat | wire.ObjectFormat | wire.SchemaFormat | None
         return Output()
     if isinstance(form, wire.SchemaFormat):
         told = form.json_schema
-        schema = bytes(told.schema).decode() if is_said(told.schema) else "{}"
+        schema = json_asked(told.schema) if is_said(told.schema) else "{}"
         return Output(schema, told.name, told.description or "", told.strict)
     return None
 

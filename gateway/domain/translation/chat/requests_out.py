@@ -1,9 +1,9 @@
 """The neutral form → a request for a chat completion. Pure.
 
-https://platform.openai.com/docs/api-reference/chat/create. The maximum is written as `max_tokens`, which most that speak
-the dialect know; an upstream that wants `max_completion_tokens` is served by renaming the member. Left out without a
-word, because nothing of the answer hangs on it: where a prompt cache ends (these upstreams find that out by themselves),
-the sources of earlier answers, and whether thoughts are to be told, which the dialect cannot ask for.
+https://platform.openai.com/docs/api-reference/chat/create. The maximum is written as `max_tokens`, which most that
+speak the dialect know; an upstream that wants `max_completion_tokens` is served by renaming the member. Left out
+without a word, because nothing of the answer hangs on it: where a prompt cache ends (these upstreams find that out by
+themselves), the sources of earlier answers, and whether thoughts are to be told, which the dialect cannot ask for.
 """
 
 import hashlib
@@ -49,26 +49,30 @@ def write_request(asked: Conversation, losses: Losses) -> bytes:
     if asked.output is not None:
         body["response_format"] = _format(asked.output)
     _think(body, asked.thinking, losses)
-    for member in _AS_THEY_ARE:
-        value = getattr(asked, member)
-        if value is not None:
-            body[member] = value
+    told = {member: getattr(asked, member) for member in _AS_THEY_ARE}
+    body.update({member: value for member, value in told.items() if value is not None})
     _leave_out(asked, losses)
+    _tell_of_the_call(body, asked)
+    return _encode(body)
+
+
+def _tell_of_the_call(body: dict[str, Any], asked: Conversation) -> None:
+    """Where the answer ends, what is told of it, whom it is for, and how it is sent."""
     if asked.stop:
         body["stop"] = asked.stop
     if asked.logprobs is not None:
         body["logprobs"] = True
         if asked.logprobs:
             body["top_logprobs"] = asked.logprobs
-    for member, value in (("verbosity", asked.verbosity), ("service_tier", asked.tier)):
-        if value:
-            body[member] = value
+    if asked.verbosity:
+        body["verbosity"] = asked.verbosity
+    if asked.tier:
+        body["service_tier"] = asked.tier
     if asked.end_user:
         body["user"] = _user(asked.end_user)
     if asked.stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
-    return _encode(body)
 
 
 def _leave_out(asked: Conversation, losses: Losses) -> None:

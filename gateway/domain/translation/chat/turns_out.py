@@ -5,7 +5,7 @@ called (https://api-docs.deepseek.com/guides/thinking_mode#tool-calls). Those th
 provider's, and are left out, as are earlier ones: no answer hangs on them.
 """
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from gateway.domain.translation.codec import Uncarried
 from gateway.domain.translation.conversation import (
@@ -91,39 +91,34 @@ def _result(part: ToolResult, behind: list[_Message]) -> _Message:
         if not texts:
             texts = [{"type": "text", "text": _BEHIND}]
     if part.is_error:
-        texts = [{"type": "text", "text": "Error:"}, *texts]
+        first = texts[0]["text"] if texts else ""
+        texts = [{"type": "text", "text": f"Error: {first}".rstrip()}, *texts[1:]]
     content = _content(texts) if texts else ""
     return {"role": "tool", "tool_call_id": part.id, "content": content}
 
 
 def _assistant(parts: tuple[Part, ...], *, is_running: bool) -> _Message:
-    texts: list[str] = []
-    declined: list[str] = []
-    thoughts: list[str] = []
-    calls: list[_Message] = []
     for part in parts:
-        match part:
-            case Text():
-                texts.append(part.text)
-            case Declined():
-                declined.append(part.text)
-            case ToolCall():
-                calls.append(_call(part))
-            case Thought():
-                if part.text and not part.signature:
-                    thoughts.append(part.text)
-            case _:
-                raise Uncarried(type(part).__name__.lower(), "models say no such thing in a chat")
-    message: _Message = {"role": "assistant", "content": "".join(texts) or None}
+        if not isinstance(part, Text | Declined | ToolCall | Thought):
+            raise Uncarried(type(part).__name__.lower(), "models say no such thing in a chat")
+    said = "".join([part.text for part in parts if isinstance(part, Text)])
+    declined = "".join([part.text for part in parts if isinstance(part, Declined)])
+    calls = [_call(part) for part in parts if isinstance(part, ToolCall)]
+    message: _Message = {"role": "assistant", "content": said or None}
     if declined:
-        message["refusal"] = "".join(declined)
-    elif not texts and not calls:
+        message["refusal"] = declined
+    elif not said and not calls:
         message["content"] = ""
     if calls:
         message["tool_calls"] = calls
-        if thoughts and is_running:
-            message["reasoning_content"] = "".join(thoughts)
+        thought = "".join([part.text for part in parts if _is_own_thought(part)])
+        if thought and is_running:
+            message["reasoning_content"] = thought
     return message
+
+
+def _is_own_thought(part: Part) -> TypeGuard[Thought]:
+    return isinstance(part, Thought) and not part.signature
 
 
 def _call(part: ToolCall) -> _Message:

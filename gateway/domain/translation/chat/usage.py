@@ -12,13 +12,12 @@ from gateway.domain.usage import Usage
 def counts_of(usage: Usage) -> dict[str, Any]:
     """The `usage` of a chat completion: https://platform.openai.com/docs/api-reference/chat/object."""
     into: dict[str, int] = {"cached_tokens": usage.cached_input_tokens}
-    for name, count in (
-        ("cache_write_tokens", usage.cache_write_tokens),
-        ("audio_tokens", usage.audio_input_tokens),
-        ("image_tokens", usage.image_input_tokens),
-    ):
-        if count:
-            into[name] = count
+    rare = {
+        "cache_write_tokens": usage.cache_write_tokens,
+        "audio_tokens": usage.audio_input_tokens,
+        "image_tokens": usage.image_input_tokens,
+    }
+    into.update({name: count for name, count in rare.items() if count})
     if usage.cache_write_1h_tokens is not None:
         into["cache_write_1h_tokens"] = usage.cache_write_1h_tokens
     out: dict[str, int] = {"reasoning_tokens": usage.reasoning_tokens}

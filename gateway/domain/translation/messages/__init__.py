@@ -17,7 +17,7 @@ from gateway.domain.translation.messages.answers_out import write_count as write
 
 
 class MessagesCodec:
-    """What `Codec` says, of Messages. A request for the counting of tokens is read as any, and written without a maximum."""
+    """What `Codec` says, of Messages. A request for the counting of tokens is read as any other."""
 
     PARAMS: Mapping[str, str] = requests_in.PARAMS
 

@@ -13,7 +13,7 @@ from gateway.domain.dialects.meter import BadAnswer, BadUsage
 from gateway.domain.translation import faults
 from gateway.domain.translation.answers import Answer, Choice, Fault, FaultKind, Finish
 from gateway.domain.translation.conversation import Citation, Part, Text, Thought, ToolCall
-from gateway.domain.translation.reading import is_said, read_answered
+from gateway.domain.translation.reading import is_said, json_answered, read_answered
 
 _ABSENT = msgspec.Raw(b"")
 _FINISHES: Final = {
@@ -129,6 +129,12 @@ def citation_of(found: CitedSource) -> Citation:
     return Citation(found.url or found.source or "", title, found.cited_text or "")
 
 
+def require_named(block: Block) -> None:
+    """Refuse a call that nobody could answer. Raises `BadAnswer`."""
+    if not (block.id and block.name):
+        raise BadAnswer("called a tool without its name or an id")
+
+
 def _part(block: Block) -> Part | None:
     match block.type:
         case "text":
@@ -139,7 +145,8 @@ def _part(block: Block) -> Part | None:
         case "redacted_thinking":
             return Thought(redacted=block.data)
         case "tool_use":
-            arguments = bytes(block.input).decode() if is_said(block.input) else "{}"
+            require_named(block)
+            arguments = json_answered(block.input) if is_said(block.input) else "{}"
             return ToolCall(block.id, block.name, arguments)
         case _:
             return None

@@ -32,8 +32,9 @@ from gateway.domain.translation.messages.answers_in import (
     citation_of,
     fault_of,
     finish_of,
+    require_named,
 )
-from gateway.domain.translation.reading import is_said, read_answered
+from gateway.domain.translation.reading import is_said, json_answered, read_answered
 
 _ABSENT = msgspec.Raw(b"")
 
@@ -82,11 +83,13 @@ class MessageReader:
         self._is_over = False
         self._open: int | None = None
         self._kind = ""
-        self._given = (
-            b""  # what a call's arguments were said to be at its beginning, if nothing follows
-        )
+        self._given = ""  # a call's arguments as its beginning has them, where nothing follows
 
-    def event(self, name: bytes, data: bytes) -> Sequence[Delta]:  # noqa: ARG002 -- the type is in the data
+    def event(  # noqa: PLR0911 -- each kind is read its own way
+        self,
+        name: bytes,  # noqa: ARG002 -- the data has it, too
+        data: bytes,
+    ) -> Sequence[Delta]:
         """The deltas of one event. Raises `BadAnswer`."""
         event = read_answered(_decode, data)
         kind = event.type
@@ -151,13 +154,14 @@ class MessageReader:
             case "redacted_thinking":
                 deltas += [PartStarted(0, "thought"), Signed(0, redacted=block.data)]
             case "tool_use":
-                self._given = bytes(block.input) if is_said(block.input) else b"{}"
+                require_named(block)
+                self._given = json_answered(block.input) if is_said(block.input) else "{}"
                 deltas.append(PartStarted(0, "tool", block.id, block.name))
             case _:
                 self._kind = ""
         return deltas
 
-    def _change(self, event: _Event) -> Sequence[Delta]:
+    def _change(self, event: _Event) -> Sequence[Delta]:  # noqa: PLR0911 -- likewise
         change = event.delta
         if change is None or self._open is None or event.index != self._open:
             raise BadAnswer("sent more of a part that is not open")
@@ -168,7 +172,7 @@ class MessageReader:
             case "text_delta" if kind == "text" and change.text:
                 return (TextDelta(0, change.text),)
             case "input_json_delta" if kind == "tool_use" and change.partial_json:
-                self._given = b""
+                self._given = ""
                 return (TextDelta(0, change.partial_json),)
             case "thinking_delta" if kind == "thinking" and change.thinking:
                 return (TextDelta(0, change.thinking),)
@@ -185,9 +189,9 @@ class MessageReader:
         self._open = None
         if not self._kind:
             return ()
-        given, self._given = self._given, b""
+        given, self._given = self._given, ""
         if given:
-            return (TextDelta(0, given.decode()), PartEnded(0))
+            return (TextDelta(0, given), PartEnded(0))
         return (PartEnded(0),)
 
     def _end_of_message(self, event: _Event, data: bytes) -> Sequence[Delta]:

@@ -72,7 +72,7 @@ class MessageWriter:
             [self._event(delta) for delta in deltas if getattr(delta, "choice", 0) == 0]
         )
 
-    def _event(self, delta: Delta) -> bytes:  # noqa: PLR0911 -- each kind is told its own way
+    def _event(self, delta: Delta) -> bytes:  # noqa: C901, PLR0911 -- each kind is told its own way
         match delta:
             case TextDelta():
                 opened = b"" if self._is_open else self._open_thought()
@@ -104,7 +104,7 @@ class MessageWriter:
         self._usage = delta.usage
         # For how long was written is told at the end alone: what is told twice is not taken back.
         counts = counts_of((delta.usage or NOTHING)._replace(cache_write_1h_tokens=None))
-        message = {
+        message: dict[str, Any] = {
             "id": delta.id,
             "type": "message",
             "role": "assistant",

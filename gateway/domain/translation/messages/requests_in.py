@@ -14,7 +14,7 @@ from gateway.domain.translation.conversation import (
 )
 from gateway.domain.translation.messages import wire
 from gateway.domain.translation.messages.turns_in import cache_of, text_of, turns_of
-from gateway.domain.translation.reading import is_said, read_asked
+from gateway.domain.translation.reading import is_said, json_asked, read_asked
 
 PARAMS = {
     "turns": "messages",
@@ -46,7 +46,7 @@ def read_request(body: bytes, losses: Losses, *, model: str, stream: bool) -> Co
         turns=turns_of(asked.messages, losses),
         system=_system(asked.system),
         tools=tuple(_tool(tool, f"tools[{i}]", losses) for i, tool in enumerate(asked.tools or ())),
-        tool_choice=_tool_choice(choice, parallel),
+        tool_choice=_tool_choice(choice),
         parallel_tools=False if parallel else None,
         output=_output(asked),
         thinking=_thinking(asked),
@@ -99,14 +99,14 @@ def _tool(tool: wire.DeclaredTool, at: str, losses: Losses) -> Tool:
         losses.leave_out("input_examples", _NO_OTHER, f"{at}.input_examples")
     if tool.defer_loading:
         losses.leave_out("defer_loading", _NO_OTHER, f"{at}.defer_loading")
-    schema = bytes(tool.input_schema).decode() if tool.input_schema else ""
+    schema = json_asked(tool.input_schema)
     return Tool(
         tool.name, tool.description or "", schema, tool.strict, cache_of(tool.cache_control)
     )
 
 
-def _tool_choice(choice: wire.ToolChoice | None, parallel: bool | None) -> ToolChoice | None:
-    if choice is None or (choice.type == "auto" and parallel is not None):
+def _tool_choice(choice: wire.ToolChoice | None) -> ToolChoice | None:
+    if choice is None or (choice.type == "auto" and choice.disable_parallel_tool_use is not None):
         return None
     if choice.type == "tool":
         return ToolChoice("one", choice.name or "")
@@ -118,7 +118,7 @@ def _output(asked: wire.Request) -> Output | None:
     form = asked.output_format
     if asked.output_config is not None and asked.output_config.format is not None:
         form = asked.output_config.format
-    return None if form is None else Output(bytes(form.schema).decode(), strict=True)
+    return None if form is None else Output(json_asked(form.schema), strict=True)
 
 
 def _thinking(asked: wire.Request) -> Thinking | None:

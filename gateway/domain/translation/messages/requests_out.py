@@ -42,9 +42,6 @@ def write_request(asked: Conversation, losses: Losses) -> bytes:
         raise Uncarried("max_output_tokens", "Anthropic's models must be told a maximum")
     if asked.choices > 1:
         raise Uncarried("choices", "Anthropic's models give one answer to a call")
-    for member in _UNSAYABLE:
-        if getattr(asked, member) not in (None, "", ()):
-            losses.leave_out(member, "Anthropic's models have no such setting")
     system, messages = turns_of(asked)
     body: dict[str, Any] = {"model": asked.model, "max_tokens": asked.max_output_tokens}
     if system:
@@ -56,22 +53,28 @@ def write_request(asked: Conversation, losses: Losses) -> bytes:
     thinks = _think(body, asked, losses)
     _format(body, asked.output)
     _sample(body, asked, losses, thinks=thinks)
+    _tell_of_the_call(body, asked, losses)
+    return _encode(body)
+
+
+def _tell_of_the_call(body: dict[str, Any], asked: Conversation, losses: Losses) -> None:
+    """Where the answer ends, whom it is for, and how it is sent."""
+    for member in _UNSAYABLE:
+        if getattr(asked, member) not in (None, "", ()):
+            losses.leave_out(member, "Anthropic's models have no such setting")
     if asked.stop:
         body["stop_sequences"] = asked.stop
-    if asked.end_user:
-        if len(asked.end_user) > _LONGEST_USER_ID:
-            why = f"Anthropic takes one of at most {_LONGEST_USER_ID} characters"
-            losses.leave_out("end_user", why)
-        else:
-            body["metadata"] = {"user_id": asked.end_user}
-    if asked.tier:
-        if asked.tier in _TIERS:
-            body["service_tier"] = _TIERS[asked.tier]
-        else:
-            losses.leave_out("tier", "Anthropic sells no such tier")
+    if len(asked.end_user) > _LONGEST_USER_ID:
+        why = f"Anthropic takes one of at most {_LONGEST_USER_ID} characters"
+        losses.leave_out("end_user", why)
+    elif asked.end_user:
+        body["metadata"] = {"user_id": asked.end_user}
+    if asked.tier in _TIERS:
+        body["service_tier"] = _TIERS[asked.tier]
+    elif asked.tier:
+        losses.leave_out("tier", "Anthropic sells no such tier")
     if asked.stream:
         body["stream"] = True
-    return _encode(body)
 
 
 def _system(texts: list[Text]) -> object:

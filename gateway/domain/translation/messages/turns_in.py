@@ -17,7 +17,7 @@ from gateway.domain.translation.conversation import (
 )
 from gateway.domain.translation.media import file_of_text
 from gateway.domain.translation.messages import wire
-from gateway.domain.translation.reading import is_said
+from gateway.domain.translation.reading import is_said, json_asked
 
 _Kept = Text | Image | File
 
@@ -67,7 +67,7 @@ def _parts(block: wire.Block, names: dict[str, str], at: str, losses: Losses) ->
             if block.toolset_name:
                 raise Uncarried("tool", "only Anthropic's models know this tool", at)
             names[block.id] = block.name
-            arguments, cache = bytes(block.input).decode(), cache_of(block.cache_control)
+            arguments, cache = json_asked(block.input), cache_of(block.cache_control)
             return (ToolCall(block.id, block.name, arguments, cache=cache),)
         case wire.ToolResultBlock():
             return (_result(block, names, at, losses),)

@@ -1,8 +1,8 @@
 """Turns → the messages of Anthropic's dialect. Pure.
 
-Turns of one side that follow each other become one. Empty texts are left out, for they are refused. Instructions in the
-middle of a conversation go to its beginning, as in Anthropic's own translation of OpenAI's dialect, for only some models
-at some places take them where they stand: https://docs.claude.com/en/api/openai-sdk#system--developer-message-hoisting
+Turns of one side that follow each other become one. Empty texts are left out, for they are refused. Instructions in
+the middle of a conversation go to its beginning, as in Anthropic's own translation of OpenAI's dialect, for only some
+models at some places take them where they stand: https://docs.claude.com/en/api/openai-sdk#system--developer-message-hoisting
 """
 
 import hashlib
@@ -77,7 +77,7 @@ def _blocks(parts: tuple[Part, ...]) -> list[_Block]:
     return [block for part in parts if (block := _block(part)) is not None]
 
 
-def _block(part: Part) -> _Block | None:
+def _block(part: Part) -> _Block | None:  # noqa: PLR0911 -- each kind is told its own way
     match part:
         case Text():
             return block_of_text(part) if part.text else None

@@ -10,7 +10,10 @@ from gateway.domain.usage import NOTHING, Usage
 
 
 def counts_of(usage: Usage | None) -> dict[str, Any]:
-    """The `usage` of a message: https://docs.claude.com/en/api/messages#response-usage. Nothing, where it is not known."""
+    """The `usage` of a message; zeros where it is not known.
+
+    https://docs.claude.com/en/api/messages#response-usage
+    """
     usage = usage or NOTHING
     cached, written = usage.cached_input_tokens, usage.cache_write_tokens
     told: dict[str, Any] = {
