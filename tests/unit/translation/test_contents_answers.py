@@ -9,7 +9,6 @@ from google.genai import models, types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.dialects.gemini import ContentMeter
 from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.translation.answers import (
     Answer,
@@ -39,7 +38,7 @@ from gateway.domain.translation.conversation import (
 )
 from gateway.domain.translation.proofs import read_thought
 from gateway.domain.usage import Usage
-from tests.unit.translation.strategies_gemini import answers, batches, usages
+from tests.unit.translation.strategies_gemini import PROVED, batches, contents_answers
 from tests.unit.translation.streams import deltas_of, events, fold, keep_order
 
 ASKED = Conversation(model="m", turns=())
@@ -382,51 +381,27 @@ def test_a_stream_that_fails_tells_it_and_ends_nothing():
     }
 
 
-# Both ways
+# Whatever it is
 
 
-def as_gemini_says(answer: Answer) -> Answer:
-    """What is left of an answer: Gemini proves thoughts in its own way alone."""
-    choices = tuple(
-        Choice(
-            tuple(
-                Thought(each.text) if isinstance(each, Thought) else each for each in choice.parts
-            ),
-            choice.finish,
-        )
-        for choice in answer.choices
-    )
-    return Answer(id=answer.id, model=answer.model, choices=choices, usage=answer.usage)
+def texts_of(*responses: types.GenerateContentResponse) -> dict[tuple[int, bool], str]:
+    """What each candidate says, and what it thinks."""
+    texts: dict[tuple[int, bool], str] = {}
+    for response in responses:
+        for candidate in response.candidates:
+            for part in candidate.content.parts:
+                of = candidate.index, bool(part.thought)
+                texts[of] = texts.get(of, "") + (part.text or "")
+    return {of: text for of, text in texts.items() if text}
 
 
 @settings(max_examples=60, deadline=None)
-@given(answers())
-def test_what_is_written_whole_is_read_as_the_same(answer):
-    body = codec.write_answer(answer, model=answer.model, now=0)
-    seen(body)
-    assert codec.read_answer(body) == as_gemini_says(answer)
-
-
-@settings(max_examples=60, deadline=None)
-@given(answers(), st.integers(1, 5), st.integers(1, 5))
-def test_a_stream_that_is_written_is_read_as_the_same(answer, pieces, size):
-    writer = codec.writer(ASKED, model=answer.model, now=0)
+@given(contents_answers(PROVED), st.integers(1, 5), st.integers(1, 5))
+def test_the_sdk_reads_whatever_is_written_whole_or_as_a_stream(answer, pieces, size):
+    whole = seen(codec.write_answer(answer, model="m", now=0))
+    writer = codec.writer(ASKED, model="m", now=0)
     deltas = list(deltas_of(answer, pieces))
     written = b"".join(writer.write(batch) for batch in batches(deltas, size))
-    chunks = [data for _, data in events(written)]
-    for each in chunks:
-        seen(each)
-    assert fold(stream_of(*chunks)) == as_gemini_says(answer)
-
-
-@settings(max_examples=80, deadline=None)
-@given(usages())
-def test_whoever_meters_what_is_written_finds_the_usage(usage):
-    answer = Answer(id="r", model="m", choices=(Choice((), Finish.STOP),), usage=usage)
-    assert ContentMeter().whole(codec.write_answer(answer, model="m", now=0)) == usage
-    writer = codec.writer(ASKED, model="m", now=0)
-    written = writer.write([Started("r", "m"), Counted(usage), Finished(0, Finish.STOP), Ended()])
-    meter = ContentMeter()
-    for _, data in events(written):
-        meter.event(data)
-    assert meter.usage == usage
+    chunks = [seen(data) for _, data in events(written)]
+    assert texts_of(*chunks) == texts_of(whole)
+    assert chunks[-1].usage_metadata == whole.usage_metadata

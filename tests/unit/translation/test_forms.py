@@ -7,14 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.dialects.anthropic import MessagesMeter
+from gateway.domain.dialects.gemini import ContentMeter
 from gateway.domain.dialects.meter import Meter
 from gateway.domain.dialects.openai import OpenAIMeter
-from gateway.domain.translation import chat, messages
+from gateway.domain.translation import chat, contents, messages, responses
 from gateway.domain.translation.answers import Answer, Choice, Finish
 from gateway.domain.translation.codec import Codec, Losses
 from gateway.domain.translation.conversation import Conversation, Text
 from gateway.domain.usage import Usage
-from tests.unit.translation import strategies
+from tests.unit.translation import strategies, strategies_gemini
 from tests.unit.translation.streams import deltas_of, events, fold, keep_order, read, written
 
 
@@ -34,6 +35,18 @@ FORMS = {
         MessagesMeter,
         strategies.messages_conversations(),
         strategies.messages_answers(),
+    ),
+    "contents": Form(
+        contents.codec,
+        ContentMeter,
+        strategies_gemini.contents_conversations(),
+        strategies_gemini.contents_answers(),
+    ),
+    "responses": Form(
+        responses.codec,
+        OpenAIMeter,
+        strategies_gemini.responses_conversations(),
+        strategies_gemini.responses_answers(),
     ),
 }
 every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())

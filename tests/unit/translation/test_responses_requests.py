@@ -4,8 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gateway.domain.ask import Invalid
 from gateway.domain.translation.codec import Losses, Uncarried
@@ -29,7 +27,6 @@ from gateway.domain.translation.conversation import (
 )
 from gateway.domain.translation.proofs import write_proof
 from gateway.domain.translation.responses import codec
-from tests.unit.translation.strategies_gemini import CHOICE, FRACTION, conversations
 
 USER = Turn("user", (Text("Hi"),))
 
@@ -313,33 +310,3 @@ def test_what_responses_cannot_be_told_is_refused_or_left_out(member, value):
     with pytest.raises(Uncarried):
         written(**{member: value})
     assert set(written(member, **{member: value})) == {"model", "store", "input"}
-
-
-STEERS = st.fixed_dictionaries(
-    {
-        "system": st.sampled_from([(), (Text("Be brief."),), (Text("a"), Text("b"))]),
-        "tool_choice": CHOICE,
-        "parallel_tools": st.sampled_from([None, False]),
-        "output": st.sampled_from(
-            [None, Output(), Output('{"type":"object"}', "n", "d", strict=True)]
-        ),
-        "thinking": st.none() | st.builds(Thinking, effort=st.sampled_from(["low", "high"])),
-        "max_output_tokens": st.none() | st.integers(16, 99),
-        "temperature": FRACTION,
-        "top_p": FRACTION,
-        "logprobs": st.none() | st.integers(0, 5),
-        "verbosity": st.sampled_from(["", "low"]),
-        "tier": st.sampled_from(["", "flex"]),
-        "metadata": st.sampled_from([None, {"a": "b"}]),
-        "end_user": st.sampled_from(["", "u"]),
-        "stream": st.booleans(),
-    }
-)
-
-
-@settings(max_examples=60, deadline=None)
-@given(conversations(steers=STEERS, signs=False, strict=False))
-def test_what_is_written_is_read_as_the_same(conversation):
-    body = codec.write_request(conversation, Losses())
-    read = codec.read_request(body, Losses(), model=conversation.model, stream=conversation.stream)
-    assert read == conversation
