@@ -245,6 +245,7 @@ STEERING = [
     ({"reasoning_effort": "low", "temperature": 0.2}, "temperature"),
     ({"reasoning_effort": "low", "tools": [LOOK], "tool_choice": "required"}, "thinking"),
     ({"user": "u" * 257}, "end_user"),
+    ({"stop": ["\n", "x"]}, "stop"),
     ({"store": True}, "store"),
     ({"prediction": {"type": "content", "content": "x"}}, "prediction"),
     ({"prompt_cache_key": "k"}, "prompt_cache_key"),

@@ -209,6 +209,7 @@ def test_an_id_of_a_user_that_is_too_long_becomes_another_always_the_same():
 
 STEERING = [
     ({"top_k": 3}, "top_k"),
+    ({"stop_sequences": list("abcde")}, "stop"),
     ({"speed": "fast"}, "speed"),
     ({"inference_geo": "us"}, "inference_geo"),
     ({"diagnostics": {"previous_message_id": "m"}}, "diagnostics"),
@@ -240,7 +241,6 @@ CONTENT = [
     ({"mcp_servers": [{"type": "url", "url": "https://a.example"}]}, "mcp_servers"),
     ({"container": "c"}, "container"),
     ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tool"),
-    ({"stop_sequences": list("abcde")}, "stop"),
     (document(source={"type": "url", "url": "https://a.example"}), "file"),
     (document(source={"type": "file", "file_id": "f"}), "file_reference"),
     (

@@ -62,8 +62,11 @@ def _tell_of_the_call(body: dict[str, Any], asked: Conversation, losses: Losses)
     for member in _UNSAYABLE:
         if getattr(asked, member) not in (None, "", ()):
             losses.leave_out(member, "Anthropic's models have no such setting")
-    if asked.stop:
-        body["stop_sequences"] = asked.stop
+    stops = [stop for stop in asked.stop if stop.strip()]
+    if len(stops) < len(asked.stop):
+        losses.leave_out("stop", "Anthropic's models do not stop at white space alone")
+    if stops:
+        body["stop_sequences"] = stops
     if len(asked.end_user) > _LONGEST_USER_ID:
         why = f"Anthropic takes one of at most {_LONGEST_USER_ID} characters"
         losses.leave_out("end_user", why)
