@@ -308,6 +308,21 @@ def test_what_is_part_of_the_conversation_is_never_left_out(sent: dict[str, Any]
     assert refused.value.why
 
 
+@pytest.mark.parametrize("name", ["a\r\nset-cookie: b", "é", "x" * 65, ""])
+def test_a_name_that_is_none_is_never_left_out_for_a_header_would_tell_it(name: str):
+    with pytest.raises(Uncarried) as refused:
+        asked(Losses(frozenset({"*"})), **{name: 1})
+    assert len(refused.value.param) <= 200
+
+
+def test_more_unknown_members_than_anybody_sends_are_refused():
+    losses = Losses(frozenset({"*"}))
+    asked(losses, **{f"u{number}": 1 for number in range(32)})
+    assert len(losses.dropped) == 32
+    with pytest.raises(Uncarried):
+        asked(Losses(frozenset({"*"})), **{f"u{number}": 1 for number in range(33)})
+
+
 def test_a_maximum_must_be_there():
     with pytest.raises(Uncarried) as refused:
         messages.codec.write_request(asked(max_tokens=None), Losses())

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.domain.translation.caches import cache_control_of
 from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import Conversation, Output, Text, Tool, ToolChoice
 from gateway.domain.translation.messages.thinking_out import thinking_of
@@ -100,7 +101,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
     if tool.strict is not None:
         told["strict"] = tool.strict
     if tool.cache:
-        told["cache_control"] = {"type": "ephemeral", "ttl": tool.cache}
+        told["cache_control"] = cache_control_of(tool.cache)
     return told
 
 
