@@ -18,6 +18,9 @@ _UNKNOWN = re.compile(
 _KIND = re.compile(r"Invalid value .* - at `\$\.?(?P<at>.*\.(?:type|role))`$")
 # Nobody has the gateway leave out more: each is looked for in the list of those that were.
 _MOST_UNKNOWN = 32
+# What is left out is named in a header of the answer.
+_is_plain = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
+_MOST_TOLD = 200
 UNKNOWN = "what it means is not known here, so it cannot be put in the other dialect's words"
 
 
@@ -85,18 +88,22 @@ def _without_unknown(body: bytes, known: frozenset[str], losses: Losses) -> byte
     for number, name in enumerate(unknown):
         if bytes(members.pop(name)) == b"null":
             continue
-        if number >= _MOST_UNKNOWN:
-            raise Uncarried(name, UNKNOWN, name)
+        if number >= _MOST_UNKNOWN or not _is_plain(name):
+            raise _uncarried(name)
         losses.leave_out(name, UNKNOWN, name)
     return msgspec.json.encode(members)
+
+
+def _uncarried(path: str) -> Uncarried:
+    path = path[:_MOST_TOLD]
+    return Uncarried(path, UNKNOWN, path)
 
 
 def _explained(message: str) -> Invalid | Uncarried:
     """Msgspec's finding: of a member or a kind that is not known, or of one that is not as it must be."""
     if (found := _UNKNOWN.match(message)) is not None:
-        path = f"{found['at']}.{found['name']}" if found["at"] else found["name"]
-        return Uncarried(path, UNKNOWN, path)
+        return _uncarried(f"{found['at']}.{found['name']}" if found["at"] else found["name"])
     if (found := _KIND.match(message)) is not None:
-        return Uncarried(found["at"], UNKNOWN, found["at"])
+        return _uncarried(found["at"])
     _, found_path, path = message.rpartition("`$.")
     return Invalid(Case.MEMBER_UNREADABLE, path.rstrip("`") if found_path else None, why=message)

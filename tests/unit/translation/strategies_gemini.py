@@ -60,7 +60,7 @@ def _choices(draw: st.DrawFn, *kinds: st.SearchStrategy[Part]) -> Choice:
 
 _THOUGHTS = st.builds(Thought, SAID)
 PROVED = st.builds(Thought, SAID, st.sampled_from(("", "proof"))) | st.builds(
-    Thought, SAID, redacted=SAID
+    Thought, redacted=SAID
 )
 
 

@@ -245,6 +245,7 @@ STEERING = [
     ({"reasoning_effort": "low", "temperature": 0.2}, "temperature"),
     ({"reasoning_effort": "low", "tools": [LOOK], "tool_choice": "required"}, "thinking"),
     ({"user": "u" * 257}, "end_user"),
+    ({"stop": ["\n", "x"]}, "stop"),
     ({"store": True}, "store"),
     ({"prediction": {"type": "content", "content": "x"}}, "prediction"),
     ({"prompt_cache_key": "k"}, "prompt_cache_key"),
@@ -305,6 +306,21 @@ def test_what_is_part_of_the_conversation_is_never_left_out(sent: dict[str, Any]
         messages.codec.write_request(asked(losses, **sent), losses)
     assert refused.value.member == member
     assert refused.value.why
+
+
+@pytest.mark.parametrize("name", ["a\r\nset-cookie: b", "é", "x" * 65, ""])
+def test_a_name_that_is_none_is_never_left_out_for_a_header_would_tell_it(name: str):
+    with pytest.raises(Uncarried) as refused:
+        asked(Losses(frozenset({"*"})), **{name: 1})
+    assert len(refused.value.param) <= 200
+
+
+def test_more_unknown_members_than_anybody_sends_are_refused():
+    losses = Losses(frozenset({"*"}))
+    asked(losses, **{f"u{number}": 1 for number in range(32)})
+    assert len(losses.dropped) == 32
+    with pytest.raises(Uncarried):
+        asked(Losses(frozenset({"*"})), **{f"u{number}": 1 for number in range(33)})
 
 
 def test_a_maximum_must_be_there():

@@ -179,6 +179,45 @@ def test_a_request_becomes_one_of_a_chat(sent: dict[str, Any], told: dict[str, A
     assert becomes(**sent) == {**SAME, **told}
 
 
+def test_what_a_coding_agent_sends_is_carried_whole():
+    """As Claude Code calls: marks with members of their own, edits that clear thoughts, results that failed."""
+    mark = {"cache_control": {"type": "ephemeral", "ttl": "1h", "scope": "global"}}
+    told = becomes(
+        system=[{"type": "text", "text": "You are", **mark}, {"type": "text", "text": "an agent"}],
+        messages=[
+            {"role": "user", "content": [{"type": "text", "text": "go"}]},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "so", "signature": ""},
+                    {"type": "text", "text": "I look."},
+                    {**USE, "caller": {"type": "direct"}, **mark},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": "t1", "content": "no", "is_error": True},
+                    {"type": "text", "text": "<system-reminder>", **mark},
+                ],
+            },
+        ],
+        tools=[{**LOOK, "eager_input_streaming": True}],
+        tool_choice={"type": "auto"},
+        temperature=1,
+        metadata={"user_id": json.dumps({"device_id": "d" * 64, "session_id": "s"})},
+        thinking={"type": "adaptive"},
+        output_config={"effort": "high"},
+        context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+    )
+    assert [each["role"] for each in told["messages"]] == [
+        *("system", "user", "assistant", "tool", "user"),
+    ]
+    assert told["messages"][3]["content"] == "Error: no"
+    assert told["reasoning_effort"] == "high"
+    assert len(told["user"]) == 64
+
+
 def test_a_stream_is_asked_to_tell_its_usage():
     told = json.loads(chat.codec.write_request(ASKED, Losses()))
     assert told["stream"] is True
@@ -209,6 +248,7 @@ def test_an_id_of_a_user_that_is_too_long_becomes_another_always_the_same():
 
 STEERING = [
     ({"top_k": 3}, "top_k"),
+    ({"stop_sequences": list("abcde")}, "stop"),
     ({"speed": "fast"}, "speed"),
     ({"inference_geo": "us"}, "inference_geo"),
     ({"diagnostics": {"previous_message_id": "m"}}, "diagnostics"),
@@ -240,7 +280,6 @@ CONTENT = [
     ({"mcp_servers": [{"type": "url", "url": "https://a.example"}]}, "mcp_servers"),
     ({"container": "c"}, "container"),
     ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tool"),
-    ({"stop_sequences": list("abcde")}, "stop"),
     (document(source={"type": "url", "url": "https://a.example"}), "file"),
     (document(source={"type": "file", "file_id": "f"}), "file_reference"),
     (

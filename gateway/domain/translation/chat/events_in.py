@@ -4,7 +4,7 @@ https://platform.openai.com/docs/api-reference/chat-streaming, and what others t
 `reasoning_content` or `reasoning`, calls without an index, with the same one, or whole in one chunk.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -18,6 +18,7 @@ from gateway.domain.translation.answers import (
     Ended,
     Failed,
     Finished,
+    Logprob,
     PartEnded,
     PartStarted,
     Started,
@@ -64,9 +65,10 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 class _Open:
     """What of a choice decides how it goes on. `index` and `id` are those of the call that is open."""
 
-    __slots__ = ("calls", "has_declined", "id", "index", "is_over", "kind", "wrote")
+    __slots__ = ("calls", "has_declined", "id", "index", "is_over", "kind", "number", "wrote")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.kind = ""
         self.calls = 0
         self.index: int | None = None
@@ -104,7 +106,7 @@ class ChunkReader:
             self._id = chunk.id or ""
             deltas.append(Started(self._id, chunk.model or "", seconds_of(chunk.created)))
         for choice in chunk.choices or ():
-            deltas += self._choice(choice)
+            self._choice(choice, deltas)
         if is_said(chunk.usage):
             deltas += self._count(data)
         return deltas
@@ -125,63 +127,57 @@ class ChunkReader:
             raise BadAnswer(f"told a usage that is none ({error})") from None
         return () if self._meter.usage is None else (Counted(self._meter.usage),)
 
-    def _choice(self, found: _Choice) -> Iterator[Delta]:
+    def _choice(self, found: _Choice, deltas: list[Delta]) -> None:
         number = found.index
         choice = self._choices.get(number)
         if choice is None:
             if not 0 <= number < _MOST_CHOICES:
                 raise BadAnswer("sent a choice that nobody asked for")
-            choice = self._choices[number] = _Open()
+            choice = self._choices[number] = _Open(number)
         if choice.is_over:
             return
         if found.delta is not None:
-            yield from self._said(number, choice, found.delta, found.logprobs)
+            self._said(choice, found.delta, found.logprobs, deltas)
         if found.finish_reason:
-            yield from _close(number, choice)
+            _close(choice, deltas)
             choice.is_over = True
             finish = finish_of(
                 found.finish_reason,
                 has_called=choice.calls > 0,
                 has_declined=choice.has_declined,
             )
-            yield Finished(number, finish)
+            deltas.append(Finished(number, finish))
 
     def _said(
-        self, number: int, choice: _Open, said: Said, logprobs: Logprobs | None
-    ) -> Iterator[Delta]:
+        self, choice: _Open, said: Said, logprobs: Logprobs | None, deltas: list[Delta]
+    ) -> None:
         thought = said.reasoning_content or said.reasoning
         if thought:
-            yield from _more(number, choice, "thought", thought)
+            _more(choice, "thought", thought, deltas)
         if said.content:
-            probable = (logprobs_of(logprobs) or ()) if logprobs is not None else ()
-            if choice.kind != "text":
-                yield from _close(number, choice)
-                choice.kind = "text"
-                yield PartStarted(number, "text")
-            yield TextDelta(number, said.content, probable)
+            _more(choice, "text", said.content, deltas, logprobs_of(logprobs) or ())
         if said.annotations and choice.kind == "text":
-            for each in citations_of(said.annotations):
-                yield Cited(number, each)
+            deltas += [Cited(choice.number, each) for each in citations_of(said.annotations)]
         if said.refusal:
             choice.has_declined = True
-            yield from _more(number, choice, "declined", said.refusal)
+            _more(choice, "declined", said.refusal, deltas)
         for call in said.tool_calls or ():
-            yield from self._call(number, choice, call)
+            self._call(choice, call, deltas)
 
-    def _call(self, number: int, choice: _Open, call: Call) -> Iterator[Delta]:
-        told = call.function
+    def _call(self, choice: _Open, call: Call, deltas: list[Delta]) -> None:
+        told, number = call.function, choice.number
         if choice.kind != "tool" or _is_another(choice, call):
             if told is None or not told.name:
                 raise BadAnswer("called a tool without its name, or went back to one")
-            yield from _close(number, choice)
+            _close(choice, deltas)
             given = call.id or call_id(self._id, number, choice.calls)
             choice.kind, choice.index, choice.id = "tool", call.index, call.id
             choice.wrote = False
             choice.calls += 1
-            yield PartStarted(number, "tool", given, told.name, signature_of(call))
+            deltas.append(PartStarted(number, "tool", given, told.name, signature_of(call)))
         if told is not None and told.arguments:
             choice.wrote = True
-            yield TextDelta(number, told.arguments)
+            deltas.append(TextDelta(number, told.arguments))
 
 
 def _is_another(choice: _Open, call: Call) -> bool:
@@ -191,20 +187,24 @@ def _is_another(choice: _Open, call: Call) -> bool:
 
 
 def _more(
-    number: int, choice: _Open, kind: Literal["thought", "declined"], text: str
-) -> Iterator[Delta]:
+    choice: _Open,
+    kind: Literal["text", "thought", "declined"],
+    text: str,
+    deltas: list[Delta],
+    logprobs: tuple[Logprob, ...] = (),
+) -> None:
     if choice.kind != kind:
-        yield from _close(number, choice)
+        _close(choice, deltas)
         choice.kind = kind
-        yield PartStarted(number, kind)
-    yield TextDelta(number, text)
+        deltas.append(PartStarted(choice.number, kind))
+    deltas.append(TextDelta(choice.number, text, logprobs))
 
 
-def _close(number: int, choice: _Open) -> Iterator[Delta]:
-    """The end of the open part; a call that was told no arguments has an object without any."""
+def _close(choice: _Open, deltas: list[Delta]) -> None:
+    """End the open part; a call that was told no arguments has an object without any."""
     if not choice.kind:
         return
     if choice.kind == "tool" and not choice.wrote:
-        yield TextDelta(number, "{}")
+        deltas.append(TextDelta(choice.number, "{}"))
     choice.kind = ""
-    yield PartEnded(number)
+    deltas.append(PartEnded(choice.number))

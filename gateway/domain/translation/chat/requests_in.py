@@ -2,6 +2,7 @@
 
 from itertools import takewhile
 
+from gateway.domain.translation.caches import cache_of
 from gateway.domain.translation.chat import wire
 from gateway.domain.translation.chat.turns_in import text_of, turns_of
 from gateway.domain.translation.codec import Losses, Uncarried
@@ -118,7 +119,7 @@ def _tool(tool: wire.DeclaredTool, at: str) -> Tool:
         told.description or "",
         json_asked(told.parameters) if is_said(told.parameters) else "",
         told.strict,
-        "" if tool.cache_control is None else tool.cache_control.ttl,
+        cache_of(tool.cache_control),
     )
 
 

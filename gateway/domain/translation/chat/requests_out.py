@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.domain.translation.chat.turns_out import messages_of
-from gateway.domain.translation.codec import Losses, Uncarried
+from gateway.domain.translation.codec import Losses
 from gateway.domain.translation.conversation import (
     Conversation,
     Output,
@@ -59,7 +59,7 @@ def write_request(asked: Conversation, losses: Losses) -> bytes:
 def _tell_of_the_call(body: dict[str, Any], asked: Conversation) -> None:
     """Where the answer ends, what is told of it, whom it is for, and how it is sent."""
     if asked.stop:
-        body["stop"] = asked.stop
+        body["stop"] = asked.stop[:_MOST_STOPS]
     if asked.logprobs is not None:
         body["logprobs"] = True
         if asked.logprobs:
@@ -81,7 +81,7 @@ def _leave_out(asked: Conversation, losses: Losses) -> None:
     if asked.safety:
         losses.leave_out("safety", "OpenAI's dialect has no such setting")
     if len(asked.stop) > _MOST_STOPS:
-        raise Uncarried("stop", f"OpenAI's dialect takes {_MOST_STOPS} at most")
+        losses.leave_out("stop", f"OpenAI's dialect takes {_MOST_STOPS} at most")
 
 
 def _user(end_user: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gateway.domain.translation.caches import cache_of
 from gateway.domain.translation.chat import wire
 from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import (
@@ -70,7 +71,7 @@ def _leave_out_name(name: str | None, at: str, losses: Losses) -> None:
 def _cache(part: wire.TextPart | wire.ImagePart | wire.FilePart, at: str, losses: Losses) -> str:
     if is_said(part.prompt_cache_breakpoint):
         losses.leave_out("prompt_cache_breakpoint", "no other dialect has it", f"{at}.content")
-    return "" if part.cache_control is None else part.cache_control.ttl
+    return cache_of(part.cache_control)
 
 
 def _text(part: wire.TextPart, at: str, losses: Losses) -> Text:

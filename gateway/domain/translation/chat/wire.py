@@ -2,8 +2,7 @@
 
 https://platform.openai.com/docs/api-reference/chat/create, and what is in common use beside it:
 `reasoning_content` (https://api-docs.deepseek.com/guides/thinking_mode), `reasoning` and `reasoning_details`
-(https://openrouter.ai/docs/use-cases/reasoning-tokens), `cache_control`
-(https://openrouter.ai/docs/features/prompt-caching), `extra_content`
+(https://openrouter.ai/docs/use-cases/reasoning-tokens), `cache_control` (see `caches.py`), `extra_content`
 (https://ai.google.dev/gemini-api/docs/thought-signatures).
 """
 
@@ -11,18 +10,13 @@ from typing import Literal
 
 import msgspec
 
+from gateway.domain.translation.caches import CacheControl
+
 _ABSENT = msgspec.Raw(b"")
 
 
 class _Known(msgspec.Struct, forbid_unknown_fields=True):
     """Takes no member but its own."""
-
-
-class CacheControl(_Known):
-    """A prompt cache's breakpoint, as Anthropic has it."""
-
-    type: Literal["ephemeral"] = "ephemeral"
-    ttl: Literal["5m", "1h"] = "5m"
 
 
 class TextPart(_Known, tag_field="type", tag="text"):

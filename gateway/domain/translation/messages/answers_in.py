@@ -53,13 +53,13 @@ class Block(msgspec.Struct):
     """A part of a message, of any kind."""
 
     type: str
-    text: str = ""
+    text: str | None = None
     citations: list[CitedSource] | None = None
-    thinking: str = ""
-    signature: str = ""
-    data: str = ""
-    id: str = ""
-    name: str = ""
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    name: str | None = None
     input: msgspec.Raw = _ABSENT
 
 
@@ -129,24 +129,24 @@ def citation_of(found: CitedSource) -> Citation:
     return Citation(found.url or found.source or "", title, found.cited_text or "")
 
 
-def require_named(block: Block) -> None:
-    """Refuse a call that nobody could answer. Raises `BadAnswer`."""
+def named(block: Block) -> tuple[str, str]:
+    """A call's id and name. Raises `BadAnswer` where nobody could answer it."""
     if not (block.id and block.name):
         raise BadAnswer("called a tool without its name or an id")
+    return block.id, block.name
 
 
 def _part(block: Block) -> Part | None:
     match block.type:
         case "text":
             cited = tuple(citation_of(each) for each in block.citations or ())
-            return Text(block.text, citations=cited)
+            return Text(block.text or "", citations=cited)
         case "thinking":
-            return Thought(block.thinking, block.signature)
+            return Thought(block.thinking or "", block.signature or "")
         case "redacted_thinking":
-            return Thought(redacted=block.data)
+            return Thought(redacted=block.data or "")
         case "tool_use":
-            require_named(block)
             arguments = json_answered(block.input) if is_said(block.input) else "{}"
-            return ToolCall(block.id, block.name, arguments)
+            return ToolCall(*named(block), arguments)
         case _:
             return None

@@ -32,7 +32,7 @@ from gateway.domain.translation.messages.answers_in import (
     citation_of,
     fault_of,
     finish_of,
-    require_named,
+    named,
 )
 from gateway.domain.translation.reading import is_said, json_answered, read_answered
 
@@ -152,11 +152,10 @@ class MessageReader:
                 if block.signature:
                     deltas.append(Signed(0, block.signature))
             case "redacted_thinking":
-                deltas += [PartStarted(0, "thought"), Signed(0, redacted=block.data)]
+                deltas += [PartStarted(0, "thought"), Signed(0, redacted=block.data or "")]
             case "tool_use":
-                require_named(block)
                 self._given = json_answered(block.input) if is_said(block.input) else "{}"
-                deltas.append(PartStarted(0, "tool", block.id, block.name))
+                deltas.append(PartStarted(0, "tool", *named(block)))
             case _:
                 self._kind = ""
         return deltas

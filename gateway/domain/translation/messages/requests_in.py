@@ -3,6 +3,7 @@
 One for the counting of tokens has the same members, and fewer: https://docs.claude.com/en/api/messages-count-tokens.
 """
 
+from gateway.domain.translation.caches import cache_of
 from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import (
     Conversation,
@@ -13,7 +14,7 @@ from gateway.domain.translation.conversation import (
     ToolChoice,
 )
 from gateway.domain.translation.messages import wire
-from gateway.domain.translation.messages.turns_in import cache_of, text_of, turns_of
+from gateway.domain.translation.messages.turns_in import text_of, turns_of
 from gateway.domain.translation.reading import is_said, json_asked, read_asked
 
 PARAMS = {

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.domain.translation.caches import cache_control_of
 from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import Conversation, Output, Text, Tool, ToolChoice
 from gateway.domain.translation.messages.thinking_out import thinking_of
@@ -62,8 +63,11 @@ def _tell_of_the_call(body: dict[str, Any], asked: Conversation, losses: Losses)
     for member in _UNSAYABLE:
         if getattr(asked, member) not in (None, "", ()):
             losses.leave_out(member, "Anthropic's models have no such setting")
-    if asked.stop:
-        body["stop_sequences"] = asked.stop
+    stops = [stop for stop in asked.stop if stop.strip()]
+    if len(stops) < len(asked.stop):
+        losses.leave_out("stop", "Anthropic's models do not stop at white space alone")
+    if stops:
+        body["stop_sequences"] = stops
     if len(asked.end_user) > _LONGEST_USER_ID:
         why = f"Anthropic takes one of at most {_LONGEST_USER_ID} characters"
         losses.leave_out("end_user", why)
@@ -97,7 +101,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
     if tool.strict is not None:
         told["strict"] = tool.strict
     if tool.cache:
-        told["cache_control"] = {"type": "ephemeral", "ttl": tool.cache}
+        told["cache_control"] = cache_control_of(tool.cache)
     return told
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gateway.domain.translation.caches import cache_of
 from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import (
     Citation,
@@ -39,11 +40,6 @@ def turns_of(messages: Sequence[wire.Message], losses: Losses) -> tuple[Turn, ..
             )
         turns.append(Turn(message.role, parts))
     return tuple(turns)
-
-
-def cache_of(told: wire.CacheControl | None) -> str:
-    """For how long a breakpoint is to be kept; empty where there is none."""
-    return "" if told is None else told.ttl or "5m"
 
 
 def text_of(block: wire.TextBlock) -> Text:

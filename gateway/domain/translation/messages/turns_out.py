@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.domain.translation.caches import cache_control_of
 from gateway.domain.translation.codec import Uncarried
 from gateway.domain.translation.conversation import (
     Audio,
@@ -99,7 +100,7 @@ def _block(part: Part) -> _Block | None:  # noqa: PLR0911 -- each kind is told i
 
 def _cached(block: _Block, cache: str) -> _Block:
     if cache:
-        block["cache_control"] = {"type": "ephemeral", "ttl": cache}
+        block["cache_control"] = cache_control_of(cache)
     return block
 
 

@@ -7,18 +7,13 @@ from typing import Literal
 
 import msgspec
 
+from gateway.domain.translation.caches import CacheControl
+
 _ABSENT = msgspec.Raw(b"")
 
 
 class _Known(msgspec.Struct, forbid_unknown_fields=True):
     """Takes no member but its own."""
-
-
-class CacheControl(_Known):
-    """A prompt cache's breakpoint."""
-
-    type: Literal["ephemeral"] = "ephemeral"
-    ttl: Literal["5m", "1h"] | None = None
 
 
 class CitedSource(msgspec.Struct):
