@@ -207,6 +207,13 @@ def test_what_gemini_cannot_be_told_is_refused_or_left_out_as_the_operator_says(
     assert "generationConfig" not in written(**{member: value}, drop=member)
 
 
+def test_of_more_stops_than_gemini_takes_the_others_are_left_out():
+    with pytest.raises(Uncarried):
+        written(stop=tuple("abcdef"))
+    body = written(stop=tuple("abcdef"), drop="stop")
+    assert body["generationConfig"] == {"stopSequences": list("abcde")}
+
+
 @pytest.mark.parametrize(
     ("turn", "member"),
     [
@@ -358,6 +365,11 @@ def test_geminis_own_schemas_become_json_schema():
     assert json.loads(asked.tools[0].schema) == plain
     assert asked.output is not None
     assert json.loads(asked.output.schema) == plain
+
+
+def test_what_a_function_answers_with_is_told_to_nobody():
+    declared = {"name": "f", "responseJsonSchema": {"type": "object"}, "behavior": "BLOCKING"}
+    assert read(tools=[{"functionDeclarations": [declared]}]).tools == (Tool("f"),)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def conversation_of(request: Request, losses: Losses, *, model: str, stream: boo
         stream=stream,
         turns=TurnsReader(losses).read([contents] if isinstance(contents, Content) else contents),
         system=_system(request.system_instruction),
-        tools=tuple(_tools(request, losses, is_strict=is_strict)),
+        tools=tuple(_tools(request, is_strict=is_strict)),
         tool_choice=choice,
         output=_output(config),
         thinking=read_thinking(config.thinking_config),
@@ -115,7 +115,8 @@ def _system(content: Content | None) -> tuple[Text, ...]:
 # Tools
 
 
-def _tools(request: Request, losses: Losses, *, is_strict: bool) -> Iterator[Tool]:
+def _tools(request: Request, *, is_strict: bool) -> Iterator[Tool]:
+    """The functions. What they answer with nobody else is told; Google's SDK says it of any that it can."""
     groups: Sequence[Declarations]
     groups = [request.tools] if isinstance(request.tools, Declarations) else request.tools
     for at, group in enumerate(groups):
@@ -124,12 +125,6 @@ def _tools(request: Request, losses: Losses, *, is_strict: bool) -> Iterator[Too
             if each.behavior.upper() not in {"", "UNSPECIFIED", "BLOCKING"}:
                 why = "elsewhere the model waits for what a function answers"
                 raise Uncarried("tools", why, f"{where}.behavior")
-            for name, raw in (
-                ("response", each.response),
-                ("responseJsonSchema", each.response_json_schema),
-            ):
-                if is_said(raw):
-                    losses.leave_out("response_schema", _NO_OTHER, f"{where}.{name}")
             strict = True if is_strict else None
             yield Tool(each.name, each.description, _parameters(each, where), strict)
 

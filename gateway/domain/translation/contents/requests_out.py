@@ -50,6 +50,8 @@ _TYPES_BY_ENDING = {
 }
 _TIERS = {"auto": "", "default": "standard", "standard": "standard", "flex": "flex"}
 _TIERS["priority"] = "priority"
+# https://ai.google.dev/api/generate-content#GenerationConfig
+_MOST_STOPS = 5
 _NO_MEMBER = "Gemini's generateContent has no member for it"
 
 
@@ -104,6 +106,8 @@ def _leave_out(conversation: Conversation, losses: Losses) -> None:
         losses.leave_out("metadata", _NO_MEMBER)
     if conversation.end_user:
         losses.leave_out("end_user", _NO_MEMBER)
+    if len(conversation.stop) > _MOST_STOPS:
+        losses.leave_out("stop", f"Gemini takes {_MOST_STOPS} at most")
     if conversation.parallel_tools is False and conversation.tools:
         losses.leave_out("parallel_tools", "Gemini cannot be told to call one tool at a time")
 
@@ -262,7 +266,7 @@ def _tool_config(choice: ToolChoice | None, tools: tuple[Tool, ...]) -> Json:
 def _generation(conversation: Conversation, losses: Losses) -> Json:
     said: Json = {
         "maxOutputTokens": conversation.max_output_tokens,
-        "stopSequences": conversation.stop or None,
+        "stopSequences": conversation.stop[:_MOST_STOPS] or None,
         "temperature": conversation.temperature,
         "topP": conversation.top_p,
         "topK": conversation.top_k,
