@@ -17,6 +17,8 @@ from tests.fuzz.targets import (
     references,
     retry_after,
     sse,
+    translated_answers,
+    translated_requests,
     urls,
     usage,
 )
@@ -24,6 +26,7 @@ from tests.fuzz.targets import (
 _MODULES = (
     *(sse, usage, ask, references, heads, paths, key, forwarded, blocks),
     *(config, commands, urls, bodies, cursors, retry_after),
+    *(translated_requests, translated_answers),
 )
 TARGETS: Final[tuple[Target, ...]] = tuple(module.TARGET for module in _MODULES)
 

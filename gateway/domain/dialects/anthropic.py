@@ -16,7 +16,15 @@ from gateway.domain.usage import Usage
 
 
 class _Details(msgspec.Struct):
+    """Parts of the input or output. All but the thoughts are ours: what translated answers tell beside them."""
+
     thinking_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
+
+
+_NONE = _Details()
 
 
 class _Written(msgspec.Struct):
@@ -28,6 +36,7 @@ class _Usage(msgspec.Struct):
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    input_tokens_details: _Details | None = None
     output_tokens_details: _Details | None = None
     cache_creation: _Written | None = None
 
@@ -91,13 +100,24 @@ def _usage(found: _Usage) -> Usage:
     if min(found.input_tokens, cached, written) < 0:
         raise BadUsage(f"counts out of range: {found}")
     inputs = found.input_tokens + cached + written
-    details = found.output_tokens_details
-    thoughts = 0 if details is None else details.thinking_tokens or 0
+    into = found.input_tokens_details or _NONE
+    out = found.output_tokens_details or _NONE
     # https://docs.claude.com/en/docs/build-with-claude/prompt-caching#1-hour-cache-duration
     long = None if found.cache_creation is None else found.cache_creation.ephemeral_1h_input_tokens
-    return believed(
-        Usage(inputs, found.output_tokens, cached, written, thoughts, cache_write_1h_tokens=long)
+    usage = Usage(
+        inputs,
+        found.output_tokens,
+        cached,
+        written,
+        out.thinking_tokens or 0,
+        into.audio_tokens or 0,
+        into.image_tokens or 0,
+        out.audio_tokens,
+        out.image_tokens,
+        out.rejected_prediction_tokens or 0,
+        long,
     )
+    return believed(usage)
 
 
 # Events begin so, as the provider and its kin write them; text inside a string has its quotes escaped. A number of more

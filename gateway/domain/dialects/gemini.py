@@ -18,7 +18,9 @@ class _Details(msgspec.Struct, rename="camel"):
     token_count: int = 0
 
 
-class _Usage(msgspec.Struct, rename="camel"):
+class UsageMetadata(msgspec.Struct, rename="camel"):
+    """An answer's counts. Gemini has no word for the last three: answers of others that are told its way have them."""
+
     prompt_token_count: int | None = None
     candidates_token_count: int | None = None
     thoughts_token_count: int | None = None
@@ -27,6 +29,11 @@ class _Usage(msgspec.Struct, rename="camel"):
     total_token_count: int | None = None
     prompt_tokens_details: list[_Details] | None = None
     candidates_tokens_details: list[_Details] | None = None
+    cache_write_token_count: int | None = None
+    cache_write_1h_token_count: int | None = msgspec.field(
+        default=None, name="cacheWrite1hTokenCount"
+    )
+    rejected_prediction_token_count: int | None = None
 
 
 class _Feedback(msgspec.Struct, rename="camel"):
@@ -38,7 +45,7 @@ class _Candidate(msgspec.Struct, rename="camel"):
 
 
 class _Answer(msgspec.Struct, rename="camel"):
-    usage_metadata: _Usage | None = None
+    usage_metadata: UsageMetadata | None = None
     candidates: list[_Candidate] | None = None
     prompt_feedback: _Feedback | None = None
 
@@ -65,14 +72,14 @@ class ContentMeter:
         answer = decoded(_decode, payload)
         answers = answer if isinstance(answer, list) else [answer]
         found = [each.usage_metadata for each in answers if each.usage_metadata is not None]
-        return _usage(found[-1]) if found else None
+        return usage_of(found[-1]) if found else None
 
     def event(self, payload: bytes) -> bool:
         """Read an event of a stream; none carries nothing but usage. Raises `BadUsage`."""
         answer = decoded(_decode_event, payload)
         if answer.usage_metadata is None:
             return False
-        usage = _usage(answer.usage_metadata)
+        usage = usage_of(answer.usage_metadata)
         refused = answer.prompt_feedback is not None and answer.prompt_feedback.block_reason
         if refused or any(candidate.finish_reason for candidate in answer.candidates or ()):
             self.usage = usage
@@ -83,7 +90,8 @@ class ContentMeter:
         return False
 
 
-def _usage(found: _Usage) -> Usage:
+def usage_of(found: UsageMetadata) -> Usage:
+    """The usage that these counts tell. Raises `BadUsage`."""
     if found.prompt_token_count is None and found.total_token_count is None:
         raise BadUsage("usageMetadata lacks a count of the prompt")
     inputs = (found.prompt_token_count or 0) + (found.tool_use_prompt_token_count or 0)
@@ -96,11 +104,14 @@ def _usage(found: _Usage) -> Usage:
         inputs,
         outputs,
         cached_input_tokens=found.cached_content_token_count or 0,
+        cache_write_tokens=found.cache_write_token_count or 0,
         reasoning_tokens=thoughts,
         audio_input_tokens=into.get("AUDIO", 0),
         image_input_tokens=into.get("IMAGE", 0),
         audio_output_tokens=out.get("AUDIO"),
         image_output_tokens=out.get("IMAGE"),
+        rejected_prediction_tokens=found.rejected_prediction_token_count or 0,
+        cache_write_1h_tokens=found.cache_write_1h_token_count,
     )
     if min(inputs, found.candidates_token_count or 0, thoughts) < 0:
         raise BadUsage(f"counts out of range: {usage}")

@@ -16,6 +16,7 @@ from gateway.domain.usage import Usage
 class _Details(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None  # ours: what a translated answer tells beside it
     audio_tokens: int | None = None
     image_tokens: int | None = None
     reasoning_tokens: int | None = None
@@ -111,6 +112,7 @@ def _usage(answer: _Answer) -> Usage | None:
         out.audio_tokens,
         out.image_tokens,
         out.rejected_prediction_tokens or 0,
+        into.cache_write_1h_tokens,
     )
     return believed(usage, total or 0, out.accepted_prediction_tokens or 0)
 

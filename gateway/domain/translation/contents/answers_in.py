@@ -1,0 +1,59 @@
+"""A whole answer of Gemini's, read. Pure."""
+
+import msgspec
+
+from gateway.domain.dialects.meter import BadAnswer
+from gateway.domain.translation.answers import Answer, Choice, Finish
+from gateway.domain.translation.contents.candidates import (
+    Candidate,
+    arguments_of,
+    call_id_of,
+    citations_of,
+    decoded,
+    finish_of,
+    is_blocked,
+    logprobs_of,
+    parts_of,
+)
+from gateway.domain.translation.contents.usage import read_usage
+from gateway.domain.translation.conversation import Text, Thought, ToolCall
+
+
+def read_answer(body: bytes) -> Answer:
+    """A whole answer of an upstream. Raises `BadAnswer`."""
+    found = decoded(body)
+    if found.error is not None:
+        raise BadAnswer("told an error, with the status of a success")
+    candidates = sorted(found.candidates or (), key=lambda each: each.index)
+    choices = tuple(_choice(each, found.response_id) for each in candidates)
+    if not choices:
+        if not is_blocked(found):
+            raise BadAnswer("answered without a candidate")
+        choices = (Choice((), Finish.CONTENT_FILTER),)
+    usage = read_usage(found.usage_metadata)
+    return Answer(id=found.response_id, model=found.model_version, choices=choices, usage=usage)
+
+
+def _choice(candidate: Candidate, response_id: str) -> Choice:
+    parts: list[Text | Thought | ToolCall] = []
+    calls = 0
+    for part in parts_of(candidate):
+        if part.function_call is not None:
+            call_id = call_id_of(part.function_call, response_id, candidate.index, calls)
+            call = part.function_call
+            parts.append(ToolCall(call_id, call.name, arguments_of(call), part.thought_signature))
+            calls += 1
+        elif part.text:
+            kind: type[Text | Thought] = Thought if part.thought else Text
+            if parts and isinstance(parts[-1], kind):
+                parts[-1] = kind(parts[-1].text + part.text)
+            else:
+                parts.append(kind(part.text))
+    cited = tuple(citations_of(candidate))
+    if cited:
+        at = next((i for i in reversed(range(len(parts))) if isinstance(parts[i], Text)), None)
+        if at is not None:
+            parts[at] = msgspec.structs.replace(parts[at], citations=cited)
+    probabilities = logprobs_of(candidate.logprobs_result)
+    finish = finish_of(candidate.finish_reason or "STOP", calls)
+    return Choice(tuple(parts), finish, logprobs=probabilities or None)

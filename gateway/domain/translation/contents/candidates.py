@@ -1,0 +1,204 @@
+"""What Gemini's answers consist of, and what each piece of it means in the neutral form. Pure.
+
+Read leniently: what is not known here is passed over. https://ai.google.dev/api/generate-content#response-body
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import msgspec
+
+from gateway.domain.ask import MOST_CHOICES
+from gateway.domain.dialects.gemini import UsageMetadata
+from gateway.domain.dialects.meter import BadAnswer
+from gateway.domain.translation.answers import Finish, Logprob
+from gateway.domain.translation.contents.faults import Error
+from gateway.domain.translation.conversation import Citation
+
+_NO_ARGUMENTS = msgspec.Raw(b"{}")
+_CANNOT_BE_READ = "sent what cannot be read as an answer of Gemini's"
+
+
+class Call(msgspec.Struct):
+    """A call of a function; models before Gemini 3 give it no id."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    id: str = ""
+    args: msgspec.Raw = _NO_ARGUMENTS
+
+
+class Part(msgspec.Struct, rename="camel"):
+    """A part of an answer."""
+
+    text: str | None = None
+    thought: bool = False
+    function_call: Call | None = None
+    thought_signature: str = ""
+    inline_data: msgspec.Raw | None = None
+
+
+class _Content(msgspec.Struct):
+    parts: list[Part] | None = None
+
+
+class _Token(msgspec.Struct, rename="camel"):
+    token: str = ""
+    log_probability: float = 0.0
+
+
+class _Likeliest(msgspec.Struct):
+    candidates: list[_Token] = []
+
+
+class _Logprobs(msgspec.Struct, rename="camel"):
+    chosen_candidates: list[_Token] = []
+    top_candidates: list[_Likeliest] = []
+
+
+class _Source(msgspec.Struct):
+    uri: str = ""
+    title: str = ""
+
+
+class _Citations(msgspec.Struct, rename="camel"):
+    citation_sources: list[_Source] = []
+    citations: list[_Source] = []
+
+
+class _Chunk(msgspec.Struct):
+    web: _Source | None = None
+
+
+class _Segment(msgspec.Struct):
+    text: str = ""
+
+
+class _Support(msgspec.Struct, rename="camel"):
+    segment: _Segment | None = None
+    grounding_chunk_indices: list[int] = []
+
+
+class _Grounding(msgspec.Struct, rename="camel"):
+    grounding_chunks: list[_Chunk] = []
+    grounding_supports: list[_Support] = []
+
+
+class Candidate(msgspec.Struct, rename="camel"):
+    """One of the answers, or what is new of it."""
+
+    index: Annotated[int, msgspec.Meta(ge=0, lt=MOST_CHOICES)] = 0
+    content: _Content | None = None
+    finish_reason: str = ""
+    logprobs_result: _Logprobs | None = None
+    citation_metadata: _Citations | None = None
+    grounding_metadata: _Grounding | None = None
+
+
+class _Feedback(msgspec.Struct, rename="camel"):
+    block_reason: str = ""
+
+
+class Response(msgspec.Struct, rename="camel"):
+    """A whole answer, or one event of a stream."""
+
+    candidates: list[Candidate] | None = None
+    prompt_feedback: _Feedback | None = None
+    usage_metadata: UsageMetadata | None = None
+    model_version: str = ""
+    response_id: str = ""
+    error: Error | None = None
+
+
+_decode = msgspec.json.Decoder(Response).decode
+# https://ai.google.dev/api/generate-content#FinishReason
+_FINISHES = {
+    "STOP": Finish.STOP,
+    "FINISH_REASON_UNSPECIFIED": Finish.STOP,
+    "MAX_TOKENS": Finish.LENGTH,
+    "MALFORMED_FUNCTION_CALL": Finish.MALFORMED,
+    "UNEXPECTED_TOOL_CALL": Finish.MALFORMED,
+    "TOO_MANY_TOOL_CALLS": Finish.MALFORMED,
+    "MISSING_THOUGHT_SIGNATURE": Finish.MALFORMED,
+    "MALFORMED_RESPONSE": Finish.MALFORMED,
+    "CONTINUATION": Finish.PAUSED,
+}
+
+
+def decoded(body: bytes) -> Response:
+    """An answer or event. Raises `BadAnswer`."""
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadAnswer(_CANNOT_BE_READ) from None
+
+
+def is_blocked(answer: Response) -> bool:
+    """Whether the question itself was held back."""
+    return answer.prompt_feedback is not None and bool(answer.prompt_feedback.block_reason)
+
+
+def finish_of(reason: str, calls: int) -> Finish:
+    """Why a choice ended; what is none of the known reasons is a filter's, for it is no good end."""
+    finish = _FINISHES.get(reason, Finish.CONTENT_FILTER)
+    return Finish.TOOL_CALLS if calls and finish is Finish.STOP else finish
+
+
+def parts_of(candidate: Candidate) -> Sequence[Part]:
+    """The candidate's parts. Raises `BadAnswer` of such as no other dialect has."""
+    parts = (candidate.content and candidate.content.parts) or ()
+    for part in parts:
+        if part.inline_data is not None:
+            raise BadAnswer("answered with media, which only callers of Gemini's own API can take")
+    return parts
+
+
+def arguments_of(call: Call) -> str:
+    """The JSON of the object that the function is called with. Raises `BadAnswer`."""
+    raw = bytes(call.args)
+    if raw == b"null":
+        return "{}"
+    try:
+        if raw.startswith(b"{"):
+            return raw.decode()
+    except UnicodeDecodeError:
+        pass
+    raise BadAnswer(_CANNOT_BE_READ)
+
+
+def call_id_of(call: Call, response_id: str, choice: int, number: int) -> str:
+    """The call's id; models before Gemini 3 give none, and other dialects cannot do without."""
+    return call.id or f"call_{response_id}_{choice}_{number}"
+
+
+def logprobs_of(found: _Logprobs | None) -> tuple[Logprob, ...]:
+    """Probabilities of a text's tokens."""
+    if found is None:
+        return ()
+    tops = found.top_candidates
+    return tuple(
+        Logprob(
+            each.token,
+            each.log_probability,
+            tuple((top.token, top.log_probability) for top in tops[i].candidates)
+            if i < len(tops)
+            else (),
+        )
+        for i, each in enumerate(found.chosen_candidates)
+    )
+
+
+def citations_of(candidate: Candidate) -> Iterator[Citation]:
+    """The sources. Where in the text they belong is counted in bytes of it, and left out."""
+    if candidate.citation_metadata is not None:
+        found = candidate.citation_metadata
+        for source in (*found.citation_sources, *found.citations):
+            yield Citation(source.uri, source.title)
+    if candidate.grounding_metadata is None:
+        return
+    quoted: dict[int, str] = {}
+    for support in candidate.grounding_metadata.grounding_supports:
+        for at in support.grounding_chunk_indices:
+            quoted.setdefault(at, support.segment.text if support.segment is not None else "")
+    for at, chunk in enumerate(candidate.grounding_metadata.grounding_chunks):
+        if chunk.web is not None:
+            yield Citation(chunk.web.uri, chunk.web.title, quoted.get(at, ""))

@@ -1,0 +1,98 @@
+"""A whole answer → a message, as callers of Anthropic's dialect get it. Pure.
+
+https://docs.claude.com/en/api/messages. There is one choice, for nobody can ask for more in this dialect. What a model
+says as it declines is text; why the message ended tells that it did.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from gateway.domain.translation.answers import Answer, Finish
+from gateway.domain.translation.conversation import (
+    Citation,
+    Declined,
+    Part,
+    Text,
+    Thought,
+    ToolCall,
+)
+from gateway.domain.translation.messages.usage import counts_of
+
+_REASONS: Final = {
+    Finish.STOP_SEQUENCE: "stop_sequence",
+    Finish.LENGTH: "max_tokens",
+    Finish.TOOL_CALLS: "tool_use",
+    Finish.CONTENT_FILTER: "refusal",
+    Finish.DECLINED: "refusal",
+    Finish.PAUSED: "pause_turn",
+}
+_encode = msgspec.json.Encoder().encode
+_is_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def write_answer(answer: Answer, *, model: str) -> bytes:
+    """A message."""
+    choice = answer.choices[0] if answer.choices else None
+    parts = () if choice is None else choice.parts
+    told = {
+        "id": answer.id,
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [block for part in parts if (block := _block(part)) is not None],
+        "stop_reason": "end_turn" if choice is None else reason_of(choice.finish),
+        "stop_sequence": None if choice is None else choice.stop_sequence or None,
+        "usage": counts_of(answer.usage),
+    }
+    return _encode(told)
+
+
+def write_count(input_tokens: int) -> bytes:
+    """The answer to a counting of tokens: https://docs.claude.com/en/api/messages-count-tokens."""
+    return b'{"input_tokens":%d}' % input_tokens
+
+
+def reason_of(finish: Finish) -> str:
+    """The `stop_reason`."""
+    return _REASONS.get(finish, "end_turn")
+
+
+def cited(citation: Citation) -> dict[str, Any]:
+    """A source. Nothing is encrypted in it, for the search was not Anthropic's."""
+    return {
+        "type": "web_search_result_location",
+        "url": citation.url,
+        "title": citation.title or None,
+        "cited_text": citation.quoted,
+        "encrypted_index": "",
+    }
+
+
+def _block(part: Part) -> dict[str, Any] | None:
+    match part:
+        case Text():
+            block: dict[str, Any] = {"type": "text", "text": part.text}
+            if part.citations:
+                block["citations"] = [cited(each) for each in part.citations]
+            return block
+        case Declined():
+            return {"type": "text", "text": part.text}
+        case Thought():
+            if part.redacted:
+                return {"type": "redacted_thinking", "data": part.redacted}
+            return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+        case ToolCall():
+            return {"type": "tool_use", "id": part.id, "name": part.name, "input": _input(part)}
+        case _:
+            return None  # nothing else is answered by any of the dialects
+
+
+def _input(part: ToolCall) -> object:
+    """The arguments as an object, which models do not always write: what is none is told as a text in one."""
+    arguments = part.arguments or "{}"
+    try:
+        _is_object(arguments)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return {"invalid_arguments": arguments}
+    return msgspec.Raw(arguments.encode())
