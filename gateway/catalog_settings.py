@@ -268,6 +268,8 @@ class UpstreamSettings(Section):
     breaker_longest_s: Seconds = 60
     retry_after_budget_s: Annotated[float, Field(ge=0, le=60)] = 2
     retry_unanswered: bool = False
+    translate: bool = True
+    leave_out: tuple[Annotated[str, Field(pattern=r"^(\*|[A-Za-z_.]{1,64})$")], ...] = ()
 
     @property
     def key_names(self) -> tuple[str, ...]:

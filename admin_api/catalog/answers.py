@@ -64,6 +64,8 @@ class Upstream(_Entry):
     breaker_longest_s: float
     retry_after_budget_s: float
     retry_unanswered: bool
+    translate: bool
+    leave_out: list[str]
     file_only: FileOnly | None
     """Null for those of the API."""
 

@@ -96,6 +96,16 @@ class UpstreamFields(Body):
     """How long a call waits where it asks for patience and there is nobody else."""
     retry_unanswered: StrictBool | None = None
     """Whether a call that it took and never answered is sent to another."""
+    translate: StrictBool | None = None
+    """Whether calls of other dialects are translated for it."""
+    leave_out: (
+        Annotated[
+            list[Annotated[StrictStr, Field(pattern=r"^(\*|[A-Za-z_.]{1,64})$")]],
+            Field(max_length=64),
+        ]
+        | None
+    ) = None
+    """Settings of such calls that it need not be told where its dialect has no word for them; `*`: any."""
 
 
 _OPENAI: Final[dict[str, Any]] = {

@@ -7,6 +7,7 @@ from typing import Any, Final, get_args
 import orjson
 
 from gateway.domain.catalog import PPM, Catalog, Dialect, Group, Price
+from gateway.domain.routes import dialects_called
 
 _FIGURES: Final = {
     "input_usd_per_mtok": "input_nusd",
@@ -69,5 +70,5 @@ def _usd(product: int) -> orjson.Fragment:
 
 def _dialects(catalog: Catalog, name: str, groups: Sequence[Group]) -> Iterator[Dialect]:
     for dialect in get_args(Dialect):
-        if any(catalog.candidates(group, name, dialect) for group in groups):
+        if any(catalog.candidates(group, name, dialects_called(dialect)) for group in groups):
             yield dialect

@@ -188,6 +188,16 @@ class Case(StrEnum):
         Ground.INPUT_BOUND,
     )
 
+    UNCARRIED = (
+        "uncarried",
+        (
+            "{member!r} cannot be sent to {model!r}, which is served in the dialect {dialect!r}: {why}. Leave it out, "
+            "or ask the operator for a model of this dialect."
+        ),
+        _UNSUPPORTED,
+        Ground.CALL,
+    )
+
     # Paths and objects
 
     COST_UNKNOWN = (

@@ -16,6 +16,8 @@ from gateway.domain.network import Blocks
 PPM = 1_000_000
 NUSD_PER_USD = 1_000_000_000
 Dialect = Literal["openai", "anthropic", "gemini"]
+Dialects = tuple[Dialect, ...]
+"""A caller's dialect, and behind it those that its call can be translated for."""
 
 
 class Tier(NamedTuple):
@@ -148,7 +150,8 @@ class Upstream:
     """A provider that calls are forwarded to.
 
     `models` maps a caller's name to the upstream's; a name that ends in `*` takes all that begin so, unmapped. Without
-    `api_keys` none is sent. `max_connections`, `breaker_failures` and `retry_after_budget_s` 0: no bound, no breaker,
+    `api_keys` none is sent. `translate`: calls of other dialects are translated for it, and may be sent without what
+    `leave_out` names. `max_connections`, `breaker_failures` and `retry_after_budget_s` 0: no bound, no breaker,
     no waiting. `allow_cidrs`: what it may be called at though that is not public.
     """
 
@@ -179,6 +182,14 @@ class Upstream:
     breaker_longest_s: float = 60
     retry_after_budget_s: float = 2
     retry_unanswered: bool = False
+    translate: bool = True
+    leave_out: frozenset[str] = frozenset()
+
+    def speaks(self, dialects: Dialects | None) -> bool:
+        """Whether it can be called in the first of these, or the call translated for it; None: in whichever."""
+        if dialects is None or self.dialect == dialects[0]:
+            return True
+        return self.translate and self.dialect in dialects
 
     def model_name(self, model: str) -> str | None:
         """The upstream's own name for `model`; None where it does not serve it."""
@@ -226,48 +237,59 @@ class Catalog:
         """The model's settings; those of an unlisted model are unpriced and unbounded."""
         return self.models.get(name) or Model(name)
 
-    def serving(self, group: Group, model: str, dialect: Dialect | None = None) -> Group:
+    def serving(self, group: Group, model: str, dialects: Dialects | None = None) -> Group:
         """The group whose upstreams and ratio are a call's: of one that stands for several the first that can serve it.
 
-        Where none can, the group itself. An empty model is any.
+        Where none can, the group itself. An empty model is any. `dialects` as `candidates` has them.
         """
         for each in group.groups:
             allowed = each.models is None or not model or model in each.models
-            if allowed and self.candidates(each, model, dialect):
+            if allowed and self.candidates(each, model, dialects):
                 return each
         return group
 
     def candidates(
-        self, group: Group, model: str, dialect: Dialect | None = None
+        self, group: Group, model: str, dialects: Dialects | None = None
     ) -> tuple[Upstream, ...]:
-        """The group's upstreams that serve `model`, by priority (low first), then weight (high first).
+        """The group's upstreams that serve `model`: by priority (low first), then weight (high first).
 
-        Without a dialect, those of all; of an empty model, those that serve any. Which of them a call goes to is
+        Of `dialects` the first is the caller's, whose upstreams come before those that a call is translated for.
+        Without any, those of all; of an empty model, those that serve any. Which of them a call goes to is
         `choice.best`'s to say.
         """
         if group.groups:
-            one = self.serving(group, model, dialect)
-            return () if one is group else self.candidates(one, model, dialect)
+            one = self.serving(group, model, dialects)
+            return () if one is group else self.candidates(one, model, dialects)
         known = self.models.get(model) if model else None
         if known is not None and known.members:
-            found = (self.candidates(group, each, dialect) for each in known.members)
+            found = (self.candidates(group, each, dialects) for each in known.members)
             return tuple({upstream.name: upstream for some in found for upstream in some}.values())
         serving = (
             upstream
             for upstream in self.upstreams
-            if (dialect is None or upstream.dialect == dialect)
+            if upstream.speaks(dialects)
             and (not model or upstream.model_name(model) is not None)
             and (group.upstreams is None or upstream.name in group.upstreams)
         )
-        return tuple(sorted(serving, key=lambda upstream: (upstream.priority, -upstream.weight)))
+        own = None if dialects is None else dialects[0]
+        return tuple(
+            sorted(
+                serving,
+                key=lambda upstream: (
+                    upstream.dialect != own,
+                    upstream.priority,
+                    -upstream.weight,
+                ),
+            )
+        )
 
-    def names(self, group: Group, dialect: Dialect | None = None) -> tuple[str, ...]:
+    def names(self, group: Group, dialects: Dialects | None = None) -> tuple[str, ...]:
         """The names of models that the group can call, sorted: those listed and those that upstreams name.
 
-        With a dialect, those that can be called in it.
+        With dialects, those that can be called in the first, or be translated for one of the others.
         """
         if group.groups:
-            return tuple(sorted({n for each in group.groups for n in self.names(each, dialect)}))
+            return tuple(sorted({n for each in group.groups for n in self.names(each, dialects)}))
         listed = set(self.models)
         for upstream in self.upstreams:
             listed.update(name for name in upstream.models if not name.endswith("*"))
@@ -276,7 +298,7 @@ class Catalog:
                 name
                 for name in listed
                 if (group.models is None or name in group.models)
-                and self.candidates(group, name, dialect)
+                and self.candidates(group, name, dialects)
             )
         )
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from gateway.domain.ask import Ask
 from gateway.domain.cases import Case, refusal
-from gateway.domain.catalog import Catalog, Dialect, Model
+from gateway.domain.catalog import Catalog, Dialect, Dialects, Model
 from gateway.domain.errors import Ground, Refusal
 from gateway.domain.network import Address
 from gateway.domain.passages import OTHER, Metering
@@ -70,11 +70,11 @@ def require_network(token: Token, address: Address | None) -> Refusal | None:
 
 
 def require_model(
-    token: Token, model: str, catalog: Catalog, dialect: Dialect | None = None
+    token: Token, model: str, catalog: Catalog, dialects: Dialects | None = None
 ) -> Refusal | None:
     """Refuse a model that the token's list, its group, or every upstream of the group leaves out.
 
-    With a dialect, only upstreams of that one count.
+    With dialects, only upstreams count that speak the first, or that calls are translated for.
     """
     if token.models is not None and model not in token.models:
         return refusal(Case.MODEL_NOT_LISTED, {"model": shown(model)}, param="model")
@@ -82,7 +82,7 @@ def require_model(
     told: dict[str, Param] = {"model": shown(model), "group": group.name}
     if group.models is not None and model not in group.models:
         return refusal(Case.MODEL_NOT_IN_GROUP, told, param="model")
-    if not catalog.candidates(group, model, dialect):
+    if not catalog.candidates(group, model, dialects):
         elsewhere = sorted({each.dialect for each in catalog.candidates(group, model)})
         if elsewhere:
             told["paths"] = [_PATHS[each] for each in elsewhere]
@@ -108,14 +108,18 @@ def require_metering(token: Token, route: Route, method: str, path: str) -> Refu
 
 
 def require_upstream(
-    token: Token, model: str, path: str, catalog: Catalog, dialect: Dialect
+    token: Token, model: str, path: str, catalog: Catalog, dialects: Dialects
 ) -> Refusal | None:
     """Refuse a passage's model that the token may not call, and a passage that no upstream of its group could take."""
     if model:
-        return require_model(token, model, catalog, dialect)
-    if catalog.candidates(token.group, "", dialect):
+        return require_model(token, model, catalog, dialects)
+    if catalog.candidates(token.group, "", dialects):
         return None
-    told: dict[str, Param] = {"path": redact(path), "group": token.group.name, "dialect": dialect}
+    told: dict[str, Param] = {
+        "path": redact(path),
+        "group": token.group.name,
+        "dialect": dialects[0],
+    }
     return refusal(Case.NO_UPSTREAM, told)
 
 

@@ -34,22 +34,28 @@ _NOTHING = frozenset({b"null", b"[]", b"{}", b'""'})
 _MediaType = Annotated[str, msgspec.Meta(pattern=r"^(?i:image|audio|text)/")]
 
 
-class _Blob(msgspec.Struct, rename="camel"):
-    mime_type: _MediaType
+class _Blob(msgspec.Struct):
+    """Bytes in a body. Google's own SDK mixes the spellings of a member and its members."""
+
+    mimeType: _MediaType | None = None  # noqa: N815 -- as it is written
+    mime_type: _MediaType | None = None
     data: str = ""
 
+    def __post_init__(self) -> None:
+        """Of two kinds nobody knows which counts. Raises what msgspec makes a `ValidationError` of."""
+        if (self.mimeType is None) == (self.mime_type is None):
+            raise ValueError("one of `mimeType` and `mime_type` says the kind")
 
-class _SnakeBlob(msgspec.Struct):
-    """The same, with underscores."""
-
-    mime_type: _MediaType
-    data: str = ""
+    @property
+    def media_type(self) -> str:
+        """What the bytes are."""
+        return self.mimeType or self.mime_type or ""
 
 
 class _Part(msgspec.Struct, forbid_unknown_fields=True):
     text: msgspec.Raw = msgspec.Raw(b"")
     thought: msgspec.Raw = msgspec.Raw(b"")
-    thoughtSignature: msgspec.Raw = msgspec.Raw(b"")  # noqa: N815 -- as it is written
+    thoughtSignature: msgspec.Raw = msgspec.Raw(b"")  # noqa: N815
     thought_signature: msgspec.Raw = msgspec.Raw(b"")
     functionCall: msgspec.Raw = msgspec.Raw(b"")  # noqa: N815
     function_call: msgspec.Raw = msgspec.Raw(b"")
@@ -60,7 +66,7 @@ class _Part(msgspec.Struct, forbid_unknown_fields=True):
     mediaResolution: msgspec.Raw = msgspec.Raw(b"")  # noqa: N815
     media_resolution: msgspec.Raw = msgspec.Raw(b"")
     inlineData: _Blob | None = None  # noqa: N815
-    inline_data: _SnakeBlob | None = None
+    inline_data: _Blob | None = None
 
 
 class _Content(msgspec.Struct):
@@ -210,7 +216,7 @@ def _content(members: _Members, body: bytes) -> tuple[str | None, int, int, bool
     images = image_bytes = 0
     has_audio = False
     for blob in _blobs(members):
-        kind = blob.mime_type[:5].lower()
+        kind = blob.media_type[:5].lower()
         if kind == "image":
             images += 1
             image_bytes += len(blob.data)
@@ -218,7 +224,7 @@ def _content(members: _Members, body: bytes) -> tuple[str | None, int, int, bool
     return None, images, image_bytes, has_audio
 
 
-def _blobs(members: _Known) -> Iterator[_Blob | _SnakeBlob]:
+def _blobs(members: _Known) -> Iterator[_Blob]:
     contents = members.contents if isinstance(members.contents, list) else [members.contents]
     for content in (
         *contents,

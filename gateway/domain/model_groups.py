@@ -6,24 +6,26 @@ those that may be called, what it cost is charged at the price of the one that a
 
 from collections.abc import Sequence
 
-from gateway.domain.catalog import Catalog, Dialect, Model, dearest
+from gateway.domain.catalog import Catalog, Dialects, Model, dearest
 from gateway.domain.token import Token
 
 
 def reachable(
-    token: Token, group: Model, catalog: Catalog, dialect: Dialect | None
+    token: Token, group: Model, catalog: Catalog, dialects: Dialects | None
 ) -> tuple[Model, ...]:
-    """The models behind a group's name that a token can call in a dialect, the first to be called first.
+    """The models behind a group's name that a token can call in some dialects, the first to be called first.
 
     A list of models that names some of them leaves out the others; one that names the group alone means all. A capped
     token calls none that has no price, if there are others.
     """
     names = group.members
-    served_by = catalog.serving(token.group, group.name, dialect)
+    served_by = catalog.serving(token.group, group.name, dialects)
     for allowed in (token.models, served_by.models):
         if allowed is not None and not allowed.isdisjoint(names):
             names = tuple(name for name in names if name in allowed)
-    models = [catalog.model(name) for name in names if catalog.candidates(served_by, name, dialect)]
+    models = [
+        catalog.model(name) for name in names if catalog.candidates(served_by, name, dialects)
+    ]
     priced = [model for model in models if model.price is not None]
     return tuple(priced if token.capped and priced else models)
 

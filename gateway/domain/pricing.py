@@ -16,7 +16,10 @@ from gateway.domain.usage import ONE_CALL, cost_nusd
 
 
 class Candidate(NamedTuple):
-    """An upstream that can serve a model, and its own name for it. `place` is the model's in a group of models."""
+    """An upstream that can serve a model, and its own name for it.
+
+    Those of lower `place` go first: an earlier model of a group of models, and for each what needs no translation.
+    """
 
     upstream: Upstream
     model_name: str
@@ -43,7 +46,7 @@ def price(
 ) -> tuple[Pricing, tuple[Candidate, ...]]:
     """The pricing of a model's calls, and the upstreams that may serve them."""
     models = _models(token, name, catalog, route)
-    group = catalog.serving(token.group, name, route.dialect)
+    group = catalog.serving(token.group, name, route.dialects)
     candidates = tuple(_candidates(catalog, group, models, route))
     model = models[0] if len(models) == 1 else as_one(name, models)
     pricing = Pricing(
@@ -112,7 +115,7 @@ def _models(token: Token, name: str, catalog: Catalog, route: Route) -> tuple[Mo
     model, rule = catalog.model(name), route.rule
     models: tuple[Model, ...] = (model,)
     if model.members:
-        models = reachable(token, model, catalog, route.dialect) or models
+        models = reachable(token, model, catalog, route.dialects) or models
     if rule is None:
         return models
     own = Price(0, 0, 0, 0, request_nusd=rule.request_nusd)
@@ -122,6 +125,7 @@ def _models(token: Token, name: str, catalog: Catalog, route: Route) -> tuple[Mo
 def _candidates(
     catalog: Catalog, group: Group, models: Sequence[Model], route: Route
 ) -> Iterator[Candidate]:
-    for place, model in enumerate(models):
-        for upstream in catalog.candidates(group, model.name, route.dialect):
+    for number, model in enumerate(models):
+        for upstream in catalog.candidates(group, model.name, route.dialects):
+            place = 2 * number + (upstream.dialect != route.dialect)
             yield Candidate(upstream, upstream.model_name(model.name) or model.name, model, place)

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from gateway.domain.anthropic_ask import MessagesForm
 from gateway.domain.ask import Form, Path
 from gateway.domain.cases import Case, refusal
-from gateway.domain.catalog import Dialect
+from gateway.domain.catalog import Dialect, Dialects
 from gateway.domain.dialects.anthropic import MessagesEnding, MessagesMeter
 from gateway.domain.dialects.gemini import ContentEnding, ContentMeter
 from gateway.domain.dialects.meter import Meter
@@ -49,6 +49,7 @@ class Route:
     how the lines begin that end a whole stream, `text_members` how the members of events end whose text is output.
     `early_end` is there where we can write the last events of a stream; only such streams are held for in steps.
     `metering`: whether tokens are charged by the usage, the call has a price, or is free. `rule` is a passage's.
+    `others`: dialects whose upstreams its calls can be translated for.
     `makes`: its answer may be an object that stays at the upstream, and is asked for by its id later. `lists`: it may
     be a list of such.
     """
@@ -70,6 +71,12 @@ class Route:
     rule: Rule | None = None
     makes: bool = False
     lists: bool = False
+    others: Dialects = ()
+
+    @property
+    def dialects(self) -> Dialects:
+        """Of which upstreams its calls can go to."""
+        return (self.dialect, *self.others)
 
 
 _MODELS = Route("models", "openai", "GET", "/models", kind="models")
@@ -85,6 +92,7 @@ _MESSAGES = Route(
     text_members=(b'text":', b'partial_json":', b'thinking":'),
     meter=MessagesMeter,
     early_end=MessagesEnding,
+    others=("openai", "gemini"),
 )
 _ROUTES = {
     "/v1/chat/completions": Route(
@@ -97,6 +105,7 @@ _ROUTES = {
         ),
         text_members=(b'content":', b'arguments":', b'reasoning":'),
         early_end=lambda: ChunksEnding("chat.completion.chunk"),
+        others=("anthropic", "gemini"),
     ),
     # Callers who name no maximum get 16 tokens: https://platform.openai.com/docs/api-reference/completions/create
     "/v1/completions": Route(
@@ -140,6 +149,7 @@ _ROUTES = {
         ),
         text_members=(b'delta":',),
         makes=True,
+        others=("anthropic", "gemini"),
     ),
     "/v1/models": _MODELS,
     **{
@@ -199,8 +209,12 @@ def _contents(name: str, action: str, **differences: object) -> Route:
 
 
 _ACTIONS = {
-    "generateContent": _contents("generate_content", "generateContent"),
-    "streamGenerateContent": _contents("stream_generate_content", "streamGenerateContent"),
+    "generateContent": _contents(
+        "generate_content", "generateContent", others=("openai", "anthropic")
+    ),
+    "streamGenerateContent": _contents(
+        "stream_generate_content", "streamGenerateContent", others=("openai", "anthropic")
+    ),
     "countTokens": _contents("count_tokens", "countTokens", has_output=False, metering="free"),
     "embedContent": _contents("embed_content", "embedContent", has_output=False),
     "batchEmbedContents": _contents("embed_content", "batchEmbedContents", has_output=False),
@@ -290,3 +304,15 @@ def _unknown(method: str, path: str, base_url: str) -> Refusal:
         return refusal(Case.PATH_LACKS_BASE, {**told, "lacks": BASE_PATH})
     slash = path.rstrip("/") in _ROUTES
     return refusal(Case.SLASH_AT_END if slash else Case.UNKNOWN_PATH, told)
+
+
+def dialects_called(dialect: Dialect) -> Dialects:
+    """Whose models a caller of a dialect can have: those of its own upstreams, and what is translated for others."""
+    return (dialect, *_OTHERS[dialect])
+
+
+_OTHERS: dict[Dialect, Dialects] = {
+    "openai": _ROUTES["/v1/chat/completions"].others,
+    "anthropic": _MESSAGES.others,
+    "gemini": _ACTIONS["generateContent"].others,
+}

@@ -264,8 +264,8 @@ class _Walk:
 
     def require_model(self) -> Refusal | None:
         """Of the token's list, the group's, and the upstreams."""
-        model, dialect = self._asked.model, self._route.dialect
-        return checks.require_model(self._token, model, self._catalog, dialect)
+        model, dialects = self._asked.model, self._route.dialects
+        return checks.require_model(self._token, model, self._catalog, dialects)
 
     def require_metering(self) -> Refusal | None:
         """What may cost anything, with a capped token."""
@@ -275,7 +275,9 @@ class _Walk:
     def require_upstream(self) -> Refusal | None:
         """As `require_model`, or any upstream of the dialect."""
         model, path = self._asked.model, self._question.path
-        return checks.require_upstream(self._token, model, path, self._catalog, self._route.dialect)
+        return checks.require_upstream(
+            self._token, model, path, self._catalog, self._route.dialects
+        )
 
     async def find_objects(self) -> Refusal | None:
         """Whose is what the call names. Leaves the upstream that has it as the only candidate."""

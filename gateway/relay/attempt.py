@@ -21,8 +21,9 @@ from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome, Target
 from gateway.relay.delivery import CUT, Delivery, EventDelivery, LargeDelivery, WholeDelivery
 from gateway.relay.envelopes import status_of
-from gateway.relay.headers import answer_lines, form_of
+from gateway.relay.forms import delivery_of
 from gateway.relay.metering import estimate
+from gateway.relay.sent import Sent
 from gateway.relay.tries import Tries
 from gateway.relay.upstream import Fields, UpstreamConnection
 
@@ -57,9 +58,9 @@ class Attempt:
         "_delivery",
         "_events",
         "_failure",
-        "_hide_usage",
         "_is_read",
         "_is_sent",
+        "_sent",
         "_settle",
         "_total_deadline",
         "_waiter",
@@ -82,8 +83,8 @@ class Attempt:
         finish: Callable[[Call, Outcome], None],
         clock: Callable[[], float],
         *,
+        sent: Sent,
         allowance: Allowance | None,
-        hide_usage: bool,
         tries: Tries,
     ) -> None:
         self.call = call
@@ -96,7 +97,7 @@ class Attempt:
         self._is_read = False  # the connection has told the end: it may serve another by now
         self._failure: Refusal | None = None  # told when what came before it is passed on
         self._is_sent = call.upload is None
-        self._hide_usage = hide_usage
+        self._sent = sent
         self._writer = AnswerWriter(call)
         self._crash: Exception | None = None
         self._delivery: Delivery | None = None
@@ -271,32 +272,23 @@ class Attempt:
 
     def _begin(self, status: int, headers: Fields) -> None:
         """Choose the form in which the body is passed on."""
-        media_type, encoding = form_of(headers)
-        upstream = self.target.upstream
-        if status < 300 and media_type == b"text/event-stream" and not encoding:  # noqa: PLR2004
-            self._delivery = self._events = EventDelivery(
-                self.call,
-                self._writer,
-                self._settle,
-                status=status,
-                lines=answer_lines(headers),
-                hide_usage=self._hide_usage,
-                max_line_bytes=upstream.max_line_bytes,
-                allowance=self._allowance,
-                secret=self.tries.seat.api_key,
-            )
-        elif status < 300 and media_type == b"text/html" and self.call.route.metering == "usage":  # noqa: PLR2004
-            self._decline("answered with a web page")
-        else:
-            self._delivery = WholeDelivery(
-                self.call,
-                self._writer,
-                self._settle,
-                status=status,
-                lines=answer_lines(headers),
-                encoding=encoding,
-                secret=self.tries.seat.api_key,
-            )
+        form = delivery_of(
+            self.call,
+            self._sent,
+            self._writer,
+            self._settle,
+            status=status,
+            headers=headers,
+            upstream=self.target.upstream,
+            secret=self.tries.seat.api_key,
+            allowance=self._allowance,
+        )
+        if isinstance(form, str):
+            self._decline(form)
+            return
+        self._delivery = form
+        if isinstance(form, EventDelivery):
+            self._events = form
 
     def on_body(self, data: bytes) -> None:
         """Deliver it; where the caller does not keep up, read no more."""

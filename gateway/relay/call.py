@@ -36,7 +36,7 @@ _PLACE = 1_000_000_000  # more than any priority
 class Target:
     """An upstream that can serve a model, as the worker sees it now, and its own name for the model.
 
-    `place` is the model's in a group of models, 0 the first.
+    Those of lower `place` go first: an earlier model of a group of models, and for each what needs no translation.
     """
 
     state: UpstreamState
@@ -54,8 +54,19 @@ class Target:
         """Its connections."""
         return self.state.pool
 
+    def max_field(self, fields: tuple[str, ...]) -> str:
+        """Which of these a maximum is written into.
+
+        OpenAI's newer models refuse `max_tokens`, many other servers know nothing else.
+        """
+        if self.model.max_output_field in fields:
+            return str(self.model.max_output_field)
+        if (self.upstream.base_url.hostname or "").endswith(".openai.com"):
+            return fields[0]
+        return fields[-1]
+
     def load(self, now: float) -> Load:
-        """What the choice between targets rests on: of those that are fit, an earlier model goes first."""
+        """What the choice between targets rests on: of those that are fit, an earlier place goes first."""
         load = self.state.load(now)
         if not self.place:
             return load
@@ -102,6 +113,7 @@ class Call:
         "hold",
         "is_foreign",
         "is_fresh",
+        "is_translated",
         "made",
         "method",
         "only_at",
@@ -166,6 +178,7 @@ class Call:
         self.upload = None
         self.served: Model | None = None  # the model that is called, once an upstream was chosen
         self.made: str | None = None  # the id of the object that it has made at its upstream
+        self.is_translated = False  # for the upstream that it is at
         self.only_at: str | None = None  # the upstream that has what the call is about
 
     @property
@@ -184,14 +197,14 @@ class Call:
     @property
     def makes(self) -> bool:
         """Whether its answer stays at the upstream as an object."""
-        return self.route.makes or self.ask.stores
+        return (self.route.makes or self.ask.stores) and not self.is_translated
 
     @property
     def terms_key(self) -> tuple[object, ...]:
         """By what the terms of the token's calls are kept."""
         route = self.route
         if route.rule is None:
-            return (route.dialect, self.ask.model)
+            return (route.dialect, route.others, self.ask.model)
         return (route.dialect, self.ask.model, route.rule)
 
     def cost_nusd(self, usage: Usage) -> int:

@@ -234,7 +234,7 @@ def require_model(call: Call) -> Refusal | None:
     """Refuse a model that the token, its group or every upstream leaves out."""
     if agreed_terms(call) is not None:
         return None  # decided when they were made, on the same token and catalog
-    return checks.require_model(call.entry.token, call.ask.model, call.catalog, call.route.dialect)
+    return checks.require_model(call.entry.token, call.ask.model, call.catalog, call.route.dialects)
 
 
 def agreed_terms(call: Call) -> Terms | None:

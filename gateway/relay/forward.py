@@ -8,14 +8,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from urllib.parse import quote
 
 from aiohttp.web import StreamResponse
 
-from gateway.domain.ask import Changes
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.quota import Hold
-from gateway.domain.splice import Pieces
+from gateway.domain.translation.translators import Untranslatable
 from gateway.relay.allowance import Allowance
 from gateway.relay.attempt import Attempt, Verdict
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, LET_THROUGH, Call, Outcome, Target
@@ -23,7 +21,7 @@ from gateway.relay.delivery import WholeDelivery
 from gateway.relay.headers import framing_of, request_head
 from gateway.relay.lease import Lease
 from gateway.relay.objects import unknown_owner
-from gateway.relay.query import passed_on
+from gateway.relay.sent import Sent, sent
 from gateway.relay.tries import Note, Tries
 from gateway.relay.upstream import UpstreamConnection
 
@@ -172,10 +170,15 @@ class Forwarder:
 
     async def _try_target(self, call: Call, target: Target, tries: Tries) -> Attempt | Refusal:
         """An attempt on a kept connection if there is one; on a new one otherwise, or when that one was closed."""
+        try:
+            put = sent(call, target)
+        except Untranslatable as error:
+            tries.unsaid(error.refusal.message)
+            return error.refusal
         # What passes through unread can be sent once only: never on a connection that may be closed by now.
         kept = target.pool.take() if call.upload is None else None
         if kept is not None:
-            attempt = self._begin(call, target, kept, tries)
+            attempt = self._begin(call, target, put, kept, tries)
             await self._see_through(attempt)
             if attempt.verdict is not Verdict.RESEND:
                 return attempt
@@ -185,7 +188,7 @@ class Forwarder:
             tries.unreachable(repr(error))
             _log.warning("upstream %s cannot be reached: %r", target.upstream.name, error)
             return _unreachable(call, target, error)
-        attempt = self._begin(call, target, connection, tries)
+        attempt = self._begin(call, target, put, connection, tries)
         if call.upload is None:
             await self._see_through(attempt)
         else:
@@ -204,31 +207,26 @@ class Forwarder:
                 pump.result()
 
     def _begin(
-        self, call: Call, target: Target, connection: UpstreamConnection, tries: Tries
+        self, call: Call, target: Target, put: Sent, connection: UpstreamConnection, tries: Tries
     ) -> Attempt:
-        body: bytes | Pieces = b""
-        hide_usage = False
-        if call.upload is None:
-            body, hide_usage = _body(call, target)
         attempt = Attempt(
             call,
             target,
             connection,
             self._finish,
             self._clock,
+            sent=put,
             allowance=self._allowance(call),
-            hide_usage=hide_usage,
             tries=tries,
         )
-        path, api_key = _path(call, target), tries.seat.api_key
-        constant = target.pool.constant_head(call.route.method, path, api_key)
+        constant = target.pool.constant_head(call.route.method, put.path, tries.seat.api_key)
         upload = call.upload
-        framing = framing_of(len(body)) if upload is None else upload.framing
-        head = request_head(constant, call.route.dialect, call.request.headers, framing)
+        framing = framing_of(len(put.body)) if upload is None else upload.framing
+        head = request_head(constant, put.dialect, call.request.headers, framing)
         self._live[call] = attempt
         call.was_sent = True
         if upload is None:
-            connection.send(head, body, attempt)
+            connection.send(head, put.body, attempt)
         else:
             connection.send_head(head, attempt)
         return attempt
@@ -263,35 +261,6 @@ class Forwarder:
         finally:
             if attempt.verdict is not None:
                 self._live[call] = None
-
-
-def _body(call: Call, target: Target) -> tuple[bytes | Pieces, bool]:
-    """The body for an upstream, and whether its usage event is to be kept from the caller."""
-    ask, form, maximum = call.ask, call.route.form, call.hold.write_max_output
-    hide_usage = ask.stream and form.usage_option and not ask.wants_usage
-    model = None if target.model_name == ask.model else target.model_name
-    if model is None and maximum is None and not hide_usage:
-        return call.body, False
-    field = "" if maximum is None else _max_output_field(call, target)
-    return form.write(call.body, Changes(model, maximum, field, hide_usage)), hide_usage
-
-
-def _path(call: Call, target: Target) -> str:
-    """The path below the upstream's base URL, with the caller's query."""
-    path = call.route.upstream_path
-    if call.route.says is not None:
-        path = path.replace("{model}", quote(target.model_name, safe=""))
-    return path + passed_on(call.query) if call.query else path
-
-
-def _max_output_field(call: Call, target: Target) -> str:
-    """Where a maximum is written. OpenAI's newer models refuse `max_tokens`, many other servers know nothing else."""
-    fields = call.route.form.max_fields
-    if target.model.max_output_field in fields:
-        return str(target.model.max_output_field)
-    if (target.upstream.base_url.hostname or "").endswith(".openai.com"):
-        return fields[0]
-    return fields[-1]
 
 
 def _busy(call: Call) -> Refusal:

@@ -13,6 +13,7 @@ from aiohttp.web import StreamResponse
 from gateway.domain.catalog import Dialect, Model
 from gateway.domain.checks import require_model
 from gateway.domain.errors import Refusal
+from gateway.domain.routes import dialects_called
 from gateway.relay.answer import send_json, written
 from gateway.relay.call import Call
 
@@ -33,7 +34,7 @@ def answer_models(call: Call) -> StreamResponse | Refusal:
             return refusal
         members = one(call, call.catalog.model(name))
     else:
-        names = call.catalog.names(token.group, dialect)
+        names = call.catalog.names(token.group, dialects_called(dialect))
         allowed = [name for name in names if token.models is None or name in token.models]
         members = many([one(call, call.catalog.model(name)) for name in allowed])
     send_json(call, 200, orjson.dumps(members))

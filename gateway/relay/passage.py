@@ -73,7 +73,7 @@ def _keep(call: Call, form: PassageForm, found: Ask | Refusal) -> Refusal | None
 def require_upstream(call: Call) -> Refusal | None:
     """Refuse a model that the token may not call, and a passage that no upstream of its group could take."""
     return checks.require_upstream(
-        call.entry.token, call.ask.model, call.path, call.catalog, call.route.dialect
+        call.entry.token, call.ask.model, call.path, call.catalog, call.route.dialects
     )
 
 

@@ -137,6 +137,10 @@ class Tries:
         """No connection could be made."""
         self._fail(problem)
 
+    def unsaid(self, problem: str) -> None:
+        """The call has no form in the upstream's dialect."""
+        self._error = problem
+
     def lost(self, problem: str, *, answered: bool) -> bool:
         """The upstream broke off, or was silent for too long. True: there is something else to try."""
         self._fail(problem)

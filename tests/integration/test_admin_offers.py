@@ -70,7 +70,7 @@ async def test_a_model_has_the_price_of_each_group_times_its_ratio(admin):
     (tier,) = small["prices"][2]["tiers"]
     assert (tier["above_input_tokens"], tier["output_usd_per_mtok"]) == (1000, 1.5)
     assert small["max_output_tokens"] == 4096
-    assert small["dialects"] == ["openai", "anthropic"]
+    assert small["dialects"] == ["openai", "anthropic", "gemini"]  # the last one translated
 
 
 async def test_ones_own_group_goes_first(admin):

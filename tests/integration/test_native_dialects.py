@@ -44,6 +44,8 @@ def configure(members: dict[str, Any]) -> None:
             "api_key_env": "PROVIDER_KEY",
         },
     ]
+    for upstream in members["upstreams"]:
+        upstream["translate"] = False
 
 
 @pytest.fixture

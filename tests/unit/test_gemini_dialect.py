@@ -54,10 +54,17 @@ def test_text_and_the_callers_own_functions_are_bounded_by_their_bytes(members):
 
 def test_an_inline_image_counts_as_one_and_its_bytes_not_as_text():
     snake = {"inline_data": {"mime_type": "image/jpeg", "data": PNG}}
-    members = said(blob("image/png"), snake)
+    mixed = {"inlineData": {"mime_type": "image/jpeg", "data": PNG}}  # as Google's own SDK has it
+    members = said(blob("image/png"), snake, mixed)
     ask = read(**members)
-    assert (ask.images, ask.has_images, ask.opaque) == (2, True, None)
-    assert ask.size_bytes == len(json.dumps(members)) - 2 * len(PNG)
+    assert (ask.images, ask.has_images, ask.opaque) == (3, True, None)
+    assert ask.size_bytes == len(json.dumps(members)) - 3 * len(PNG)
+
+
+@pytest.mark.parametrize("kinds", [{}, {"mimeType": "image/png", "mime_type": "image/png"}])
+def test_bytes_of_no_kind_or_of_two_are_not_known_to_be_a_picture(kinds):
+    ask = read(**said({"inlineData": {"data": PNG, **kinds}}))
+    assert ask.opaque == "contents[0].parts[0].inlineData"
 
 
 def test_inline_audio_is_bounded_by_its_bytes():

@@ -16,7 +16,8 @@ export function draftOf(entry) {
     name: entry?.name ?? "", dialect: entry?.dialect ?? "openai", base_url: entry?.base_url ?? "",
     api_keys: entry ? null : "", allow_cidrs: entry?.allow_cidrs ?? [], headers: Object.entries(entry?.headers ?? {}),
     mapped, names: mapped ? [] : models, pairs: mapped ? Object.entries(models) : [],
-    affinity: entry?.affinity ?? false, retry_unanswered: entry?.retry_unanswered ?? false, on_disconnect: entry?.on_disconnect ?? "abort",
+    affinity: entry?.affinity ?? false, retry_unanswered: entry?.retry_unanswered ?? false,
+    translate: entry?.translate ?? true, leave_out: entry?.leave_out ?? [], on_disconnect: entry?.on_disconnect ?? "abort",
     ...Object.fromEntries(NUMBERS.map((name) => [name, typed(entry?.[name])])),
   };
 }
@@ -27,7 +28,8 @@ export function bodyOf(draft) {
     api_keys: draft.api_keys === null ? null : draft.api_keys.split(/\s+/).filter(Boolean),
     allow_cidrs: draft.allow_cidrs, headers: objectOf(draft.headers),
     models: draft.mapped ? objectOf(draft.pairs) : draft.names,
-    affinity: draft.affinity, retry_unanswered: draft.retry_unanswered, on_disconnect: draft.on_disconnect,
+    affinity: draft.affinity, retry_unanswered: draft.retry_unanswered,
+    translate: draft.translate, leave_out: draft.leave_out, on_disconnect: draft.on_disconnect,
     ...Object.fromEntries(NUMBERS.map((name) => [name, numberOf(draft[name])])),
   };
 }

@@ -1,0 +1,55 @@
+"""An upstream's stream, cut into events. Pure.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+"""
+
+import re
+from typing import Final
+
+from gateway.domain.dialects.meter import BadAnswer
+
+_END_OF_EVENT: Final = re.compile(rb"\r\n\r\n|\n\r?\n|\r\r")
+_END_OF_LINE: Final = re.compile(rb"\r\n|\n|\r")
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+class EventCutter:
+    """Keeps what is no whole event yet, up to `most_bytes`."""
+
+    __slots__ = ("_held", "_is_first", "_most_bytes")
+
+    def __init__(self, most_bytes: int) -> None:
+        self._held = b""
+        self._most_bytes = most_bytes
+        self._is_first = True
+
+    def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
+        """The events that are whole now, each as its name and data; one without data is none. Raises `BadAnswer`."""
+        if self._held:
+            data = self._held + data
+        if self._is_first and data:
+            self._is_first = False
+            data = data.removeprefix(_BYTE_ORDER_MARK)
+        *whole, self._held = _END_OF_EVENT.split(data)
+        if len(self._held) > self._most_bytes:
+            raise BadAnswer("sent an endless event")
+        return [event for text in whole if (event := _event(text)) is not None]
+
+    def rest(self) -> list[tuple[bytes, bytes]]:
+        """The event that the stream ended in: some send no blank line behind the last."""
+        event, self._held = _event(self._held), b""
+        return [] if event is None else [event]
+
+
+def _event(text: bytes) -> tuple[bytes, bytes] | None:
+    if text.startswith(b"data: ") and b"\n" not in text and b"\r" not in text:
+        return b"", text[6:]
+    name, data = b"", []
+    for line in _END_OF_LINE.split(text):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value
+    return (name, b"\n".join(data)) if data else None

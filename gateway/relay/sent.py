@@ -1,0 +1,60 @@
+"""What an upstream is sent of a call: body and path, as they came or translated."""
+
+from typing import NamedTuple
+from urllib.parse import quote
+
+from gateway.domain.ask import Changes
+from gateway.domain.catalog import Dialect
+from gateway.domain.splice import Pieces
+from gateway.domain.translation.translators import Translation
+from gateway.relay.call import Call, Target
+from gateway.relay.query import passed_on
+from gateway.relay.translated import translation_of
+
+
+class Sent(NamedTuple):
+    """A call as one upstream gets it. `hide_usage`: its usage was asked for by us, and is not for the caller.
+
+    `translation` is None where both speak one dialect.
+    """
+
+    dialect: Dialect
+    path: str
+    body: bytes | Pieces
+    hide_usage: bool = False
+    translation: Translation | None = None
+
+
+def sent(call: Call, target: Target) -> Sent:
+    """A call as `target` gets it. Raises `Untranslatable`."""
+    dialect = target.upstream.dialect
+    call.is_translated = dialect != call.route.dialect
+    if call.is_translated:
+        translation = translation_of(call, target)
+        return Sent(dialect, translation.path, translation.body, _hides_usage(call), translation)
+    path = _path(call, target)
+    if call.upload is not None:
+        return Sent(dialect, path, b"")
+    return Sent(dialect, path, _body(call, target), _hides_usage(call))
+
+
+def _hides_usage(call: Call) -> bool:
+    ask = call.ask
+    return ask.stream and call.route.form.usage_option and not ask.wants_usage
+
+
+def _body(call: Call, target: Target) -> bytes | Pieces:
+    ask, maximum, ask_usage = call.ask, call.hold.write_max_output, _hides_usage(call)
+    model = None if target.model_name == ask.model else target.model_name
+    if model is None and maximum is None and not ask_usage:
+        return call.body
+    field = "" if maximum is None else target.max_field(call.route.form.max_fields)
+    return call.route.form.write(call.body, Changes(model, maximum, field, ask_usage))
+
+
+def _path(call: Call, target: Target) -> str:
+    """The path below the upstream's base URL, with the caller's query."""
+    path = call.route.upstream_path
+    if call.route.says is not None:
+        path = path.replace("{model}", quote(target.model_name, safe=""))
+    return path + passed_on(call.query) if call.query else path

@@ -1,0 +1,154 @@
+"""Calls that go to an upstream of another dialect, and the answers that come back: deliveries that translate first."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from gateway.domain.dialects.meter import BadAnswer
+from gateway.domain.errors import Reason, Refusal
+from gateway.domain.translation.answers import FaultKind
+from gateway.domain.translation.translators import Events, Translation
+from gateway.relay.answer import AnswerWriter
+from gateway.relay.call import Call, Outcome, Target
+from gateway.relay.delivery import EventDelivery, Settle, WholeDelivery
+from gateway.relay.envelopes import body_of, status_of
+from gateway.relay.headers import answer_lines
+from gateway.relay.metering import estimate
+from gateway.relay.record import uuid_text
+
+_MOST_BYTES = 33_554_432  # pictures come in answers; what is translated is there as a whole
+_ERROR = 400
+_NO_NAME: Final = re.compile(
+    r"[^\x20-\x7e]"
+)  # of what a line may hold: some names are the caller's
+_REASONS: Final[dict[FaultKind, Reason]] = {
+    "invalid_request": Reason.INVALID_REQUEST,
+    "authentication": Reason.UPSTREAM_ERROR,
+    "permission": Reason.UPSTREAM_ERROR,
+    "not_found": Reason.MODEL_NOT_FOUND,
+    "too_large": Reason.BODY_TOO_LARGE,
+    "rate_limit": Reason.RATE_LIMIT_EXCEEDED,
+    "overloaded": Reason.OVERLOADED,
+    "timeout": Reason.UPSTREAM_TIMEOUT,
+    "internal": Reason.UPSTREAM_ERROR,
+}
+
+
+def translation_of(call: Call, target: Target) -> Translation:
+    """The call as `target` has it. Raises `Untranslatable`."""
+    model, hold = target.model, call.hold
+    maximum = hold.write_max_output or model.default_output_tokens
+    return Translation(
+        call.route.name,
+        target.upstream.dialect,
+        call.body,
+        model=call.ask.model,
+        model_name=target.model_name,
+        stream=call.ask.stream,
+        max_output_tokens=maximum,
+        max_field=target.max_field(("max_completion_tokens", "max_tokens")),
+        leave_out=target.upstream.leave_out,
+        now=int(call.started_at),
+    )
+
+
+def lines_of(
+    headers: Iterable[tuple[bytes, bytes]], translation: Translation, media_type: bytes
+) -> bytes:
+    """The lines of an upstream's head that the caller may see, and what was left out of the call."""
+    passed = answer_lines([field for field in headers if field[0] != b"content-type"])
+    lines = b"content-type: %b\r\n%b" % (media_type, passed)
+    if translation.dropped:
+        names = _NO_NAME.sub("?", ", ".join(translation.dropped))
+        lines += b"x-tollhouse-dropped: %b\r\n" % names.encode()
+    return lines
+
+
+class TranslatedWhole(WholeDelivery):
+    """A whole answer in another dialect."""
+
+    __slots__ = ("_translation",)
+
+    def __init__(
+        self,
+        call: Call,
+        writer: AnswerWriter,
+        settle: Settle,
+        translation: Translation,
+        *,
+        status: int,
+        lines: bytes,
+        secret: str,
+    ) -> None:
+        super().__init__(call, writer, settle, status=status, lines=lines, secret=secret)
+        self._translation = translation
+
+    @property
+    def too_large(self) -> bool:
+        """Never: it is translated as a whole."""
+        return False
+
+    def feed(self, data: bytes) -> None:
+        """Keep it. Raises `BadAnswer` for an endless one."""
+        super().feed(data)
+        if self._size_bytes > _MOST_BYTES:
+            raise BadAnswer("sent an answer that is too large to be translated")
+
+    def end(self) -> None:
+        """Translate, then settle and pass on. Raises `BadAnswer`."""
+        if self.status < _ERROR:
+            body = self._translation.whole(self.body)
+        else:
+            fault = self._translation.fault(self.status, self.body)
+            refusal = Refusal(_REASONS[fault.kind], fault.message, param=fault.param or None)
+            self.status = status_of(refusal)
+            body = body_of(refusal, self._call.dialect, uuid_text(self._call.request_id))
+        self._pieces, self._size_bytes = [body], len(body)
+        super().end()
+
+    def outcome(self, status: int, anomaly: str | None = None) -> Outcome:
+        """An answer that told no usage may have one now, of zeros, for its caller's dialect wants one."""
+        if self.status < _ERROR and anomaly is None and not self._translation.is_counted:
+            anomaly = "no_usage"
+        return super().outcome(status, anomaly)
+
+
+class TranslatedEvents(EventDelivery):
+    """A stream of events in another dialect."""
+
+    __slots__ = ("_events",)
+
+    def __init__(
+        self, call: Call, writer: AnswerWriter, settle: Settle, events: Events, **given: Any
+    ) -> None:
+        super().__init__(call, writer, settle, **given)
+        self._events = events
+
+    def feed(self, data: bytes) -> None:
+        """Translate, then pass on or keep. Raises `BadAnswer` and `Overrun`."""
+        try:
+            data = self._events.feed(data)
+        except BadAnswer as bad:
+            if bad.before:
+                super().feed(bad.before)
+            raise
+        if data:
+            super().feed(data)
+
+    def end(self) -> None:
+        """The same, with what the other dialect says by its end."""
+        try:
+            rest = self._events.end()
+        except BadAnswer as bad:
+            if bad.before:
+                super().feed(bad.before)
+            raise
+        if rest:
+            super().feed(rest)
+        super().end()
+
+    def outcome(self, status: int, anomaly: str | None = None) -> Outcome:
+        """A stream that told no usage may have one now, of zeros, for its caller's dialect wants one."""
+        if self._events.is_counted:
+            return super().outcome(status, anomaly)
+        return estimate(self._call, status, self._observer.output_tokens, anomaly or "no_usage")

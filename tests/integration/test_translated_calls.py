@@ -1,0 +1,181 @@
+"""How a call comes to an upstream of another dialect, what is refused on the way, and how its end is told."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import openai
+import pytest
+
+from tests.integration import dialect_answers as answers
+from tests.integration.dialect_callers import QUESTION, Chat, Contents, Messages, Responses
+from tests.integration.rig import PRICED, USD, Rig, running
+from tests.upstream import CUT, Answer, Echo, ScriptedUpstream, Turns
+
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession")
+
+
+def configure(members: dict[str, Any]) -> None:
+    url = members["upstreams"][0]["base_url"]
+    priced = {**PRICED, "max_input_tokens": 20_000}
+    members["models"] += [
+        {"name": name, **priced} for name in ("both", "claude", "kept", "easy", "mine")
+    ]
+    claude = {"dialect": "anthropic", "base_url": url}
+    members["upstreams"] = [
+        {
+            "name": "own",
+            "base_url": url,
+            "models": {"both": "own-real", "mine": "own-real"},
+            "priority": 9,
+        },
+        {"name": "other", **claude, "models": {"both": "other-real", "claude": "claude-real"}},
+        {"name": "keeper", **claude, "models": {"kept": "kept-real"}, "translate": False},
+        {
+            "name": "easy",
+            **claude,
+            "models": {"easy": "easy-real"},
+            "leave_out": ["seed", "metadata"],
+        },
+    ]
+
+
+@pytest.fixture
+async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
+    async with (
+        ScriptedUpstream() as upstream,
+        running(postgres_dsn, valkey_url, upstream, configure) as running_rig,
+    ):
+        for model in ("other-real", "claude-real", "kept-real", "easy-real"):
+            upstream.answer(model, answers.whole("anthropic"))
+        yield running_rig
+
+
+@pytest.fixture
+async def chat(rig: Rig) -> AsyncIterator[Chat]:
+    token = await rig.token(USD)
+    async with Chat(rig.url, token.key) as caller:
+        yield caller
+
+
+def models_called(rig: Rig) -> list[str]:
+    return [json.loads(received.body)["model"] for received in rig.upstream.requests]
+
+
+async def test_an_upstream_of_the_callers_dialect_goes_first_whatever_its_priority(rig: Rig, chat):
+    for _ in range(3):
+        await chat.say("both")
+    assert models_called(rig) == ["own-real"] * 3
+
+
+async def test_where_those_of_the_callers_dialect_fail_the_call_is_translated(rig: Rig, chat):
+    down = Answer((b'{"error":{"message":"down"}}',), status=503)
+    rig.upstream.answer("own-real", down)
+    assert (await chat.say("both")).text == answers.TEXT
+    assert models_called(rig) == ["own-real", "other-real"]
+    (row,) = await rig.ledger()
+    assert (row["upstream"], row["status"]) == ("other", 200)
+
+
+async def test_an_upstream_that_wants_no_translated_calls_gets_none(rig: Rig, chat):
+    with pytest.raises(openai.NotFoundError, match="POST /v1/messages"):
+        await chat.say("kept")
+    async with Messages(rig.url, (await rig.token(USD)).key) as own:
+        assert (await own.say("kept")).text == answers.TEXT
+
+
+async def test_models_are_listed_for_whoever_can_call_them_in_any_dialect(rig: Rig, chat):
+    listed = [model.id async for model in chat.client.models.list()]
+    assert {"both", "claude", "easy"} <= set(listed)
+    assert "kept" not in listed
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "param"),
+    [
+        (Chat, {"seed": 1}, "seed"),
+        (Chat, {"n": 2}, "n"),
+        (Chat, {"logit_bias": {"7": 1}}, "logit_bias"),
+        (Chat, {"extra_body": {"novel": 1}}, "novel"),
+        (Responses, {"previous_response_id": "resp_1"}, "previous_response_id"),
+        (Responses, {"extra_body": {"tools": [{"type": "web_search"}]}}, "tools[0]"),
+        (Contents, {"candidate_count": 2}, "candidateCount"),
+        (Contents, {"seed": 1}, "seed"),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else None,
+)
+async def test_what_cannot_be_said_is_refused_by_the_callers_name_for_it_and_costs_nothing(
+    rig: Rig, kind, said: dict[str, Any], param: str
+):
+    token = await rig.token(USD)
+    async with kind(rig.url, token.key) as caller:
+        with pytest.raises(caller.error, match=param.replace("[", r"\[")) as refused:
+            await caller.say("claude", **said)
+    if kind is not Contents:
+        assert (refused.value.status_code, refused.value.code) == (400, "unsupported_parameter")
+        assert refused.value.param.startswith(param)
+    assert rig.upstream.requests == []
+    assert sum(row["amount"] for row in await rig.ledger()) == 0
+    book = await rig.gateway.quota.book(token.row.account_id, f"t{token.row.id}")
+    assert book is not None
+    assert (book.used, book.reserved, book.live) == (0, 0, 0)
+
+
+async def test_what_the_operator_lets_be_left_out_is_named_in_a_header(rig: Rig, chat):
+    answer = await chat.client.chat.completions.with_raw_response.create(
+        model="easy",
+        messages=[{"role": "user", "content": QUESTION}],
+        seed=1,
+        metadata={"a": "b"},
+        max_tokens=5,
+    )
+    assert answer.headers["x-tollhouse-dropped"] == "seed, metadata"
+    assert not {"seed", "metadata"} & json.loads(rig.upstream.requests[0].body).keys()
+    with pytest.raises(openai.BadRequestError, match="logit_bias"):
+        await chat.say("easy", logit_bias={"7": 1})
+
+
+async def test_an_answer_in_another_form_than_was_asked_for_is_an_error(rig: Rig, chat):
+    rig.upstream.answer(
+        "claude-real", Turns((answers.events("anthropic"), answers.whole("anthropic")))
+    )
+    with pytest.raises(openai.InternalServerError, match="asked for something else"):
+        await chat.say("claude")
+    with pytest.raises(openai.InternalServerError, match="asked for something else"):
+        await chat.hear("claude")
+
+
+async def test_a_stream_that_breaks_off_is_told_in_the_callers_dialect_and_charged(rig: Rig, chat):
+    whole = answers.events("anthropic")
+    rig.upstream.answer(
+        "claude-real",
+        Answer((*whole.body[:4], CUT), content_type=whole.content_type, framing="chunked"),
+    )
+    with pytest.raises(openai.APIError, match=r"broke off|ended|closed"):
+        await chat.hear("claude")
+    (row,) = await rig.ledger()
+    assert (row["estimated"], row["anomaly"]) == (True, "upstream_cut")
+    assert row["amount"] > 0
+
+
+async def test_what_an_upstream_says_in_the_middle_of_a_stream_ends_it(rig: Rig, chat):
+    whole = answers.events("anthropic")
+    fault = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"too busy"}}\n\n'
+    rig.upstream.answer(
+        "claude-real",
+        Answer((*whole.body[:4], fault), content_type=whole.content_type, framing="chunked"),
+    )
+    with pytest.raises(openai.APIError, match="too busy"):
+        await chat.hear("claude")
+    (row,) = await rig.ledger()
+    assert row["amount"] > 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_tells_no_usage_is_charged_an_estimate(rig: Rig, stream):
+    rig.upstream.answer("own-real", Echo(usage=None))
+    async with Messages(rig.url, (await rig.token(USD)).key) as caller:
+        await (caller.hear if stream else caller.say)("mine")
+    (row,) = await rig.ledger()
+    assert (row["estimated"], row["anomaly"]) == (True, "no_usage")
+    assert row["output_tokens"] > 0
