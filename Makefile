@@ -62,8 +62,9 @@ check: .venv/dev-ok  ## all that CI asks for: format, lint, spelling, imports, t
 fmt: .venv/dev-ok  ## format, and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-bench: .venv/dev-ok  ## measure the gateway against nginx, then posting, then tokens made and listed
+bench: .venv/dev-ok  ## measure the gateway against nginx, then translation, posting, tokens made and listed
 	@$(BIN)/python -m bench.run $(ARGS)
+	@$(BIN)/python -m bench.translation
 	@$(BIN)/python -m bench.posting
 	@$(BIN)/python -m bench.tokens
 

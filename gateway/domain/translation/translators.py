@@ -147,7 +147,9 @@ class Events:
         return b"".join(written)
 
     def _written(self, deltas: Sequence[Delta]) -> bytes:
-        self.is_counted = self.is_counted or any(isinstance(each, Counted) for each in deltas)
+        for delta in deltas:
+            if isinstance(delta, Counted):
+                self.is_counted = True
         return self._writer.write(deltas)
 
 

@@ -27,6 +27,12 @@ class EventCutter:
         """The events that are whole now, each as its name and data; one without data is none. Raises `BadAnswer`."""
         if self._held:
             data = self._held + data
+        elif (
+            data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2 and data[-1:] == b"\n"
+        ):
+            self._is_first = False
+            if b"\r" not in data:  # one event, as it nearly always comes
+                return [(b"", data[6:-2])]
         if self._is_first and data:
             self._is_first = False
             data = data.removeprefix(_BYTE_ORDER_MARK)
@@ -42,8 +48,13 @@ class EventCutter:
 
 
 def _event(text: bytes) -> tuple[bytes, bytes] | None:
-    if text.startswith(b"data: ") and b"\n" not in text and b"\r" not in text:
-        return b"", text[6:]
+    # As events nearly always are: one line, or a name before it.
+    first, _, second = text.partition(b"\n")
+    if b"\n" not in second and b"\r" not in text:
+        if first.startswith(b"data: ") and not second:
+            return b"", first[6:]
+        if first.startswith(b"event: ") and second.startswith(b"data: "):
+            return first[7:], second[6:]
     name, data = b"", []
     for line in _END_OF_LINE.split(text):
         field, _, value = line.partition(b":")
