@@ -268,6 +268,9 @@ class UpstreamSettings(Section):
     breaker_longest_s: Seconds = 60
     retry_after_budget_s: Annotated[float, Field(ge=0, le=60)] = 2
     retry_unanswered: bool = False
+    azure_api_version: Annotated[
+        str, Field(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?)?$")
+    ] = ""
     translate: bool = True
     leave_out: tuple[Annotated[str, Field(pattern=r"^(\*|[A-Za-z_.]{1,64})$")], ...] = ()
 
@@ -306,6 +309,17 @@ class UpstreamSettings(Section):
     def _check_way(self) -> Self:
         if self.proxy.get_secret_value() and self.unix_socket:
             raise ValueError("proxy and unix_socket are two ways: set one")
+        return self
+
+    @model_validator(mode="after")
+    def _check_azure(self) -> Self:
+        if self.azure_api_version and self.dialect != "openai":
+            raise ValueError('azure_api_version needs dialect = "openai"')
+        if self.azure_api_version and urlsplit(self.base_url).path.strip("/"):
+            raise ValueError(
+                "azure_api_version: base_url ends with the host, such as "
+                '"https://NAME.openai.azure.com"; an API below /openai/v1 needs no version'
+            )
         return self
 
     @field_validator("base_url")

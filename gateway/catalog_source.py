@@ -298,6 +298,7 @@ def _upstream(entries: Entries, settings: UpstreamSettings) -> Upstream:
         breaker_longest_s=settings.breaker_longest_s,
         retry_after_budget_s=settings.retry_after_budget_s,
         retry_unanswered=settings.retry_unanswered,
+        azure_api_version=settings.azure_api_version,
         translate=settings.translate,
         leave_out=frozenset(settings.leave_out),
     )

@@ -64,6 +64,7 @@ class Upstream(_Entry):
     breaker_longest_s: float
     retry_after_budget_s: float
     retry_unanswered: bool
+    azure_api_version: str
     translate: bool
     leave_out: list[str]
     file_only: FileOnly | None

@@ -96,6 +96,10 @@ class UpstreamFields(Body):
     """How long a call waits where it asks for patience and there is nobody else."""
     retry_unanswered: StrictBool | None = None
     """Whether a call that it took and never answered is sent to another."""
+    azure_api_version: (
+        Annotated[StrictStr, Field(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?)?$")] | None
+    ) = None
+    """It is Azure OpenAI, called by deployments in this version of its API; empty for everything else."""
     translate: StrictBool | None = None
     """Whether calls of other dialects are translated for it."""
     leave_out: (

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from gateway.domain.azure import azure_path
 from gateway.domain.catalog import Dialect, Model, Upstream
 from gateway.domain.provider_headers import DEFAULTS, key_header
 from gateway.domain.redaction import redact
@@ -136,9 +137,12 @@ def _page(dialect: Dialect, document: Any) -> tuple[list[str], str]:
 async def _call(
     upstream: Upstream, key: str, method: str, path: str, body: dict[str, Any] | None
 ) -> _Answer:
+    if upstream.azure_api_version:
+        deployment = str(body["model"]) if body else ""
+        path = azure_path(path, deployment, upstream.azure_api_version)
     headers = dict([*upstream.headers, *DEFAULTS[upstream.dialect]])
     if key:
-        name, value = key_header(upstream.dialect, key)
+        name, value = key_header(upstream, key)
         headers[name] = value
     begun = time.perf_counter()
     status, document, problem = None, None, ""

@@ -150,9 +150,10 @@ class Upstream:
     """A provider that calls are forwarded to.
 
     `models` maps a caller's name to the upstream's; a name that ends in `*` takes all that begin so, unmapped. Without
-    `api_keys` none is sent. `translate`: calls of other dialects are translated for it, and may be sent without what
-    `leave_out` names. `max_connections`, `breaker_failures` and `retry_after_budget_s` 0: no bound, no breaker,
-    no waiting. `allow_cidrs`: what it may be called at though that is not public.
+    `api_keys` none is sent. `max_connections`, `breaker_failures` and `retry_after_budget_s` 0: no bound, no breaker,
+    no waiting. `allow_cidrs`: what it may be called at though that is not public. `azure_api_version`: it is Azure
+    OpenAI of this version. `translate`: calls of other dialects are translated for it, and may be sent without what
+    `leave_out` names.
     """
 
     name: str
@@ -182,6 +183,7 @@ class Upstream:
     breaker_longest_s: float = 60
     retry_after_budget_s: float = 2
     retry_unanswered: bool = False
+    azure_api_version: str = ""
     translate: bool = True
     leave_out: frozenset[str] = frozenset()
 

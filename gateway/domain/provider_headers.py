@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gateway.domain.catalog import Dialect
+from gateway.domain.catalog import Dialect, Upstream
 
 _KEYS: Final[dict[Dialect, tuple[str, str]]] = {
     "openai": ("authorization", "Bearer {}"),
@@ -17,7 +17,12 @@ DEFAULTS: Final[dict[Dialect, tuple[tuple[str, str], ...]]] = {
 """Where a caller leaves out what the provider asks for: https://docs.claude.com/en/api/versioning"""
 
 
-def key_header(dialect: Dialect, api_key: str) -> tuple[str, str]:
+def key_header(upstream: Upstream, api_key: str) -> tuple[str, str]:
     """The header that carries a provider's key."""
-    name, form = _KEYS[dialect]
+    if upstream.azure_api_version:
+        return (
+            "api-key",
+            api_key,
+        )  # https://learn.microsoft.com/azure/ai-foundry/openai/reference#authentication
+    name, form = _KEYS[upstream.dialect]
     return name, form.format(api_key)

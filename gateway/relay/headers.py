@@ -47,7 +47,7 @@ def constant_request_head(upstream: Upstream, method: str, path: str, api_key: s
     ]
     lines += [f"{name}: {value}" for name, value in upstream.headers]
     if api_key:
-        lines.append(": ".join(key_header(upstream.dialect, api_key)))
+        lines.append(": ".join(key_header(upstream, api_key)))
     return ("\r\n".join(lines) + "\r\n").encode("utf-8", "surrogateescape")
 
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from gateway.domain.ask import Changes
+from gateway.domain.azure import azure_path
 from gateway.domain.catalog import Dialect
 from gateway.domain.splice import Pieces
 from gateway.domain.translation.translators import Translation
@@ -31,11 +32,17 @@ def sent(call: Call, target: Target) -> Sent:
     call.is_translated = dialect != call.route.dialect
     if call.is_translated:
         translation = translation_of(call, target)
-        return Sent(dialect, translation.path, translation.body, _hides_usage(call), translation)
-    path = _path(call, target)
+        path = _at_azure(translation.path, target)
+        return Sent(dialect, path, translation.body, _hides_usage(call), translation)
+    path = _at_azure(_path(call, target), target)
     if call.upload is not None:
         return Sent(dialect, path, b"")
     return Sent(dialect, path, _body(call, target), _hides_usage(call))
+
+
+def _at_azure(path: str, target: Target) -> str:
+    version = target.upstream.azure_api_version
+    return azure_path(path, target.model_name, version) if version else path
 
 
 def _hides_usage(call: Call) -> bool:

@@ -19,15 +19,22 @@ def configure(members: dict[str, Any]) -> None:
     url = members["upstreams"][0]["base_url"]
     priced = {**PRICED, "max_input_tokens": 20_000}
     members["models"] += [
-        {"name": name, **priced} for name in ("both", "claude", "kept", "easy", "mine")
+        {"name": name, **priced} for name in ("both", "claude", "kept", "easy", "mine", "azured")
     ]
     claude = {"dialect": "anthropic", "base_url": url}
+    azure = {"azure_api_version": "2024-10-21", "api_key_env": "AZURE_KEY"}
     members["upstreams"] = [
         {
             "name": "own",
             "base_url": url,
             "models": {"both": "own-real", "mine": "own-real"},
             "priority": 9,
+        },
+        {
+            "name": "azure",
+            **azure,
+            "base_url": url.removesuffix("/v1"),
+            "models": {"azured": "deployed"},
         },
         {"name": "other", **claude, "models": {"both": "other-real", "claude": "claude-real"}},
         {"name": "keeper", **claude, "models": {"kept": "kept-real"}, "translate": False},
@@ -44,7 +51,9 @@ def configure(members: dict[str, Any]) -> None:
 async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
     async with (
         ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as running_rig,
+        running(
+            postgres_dsn, valkey_url, upstream, configure, {"AZURE_KEY": "azure-secret"}
+        ) as running_rig,
     ):
         for model in ("other-real", "claude-real", "kept-real", "easy-real"):
             upstream.answer(model, answers.whole("anthropic"))
@@ -179,3 +188,14 @@ async def test_an_answer_that_tells_no_usage_is_charged_an_estimate(rig: Rig, st
     (row,) = await rig.ledger()
     assert (row["estimated"], row["anomaly"]) == (True, "no_usage")
     assert row["output_tokens"] > 0
+
+
+async def test_azure_is_called_by_deployments_with_its_own_header(rig: Rig):
+    async with Messages(rig.url, (await rig.token(USD)).key) as translated:
+        rig.upstream.answer("deployed", answers.whole("openai"))
+        assert (await translated.say("azured")).text == answers.TEXT
+    (received,) = rig.upstream.requests
+    assert received.path == "/openai/deployments/deployed/chat/completions?api-version=2024-10-21"
+    headers = {name.lower(): value for name, value in received.headers}
+    assert headers["api-key"] == "azure-secret"
+    assert "authorization" not in headers

@@ -94,10 +94,12 @@ const Share = ({ form }) => html`
       ...${form.field("weight", t("upstreams.weight"))} />
   </div>`;
 
-const Reach = ({ form: { draft, set, of, list, readOnly } }) => html`
+const Reach = ({ form, form: { draft, set, of, list, readOnly } }) => html`
   <${Fold} title=${t("upstreams.reach")}
-    open=${Boolean(draft.allow_cidrs.length || draft.headers.length || of("allow_cidrs") || of("headers"))}>
+    open=${Boolean(draft.allow_cidrs.length || draft.headers.length || of("allow_cidrs") || of("headers") || of("azure_api_version"))}>
     <${Names} ...${list("allow_cidrs", t("upstreams.allow_cidrs"))} hint=${t("upstreams.allow_cidrs_hint")} placeholder="10.0.0.0/8" />
+    <${Text} ...${form.field("azure_api_version", t("upstreams.azure_api_version"))} hint=${t("upstreams.azure_api_version_hint")}
+      placeholder="2024-10-21" />
     <${Pairs} label=${t("upstreams.headers")} hint=${t("upstreams.headers_hint")} value=${draft.headers} mistake=${of("headers")}
       left=${t("upstreams.header")} right=${t("upstreams.header_value")} disabled=${readOnly} onChange=${(headers) => set({ headers })} />
   </${Fold}>`;
