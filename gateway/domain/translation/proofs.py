@@ -22,9 +22,7 @@ _decode = msgspec.json.Decoder(_Proof).decode
 
 
 def write_proof(thought: Thought) -> str:
-    """The opaque text, in base64 as Google's SDKs write bytes; empty where nothing proves the thought."""
-    if not (thought.signature or thought.redacted):
-        return ""
+    """The opaque text, in base64 as Google's SDKs write bytes."""
     proof = msgspec.json.encode(_Proof(thought.signature, thought.redacted))
     return base64.urlsafe_b64encode(proof).decode()
 

@@ -221,6 +221,16 @@ def test_what_is_no_answer_is_told(body):
         codec.read_answer(body)
 
 
+def test_what_is_null_is_as_good_as_unsaid():
+    part = {"text": "a", "thought": None, "functionCall": None, "thoughtSignature": None}
+    part["inlineData"] = None
+    candidate = {"content": {"parts": [part]}, "finishReason": None, "index": None}
+    candidate |= {"groundingMetadata": None, "citationMetadata": {"citations": None}}
+    answer = {"candidates": [candidate], "responseId": None, "modelVersion": None}
+    read = codec.read_answer(json.dumps({**answer, "promptFeedback": None, "error": None}).encode())
+    assert read == Answer(id="", model="", choices=(Choice((Text("a"),), Finish.STOP),))
+
+
 def test_usage_that_cannot_be_believed_is_as_good_as_none():
     body = chunk({"text": "a"}, finish="STOP", usageMetadata={"promptTokenCount": -1})
     assert codec.read_answer(body).usage is None

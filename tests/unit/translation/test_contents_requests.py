@@ -268,6 +268,12 @@ def test_either_spelling_is_read_and_the_callers_own_json_keeps_its_bytes():
     )
 
 
+def test_what_is_null_is_as_good_as_unsaid():
+    part = {"text": "Hi", "thought": None, "videoMetadata": None, "inline_data": None}
+    asked = read(contents=[{"parts": [part], "role": None}], tools=None, cachedContent=None)
+    assert asked == Conversation(model="m", turns=(USER,))
+
+
 def test_both_spellings_of_one_member_are_refused():
     with pytest.raises(Invalid, match="are the same"):
         read(generationConfig={"topP": 0.5, "top_p": 0.25})

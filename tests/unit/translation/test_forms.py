@@ -88,8 +88,7 @@ some = settings(max_examples=60, deadline=None)
 any_answer = st.one_of(
     strategies.chat_answers(),
     strategies.messages_answers(),
-    strategies_gemini.contents_answers(),
-    strategies_gemini.responses_answers(strategies_gemini.PROVED),
+    strategies_gemini.contents_answers(strategies_gemini.PROVED),
 )
 BLOCK = "content_block_start (content_block_delta )*content_block_stop "
 ORDER = re.compile(f"message_start ping ({BLOCK})*message_delta message_stop")

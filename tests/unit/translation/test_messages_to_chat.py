@@ -439,6 +439,8 @@ def test_chunks_become_a_stream_of_a_message_as_the_sdk_adds_it_up():
         3,
     ]
     assert added["stop_reason"] == "tool_use"
+    arguments = [event["delta"].get("partial_json") for _, event in told if "delta" in event]
+    assert list(filter(None, arguments)) == ['{"at', '":1}', "{}"]
     assert told[-2][1]["usage"] == USAGE
     assert added["usage"]["cache_read_input_tokens"] == 20
 

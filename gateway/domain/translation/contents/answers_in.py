@@ -22,16 +22,17 @@ from gateway.domain.translation.conversation import Text, Thought, ToolCall
 def read_answer(body: bytes) -> Answer:
     """A whole answer of an upstream. Raises `BadAnswer`."""
     found = decoded(body)
+    response_id = found.response_id or ""
     if found.error is not None:
         raise BadAnswer("told an error, with the status of a success")
-    candidates = sorted(found.candidates or (), key=lambda each: each.index)
-    choices = tuple(_choice(each, found.response_id) for each in candidates)
+    candidates = sorted(found.candidates or (), key=lambda each: each.index or 0)
+    choices = tuple(_choice(each, response_id) for each in candidates)
     if not choices:
         if not is_blocked(found):
             raise BadAnswer("answered without a candidate")
         choices = (Choice((), Finish.CONTENT_FILTER),)
     usage = read_usage(found.usage_metadata)
-    return Answer(id=found.response_id, model=found.model_version, choices=choices, usage=usage)
+    return Answer(id=response_id, model=found.model_version or "", choices=choices, usage=usage)
 
 
 def _choice(candidate: Candidate, response_id: str) -> Choice:
@@ -39,9 +40,10 @@ def _choice(candidate: Candidate, response_id: str) -> Choice:
     calls = 0
     for part in parts_of(candidate):
         if part.function_call is not None:
-            call_id = call_id_of(part.function_call, response_id, candidate.index, calls)
             call = part.function_call
-            parts.append(ToolCall(call_id, call.name, arguments_of(call), part.thought_signature))
+            call_id = call_id_of(call, response_id, candidate.index or 0, calls)
+            signature = part.thought_signature or ""
+            parts.append(ToolCall(call_id, call.name, arguments_of(call), signature))
             calls += 1
         elif part.text:
             kind: type[Text | Thought] = Thought if part.thought else Text
@@ -55,5 +57,5 @@ def _choice(candidate: Candidate, response_id: str) -> Choice:
         if at is not None:
             parts[at] = msgspec.structs.replace(parts[at], citations=cited)
     probabilities = logprobs_of(candidate.logprobs_result)
-    finish = finish_of(candidate.finish_reason or "STOP", calls)
+    finish = finish_of(candidate.finish_reason, calls)
     return Choice(tuple(parts), finish, logprobs=probabilities or None)

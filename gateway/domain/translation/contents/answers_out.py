@@ -93,9 +93,8 @@ def _written(part: Part) -> Iterable[Json]:
 def write_thought(thought: Thought) -> Json:
     """A thought, with what proves it."""
     part: Json = {"text": thought.text, "thought": True}
-    proof = write_proof(thought)
-    if proof:
-        part["thoughtSignature"] = proof
+    if thought.signature or thought.redacted:
+        part["thoughtSignature"] = write_proof(thought)
     return part
 
 

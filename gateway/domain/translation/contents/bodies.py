@@ -200,7 +200,7 @@ class BodyReader(Generic[B]):
         try:
             return self._decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            # Members may be written with underscores; or what is wrong is found again.
+            # Members may be written with underscores, or be null; or what is wrong is found again.
             spelt = self._spelling.in_camel_case(body)
         try:
             return read_asked(self._decode, self._members, spelt, losses)

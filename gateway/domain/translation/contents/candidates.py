@@ -1,6 +1,6 @@
 """What Gemini's answers consist of, and what each piece of it means in the neutral form. Pure.
 
-Read leniently: what is not known here is passed over. https://ai.google.dev/api/generate-content#response-body
+Read leniently: what is not known here is passed over, and null is as good as unsaid. https://ai.google.dev/api/generate-content#response-body
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ class Call(msgspec.Struct):
     """A call of a function; models before Gemini 3 give it no id."""
 
     name: Annotated[str, msgspec.Meta(min_length=1)]
-    id: str = ""
+    id: str | None = None
     args: msgspec.Raw = _NO_ARGUMENTS
 
 
@@ -31,9 +31,9 @@ class Part(msgspec.Struct, rename="camel"):
     """A part of an answer."""
 
     text: str | None = None
-    thought: bool = False
+    thought: bool | None = None
     function_call: Call | None = None
-    thought_signature: str = ""
+    thought_signature: str | None = None
     inline_data: msgspec.Raw | None = None
 
 
@@ -51,18 +51,18 @@ class _Likeliest(msgspec.Struct):
 
 
 class _Logprobs(msgspec.Struct, rename="camel"):
-    chosen_candidates: list[_Token] = []
-    top_candidates: list[_Likeliest] = []
+    chosen_candidates: list[_Token] | None = None
+    top_candidates: list[_Likeliest] | None = None
 
 
 class _Source(msgspec.Struct):
-    uri: str = ""
-    title: str = ""
+    uri: str | None = None
+    title: str | None = None
 
 
 class _Citations(msgspec.Struct, rename="camel"):
-    citation_sources: list[_Source] = []
-    citations: list[_Source] = []
+    citation_sources: list[_Source] | None = None
+    citations: list[_Source] | None = None
 
 
 class _Chunk(msgspec.Struct):
@@ -70,32 +70,32 @@ class _Chunk(msgspec.Struct):
 
 
 class _Segment(msgspec.Struct):
-    text: str = ""
+    text: str | None = None
 
 
 class _Support(msgspec.Struct, rename="camel"):
     segment: _Segment | None = None
-    grounding_chunk_indices: list[int] = []
+    grounding_chunk_indices: list[int] | None = None
 
 
 class _Grounding(msgspec.Struct, rename="camel"):
-    grounding_chunks: list[_Chunk] = []
-    grounding_supports: list[_Support] = []
+    grounding_chunks: list[_Chunk] | None = None
+    grounding_supports: list[_Support] | None = None
 
 
 class Candidate(msgspec.Struct, rename="camel"):
     """One of the answers, or what is new of it."""
 
-    index: Annotated[int, msgspec.Meta(ge=0, lt=MOST_CHOICES)] = 0
+    index: Annotated[int, msgspec.Meta(ge=0, lt=MOST_CHOICES)] | None = None
     content: _Content | None = None
-    finish_reason: str = ""
+    finish_reason: str | None = None
     logprobs_result: _Logprobs | None = None
     citation_metadata: _Citations | None = None
     grounding_metadata: _Grounding | None = None
 
 
 class _Feedback(msgspec.Struct, rename="camel"):
-    block_reason: str = ""
+    block_reason: str | None = None
 
 
 class Response(msgspec.Struct, rename="camel"):
@@ -104,8 +104,8 @@ class Response(msgspec.Struct, rename="camel"):
     candidates: list[Candidate] | None = None
     prompt_feedback: _Feedback | None = None
     usage_metadata: UsageMetadata | None = None
-    model_version: str = ""
-    response_id: str = ""
+    model_version: str | None = None
+    response_id: str | None = None
     error: Error | None = None
 
 
@@ -137,9 +137,9 @@ def is_blocked(answer: Response) -> bool:
     return answer.prompt_feedback is not None and bool(answer.prompt_feedback.block_reason)
 
 
-def finish_of(reason: str, calls: int) -> Finish:
+def finish_of(reason: str | None, calls: int) -> Finish:
     """Why a choice ended; what is none of the known reasons is a filter's, for it is no good end."""
-    finish = _FINISHES.get(reason, Finish.CONTENT_FILTER)
+    finish = _FINISHES.get(reason or "STOP", Finish.CONTENT_FILTER)
     return Finish.TOOL_CALLS if calls and finish is Finish.STOP else finish
 
 
@@ -174,7 +174,7 @@ def logprobs_of(found: _Logprobs | None) -> tuple[Logprob, ...]:
     """Probabilities of a text's tokens."""
     if found is None:
         return ()
-    tops = found.top_candidates
+    tops = found.top_candidates or ()
     return tuple(
         Logprob(
             each.token,
@@ -183,7 +183,7 @@ def logprobs_of(found: _Logprobs | None) -> tuple[Logprob, ...]:
             if i < len(tops)
             else (),
         )
-        for i, each in enumerate(found.chosen_candidates)
+        for i, each in enumerate(found.chosen_candidates or ())
     )
 
 
@@ -191,14 +191,16 @@ def citations_of(candidate: Candidate) -> Iterator[Citation]:
     """The sources. Where in the text they belong is counted in bytes of it, and left out."""
     if candidate.citation_metadata is not None:
         found = candidate.citation_metadata
-        for source in (*found.citation_sources, *found.citations):
-            yield Citation(source.uri, source.title)
-    if candidate.grounding_metadata is None:
+        for source in (*(found.citation_sources or ()), *(found.citations or ())):
+            yield Citation(source.uri or "", source.title or "")
+    grounding = candidate.grounding_metadata
+    if grounding is None:
         return
     quoted: dict[int, str] = {}
-    for support in candidate.grounding_metadata.grounding_supports:
-        for at in support.grounding_chunk_indices:
-            quoted.setdefault(at, support.segment.text if support.segment is not None else "")
-    for at, chunk in enumerate(candidate.grounding_metadata.grounding_chunks):
+    for support in grounding.grounding_supports or ():
+        text = "" if support.segment is None else support.segment.text or ""
+        for at in support.grounding_chunk_indices or ():
+            quoted.setdefault(at, text)
+    for at, chunk in enumerate(grounding.grounding_chunks or ()):
         if chunk.web is not None:
-            yield Citation(chunk.web.uri, chunk.web.title, quoted.get(at, ""))
+            yield Citation(chunk.web.uri or "", chunk.web.title or "", quoted.get(at, ""))

@@ -55,9 +55,9 @@ class ContentsReader:
         deltas: list[Delta] = []
         if not self._started:
             self._started = True
-            self._id = found.response_id
+            self._id = found.response_id or ""
             usage = read_usage(found.usage_metadata)
-            deltas.append(Started(self._id, found.model_version, usage=usage))
+            deltas.append(Started(self._id, found.model_version or "", usage=usage))
         if found.usage_metadata is not None:
             self._usage = found.usage_metadata
         if found.error is not None:
@@ -88,7 +88,7 @@ class ContentsReader:
             yield Counted(usage)
 
     def _read(self, candidate: Candidate, deltas: list[Delta]) -> None:
-        choice = candidate.index
+        choice = candidate.index or 0
         probabilities = logprobs_of(candidate.logprobs_result)
         self._open.setdefault(choice, "")
         for part in parts_of(candidate):
@@ -112,7 +112,7 @@ class ContentsReader:
         self._close(choice, deltas)
         call_id = call_id_of(call, self._id, choice, calls)
         deltas += (
-            PartStarted(choice, "tool", call_id, call.name, part.thought_signature),
+            PartStarted(choice, "tool", call_id, call.name, part.thought_signature or ""),
             TextDelta(choice, arguments_of(call)),
             PartEnded(choice),
         )

@@ -1,4 +1,4 @@
-"""Members with underscores, as proto JSON allows, in the camel case that the rest reads. Pure.
+"""Bodies as proto JSON allows them: members with underscores, and null for what is not said. Pure.
 
 What is the caller's own JSON (arguments, schemas) keeps its bytes. https://protobuf.dev/programming-guides/json/
 """
@@ -22,9 +22,9 @@ class Spelling:
         self._learn(struct)
 
     def in_camel_case(self, body: bytes) -> bytes:
-        """The body with every known member spelt as the struct has it; one that cannot be read as it is.
+        """The body with every known member spelt as the struct has it, and none that is null.
 
-        Raises `Invalid` where both spellings are given.
+        One that cannot be read stays as it is. Raises `Invalid` where both spellings are given.
         """
         try:
             return self._object(body, self._struct)
@@ -49,6 +49,8 @@ class Spelling:
         names, inner = self._names[struct], self._inner[struct]
         members: dict[str, msgspec.Raw] = {}
         for given, value in decode_members(raw).items():
+            if bytes(value) == b"null":
+                continue
             name = names.get(given, given)
             if name in members:
                 raise Invalid(Case.SAME_MEMBERS, given, member=name, other=given)

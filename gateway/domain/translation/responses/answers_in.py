@@ -31,7 +31,7 @@ class _Token(msgspec.Struct):
 class TokenLogprob(_Token):
     """A token of a text."""
 
-    top_logprobs: list[_Token] = []
+    top_logprobs: list[_Token] | None = None
 
 
 class Annotation(msgspec.Struct):
@@ -48,8 +48,8 @@ class Content(msgspec.Struct):
     """A part of a message, or of a thought."""
 
     type: str = ""
-    text: str = ""
-    refusal: str = ""
+    text: str | None = None
+    refusal: str | None = None
     annotations: list[Annotation] | None = None
     logprobs: list[TokenLogprob] | None = None
 
@@ -58,9 +58,9 @@ class Item(msgspec.Struct):
     """An item of the output."""
 
     type: str = ""
-    call_id: str = ""
-    name: str = ""
-    arguments: str = ""
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
     content: list[Content] | None = None
     summary: list[Content] | None = None
 
@@ -152,7 +152,9 @@ def logprobs_of(found: Sequence[TokenLogprob] | None) -> tuple[Logprob, ...]:
     """Probabilities of a text's tokens."""
     return tuple(
         Logprob(
-            each.token, each.logprob, tuple((top.token, top.logprob) for top in each.top_logprobs)
+            each.token,
+            each.logprob,
+            tuple((top.token, top.logprob) for top in each.top_logprobs or ()),
         )
         for each in found or ()
     )
@@ -163,14 +165,14 @@ def _parts(item: Item) -> Iterator[Part]:
         case "message":
             for content in item.content or ():
                 if content.type == "refusal":
-                    yield Declined(content.refusal)
+                    yield Declined(content.refusal or "")
                 elif content.text:
                     found = (citation_of(each) for each in content.annotations or ())
                     cited = tuple(each for each in found if each is not None)
                     yield Text(content.text, citations=cited)
         case "reasoning":
             for content in item.content or item.summary or ():
-                yield Thought(content.text)
+                yield Thought(content.text or "")
         case "function_call":
             if not (item.call_id and item.name):
                 raise BadAnswer("told a call of a function without its id or name")

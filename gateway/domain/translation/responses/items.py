@@ -110,17 +110,17 @@ def refusal(text: str) -> Json:
 
 
 def reasoning(item_id: str, thought: Thought, status: str = "completed") -> Json:
-    """What it has thought. `encrypted_content` is for whoever proves it: the next call's upstream."""
-    item: Json = {
+    """What it has thought. `encrypted_content` is what proves it to the next call's upstream.
+
+    It stands in every item, for one that comes back without is taken for an id of something that is kept elsewhere.
+    """
+    return {
         "id": item_id,
         "type": "reasoning",
         "status": status,
         "summary": [{"type": "summary_text", "text": thought.text}] if thought.text else [],
+        "encrypted_content": write_proof(thought),
     }
-    proof = write_proof(thought)
-    if proof:
-        item["encrypted_content"] = proof
-    return item
 
 
 def function_call(
