@@ -18,7 +18,10 @@ from bench import report
 from bench.figures import Figure, show
 from bench.servers import EVENTS, REQUEST_BYTES
 from gateway.domain.catalog import Dialect
-from gateway.domain.translation.translators import Translation
+from gateway.domain.routes import Route, find_route
+from gateway.domain.translation.one_call import Asked
+from gateway.domain.translation.talks import Talk
+from gateway.domain.translation.translators import translate
 
 Json = dict[str, Any]
 _ROUNDS = 2_000
@@ -31,9 +34,9 @@ _PIECE = "toll "
 
 
 class Pair(NamedTuple):
-    """A caller's route and body, and the dialect of the upstream that it goes to."""
+    """A caller's path and body, and the dialect of the upstream that it goes to."""
 
-    route: str
+    path: str
     dialect: Dialect
     body: Json
 
@@ -42,24 +45,24 @@ def pairs() -> Iterator[Pair]:
     """All that are translated."""
     turn = {"role": "user", "content": _TEXT}
     bodies: dict[tuple[str, Dialect], Json] = {
-        ("chat_completions", "openai"): {"model": "m", "max_tokens": 64, "messages": [turn]},
-        ("responses", "openai"): {
+        ("/v1/chat/completions", "openai"): {"model": "m", "max_tokens": 64, "messages": [turn]},
+        ("/v1/responses", "openai"): {
             "model": "m",
             "max_output_tokens": 64,
             "input": [turn],
             "store": False,
         },
-        ("messages", "anthropic"): {"model": "m", "max_tokens": 64, "messages": [turn]},
-        ("generate_content", "gemini"): {
+        ("/v1/messages", "anthropic"): {"model": "m", "max_tokens": 64, "messages": [turn]},
+        ("/v1beta/models/m:generateContent", "gemini"): {
             "contents": [{"role": "user", "parts": [{"text": _TEXT}]}],
             "generationConfig": {"maxOutputTokens": 64},
         },
     }
     dialects: tuple[Dialect, ...] = ("openai", "anthropic", "gemini")
-    for (route, own), body in bodies.items():
+    for (path, own), body in bodies.items():
         for dialect in dialects:
             if dialect != own:
-                yield Pair(route, dialect, body)
+                yield Pair(path, dialect, body)
 
 
 def answer_of(dialect: Dialect) -> bytes:
@@ -128,21 +131,27 @@ def beginning_of(dialect: Dialect) -> bytes:
     )
 
 
-def translation(pair: Pair, *, stream: bool) -> Translation:
+def translation(pair: Pair, *, stream: bool) -> Talk:
     """A call's."""
     body = {**pair.body, "stream": True} if stream and "contents" not in pair.body else pair.body
-    return Translation(
-        pair.route,
-        pair.dialect,
-        json.dumps(body, separators=(",", ":")).encode(),
-        model="m",
-        model_name="real",
-        stream=stream,
-        max_output_tokens=64,
-        max_field="max_tokens",
-        leave_out=frozenset(),
-        now=1_700_000_000,
+    found = find_route("POST", pair.path, str)
+    assert isinstance(found, Route)
+    translated = translate(
+        Asked(
+            route=found,
+            dialect=pair.dialect,
+            body=json.dumps(body, separators=(",", ":")).encode(),
+            model="m",
+            model_name="real",
+            stream=stream,
+            max_output_tokens=64,
+            max_field="max_tokens",
+            leave_out=frozenset(),
+            now=1_700_000_000,
+        )
     )
+    assert isinstance(translated, Talk)
+    return translated
 
 
 def call_us(pair: Pair, repetitions: int) -> float:
@@ -192,7 +201,7 @@ def main() -> int:
     given = parser.parse_args()
     figures = []
     for pair in pairs():
-        name = f"{pair.route} to {pair.dialect}"
+        name = f"{pair.path} to {pair.dialect}"
         figures += [
             Figure(f"{name}, a call", call_us(pair, given.reps), "µs", _MOST_CALL_US),
             Figure(f"{name}, an event", event_us(pair, given.reps), "µs", _MOST_EVENT_US),

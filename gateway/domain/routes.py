@@ -125,6 +125,7 @@ _ROUTES = {
         "/embeddings",
         form=OpenAIForm(plain=("input",)),
         has_output=False,
+        others=("gemini",),
     ),
     "/v1/rerank": Route(
         "rerank",
@@ -169,6 +170,7 @@ _ROUTES = {
         has_output=False,
         meter=MessagesMeter,
         metering="free",
+        others=("gemini",),
     ),
 }
 # Whose other methods are nobody's.
@@ -215,9 +217,15 @@ _ACTIONS = {
     "streamGenerateContent": _contents(
         "stream_generate_content", "streamGenerateContent", others=("openai", "anthropic")
     ),
-    "countTokens": _contents("count_tokens", "countTokens", has_output=False, metering="free"),
-    "embedContent": _contents("embed_content", "embedContent", has_output=False),
-    "batchEmbedContents": _contents("embed_content", "batchEmbedContents", has_output=False),
+    "countTokens": _contents(
+        "count_tokens", "countTokens", has_output=False, metering="free", others=("anthropic",)
+    ),
+    "embedContent": _contents(
+        "embed_content", "embedContent", has_output=False, others=("openai",)
+    ),
+    "batchEmbedContents": _contents(
+        "embed_content", "batchEmbedContents", has_output=False, others=("openai",)
+    ),
 }
 
 

@@ -13,7 +13,7 @@ from aiohttp.web import StreamResponse
 
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.quota import Hold
-from gateway.domain.translation.translators import Untranslatable
+from gateway.domain.translation.one_call import Untranslatable
 from gateway.relay.allowance import Allowance
 from gateway.relay.attempt import Attempt, Verdict
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, LET_THROUGH, Call, Outcome, Target

@@ -7,7 +7,7 @@ from gateway.domain.ask import Changes
 from gateway.domain.azure import azure_path
 from gateway.domain.catalog import Dialect
 from gateway.domain.splice import Pieces
-from gateway.domain.translation.translators import Translation
+from gateway.domain.translation.one_call import Translation
 from gateway.relay.call import Call, Target
 from gateway.relay.query import passed_on
 from gateway.relay.translated import translation_of

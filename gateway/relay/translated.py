@@ -7,7 +7,9 @@ from typing import Any, Final
 from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.translation.answers import FaultKind
-from gateway.domain.translation.translators import Events, Translation
+from gateway.domain.translation.one_call import Asked, Translation
+from gateway.domain.translation.talks import Events
+from gateway.domain.translation.translators import translate
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import Call, Outcome, Target
 from gateway.relay.delivery import EventDelivery, Settle, WholeDelivery
@@ -38,17 +40,19 @@ def translation_of(call: Call, target: Target) -> Translation:
     """The call as `target` has it. Raises `Untranslatable`."""
     model, hold = target.model, call.hold
     maximum = hold.write_max_output or model.default_output_tokens
-    return Translation(
-        call.route.name,
-        target.upstream.dialect,
-        call.body,
-        model=call.ask.model,
-        model_name=target.model_name,
-        stream=call.ask.stream,
-        max_output_tokens=maximum,
-        max_field=target.max_field(("max_completion_tokens", "max_tokens")),
-        leave_out=target.upstream.leave_out,
-        now=int(call.started_at),
+    return translate(
+        Asked(
+            route=call.route,
+            dialect=target.upstream.dialect,
+            body=call.body,
+            model=call.ask.model,
+            model_name=target.model_name,
+            stream=call.ask.stream,
+            max_output_tokens=maximum,
+            max_field=target.max_field(("max_completion_tokens", "max_tokens")),
+            leave_out=target.upstream.leave_out,
+            now=int(call.started_at),
+        )
     )
 
 

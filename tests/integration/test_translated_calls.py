@@ -19,7 +19,8 @@ def configure(members: dict[str, Any]) -> None:
     url = members["upstreams"][0]["base_url"]
     priced = {**PRICED, "max_input_tokens": 20_000}
     members["models"] += [
-        {"name": name, **priced} for name in ("both", "claude", "kept", "easy", "mine", "azured")
+        {"name": name, **priced}
+        for name in ("both", "claude", "kept", "easy", "mine", "azured", "gem")
     ]
     claude = {"dialect": "anthropic", "base_url": url}
     azure = {"azure_api_version": "2024-10-21", "api_key_env": "AZURE_KEY"}
@@ -38,6 +39,12 @@ def configure(members: dict[str, Any]) -> None:
         },
         {"name": "other", **claude, "models": {"both": "other-real", "claude": "claude-real"}},
         {"name": "keeper", **claude, "models": {"kept": "kept-real"}, "translate": False},
+        {
+            "name": "google",
+            "dialect": "gemini",
+            "base_url": url.removesuffix("/v1") + "/v1beta",
+            "models": {"gem": "gem-real"},
+        },
         {
             "name": "easy",
             **claude,
@@ -199,3 +206,45 @@ async def test_azure_is_called_by_deployments_with_its_own_header(rig: Rig):
     headers = {name.lower(): value for name, value in received.headers}
     assert headers["api-key"] == "azure-secret"
     assert "authorization" not in headers
+
+
+async def test_tokens_are_counted_by_whoever_has_the_model_and_cost_nothing(rig: Rig):
+    token = await rig.token(USD)
+    rig.upstream.answer("claude-real", Answer((b'{"input_tokens":7}',)))
+    rig.upstream.answer("gem-real", Answer((b'{"totalTokens":9}',)))
+    async with Messages(rig.url, token.key) as caller:
+        counted = await caller.client.messages.count_tokens(
+            model="gem", messages=[{"role": "user", "content": QUESTION}]
+        )
+        assert counted.input_tokens == 9
+    async with Contents(rig.url, token.key) as caller:
+        found = await caller.client.aio.models.count_tokens(model="claude", contents=QUESTION)
+        assert found.total_tokens == 7
+    assert [received.path for received in rig.upstream.requests] == [
+        "/v1beta/models/gem-real:countTokens",
+        "/v1/messages/count_tokens",
+    ]
+    assert {(row["amount"], row["anomaly"]) for row in await rig.ledger()} == {(0, None)}
+
+
+async def test_texts_are_embedded_by_whoever_has_the_model(rig: Rig, chat):
+    rig.upstream.answer(
+        "gem-real",
+        Answer(
+            (
+                (
+                    b'{"embeddings":[{"values":[0.5,0.25]},{"values":[1,0]}],'
+                    b'"usageMetadata":{"promptTokenCount":6,"totalTokenCount":6}}'
+                ),
+            )
+        ),
+    )
+    vectors = await chat.client.embeddings.create(model="gem", input=["a road", "a toll house"])
+    assert [each.embedding for each in vectors.data] == [[0.5, 0.25], [1, 0]]
+    async with Contents(rig.url, (await rig.token(USD)).key) as caller:
+        found = await caller.client.aio.models.embed_content(model="mine", contents=["a road"])
+    assert len(found.embeddings) == 1
+    first, second = await rig.ledger()
+    assert (first["upstream"], first["input_tokens"], first["estimated"]) == ("google", 6, False)
+    assert (second["upstream"], second["route"]) == ("own", "embed_content")
+    assert second["amount"] > 0

@@ -13,7 +13,7 @@ from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.translation import chat, messages
 from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import Conversation
-from gateway.domain.translation.messages import write_count
+from gateway.domain.translation.messages.counting import write_count
 from tests.unit.translation.streams import ASKED, events, written
 
 HI = {"role": "user", "content": "hi"}

@@ -13,7 +13,6 @@ from gateway.domain.translation.messages import (
     requests_in,
     requests_out,
 )
-from gateway.domain.translation.messages.answers_out import write_count as write_count
 
 
 class MessagesCodec:

@@ -48,11 +48,6 @@ def write_answer(answer: Answer, *, model: str) -> bytes:
     return _encode(told)
 
 
-def write_count(input_tokens: int) -> bytes:
-    """The answer to a counting of tokens: https://docs.claude.com/en/api/messages-count-tokens."""
-    return b'{"input_tokens":%d}' % input_tokens
-
-
 def reason_of(finish: Finish) -> str:
     """The `stop_reason`."""
     return _REASONS.get(finish, "end_turn")

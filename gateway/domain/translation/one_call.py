@@ -1,0 +1,84 @@
+"""One call on its way to one upstream of another dialect, and the answer on its way back. Pure."""
+
+from typing import NamedTuple
+
+from gateway.domain.ask import Invalid
+from gateway.domain.cases import Case, refusal
+from gateway.domain.catalog import Dialect
+from gateway.domain.errors import Refusal
+from gateway.domain.routes import Route
+from gateway.domain.translation.answers import Fault
+from gateway.domain.translation.codec import Codec, Losses, Uncarried
+
+
+class Asked(NamedTuple):
+    """A call, and the upstream that it is for.
+
+    `model` is what the caller calls the model, `model_name` what the upstream does; `max_output_tokens` is what the
+    answer may have where the caller does not say, `max_field` where that stands in OpenAI's dialect, `leave_out` what
+    the upstream need not be told. `now` is in Unix seconds.
+    """
+
+    route: Route
+    dialect: Dialect
+    body: bytes
+    model: str
+    model_name: str
+    stream: bool
+    max_output_tokens: int
+    max_field: str
+    leave_out: frozenset[str]
+    now: int
+
+
+class Untranslatable(Exception):
+    """A call that its upstream's dialect has no way to say; `refusal` names the member."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Translation:
+    """What every kind of call does of its own in `_write`, and with a whole answer.
+
+    `path` is below the upstream's base URL, `dropped` what was left out. `is_counted`: what was used is told by the
+    answer, or needs not be told. Raises `Untranslatable`.
+    """
+
+    def __init__(self, asked: Asked, caller: Codec, upstream: Codec) -> None:
+        self.asked = asked
+        self.caller = caller
+        self.upstream = upstream
+        self.is_counted = True
+        self.path = ""
+        losses = Losses(asked.leave_out)
+        try:
+            self.body = self._write(losses)
+        except Invalid as error:
+            raise Untranslatable(error.refusal) from None
+        except Uncarried as error:
+            raise Untranslatable(self._refusal_of(error)) from None
+        self.dropped = tuple(losses.dropped)
+
+    def _write(self, losses: Losses) -> bytes:
+        """The upstream's body; sets `path`. Raises `Invalid` and `Uncarried`."""
+        raise NotImplementedError
+
+    def whole(self, body: bytes) -> bytes:
+        """A whole answer in the caller's dialect. Raises `BadAnswer`."""
+        raise NotImplementedError
+
+    def fault(self, status: int, body: bytes) -> Fault:
+        """An error of the upstream's."""
+        return self.upstream.read_fault(status, body)
+
+    def _refusal_of(self, error: Uncarried) -> Refusal:
+        param = error.param or self.caller.PARAMS.get(error.member, error.member)
+        told = {
+            "member": param,
+            "model": self.asked.model,
+            "dialect": self.asked.dialect,
+            "why": error.why,
+        }
+        return refusal(Case.UNCARRIED, told, param=param)
