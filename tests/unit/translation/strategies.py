@@ -28,6 +28,7 @@ Draw = st.DrawFn
 SAID = st.text(min_size=1, max_size=8)
 NAMES = st.sampled_from(("look", "f_2", "get-it"))
 SCHEMAS = st.sampled_from(('{"type":"object","properties":{"é":{}}}', '{"type":"object"}'))
+CLOSED = ('{"type":"string"}', '{"type":"object", "additionalProperties":false}')
 ARGUMENTS = st.sampled_from(("{}", '{"a":1}', '{"b":[1.50,"\\u00e9\\n"],"c":{"d":null}}'))
 PACKED = st.sampled_from(("AAAA", "iVBORw0KGgo="))
 PICTURES = st.builds(Data, st.sampled_from(("image/png", "image/jpeg")), PACKED) | st.builds(
@@ -303,7 +304,7 @@ _MESSAGES_OPTIONS = st.fixed_dictionaries(
     {"max_output_tokens": st.integers(4001, 2**20)},
     optional={
         "system": st.lists(_MARKED, max_size=2).map(tuple),
-        "output": SCHEMAS.map(lambda schema: Output(schema, strict=True)),
+        "output": st.sampled_from(CLOSED).map(lambda schema: Output(schema, strict=True)),
         "stop": st.lists(SAID.filter(str.strip), max_size=5).map(tuple),
         "top_p": st.floats(0.95, 0.99),
         "stream": st.booleans(),

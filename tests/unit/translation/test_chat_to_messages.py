@@ -170,7 +170,14 @@ REQUESTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
                 "json_schema": {"name": "n", "schema": SCHEMA, "strict": True},
             }
         },
-        {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
+        {
+            "output_config": {
+                "format": {
+                    "type": "json_schema",
+                    "schema": {**SCHEMA, "additionalProperties": False},
+                }
+            }
+        },
     ),
     (
         {"reasoning_effort": "minimal"},

@@ -12,6 +12,7 @@ import msgspec
 from gateway.domain.translation.caches import cache_control_of
 from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import Conversation, Output, Text, Tool, ToolChoice
+from gateway.domain.translation.messages.schemas import closed
 from gateway.domain.translation.messages.thinking_out import thinking_of
 from gateway.domain.translation.messages.turns_out import block_of_text, turns_of
 
@@ -143,7 +144,7 @@ def _format(body: dict[str, Any], output: Output | None) -> None:
         return
     if not output.schema:
         raise Uncarried("output", "Anthropic's models keep to a schema; send one")
-    form = {"type": "json_schema", "schema": msgspec.Raw(output.schema.encode())}
+    form = {"type": "json_schema", "schema": msgspec.Raw(closed(output.schema).encode())}
     body.setdefault("output_config", {})["format"] = form
 
 
