@@ -1,9 +1,9 @@
 """What is answered, in the terms that all dialects share: whole, or as a stream of deltas. Values only.
 
-A stream is, in this order: `Started`; of each choice its parts one after the other, each `PartStarted`, any number of deltas,
-`PartEnded`; `Finished` of each choice; `Counted` at any place, of which the last counts; `Ended`. `Failed` ends a
-stream in its middle. A reader makes exactly that of whatever its upstream sends (it opens parts that are not opened on the wire, and closes those
-that are left open); a writer may rely on it.
+A stream is, in this order: `Started`; of each choice its parts one after the other, each `PartStarted`, any number of
+deltas, `PartEnded`; `Finished` of each choice; `Counted` at any place, of which the last counts; `Ended`. `Failed` ends
+a stream in its middle. A reader makes exactly that of whatever its upstream sends: it opens parts that are not opened
+on the wire, and closes those that are left open. A writer may rely on it.
 """
 
 from enum import StrEnum
@@ -44,7 +44,10 @@ class Choice(Value, frozen=True):
 
 
 class Answer(Value, frozen=True, kw_only=True):
-    """A whole answer. `created` is in Unix seconds, 0 where the dialect does not say; `model` is as the upstream calls it."""
+    """A whole answer.
+
+    `created` is in Unix seconds, 0 where the dialect does not say; `model` is as the upstream calls it.
+    """
 
     id: str
     model: str
@@ -68,7 +71,7 @@ FaultKind = Literal[
 
 
 class Fault(Value, frozen=True):
-    """An error of the upstream's own. `param` is as it names it, if it does; it may not exist in the caller's dialect."""
+    """An error of the upstream's own. `param` is as it names it, if it does; the caller's dialect may have no such."""
 
     kind: FaultKind
     message: str

@@ -10,8 +10,9 @@ from gateway.domain.translation.conversation import Conversation
 class Uncarried(Exception):
     """Something that the other dialect has no way to say.
 
-    `member` is a member of `Conversation` or the kind of a part (`audio`, `file_reference`, …); the reading codec's `PARAMS` has
-    what the caller calls it. `param`: that itself, where the reading codec found it. `why` is a clause for a sentence.
+    `member` is a member of `Conversation` or the kind of a part (`audio`, `file_reference`, …); the reading codec's
+    `PARAMS` has what the caller calls it. `param`: that itself, where the reading codec found it. `why` is a clause for
+    a sentence.
     """
 
     def __init__(self, member: str, why: str, param: str = "") -> None:
@@ -48,7 +49,7 @@ class EventReader(Protocol):
     """Reads an upstream's stream. One for each call."""
 
     def event(self, name: bytes, data: bytes) -> Sequence[Delta]:
-        """The deltas of one event: its `event:` line (empty where there is none) and its `data:`. Raises `BadAnswer`."""
+        """The deltas of one event: its name (empty where it has none) and its data. Raises `BadAnswer`."""
         ...
 
     def end(self) -> Sequence[Delta]:

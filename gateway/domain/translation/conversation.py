@@ -147,7 +147,7 @@ class Output(Value, frozen=True):
 
 
 class Thinking(Value, frozen=True):
-    """How much is thought first: off, or by tokens, by `effort` (`minimal`, `low`, `medium`, `high`, …), or as the model sees fit.
+    """How much is thought first: not at all, by tokens, by `effort` (`low`, `high`, …), or as the model sees fit.
 
     `shown`: whether the answer shall tell the thoughts, or a summary; None: as the provider does by itself.
     """
