@@ -24,7 +24,7 @@ PICTURE = "data:image/png;base64,AAAA"
 def asked(losses: Losses | None = None, **members: Any) -> Conversation:
     body = json.dumps({"model": "m", "messages": [HI], "max_tokens": 2000, **members}).encode()
     return chat.codec.read_request(
-        body, losses or Losses(), model="claude-opus-4-8", stream=bool(members.get("stream"))
+        body, losses or Losses(), model="claude-sonnet-4-6", stream=bool(members.get("stream"))
     )
 
 

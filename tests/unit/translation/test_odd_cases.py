@@ -38,7 +38,7 @@ from tests.unit.translation.streams import events, written
 USER = (Turn("user", (Text("hi"),)),)
 
 
-def to_claude(model: str = "claude-opus-5", **members: Any) -> dict[str, Any]:
+def to_claude(model: str = "claude-3-7-sonnet", **members: Any) -> dict[str, Any]:
     losses = members.pop("losses", None) or Losses()
     asked = Conversation(
         **{"model": model, "turns": USER, "max_output_tokens": 9000, **members},
@@ -95,9 +95,34 @@ def test_thought_that_has_no_room_is_told():
     assert "thinking" not in to_claude(**small, thinking=Thinking(effort="low"), losses=losses)
 
 
-@pytest.mark.parametrize(("member", "value"), [("temperature", 1), ("top_p", 0.95)])
-def test_what_is_as_usual_may_be_said_beside_thoughts(member: str, value: float):
-    assert to_claude(thinking=Thinking(), **{member: value})[member] == value
+def test_what_is_as_usual_may_be_said_beside_thoughts_and_to_every_model():
+    assert to_claude(thinking=Thinking(), top_p=0.95)["top_p"] == 0.95
+    assert "temperature" not in to_claude(thinking=Thinking(), temperature=1.0)
+    assert "temperature" not in to_claude("claude-opus-5", temperature=1.0)
+
+
+@pytest.mark.parametrize(
+    "model", ["claude-opus-4-7", "anthropic/claude-sonnet-5", "claude-haiku-5-5"]
+)
+@pytest.mark.parametrize(("member", "value"), [("temperature", 0.5), ("top_p", 0.96), ("top_k", 3)])
+def test_models_that_take_nothing_of_how_tokens_are_drawn_are_not_told(
+    model: str, member: str, value: float
+):
+    with pytest.raises(Uncarried) as refused:
+        to_claude(model, **{member: value})
+    assert refused.value.member == member
+    assert member not in to_claude(model, losses=Losses(frozenset({member})), **{member: value})
+
+
+def test_models_that_take_one_of_two_are_told_the_temperature():
+    both = {"temperature": 0.5, "top_p": 0.9}
+    assert to_claude("claude-3-5-haiku-20241022", **both)["top_p"] == 0.9
+    with pytest.raises(Uncarried) as refused:
+        to_claude("claude-haiku-4-5", **both)
+    assert refused.value.member == "top_p"
+    assert to_claude("claude-haiku-4-5", top_p=0.9)["top_p"] == 0.9
+    told = to_claude("claude-haiku-4-5", **both, losses=Losses(frozenset({"top_p"})))
+    assert "top_p" not in told
 
 
 @pytest.mark.parametrize(("member", "value"), [("temperature", 0.9), ("top_p", 0.9), ("top_k", 3)])
