@@ -28,6 +28,7 @@ Draw = st.DrawFn
 SAID = st.text(min_size=1, max_size=8)
 NAMES = st.sampled_from(("look", "f_2", "get-it"))
 SCHEMAS = st.sampled_from(('{"type":"object","properties":{"é":{}}}', '{"type":"object"}'))
+CLOSED = ('{"type":"string"}', '{"type":"object", "additionalProperties":false}')
 ARGUMENTS = st.sampled_from(("{}", '{"a":1}', '{"b":[1.50,"\\u00e9\\n"],"c":{"d":null}}'))
 PACKED = st.sampled_from(("AAAA", "iVBORw0KGgo="))
 PICTURES = st.builds(Data, st.sampled_from(("image/png", "image/jpeg")), PACKED) | st.builds(
@@ -273,10 +274,10 @@ def _messages_thinking() -> st.SearchStrategy[tuple[str, Thinking | None]]:
     older = st.builds(Thinking, budget_tokens=st.integers(1024, 4000), shown=shown)
     neither = st.sampled_from((None, Thinking(is_on=False)))
     return (
-        st.tuples(st.just("claude-opus-4-8"), newer)
+        st.tuples(st.just("claude-opus-4-6"), newer)
         | st.tuples(st.just("claude-sonnet-4-5@20250929"), older)
         | st.tuples(st.just("another-model"), newer | older)
-        | st.tuples(st.just("claude-opus-5"), neither)
+        | st.tuples(st.just("another-model"), neither)
     )
 
 
@@ -303,7 +304,7 @@ _MESSAGES_OPTIONS = st.fixed_dictionaries(
     {"max_output_tokens": st.integers(4001, 2**20)},
     optional={
         "system": st.lists(_MARKED, max_size=2).map(tuple),
-        "output": SCHEMAS.map(lambda schema: Output(schema, strict=True)),
+        "output": st.sampled_from(CLOSED).map(lambda schema: Output(schema, strict=True)),
         "stop": st.lists(SAID.filter(str.strip), max_size=5).map(tuple),
         "top_p": st.floats(0.95, 0.99),
         "stream": st.booleans(),
@@ -312,7 +313,7 @@ _MESSAGES_OPTIONS = st.fixed_dictionaries(
     },
 )
 _DRAWING = st.fixed_dictionaries(
-    {}, optional={"temperature": st.floats(0, 1), "top_k": st.integers(1, 99)}
+    {}, optional={"temperature": st.floats(0, 0.99), "top_k": st.integers(1, 99)}
 )
 
 

@@ -24,7 +24,7 @@ PICTURE = "data:image/png;base64,AAAA"
 def asked(losses: Losses | None = None, **members: Any) -> Conversation:
     body = json.dumps({"model": "m", "messages": [HI], "max_tokens": 2000, **members}).encode()
     return chat.codec.read_request(
-        body, losses or Losses(), model="claude-opus-4-8", stream=bool(members.get("stream"))
+        body, losses or Losses(), model="claude-sonnet-4-6", stream=bool(members.get("stream"))
     )
 
 
@@ -170,7 +170,14 @@ REQUESTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
                 "json_schema": {"name": "n", "schema": SCHEMA, "strict": True},
             }
         },
-        {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
+        {
+            "output_config": {
+                "format": {
+                    "type": "json_schema",
+                    "schema": {**SCHEMA, "additionalProperties": False},
+                }
+            }
+        },
     ),
     (
         {"reasoning_effort": "minimal"},

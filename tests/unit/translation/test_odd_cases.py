@@ -31,13 +31,14 @@ from gateway.domain.translation.conversation import (
     Turn,
 )
 from gateway.domain.translation.media import data_of_url
+from gateway.domain.translation.messages.schemas import closed
 from gateway.domain.usage import Usage
 from tests.unit.translation.streams import events, written
 
 USER = (Turn("user", (Text("hi"),)),)
 
 
-def to_claude(model: str = "claude-opus-5", **members: Any) -> dict[str, Any]:
+def to_claude(model: str = "claude-3-7-sonnet", **members: Any) -> dict[str, Any]:
     losses = members.pop("losses", None) or Losses()
     asked = Conversation(
         **{"model": model, "turns": USER, "max_output_tokens": 9000, **members},
@@ -94,9 +95,34 @@ def test_thought_that_has_no_room_is_told():
     assert "thinking" not in to_claude(**small, thinking=Thinking(effort="low"), losses=losses)
 
 
-@pytest.mark.parametrize(("member", "value"), [("temperature", 1), ("top_p", 0.95)])
-def test_what_is_as_usual_may_be_said_beside_thoughts(member: str, value: float):
-    assert to_claude(thinking=Thinking(), **{member: value})[member] == value
+def test_what_is_as_usual_may_be_said_beside_thoughts_and_to_every_model():
+    assert to_claude(thinking=Thinking(), top_p=0.95)["top_p"] == 0.95
+    assert "temperature" not in to_claude(thinking=Thinking(), temperature=1.0)
+    assert "temperature" not in to_claude("claude-opus-5", temperature=1.0)
+
+
+@pytest.mark.parametrize(
+    "model", ["claude-opus-4-7", "anthropic/claude-sonnet-5", "claude-haiku-5-5"]
+)
+@pytest.mark.parametrize(("member", "value"), [("temperature", 0.5), ("top_p", 0.96), ("top_k", 3)])
+def test_models_that_take_nothing_of_how_tokens_are_drawn_are_not_told(
+    model: str, member: str, value: float
+):
+    with pytest.raises(Uncarried) as refused:
+        to_claude(model, **{member: value})
+    assert refused.value.member == member
+    assert member not in to_claude(model, losses=Losses(frozenset({member})), **{member: value})
+
+
+def test_models_that_take_one_of_two_are_told_the_temperature():
+    both = {"temperature": 0.5, "top_p": 0.9}
+    assert to_claude("claude-3-5-haiku-20241022", **both)["top_p"] == 0.9
+    with pytest.raises(Uncarried) as refused:
+        to_claude("claude-haiku-4-5", **both)
+    assert refused.value.member == "top_p"
+    assert to_claude("claude-haiku-4-5", top_p=0.9)["top_p"] == 0.9
+    told = to_claude("claude-haiku-4-5", **both, losses=Losses(frozenset({"top_p"})))
+    assert "top_p" not in told
 
 
 @pytest.mark.parametrize(("member", "value"), [("temperature", 0.9), ("top_p", 0.9), ("top_k", 3)])
@@ -141,6 +167,53 @@ def test_documents_of_which_nobody_can_make_anything_are_told():
 )
 def test_a_url_holds_data_or_leads_to_it(url: str, data: Data):
     assert data_of_url(url, "p") == data
+
+
+@pytest.mark.parametrize(
+    ("open_", "shut"),
+    [
+        ({"type": "object"}, {"type": "object", "additionalProperties": False}),
+        (
+            {"type": ["object", "null"], "properties": {"type": {"type": "object"}}},
+            {
+                "type": ["object", "null"],
+                "properties": {"type": {"type": "object", "additionalProperties": False}},
+                "additionalProperties": False,
+            },
+        ),
+        (
+            {"$defs": {"a": {"type": "array", "items": {"anyOf": [{"type": "object"}]}}}},
+            {
+                "$defs": {
+                    "a": {
+                        "type": "array",
+                        "items": {"anyOf": [{"type": "object", "additionalProperties": False}]},
+                    }
+                }
+            },
+        ),
+    ],
+)
+def test_objects_that_say_nothing_of_further_members_are_closed(
+    open_: dict[str, Any], shut: dict[str, Any]
+):
+    assert json.loads(closed(json.dumps(open_))) == shut
+    assert json.loads(closed(json.dumps(shut))) == shut
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        '{"type":"object", "additionalProperties":true}',
+        '{"allOf":[{"type":"object"}], "const":{"type":"object"}}',
+        '{"default":1e400, "type":"object"}',
+        "[1]",
+        "{",
+        '{"items":' * 3000 + "{}" + "}" * 3000,
+    ],
+)
+def test_another_schema_stays_as_it_is(schema: str):
+    assert closed(schema) == schema
 
 
 def blocks_of(*deltas: Delta) -> list[tuple[str, int, dict[str, Any]]]:

@@ -12,14 +12,14 @@ import msgspec
 from gateway.domain.translation.caches import cache_control_of
 from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import Conversation, Output, Text, Tool, ToolChoice
+from gateway.domain.translation.messages.sampling_out import sample
+from gateway.domain.translation.messages.schemas import closed
 from gateway.domain.translation.messages.thinking_out import thinking_of
 from gateway.domain.translation.messages.turns_out import block_of_text, turns_of
 
 # `metadata.user_id` and `service_tier`: https://docs.claude.com/en/api/messages#body-metadata
 _LONGEST_USER_ID = 256
 _TIERS = {"default": "standard_only"}
-_HOTTEST = 1.0
-_LEAST_TOP_P_OF_THOUGHT = 0.95
 _UNSAYABLE = (
     "presence_penalty",
     "frequency_penalty",
@@ -53,7 +53,7 @@ def write_request(asked: Conversation, losses: Losses) -> bytes:
         _choose(body, asked)
     thinks = _think(body, asked, losses)
     _format(body, asked.output)
-    _sample(body, asked, losses, thinks=thinks)
+    sample(body, asked, losses, thinks=thinks)
     _tell_of_the_call(body, asked, losses)
     return _encode(body)
 
@@ -143,29 +143,5 @@ def _format(body: dict[str, Any], output: Output | None) -> None:
         return
     if not output.schema:
         raise Uncarried("output", "Anthropic's models keep to a schema; send one")
-    form = {"type": "json_schema", "schema": msgspec.Raw(output.schema.encode())}
+    form = {"type": "json_schema", "schema": msgspec.Raw(closed(output.schema).encode())}
     body.setdefault("output_config", {})["format"] = form
-
-
-def _sample(body: dict[str, Any], asked: Conversation, losses: Losses, *, thinks: bool) -> None:
-    """How tokens are drawn.
-
-    While thoughts are asked for, only as usual:
-    https://docs.claude.com/en/docs/build-with-claude/extended-thinking#feature-compatibility
-    """
-    for member, usual in (("temperature", 1), ("top_p", None), ("top_k", None)):
-        value = getattr(asked, member)
-        if value is None:
-            continue
-        if (
-            thinks
-            and value != usual
-            and not (member == "top_p" and value >= _LEAST_TOP_P_OF_THOUGHT)
-        ):
-            losses.leave_out(
-                member, "Anthropic's models take none other than usual while they think"
-            )
-        elif member == "temperature" and value > _HOTTEST:
-            losses.leave_out(member, f"Anthropic's models take at most {_HOTTEST:g}")
-        else:
-            body[member] = value

@@ -1,20 +1,21 @@
 """How Anthropic's models are told to think. Pure.
 
 Those before 4.6 are given tokens, those from 4.7 on an effort, and 4.6 takes either:
-https://docs.claude.com/en/docs/build-with-claude/adaptive-thinking. A name without a version is another provider's that
-speaks the dialect, or a model that is new: it is told what the caller said, in the newer way where that leaves it open.
+https://docs.claude.com/en/docs/build-with-claude/adaptive-thinking. One whose version nobody knows is told what the
+caller said, in the newer way where that leaves it open.
 """
 
-import re
 from typing import Any
 
 from gateway.domain.translation.codec import Losses
 from gateway.domain.translation.conversation import Thinking
 from gateway.domain.translation.efforts import budget_of, effort_of
+from gateway.domain.translation.messages.versions import (
+    FIRST_OF_EFFORTS,
+    FIRST_WITHOUT_BUDGETS,
+    version_of,
+)
 
-_VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
-_FIRST_OF_EFFORTS = (4, 6)
-_FIRST_WITHOUT_BUDGETS = (4, 7)
 # https://docs.claude.com/en/docs/build-with-claude/extended-thinking
 _LEAST_BUDGET = 1_024
 # https://docs.claude.com/en/docs/build-with-claude/effort
@@ -28,21 +29,16 @@ def thinking_of(wanted: Thinking, model: str, most_tokens: int, losses: Losses) 
     """What a model is told, that may write `most_tokens` in all."""
     if not wanted.is_on:
         return {"type": "disabled"}, _EFFORTS.get(wanted.effort, wanted.effort)
-    version = _version(model)
+    version = version_of(model)
     budget = wanted.budget_tokens
-    if version is not None and version < _FIRST_OF_EFFORTS:
+    if version is not None and version < FIRST_OF_EFFORTS:
         if budget is None:
             return _budget_for(wanted, most_tokens, losses), ""
     elif budget is None:
         return _shown({"type": "adaptive"}, wanted), _EFFORTS.get(wanted.effort, wanted.effort)
-    elif version is not None and version >= _FIRST_WITHOUT_BUDGETS:
+    elif version is not None and version >= FIRST_WITHOUT_BUDGETS:
         return _shown({"type": "adaptive"}, wanted), wanted.effort or effort_of(budget)
     return _shown({"type": "enabled", "budget_tokens": budget}, wanted), wanted.effort
-
-
-def _version(model: str) -> tuple[int, int] | None:
-    found = _VERSION.search(model)
-    return None if found is None else (int(found[1]), int(found[2] or 0))
 
 
 def _budget_for(wanted: Thinking, most_tokens: int, losses: Losses) -> dict[str, Any]:
