@@ -86,13 +86,20 @@ def test_tokens_of_thought_become_an_effort_where_a_model_takes_no_tokens(
     assert body["thinking"] == told
 
 
-def test_thought_that_has_no_room_is_told():
-    small = {"model": "claude-sonnet-4-5", "max_output_tokens": 1024}
+@pytest.mark.parametrize(
+    ("thinking", "most"),
+    [
+        (Thinking(effort="low"), 1024),
+        (Thinking(budget_tokens=1023), 9000),
+        (Thinking(budget_tokens=9000), 9000),
+    ],
+)
+def test_thought_that_has_no_room_is_told(thinking: Thinking, most: int):
+    small = {"model": "claude-sonnet-4-5", "max_output_tokens": most, "thinking": thinking}
     with pytest.raises(Uncarried) as refused:
-        to_claude(**small, thinking=Thinking(effort="low"))
+        to_claude(**small)
     assert refused.value.member == "thinking"
-    losses = Losses(frozenset({"thinking"}))
-    assert "thinking" not in to_claude(**small, thinking=Thinking(effort="low"), losses=losses)
+    assert "thinking" not in to_claude(**small, losses=Losses(frozenset({"thinking"})))
 
 
 def test_what_is_as_usual_may_be_said_beside_thoughts_and_to_every_model():

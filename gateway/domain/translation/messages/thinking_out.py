@@ -38,6 +38,10 @@ def thinking_of(wanted: Thinking, model: str, most_tokens: int, losses: Losses) 
         return _shown({"type": "adaptive"}, wanted), _EFFORTS.get(wanted.effort, wanted.effort)
     elif version is not None and version >= FIRST_WITHOUT_BUDGETS:
         return _shown({"type": "adaptive"}, wanted), wanted.effort or effort_of(budget)
+    if not _LEAST_BUDGET <= budget < most_tokens:
+        why = f"Anthropic's models think with {_LEAST_BUDGET} tokens at least, within the maximum"
+        losses.leave_out("thinking", why)
+        return {}, ""
     return _shown({"type": "enabled", "budget_tokens": budget}, wanted), wanted.effort
 
 
