@@ -147,6 +147,7 @@ def translation(pair: Pair, *, stream: bool) -> Talk:
             max_output_tokens=64,
             max_field="max_tokens",
             leave_out=frozenset(),
+            thinks=False,
             now=1_700_000_000,
         )
     )

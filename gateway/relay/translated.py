@@ -51,6 +51,7 @@ def translation_of(call: Call, target: Target) -> Translation:
             max_output_tokens=maximum,
             max_field=target.max_field(("max_completion_tokens", "max_tokens")),
             leave_out=target.upstream.leave_out,
+            thinks=model.hides_output,
             now=int(call.started_at),
         )
     )

@@ -23,12 +23,13 @@ def configure(members: dict[str, Any]) -> None:
         for name in ("both", "claude", "kept", "easy", "mine", "azured", "gem")
     ]
     claude = {"dialect": "anthropic", "base_url": url}
+    members["models"].append({"name": "minds", **priced, "hides_output": True})
     azure = {"azure_api_version": "2024-10-21", "api_key_env": "AZURE_KEY"}
     members["upstreams"] = [
         {
             "name": "own",
             "base_url": url,
-            "models": {"both": "own-real", "mine": "own-real"},
+            "models": {"both": "own-real", "mine": "own-real", "minds": "own-real"},
             "priority": 9,
         },
         {
@@ -248,3 +249,14 @@ async def test_texts_are_embedded_by_whoever_has_the_model(rig: Rig, chat):
     assert (first["upstream"], first["input_tokens"], first["estimated"]) == ("google", 6, False)
     assert (second["upstream"], second["route"]) == ("own", "embed_content")
     assert second["amount"] > 0
+
+
+async def test_a_model_that_does_not_think_is_not_told_not_to(rig: Rig):
+    rig.upstream.answer("own-real", answers.whole("openai"))
+    off: Any = {"type": "disabled"}
+    async with Messages(rig.url, (await rig.token(USD)).key) as caller:
+        await caller.say("mine", thinking=off)
+        await caller.say("minds", thinking=off)
+    first, second = (json.loads(received.body) for received in rig.upstream.requests)
+    assert "reasoning_effort" not in first
+    assert second["reasoning_effort"] == "none"

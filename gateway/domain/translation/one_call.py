@@ -16,7 +16,7 @@ class Asked(NamedTuple):
 
     `model` is what the caller calls the model, `model_name` what the upstream does; `max_output_tokens` is what the
     answer may have where the caller does not say, `max_field` where that stands in OpenAI's dialect, `leave_out` what
-    the upstream need not be told. `now` is in Unix seconds.
+    the upstream need not be told. `thinks`: the model is known to, unseen. `now` is in Unix seconds.
     """
 
     route: Route
@@ -28,6 +28,7 @@ class Asked(NamedTuple):
     max_output_tokens: int
     max_field: str
     leave_out: frozenset[str]
+    thinks: bool
     now: int
 
 

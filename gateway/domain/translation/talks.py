@@ -26,9 +26,13 @@ class Talk(Translation):
     def _write(self, losses: Losses) -> bytes:
         asked = self.asked
         told = self.caller.read_request(asked.body, losses, model=asked.model, stream=asked.stream)
+        thinking = told.thinking
+        if thinking is not None and not thinking.is_on and not asked.thinks:
+            thinking = None  # OpenAI's models that do not think refuse to be told not to
         self._conversation = msgspec.structs.replace(
             told,
             model=asked.model_name,
+            thinking=thinking,
             wants_usage=True,  # what the caller is not to see is hidden behind the meter
             max_output_tokens=told.max_output_tokens or asked.max_output_tokens,
         )
