@@ -91,6 +91,8 @@ class Server:
                 **settings,
             }.items()
         ]
+        if self._program.name == "redis-server" and _is_before_7_2(self._program):
+            rights = rights.replace("+client|setinfo", "")
         digest = hashlib.sha256(PASSWORD.encode()).hexdigest()
         lines += [f"user {USER} on #{digest} {rights}", f"requirepass {OWNER}"]
         self._file = self.directory / "valkey.conf"
@@ -418,8 +420,11 @@ class SentinelTrio(Group):
         )
 
     def revive(self, server: Server) -> None:
-        """Start a killed server again, and wait until it is a replica."""
+        """Start a killed server again as a replica, and wait until it is in step."""
         server.start()
+        server.ask(
+            "REPLICAOF", "127.0.0.1", self.primary.port
+        )  # the Sentinels would, within ten seconds
         self.wait_until_whole()
 
     def stop(self) -> None:
@@ -437,6 +442,11 @@ def running(kind: type[Any], **options: Any) -> Iterator[Any]:
             yield made
         finally:
             made.stop()
+
+
+def _is_before_7_2(program: Path) -> bool:
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    return " v=7.0." in told.stdout
 
 
 def _tls_of(options: dict[str, Any]) -> tuple[str, str]:

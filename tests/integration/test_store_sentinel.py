@@ -72,7 +72,6 @@ async def test_a_primary_that_is_replaced_while_it_lives_is_left_by_itself(trio:
         await until(lambda: pipeline.connected and pipeline.run_ids[0] != before)
         assert await pipeline.call(0, "SET", "q:{s000}:b:t1", "x") == b"OK"
         await pipeline.call(0, "DEL", "q:{s000}:b:t1")
-    trio.wait_until_whole()
 
 
 async def test_a_service_that_no_sentinel_knows_is_named(trio: SentinelTrio):
