@@ -1,0 +1,50 @@
+"""What one of all workers does for the ledger as a whole: partitions in time, sums for usage, months that go.
+
+Each worker asks; the database lets one at a time do it. Nothing that goes wrong here harms calls, or ends the worker.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from gateway.domain.errors import StoreUnavailable
+from gateway.store.ledger_months import drop_month, make_months
+from gateway.store.postgres import Pool
+from gateway.store.rollups import roll
+
+_log = logging.getLogger(__name__)
+_LOOK_S: Final = 60.0
+
+
+class LedgerWatch:
+    """Looks every minute."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                await self.look()
+            except StoreUnavailable as error:
+                _log.warning("what is done for the ledger as a whole waits: %s", error)
+            except Exception:  # noqa: BLE001 -- see above
+                _log.exception("the ledger is not looked after")
+
+    async def look(self) -> None:
+        """Do what is due. Raises `StoreUnavailable`."""
+        strays = await make_months(self._pool)
+        if strays is not None:
+            _log.warning(
+                "%d rows of the ledger, from %s to %s, are of months without a partition and stay in ledger_default: "
+                "see that clocks are right, then move them (docs/operations.md)",
+                strays.rows,
+                strays.first_at.isoformat(timespec="seconds"),
+                strays.last_at.isoformat(timespec="seconds"),
+            )
+        while await roll(self._pool):
+            pass
+        while (name := await drop_month(self._pool)) is not None:
+            _log.info("dropped %s; what its charges came to is in carried", name)

@@ -1,0 +1,140 @@
+"""Sums of calls by point and key, read where they are the fewest rows: of days, of hours, of the ledger for the rest.
+
+Exact at all times: what the rollup has, what it has been told of and not added yet, and the calls behind its end are
+read in one snapshot. What the rollup does not tell apart is read of the ledger alone.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from asyncpg import Range
+
+from gateway.domain.rollup import Span, parts_of
+from gateway.store.ledger_calls import CALLS, CallFilter, Where, uuid7_floor
+from gateway.store.measures import DIMENSIONS, MEASURES, OF_CALLS, OF_SUMS
+from gateway.store.postgres import Connection
+from gateway.store.rollups import LATE
+
+ROLLED_KEYS: Final = frozenset({"", *DIMENSIONS})
+"""By what the rollup can group."""
+
+_COARSE_KEYS: Final = frozenset({"", "model", "upstream"})
+_STATE = """
+SELECT rolled_before, (SELECT greatest(dropped_before, to_timestamp(0)) FROM ledger_keeping) AS dropped_before,
+       EXISTS (SELECT FROM rollup_late) AS has_late
+  FROM rollup_state
+"""
+_MEASURES = ", ".join(f"call.{name}" for name in MEASURES)
+
+
+async def cells_of(
+    connection: Connection,
+    chosen: CallFilter,
+    where: Where,
+    edges: Sequence[datetime],
+    key: str,
+    by: str,
+) -> str:
+    """The statement of `point`, `key` and sums; `key` is the expression of `by`.
+
+    `where` is the filter without its times, and gets the statement's values. To be run in the snapshot that
+    `connection` is in.
+    """
+    if not is_rolled(chosen, by) or edges[0] >= edges[-1]:
+        where.add("call.request_id >= {}", uuid7_floor(edges[0]))
+        where.add("call.request_id < {}", uuid7_floor(edges[-1]))
+        return f"""
+SELECT {_point("call.request_id", where, edges)} AS point, {key} AS key, {OF_CALLS}
+  FROM {CALLS} WHERE {where} GROUP BY 1, 2"""  # noqa: S608 -- our own names
+    state = await connection.fetchrow(_STATE)
+    assert state is not None, "rollup_state has its row from the beginning"
+    coarse = _is_coarse(chosen, by)
+    parts = parts_of(edges, state["rolled_before"], state["dropped_before"], by_day=not coarse)
+    selects = []
+    if parts.days:
+        selects.append(_rolled("d", parts.days, where, edges, key, coarse=coarse))
+    if parts.hours:
+        selects.append(_rolled("h", parts.hours, where, edges, key, coarse=coarse))
+    if state["has_late"] and (rolled := [*parts.days, *parts.hours]):
+        selects.append(_late(rolled, where, edges, key))
+    if parts.calls:
+        selects.append(_calls(parts.calls, where, edges, key))
+    # A correction can leave nothing where its charge was: no call is nothing.
+    return f"""
+SELECT point, key, {OF_SUMS} FROM ({" UNION ALL ".join(selects)}) part
+ GROUP BY 1, 2 HAVING sum(requests) <> 0"""  # noqa: S608 -- our own names
+
+
+def is_rolled(chosen: CallFilter, by: str) -> bool:
+    """Whether the rollup tells apart all that is asked for."""
+    return by in ROLLED_KEYS and not (
+        chosen.request_id is not None
+        or chosen.statuses is not None
+        or chosen.min_amount is not None
+        or chosen.max_amount is not None
+        or chosen.end_user is not None
+        or chosen.tags
+    )
+
+
+def _is_coarse(chosen: CallFilter, by: str) -> bool:
+    """Whether the sums of all tokens together tell it."""
+    whose = (chosen.user_id, chosen.token_id, chosen.token_name)
+    return by in _COARSE_KEYS and all(each is None for each in whose)
+
+
+def _point(column: str, where: Where, edges: Sequence[datetime]) -> str:
+    """Which two neighbours of the edges it lies between, counted from 1."""
+    if column.endswith("request_id"):
+        return (
+            f"width_bucket({column}, {where.value([uuid7_floor(each) for each in edges])}::uuid[])"
+        )
+    return f"width_bucket({column}, {where.value(list(edges))}::timestamptz[])"
+
+
+def _rolled(
+    span: str,
+    spans: Sequence[Span],
+    where: Where,
+    edges: Sequence[datetime],
+    key: str,
+    *,
+    coarse: bool,
+) -> str:
+    """Sums that the rollup has."""
+    times = f"call.at >= {where.value(spans[0].start)} AND call.at < {where.value(spans[-1].end)}"
+    if len(spans) > 1:
+        times += f" AND call.at <@ {where.value(_ranges(spans))}::tstzmultirange"
+    return f"""
+SELECT {_point("call.at", where, edges)} AS point, {key} AS key, {_MEASURES} FROM rollup call
+ WHERE call.span = '{span}' AND call.token_id {"= 0" if coarse else "> 0"} AND {times} AND {where}
+"""  # noqa: S608 -- our own names
+
+
+def _late(spans: Sequence[Span], where: Where, edges: Sequence[datetime], key: str) -> str:
+    """What is noted for the hours and days that are read of the rollup."""
+    return f"""
+SELECT {_point("call.request_id", where, edges)} AS point, {key} AS key, {_MEASURES} FROM ({LATE}) call
+ WHERE uuid7_time(call.request_id) <@ {where.value(_ranges(spans))}::tstzmultirange AND {where}
+"""  # noqa: S608 -- our own names
+
+
+def _calls(spans: Sequence[Span], where: Where, edges: Sequence[datetime], key: str) -> str:
+    """Sums of what the rollup does not have."""
+    starts = [uuid7_floor(each.start) for each in spans]
+    ends = [uuid7_floor(each.end) for each in spans]
+    if len(spans) == 1:  # which leaves out the other months before anything is planned of them
+        rows, lower, upper = CALLS, where.value(starts[0]), where.value(ends[0])
+    else:
+        spans_of = f"unnest({where.value(starts)}::uuid[], {where.value(ends)}::uuid[])"
+        rows = f"{spans_of} AS span (start, until) CROSS JOIN {CALLS}"
+        lower, upper = "span.start", "span.until"
+    return f"""
+SELECT {_point("call.request_id", where, edges)} AS point, {key} AS key, {OF_CALLS}
+  FROM {rows} WHERE call.request_id >= {lower} AND call.request_id < {upper} AND {where} GROUP BY 1, 2
+"""  # noqa: S608 -- our own names
+
+
+def _ranges(spans: Sequence[Span]) -> list[Range[datetime]]:
+    return [Range(each.start, each.end) for each in sorted(spans)]
