@@ -465,9 +465,9 @@ BEGIN
 END $$;
 
 -- Sums of calls by hours and days of UTC, from which usage is told (docs/decisions/0018-ledger-at-length.md): all rows of the
--- ledger from before `rollup_state.rolled_before` but those in `rollup_late`. Rows of token 0 are hours of all tokens together.
+-- ledger from before `rollup_state.rolled_before` but those in `rollup_late`. Quarters of an hour are of all tokens together.
 CREATE TABLE rollup (
-  span        "char"      NOT NULL CHECK (span IN ('h', 'd')),
+  span        "char"      NOT NULL,                           -- h, d; q, where token, user and account are 0
   at          timestamptz NOT NULL,                           -- its begin
   token_id    bigint      NOT NULL,
   user_id     bigint      NOT NULL,
@@ -493,9 +493,12 @@ CREATE TABLE rollup (
   duration_ms bigint      NOT NULL,
   ttfb_ms     bigint      NOT NULL,                           -- of those that are timed
   PRIMARY KEY (span, token_id, at, model, upstream, group_id, user_id, account_id)
-) WITH (fillfactor = 90);                                     -- room for a day to grow within its page
-CREATE INDEX rollup_user ON rollup (user_id, span, at);
-CREATE INDEX rollup_at ON rollup (span, at);
+) PARTITION BY LIST (span);
+CREATE TABLE rollup_quarters PARTITION OF rollup FOR VALUES IN ('q');
+CREATE TABLE rollup_hours PARTITION OF rollup FOR VALUES IN ('h');
+CREATE TABLE rollup_days PARTITION OF rollup FOR VALUES IN ('d') WITH (fillfactor = 80);  -- a day grows within its page
+CREATE INDEX rollup_user ON rollup (user_id, at);
+CREATE INDEX rollup_at ON rollup (at);
 
 -- Rows that were posted when the rollup had been there already, until it has added them.
 CREATE TABLE rollup_late (

@@ -6,6 +6,7 @@ what the console asks, of the rollup and, once each, of the ledger alone.
 
 import argparse
 import asyncio
+import functools
 import statistics
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from gateway.domain.intervals import edges
+from gateway.domain.intervals import Interval, edges
 from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
 from gateway.store import rolled_usage
@@ -27,7 +28,20 @@ from gateway.store.rollups import roll
 from gateway.store.usage import read_series, read_sums
 
 _LONGEST_S = 300
-_EVERYBODYS = CallFilter(user_id=None)
+_FILTERS = {
+    "everybody's": CallFilter(user_id=None),
+    "one user's": CallFilter(user_id=7),
+    "one key's": CallFilter(user_id=None, token_id=9),
+}
+_QUESTIONS: tuple[tuple[int, Interval, str, str], ...] = (
+    (30, "day", "UTC", ""),
+    (30, "day", "UTC", "model"),
+    (30, "day", "UTC", "token_id"),
+    (30, "day", "Europe/Berlin", "model"),
+    (30, "day", "Europe/Berlin", "token_id"),
+    (30, "day", "Asia/Kolkata", "model"),
+    (30, "hour", "Europe/Berlin", "model"),
+)
 
 _PEOPLE = """
 INSERT INTO account (name, granted) SELECT 'bench', NULL FROM generate_series(1, $1::int);
@@ -46,7 +60,8 @@ INSERT INTO ledger (request_id, kind, account_id, token_id, user_id, group_id, m
                     started_at, ttfb_ms, duration_ms, input_tokens, output_tokens, amount)
 SELECT (left(uuid7_floor(at)::text, 13) || '-7' || substr(md5(n::text), 1, 3) || '-8' || substr(md5(n::text), 4, 3)
         || '-' || substr(md5(n::text), 7, 12))::uuid,
-       'c', t.account_id, t.id, t.user_id, 1, 'model-' || n % 7 % 5, 'upstream-' || n % 3, 'openai', 'chat_completions',
+       'c', t.account_id, t.id, t.user_id, 1, 'model-' || (t.id + (n % 10 = 0)::int) % 5,
+       'upstream-' || t.id % 2 + (n % 20 = 0)::int, 'openai', 'chat_completions',
        CASE WHEN n % 50 = 0 THEN 429 ELSE 200 END, at, 100 + n % 900, 1000 + n % 9000, n % 4000, n % 700, n % 100000
   FROM (SELECT n, $1::timestamptz + n * ($2::interval / $3::int) AS at,
                1 + ((random() ^ 2.5 * $4::int)::int + extract(hour FROM $1::timestamptz)::int) % $4::int AS token
@@ -59,7 +74,7 @@ def main() -> int:
     """Run it."""
     parser = argparse.ArgumentParser(prog="python -m bench.usage", description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000, help="default 10,000,000")
-    parser.add_argument("--days", type=int, default=365, help="of the ledger, default 365")
+    parser.add_argument("--days", type=int, default=36, help="of the ledger, default 36")
     parser.add_argument("--users", type=int, default=500, help="with four tokens each, default 500")
     parser.add_argument("--reps", type=int, default=10, help="of each question, default 10")
     options = parser.parse_args()
@@ -86,7 +101,8 @@ async def _run(dsn: str, options: argparse.Namespace) -> None:
         print(f"rolled up in {time.perf_counter() - begun:.0f} s")
         await pool.execute("VACUUM ANALYZE rollup", timeout=_LONGEST_S)
         sizes = await pool.fetchrow(
-            "SELECT (SELECT count(*) FROM rollup), pg_total_relation_size('rollup') / 1e6,"
+            "SELECT (SELECT count(*) FROM rollup),"
+            " (SELECT sum(pg_total_relation_size(relid)) / 1e6 FROM pg_partition_tree('rollup')),"
             " (SELECT sum(pg_total_relation_size(relid)) / 1e6 FROM pg_partition_tree('ledger'))"
         )
         print("rollup: {:,} rows, {:,.0f} MB beside {:,.0f} MB of the ledger".format(*sizes))
@@ -116,51 +132,34 @@ async def _fill(dsn: str, start: datetime, options: argparse.Namespace) -> None:
 
 
 async def _ask_all(pool: Pool, end: datetime, reps: int) -> None:
-    def points(days: int, interval: str, zone: str) -> tuple[datetime, ...]:
-        return edges(end - timedelta(days=days), end, interval, ZoneInfo(zone), 1000)  # type: ignore[arg-type]
-
-    month, year = 30, 365
-    of_user, of_token = CallFilter(user_id=7), CallFilter(user_id=None, token_id=9)
-    for chosen, whose in (
-        (_EVERYBODYS, "everybody's"),
-        (of_user, "one user's"),
-        (of_token, "one key's"),
-    ):
-        for days, interval, zone in (
-            (month, "day", "UTC"), (month, "day", "Europe/Berlin"), (month, "day", "Asia/Kolkata"),
-            (40, "hour", "UTC"), (year, "day", "UTC"), (year, "all", "UTC"),
-        ):  # fmt: skip
-            for by in ("", "model", "token_id"):
-                some = points(days, interval, zone)
-
-                def ask(
-                    by: str = by, some: tuple[datetime, ...] = some, chosen: CallFilter = chosen
-                ) -> Awaitable[object]:
-                    return read_series(pool, chosen, some, by, 100)
-
-                await _show(f"{whose} {days} days by {interval} ({zone}), {by or 'all'}", ask, reps)
-        await _show(f"{whose} sums", lambda chosen=chosen: read_sums(pool, chosen), reps)
+    for whose, chosen in _FILTERS.items():
+        for days, interval, zone, by in _QUESTIONS:
+            points = edges(end - timedelta(days=days), end, interval, ZoneInfo(zone), 1000)
+            ask = functools.partial(read_series, pool, chosen, points, by, 100)
+            name = f"{whose}, {days} days by {interval} ({zone}), {by or 'all'}"
+            await _show(name, ask, reps, beside=by == "model" and zone == "UTC")
+        await _show(f"{whose}, sums of all time", functools.partial(read_sums, pool, chosen), reps)
 
 
-async def _show(name: str, ask: Callable[[], Awaitable[object]], reps: int) -> None:
-    took = []
-    for _ in range(reps + 1):
-        begun = time.perf_counter()
-        await ask()
-        took.append((time.perf_counter() - begun) * 1000)
-    took = sorted(took[1:])
-    whole = rolled_usage.is_rolled
-    rolled_usage.is_rolled = lambda *_: False  # type: ignore[assignment]
+async def _show(
+    name: str, ask: Callable[[], Awaitable[object]], reps: int, *, beside: bool = False
+) -> None:
+    """p50 and the slowest; `beside`: once of the ledger alone, too."""
+    took = sorted([await _ms(ask) for _ in range(reps + 1)][1:])
+    line = f"{name:62} {statistics.median(took):6.0f} / {took[-1]:6.0f} ms"
+    if beside:
+        rolled_usage.is_rolled, whole = (lambda *_: False), rolled_usage.is_rolled
+        try:
+            line += f"; of the ledger {await _ms(ask):,.0f} ms"
+        finally:
+            rolled_usage.is_rolled = whole
+    print(line, flush=True)
+
+
+async def _ms(ask: Callable[[], Awaitable[object]]) -> float:
     begun = time.perf_counter()
-    try:
-        await ask()
-    finally:
-        rolled_usage.is_rolled = whole
-    raw_ms = (time.perf_counter() - begun) * 1000
-    print(
-        f"{name:58} {statistics.median(took):8.0f} / {took[-1]:5.0f} ms; of the ledger {raw_ms:8.0f} ms",
-        flush=True,
-    )
+    await ask()
+    return (time.perf_counter() - begun) * 1000
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from typing import Final
 
 from asyncpg import Range
 
-from gateway.domain.rollup import Span, parts_of
+from gateway.domain.rollup import HOUR, QUARTER, Span, parts_of
 from gateway.store.ledger_calls import CALLS, CallFilter, Where, uuid7_floor
-from gateway.store.measures import DIMENSIONS, MEASURES, OF_CALLS, OF_SUMS
+from gateway.store.measures import DIMENSIONS, MEASURES, OF_CALLS
 from gateway.store.postgres import Connection
 from gateway.store.rollups import LATE
 
@@ -20,9 +20,10 @@ ROLLED_KEYS: Final = frozenset({"", *DIMENSIONS})
 """By what the rollup can group."""
 
 _COARSE_KEYS: Final = frozenset({"", "model", "upstream"})
+# Sums by key take more memory than a session has by itself; without it they would be sorted on the disk.
 _STATE = """
-SELECT rolled_before, (SELECT greatest(dropped_before, to_timestamp(0)) FROM ledger_keeping) AS dropped_before,
-       EXISTS (SELECT FROM rollup_late) AS has_late
+SELECT set_config('work_mem', '64MB', true), rolled_before, EXISTS (SELECT FROM rollup_late) AS has_late,
+       (SELECT greatest(dropped_before, to_timestamp(0)) FROM ledger_keeping) AS dropped_before
   FROM rollup_state
 """
 _MEASURES = ", ".join(f"call.{name}" for name in MEASURES)
@@ -36,10 +37,10 @@ async def cells_of(
     key: str,
     by: str,
 ) -> str:
-    """The statement of `point`, `key` and sums; `key` is the expression of `by`.
+    """The statement of `point`, `key` and sums, which are to be added up; `key` is the expression of `by`.
 
-    `where` is the filter without its times, and gets the statement's values. To be run in the snapshot that
-    `connection` is in.
+    A sum can be of no request: a correction leaves nothing where its charge was. `where` is the filter without its
+    times, and gets the statement's values. To be run in the snapshot that `connection` is in.
     """
     if not is_rolled(chosen, by) or edges[0] >= edges[-1]:
         where.add("call.request_id >= {}", uuid7_floor(edges[0]))
@@ -50,20 +51,20 @@ SELECT {_point("call.request_id", where, edges)} AS point, {key} AS key, {OF_CAL
     state = await connection.fetchrow(_STATE)
     assert state is not None, "rollup_state has its row from the beginning"
     coarse = _is_coarse(chosen, by)
-    parts = parts_of(edges, state["rolled_before"], state["dropped_before"], by_day=not coarse)
+    step = QUARTER if coarse else HOUR
+    parts = parts_of(
+        edges, state["rolled_before"], state["dropped_before"], step=step, by_day=not coarse
+    )
     selects = []
     if parts.days:
-        selects.append(_rolled("d", parts.days, where, edges, key, coarse=coarse))
-    if parts.hours:
-        selects.append(_rolled("h", parts.hours, where, edges, key, coarse=coarse))
-    if state["has_late"] and (rolled := [*parts.days, *parts.hours]):
+        selects.append(_rolled("d", parts.days, where, edges, key))
+    if parts.steps:
+        selects.append(_rolled("q" if coarse else "h", parts.steps, where, edges, key))
+    if state["has_late"] and (rolled := [*parts.days, *parts.steps]):
         selects.append(_late(rolled, where, edges, key))
     if parts.calls:
         selects.append(_calls(parts.calls, where, edges, key))
-    # A correction can leave nothing where its charge was: no call is nothing.
-    return f"""
-SELECT point, key, {OF_SUMS} FROM ({" UNION ALL ".join(selects)}) part
- GROUP BY 1, 2 HAVING sum(requests) <> 0"""  # noqa: S608 -- our own names
+    return " UNION ALL ".join(selects)
 
 
 def is_rolled(chosen: CallFilter, by: str) -> bool:
@@ -94,13 +95,7 @@ def _point(column: str, where: Where, edges: Sequence[datetime]) -> str:
 
 
 def _rolled(
-    span: str,
-    spans: Sequence[Span],
-    where: Where,
-    edges: Sequence[datetime],
-    key: str,
-    *,
-    coarse: bool,
+    span: str, spans: Sequence[Span], where: Where, edges: Sequence[datetime], key: str
 ) -> str:
     """Sums that the rollup has."""
     times = f"call.at >= {where.value(spans[0].start)} AND call.at < {where.value(spans[-1].end)}"
@@ -108,7 +103,7 @@ def _rolled(
         times += f" AND call.at <@ {where.value(_ranges(spans))}::tstzmultirange"
     return f"""
 SELECT {_point("call.at", where, edges)} AS point, {key} AS key, {_MEASURES} FROM rollup call
- WHERE call.span = '{span}' AND call.token_id {"= 0" if coarse else "> 0"} AND {times} AND {where}
+ WHERE call.span = '{span}' AND {times} AND {where}
 """  # noqa: S608 -- our own names
 
 
@@ -122,17 +117,15 @@ SELECT {_point("call.request_id", where, edges)} AS point, {key} AS key, {_MEASU
 
 def _calls(spans: Sequence[Span], where: Where, edges: Sequence[datetime], key: str) -> str:
     """Sums of what the rollup does not have."""
-    starts = [uuid7_floor(each.start) for each in spans]
-    ends = [uuid7_floor(each.end) for each in spans]
-    if len(spans) == 1:  # which leaves out the other months before anything is planned of them
-        rows, lower, upper = CALLS, where.value(starts[0]), where.value(ends[0])
-    else:
-        spans_of = f"unnest({where.value(starts)}::uuid[], {where.value(ends)}::uuid[])"
-        rows = f"{spans_of} AS span (start, until) CROSS JOIN {CALLS}"
-        lower, upper = "span.start", "span.until"
+    # As a list of ranges, each of which leaves out other months, and is found by its ids.
+    times = " OR ".join(
+        f"call.request_id >= {where.value(uuid7_floor(each.start))} "
+        f"AND call.request_id < {where.value(uuid7_floor(each.end))}"
+        for each in spans
+    )
     return f"""
 SELECT {_point("call.request_id", where, edges)} AS point, {key} AS key, {OF_CALLS}
-  FROM {rows} WHERE call.request_id >= {lower} AND call.request_id < {upper} AND {where} GROUP BY 1, 2
+  FROM {CALLS} WHERE ({times}) AND {where} GROUP BY 1, 2
 """  # noqa: S608 -- our own names
 
 

@@ -1,5 +1,7 @@
 """The rollup: sums of the ledger by hours and days, kept up behind the posting, and exact at all times.
 
+Quarters of an hour are there of all tokens together: the days of every time zone are made of them.
+
 Posting may not wait for it, and may bring a row of any age. So `rollup_state` says where the rollup has come:
 
     noted_before   posting notes each row of before this in `rollup_late`, in its own transaction
@@ -39,15 +41,16 @@ _ROLLED: Final = "UPDATE rollup_state SET rolled_before = noted_before"
 _DIMENSIONS = ", ".join(DIMENSIONS)
 _SUMMED_UP = f"""
 fine AS MATERIALIZED (
-  SELECT date_trunc('hour', uuid7_time(request_id), 'UTC') AS hour,
-         date_trunc('day', uuid7_time(request_id), 'UTC') AS day, {_DIMENSIONS}, {OF_SUMS}
-    FROM share GROUP BY hour, day, {_DIMENSIONS}
+  SELECT date_bin('15 minutes', uuid7_time(request_id), to_timestamp(0)) AS quarter, {_DIMENSIONS}, {OF_SUMS}
+    FROM share GROUP BY quarter, {_DIMENSIONS}
 )
 INSERT INTO rollup (span, at, {_DIMENSIONS}, {", ".join(MEASURES)})
-SELECT CASE WHEN GROUPING(hour) = 0 THEN 'h' ELSE 'd' END, coalesce(hour, day), coalesce(token_id, 0),
-       coalesce(user_id, 0), coalesce(account_id, 0), group_id, model, upstream, {OF_SUMS}
-  FROM fine
- GROUP BY GROUPING SETS ((hour, {_DIMENSIONS}), (day, {_DIMENSIONS}), (hour, group_id, model, upstream))
+SELECT CASE WHEN GROUPING(hour) = 0 THEN 'h' WHEN GROUPING(day) = 0 THEN 'd' ELSE 'q' END,
+       coalesce(hour, day, quarter), coalesce(token_id, 0), coalesce(user_id, 0), coalesce(account_id, 0),
+       group_id, model, upstream, {OF_SUMS}
+  FROM fine CROSS JOIN LATERAL (
+         SELECT date_trunc('hour', quarter, 'UTC') AS hour, date_trunc('day', quarter, 'UTC') AS day) longer
+ GROUP BY GROUPING SETS ((hour, {_DIMENSIONS}), (day, {_DIMENSIONS}), (quarter, group_id, model, upstream))
     ON CONFLICT (span, at, {_DIMENSIONS}) DO UPDATE
    SET {", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in MEASURES)}
 """  # noqa: S608 -- our own names

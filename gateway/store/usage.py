@@ -120,16 +120,19 @@ def _key(where: Where, by: str) -> str:
 
 
 def _ranked(cells: str, where: Where, most: int) -> str:
-    """The statement: what each key has used in each point, keys by their amount."""
+    """The statement: what each key has used in each point, keys by their amount.
+
+    Keys are ranked first, so that the points of those without a series of their own are never apart.
+    """
     return f"""
-WITH cell AS ({cells}), ranked AS (
+WITH part AS MATERIALIZED ({cells}), ranked AS (
   SELECT key, row_number() OVER (ORDER BY sum(amount) DESC, sum(requests) DESC, key) AS rank
-    FROM cell GROUP BY key
+    FROM part GROUP BY key HAVING sum(requests) <> 0
 ), kept AS (
   SELECT key AS found, CASE WHEN rank <= {(largest := where.value(most))} THEN key END AS kept_key,
          least(rank, {largest} + 1) AS rank
     FROM ranked
 )
 SELECT rank, kept_key AS key, point, {OF_SUMS}
-  FROM cell JOIN kept ON key = found GROUP BY 1, 2, 3 ORDER BY 1, 3
+  FROM part JOIN kept ON key = found GROUP BY 1, 2, 3 HAVING sum(requests) <> 0 ORDER BY 1, 3
 """  # noqa: S608 -- our own names

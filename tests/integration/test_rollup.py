@@ -22,6 +22,7 @@ from gateway.store.bootstrap import bootstrap
 from gateway.store.ledger import COUNTS, POSTING_LOCK, Charge, LedgerStore
 from gateway.store.ledger_calls import CallFilter, where_of
 from gateway.store.ledger_months import drop_month
+from gateway.store.measures import OF_SUMS
 from gateway.store.postgres import Pool, open_pool, reading_at_once, transaction
 from gateway.store.rollups import roll
 from gateway.store.usage import KEYS, read_series, read_sums
@@ -293,7 +294,10 @@ async def cells(connection: asyncpg.Connection, by: str, points: Sequence[dateti
     where = await where_of(connection, EVERYBODYS)
     key = KEYS[by.strip()]
     statement = await rolled_usage.cells_of(connection, EVERYBODYS, where, points, key, by)
-    rows = await connection.fetch(f"{statement} ORDER BY 1, 2", *where.values)
+    rows = await connection.fetch(
+        f"SELECT point, key, {OF_SUMS} FROM ({statement}) part GROUP BY 1, 2 HAVING sum(requests) <> 0 ORDER BY 1, 2",
+        *where.values,
+    )
     return [tuple(row) for row in rows]
 
 

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.intervals import edges
-from gateway.domain.rollup import Parts, Span, parts_of
+from gateway.domain.rollup import HOUR, QUARTER, Parts, Span, parts_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-HOUR = timedelta(hours=1)
 ALL_THERE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -24,24 +23,30 @@ def spans(*pairs: tuple[float, float]) -> list[Span]:
 
 
 def test_whole_days_are_read_as_days_and_the_tail_of_the_ledger():
-    parts = parts_of([at(0), at(24), at(60.5)], at(50), ALL_THERE, by_day=True)
+    parts = parts_of([at(0), at(24), at(60.5)], at(50), ALL_THERE, step=HOUR, by_day=True)
     assert parts == Parts(spans((0, 48)), spans((48, 50)), spans((50, 60.5)))
 
 
 def test_without_sums_of_days_hours_are_read_and_joined():
-    parts = parts_of([at(0), at(24), at(60.5)], at(50), ALL_THERE, by_day=False)
+    parts = parts_of([at(0), at(24), at(60.5)], at(50), ALL_THERE, step=HOUR, by_day=False)
     assert parts == Parts([], spans((0, 50)), spans((50, 60.5)))
 
 
 def test_days_of_a_zone_that_begin_within_an_hour_read_the_cut_hours_of_the_ledger():
-    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), ALL_THERE, by_day=True)
+    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), ALL_THERE, step=HOUR, by_day=True)
     assert parts == Parts([], spans((1, 24), (25, 48)), spans((0.5, 1), (24, 25), (48, 48.5)))
 
 
+def test_quarters_of_an_hour_make_the_days_of_every_zone():
+    points = [at(0.5), at(24.5), at(48.5), at(50)]
+    parts = parts_of(points, at(49), ALL_THERE, step=QUARTER, by_day=False)
+    assert parts == Parts([], spans((0.5, 49)), spans((49, 50)))
+
+
 def test_of_months_that_are_gone_an_hour_is_in_the_point_in_which_it_begins():
-    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), at(24), by_day=False)
+    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), at(24), step=HOUR, by_day=False)
     assert parts == Parts([], spans((1, 24), (25, 48)), spans((24, 25), (48, 48.5)))
-    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), at(90), by_day=False)
+    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), at(90), step=HOUR, by_day=False)
     assert parts == Parts([], spans((1, 49)), [])
 
 
@@ -62,16 +67,18 @@ def test_parts_are_each_instant_once_and_no_more_than_there_is(
 ):
     begin = START + timedelta(minutes=start)
     points = edges(begin, begin + timedelta(minutes=1 + length), interval, ZoneInfo(zone), 10_000)
-    parts = parts_of(points, at(rolled), ALL_THERE, by_day=by_day)
-    found = sorted([*parts.days, *parts.hours, *parts.calls])
+    step = HOUR if by_day else QUARTER
+    parts = parts_of(points, at(rolled), ALL_THERE, step=step, by_day=by_day)
+    found = sorted([*parts.days, *parts.steps, *parts.calls])
     assert (found[0].start, found[-1].end) == (points[0], points[-1])
     assert all(before.end == after.start for before, after in pairwise(found))
     assert all(span.start < span.end for span in found)
-    for span in (*parts.days, *parts.hours):
+    for span in (*parts.days, *parts.steps):
         assert span.end <= at(rolled)
-        assert (span.start.minute, span.start.second, span.end.minute, span.end.second) == (0,) * 4
-    # No hour or day of the rollup lies in two points.
-    inner = {edge for edge in points[1:-1] if any(s.start < edge < s.end for s in parts.hours)}
-    assert all(edge == edge.replace(minute=0) for edge in inner)
+        assert not (span.start - START) % step
+        assert not (span.end - START) % step
+    # No step or day of the rollup lies in two points.
+    inner = {edge for edge in points[1:-1] if any(s.start < edge < s.end for s in parts.steps)}
+    assert not any((edge - START) % step for edge in inner)
     inner = {edge for edge in points[1:-1] if any(s.start < edge < s.end for s in parts.days)}
     assert all(edge == edge.replace(hour=0, minute=0) for edge in inner)
