@@ -6,7 +6,7 @@ read in one snapshot. What the rollup does not tell apart is read of the ledger 
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from asyncpg import Range
 
@@ -29,6 +29,13 @@ SELECT set_config('work_mem', '64MB', true), rolled_before, EXISTS (SELECT FROM 
 _MEASURES = ", ".join(f"call.{name}" for name in MEASURES)
 
 
+class Cells(NamedTuple):
+    """A statement of sums. `is_cheap`: to read its rows once more takes less than to keep them."""
+
+    statement: str
+    is_cheap: bool
+
+
 async def cells_of(
     connection: Connection,
     chosen: CallFilter,
@@ -36,7 +43,7 @@ async def cells_of(
     edges: Sequence[datetime],
     key: str,
     by: str,
-) -> str:
+) -> Cells:
     """The statement of `point`, `key` and sums, which are to be added up; `key` is the expression of `by`.
 
     A sum can be of no request: a correction leaves nothing where its charge was. `where` is the filter without its
@@ -45,9 +52,10 @@ async def cells_of(
     if not is_rolled(chosen, by) or edges[0] >= edges[-1]:
         where.add("call.request_id >= {}", uuid7_floor(edges[0]))
         where.add("call.request_id < {}", uuid7_floor(edges[-1]))
-        return f"""
+        statement = f"""
 SELECT {_point("call.request_id", where, edges)} AS point, {key} AS key, {OF_CALLS}
   FROM {CALLS} WHERE {where} GROUP BY 1, 2"""  # noqa: S608 -- our own names
+        return Cells(statement, is_cheap=False)
     state = await connection.fetchrow(_STATE)
     assert state is not None, "rollup_state has its row from the beginning"
     coarse = _is_coarse(chosen, by)
@@ -64,7 +72,7 @@ SELECT {_point("call.request_id", where, edges)} AS point, {key} AS key, {OF_CAL
         selects.append(_late(rolled, where, edges, key))
     if parts.calls:
         selects.append(_calls(parts.calls, where, edges, key))
-    return " UNION ALL ".join(selects)
+    return Cells(" UNION ALL ".join(selects), is_cheap=bool(parts.days or parts.steps))
 
 
 def is_rolled(chosen: CallFilter, by: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 from gateway.store.ledger_calls import CallFilter, Where, in_time, where_of
 from gateway.store.measures import MEASURES, OF_SUMS
 from gateway.store.postgres import Connection, Pool, reading_at_once
-from gateway.store.rolled_usage import cells_of
+from gateway.store.rolled_usage import Cells, cells_of
 
 KEYS: Final[Mapping[str, str]] = {
     "": "''",
@@ -99,7 +99,7 @@ async def read_sums(pool: Pool, chosen: CallFilter) -> Sums:
         with in_time():
             cells = await cells_of(connection, chosen, where, edges, "''", "")
             row = await connection.fetchrow(
-                f"SELECT {OF_SUMS} FROM ({cells}) cell",  # noqa: S608 -- our own names
+                f"SELECT {OF_SUMS} FROM ({cells.statement}) cell",  # noqa: S608 -- our own names
                 *where.values,
             )
     assert row is not None, "sums without a group are one row"
@@ -119,13 +119,13 @@ def _key(where: Where, by: str) -> str:
     return f"coalesce(call.tags ->> {where.value(by.removeprefix(TAG))}, '')"
 
 
-def _ranked(cells: str, where: Where, most: int) -> str:
+def _ranked(cells: Cells, where: Where, most: int) -> str:
     """The statement: what each key has used in each point, keys by their amount.
 
     Keys are ranked first, so that the points of those without a series of their own are never apart.
     """
     return f"""
-WITH part AS MATERIALIZED ({cells}), ranked AS (
+WITH part AS {"NOT" if cells.is_cheap else ""} MATERIALIZED ({cells.statement}), ranked AS (
   SELECT key, row_number() OVER (ORDER BY sum(amount) DESC, sum(requests) DESC, key) AS rank
     FROM part GROUP BY key HAVING sum(requests) <> 0
 ), kept AS (

@@ -293,9 +293,10 @@ async def cells(connection: asyncpg.Connection, by: str, points: Sequence[dateti
     """A key with a space behind it is none of the rollup's: the ledger is asked."""
     where = await where_of(connection, EVERYBODYS)
     key = KEYS[by.strip()]
-    statement = await rolled_usage.cells_of(connection, EVERYBODYS, where, points, key, by)
+    found = await rolled_usage.cells_of(connection, EVERYBODYS, where, points, key, by)
     rows = await connection.fetch(
-        f"SELECT point, key, {OF_SUMS} FROM ({statement}) part GROUP BY 1, 2 HAVING sum(requests) <> 0 ORDER BY 1, 2",
+        f"SELECT point, key, {OF_SUMS} FROM ({found.statement}) part"
+        " GROUP BY 1, 2 HAVING sum(requests) <> 0 ORDER BY 1, 2",
         *where.values,
     )
     return [tuple(row) for row in rows]
