@@ -21,20 +21,26 @@ class LedgerWatch:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._steps = (self._make_months, self._roll, self._drop_months)
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Watch until cancelled. What cannot be done leaves the rest to be done."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            try:
-                await self.look()
-            except StoreUnavailable as error:
-                _log.warning("what is done for the ledger as a whole waits: %s", error)
-            except Exception:  # noqa: BLE001 -- see above
-                _log.exception("the ledger is not looked after")
+            for step in self._steps:
+                try:
+                    await step()
+                except StoreUnavailable as error:
+                    _log.warning("what is done for the ledger as a whole waits: %s", error)
+                except Exception:  # noqa: BLE001 -- see above
+                    _log.exception("the ledger is not looked after")
 
     async def look(self) -> None:
-        """Do what is due. Raises `StoreUnavailable`."""
+        """Do all that is due. Raises `StoreUnavailable`."""
+        for step in self._steps:
+            await step()
+
+    async def _make_months(self) -> None:
         strays = await make_months(self._pool)
         if strays is not None:
             _log.warning(
@@ -44,7 +50,11 @@ class LedgerWatch:
                 strays.first_at.isoformat(timespec="seconds"),
                 strays.last_at.isoformat(timespec="seconds"),
             )
+
+    async def _roll(self) -> None:
         while await roll(self._pool):
             pass
+
+    async def _drop_months(self) -> None:
         while (name := await drop_month(self._pool)) is not None:
             _log.info("dropped %s; what its charges came to is in carried", name)

@@ -29,7 +29,7 @@ PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbi
 PASSWORD = "a-password-of-ascii"
 SETTINGS = """
 [databases]
-* = host={server}
+* = {server}
 
 [pgbouncer]
 listen_addr =
@@ -78,7 +78,8 @@ def _started(directory: Path, server: str) -> Iterator[None]:
 @pytest.fixture
 async def pooler(postgres_dsn) -> AsyncIterator[Pooler]:
     parts = urlsplit(postgres_dsn)
-    server = unquote(parse_qs(parts.query)["host"][0])
+    host = parse_qs(parts.query).get("host", [parts.hostname or ""])[0]
+    server = f"host={unquote(host)} port={parts.port or 5432}"
     await let_in(postgres_dsn, dict.fromkeys((GATEWAY, ADMIN, READER), PASSWORD))
     with (
         tempfile.TemporaryDirectory(prefix="tollhouse-pooler-") as made,
