@@ -1,9 +1,9 @@
 -- Sums of the ledger by hour and day, from which usage is told; a month is dropped once they have all of it.
 
 -- Sums of calls by hours and days of UTC, from which usage is told (docs/decisions/0018-ledger-at-length.md): all rows of the
--- ledger from before `rollup_state.rolled_before` but those in `rollup_late`. Quarters of an hour are of all tokens together.
+-- ledger from before `rollup_state.rolled_before` but those in `rollup_late`. Of each key (h, d), and of all together (Q, H, D).
 CREATE TABLE rollup (
-  span        "char"      NOT NULL,                           -- h, d; q, where token, user and account are 0
+  span        "char"      NOT NULL,                           -- of Q, H and D, token, user and account are 0
   at          timestamptz NOT NULL,                           -- its begin
   token_id    bigint      NOT NULL,
   user_id     bigint      NOT NULL,
@@ -30,9 +30,11 @@ CREATE TABLE rollup (
   ttfb_ms     bigint      NOT NULL,                           -- of those that are timed
   PRIMARY KEY (span, token_id, at, model, upstream, group_id, user_id, account_id)
 ) PARTITION BY LIST (span);
-CREATE TABLE rollup_quarters PARTITION OF rollup FOR VALUES IN ('q');
-CREATE TABLE rollup_hours PARTITION OF rollup FOR VALUES IN ('h');
-CREATE TABLE rollup_days PARTITION OF rollup FOR VALUES IN ('d') WITH (fillfactor = 80);  -- a day grows within its page
+CREATE TABLE rollup_key_hours PARTITION OF rollup FOR VALUES IN ('h');
+CREATE TABLE rollup_key_days PARTITION OF rollup FOR VALUES IN ('d') WITH (fillfactor = 80);  -- they grow within their page
+CREATE TABLE rollup_quarters PARTITION OF rollup FOR VALUES IN ('Q');
+CREATE TABLE rollup_hours PARTITION OF rollup FOR VALUES IN ('H');
+CREATE TABLE rollup_days PARTITION OF rollup FOR VALUES IN ('D') WITH (fillfactor = 80);
 CREATE INDEX rollup_user ON rollup (user_id, at);
 CREATE INDEX rollup_at ON rollup (at);
 

@@ -38,30 +38,34 @@ def parts_of(
     dropped_before: datetime,
     *,
     step: timedelta,
-    by_day: bool,
 ) -> Parts:
     """The parts of the points between neighbours of `edges`.
 
     Both instants are whole hours, `dropped_before` the earlier. What is before that is no longer in the ledger: a
-    step that an edge cuts there is in the point that it begins in. `by_day`: whether there are sums of days.
+    step that an edge cuts there is in the point that it begins in.
     """
     parts = Parts()
     for start, end in pairwise(edges):
         there = min(max(start, dropped_before), end)
-        _add_rolled(parts, _ceiling(start, step), _ceiling(there, step), by_day=by_day)
+        _add_rolled(parts, _ceiling(start, step), _ceiling(there, step))
         first, last = _ceiling(there, step), min(_floor(end, step), rolled_before)
         if first < last:
             _add(parts.calls, there, first)
-            _add_rolled(parts, first, last, by_day=by_day)
+            _add_rolled(parts, first, last)
             _add(parts.calls, last, end)
         else:
             _add(parts.calls, there, end)
     return parts
 
 
-def _add_rolled(parts: Parts, first: datetime, last: datetime, *, by_day: bool) -> None:
+def cuts_hours(edges: Sequence[datetime]) -> bool:
+    """Whether points begin within an hour, as the days of some time zones do."""
+    return any((edge - _EPOCH) % HOUR for edge in edges[1:-1])
+
+
+def _add_rolled(parts: Parts, first: datetime, last: datetime) -> None:
     middle, late = _ceiling(first, _DAY), _floor(last, _DAY)
-    if by_day and middle < late:
+    if middle < late:
         _add(parts.steps, first, middle)
         _add(parts.days, middle, late)
         _add(parts.steps, late, last)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from asyncpg import Range
 
-from gateway.domain.rollup import HOUR, QUARTER, Span, parts_of
+from gateway.domain.rollup import HOUR, QUARTER, Span, cuts_hours, parts_of
 from gateway.store.ledger_calls import CALLS, CallFilter, Where, uuid7_floor
 from gateway.store.measures import DIMENSIONS, MEASURES, OF_CALLS
 from gateway.store.postgres import Connection
@@ -59,15 +59,14 @@ SELECT {_point("call.request_id", where, edges)} AS point, {key} AS key, {OF_CAL
     state = await connection.fetchrow(_STATE)
     assert state is not None, "rollup_state has its row from the beginning"
     coarse = _is_coarse(chosen, by)
-    step = QUARTER if coarse else HOUR
-    parts = parts_of(
-        edges, state["rolled_before"], state["dropped_before"], step=step, by_day=not coarse
-    )
+    step = QUARTER if coarse and cuts_hours(edges) else HOUR
+    parts = parts_of(edges, state["rolled_before"], state["dropped_before"], step=step)
     selects = []
     if parts.days:
-        selects.append(_rolled("d", parts.days, where, edges, key))
+        selects.append(_rolled("D" if coarse else "d", parts.days, where, edges, key))
     if parts.steps:
-        selects.append(_rolled("q" if coarse else "h", parts.steps, where, edges, key))
+        span = {(True, QUARTER): "Q", (True, HOUR): "H"}.get((coarse, step), "h")
+        selects.append(_rolled(span, parts.steps, where, edges, key))
     if state["has_late"] and (rolled := [*parts.days, *parts.steps]):
         selects.append(_late(rolled, where, edges, key))
     if parts.calls:

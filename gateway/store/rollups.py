@@ -39,18 +39,21 @@ UPDATE rollup_state
 _ROLLED: Final = "UPDATE rollup_state SET rolled_before = noted_before"
 
 _DIMENSIONS = ", ".join(DIMENSIONS)
+_OF_ALL = "group_id, model, upstream"
 _SUMMED_UP = f"""
 fine AS MATERIALIZED (
   SELECT date_bin('15 minutes', uuid7_time(request_id), to_timestamp(0)) AS quarter, {_DIMENSIONS}, {OF_SUMS}
     FROM share GROUP BY quarter, {_DIMENSIONS}
 )
 INSERT INTO rollup (span, at, {_DIMENSIONS}, {", ".join(MEASURES)})
-SELECT CASE WHEN GROUPING(hour) = 0 THEN 'h' WHEN GROUPING(day) = 0 THEN 'd' ELSE 'q' END,
+SELECT CASE WHEN GROUPING(token_id) = 0 THEN CASE WHEN GROUPING(hour) = 0 THEN 'h' ELSE 'd' END
+            WHEN GROUPING(hour) = 0 THEN 'H' WHEN GROUPING(day) = 0 THEN 'D' ELSE 'Q' END::"char",
        coalesce(hour, day, quarter), coalesce(token_id, 0), coalesce(user_id, 0), coalesce(account_id, 0),
-       group_id, model, upstream, {OF_SUMS}
+       {_OF_ALL}, {OF_SUMS}
   FROM fine CROSS JOIN LATERAL (
          SELECT date_trunc('hour', quarter, 'UTC') AS hour, date_trunc('day', quarter, 'UTC') AS day) longer
- GROUP BY GROUPING SETS ((hour, {_DIMENSIONS}), (day, {_DIMENSIONS}), (quarter, group_id, model, upstream))
+ GROUP BY GROUPING SETS ((hour, {_DIMENSIONS}), (day, {_DIMENSIONS}), (quarter, {_OF_ALL}), (hour, {_OF_ALL}),
+                         (day, {_OF_ALL}))
     ON CONFLICT (span, at, {_DIMENSIONS}) DO UPDATE
    SET {", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in MEASURES)}
 """  # noqa: S608 -- our own names

@@ -23,30 +23,30 @@ def spans(*pairs: tuple[float, float]) -> list[Span]:
 
 
 def test_whole_days_are_read_as_days_and_the_tail_of_the_ledger():
-    parts = parts_of([at(0), at(24), at(60.5)], at(50), ALL_THERE, step=HOUR, by_day=True)
+    parts = parts_of([at(0), at(24), at(60.5)], at(50), ALL_THERE, step=HOUR)
     assert parts == Parts(spans((0, 48)), spans((48, 50)), spans((50, 60.5)))
 
 
-def test_without_sums_of_days_hours_are_read_and_joined():
-    parts = parts_of([at(0), at(24), at(60.5)], at(50), ALL_THERE, step=HOUR, by_day=False)
-    assert parts == Parts([], spans((0, 50)), spans((50, 60.5)))
+def test_hours_of_days_that_are_cut_are_joined():
+    parts = parts_of([at(2), at(26), at(60.5)], at(49), ALL_THERE, step=HOUR)
+    assert parts == Parts([], spans((2, 49)), spans((49, 60.5)))
 
 
 def test_days_of_a_zone_that_begin_within_an_hour_read_the_cut_hours_of_the_ledger():
-    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), ALL_THERE, step=HOUR, by_day=True)
+    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), ALL_THERE, step=HOUR)
     assert parts == Parts([], spans((1, 24), (25, 48)), spans((0.5, 1), (24, 25), (48, 48.5)))
 
 
 def test_quarters_of_an_hour_make_the_days_of_every_zone():
     points = [at(0.5), at(24.5), at(48.5), at(50)]
-    parts = parts_of(points, at(49), ALL_THERE, step=QUARTER, by_day=False)
+    parts = parts_of(points, at(49), ALL_THERE, step=QUARTER)
     assert parts == Parts([], spans((0.5, 49)), spans((49, 50)))
 
 
 def test_of_months_that_are_gone_an_hour_is_in_the_point_in_which_it_begins():
-    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), at(24), step=HOUR, by_day=False)
+    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), at(24), step=HOUR)
     assert parts == Parts([], spans((1, 24), (25, 48)), spans((24, 25), (48, 48.5)))
-    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), at(90), step=HOUR, by_day=False)
+    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), at(90), step=HOUR)
     assert parts == Parts([], spans((1, 49)), [])
 
 
@@ -60,15 +60,14 @@ MINUTES = st.integers(0, 60 * 24 * 40)
     st.integers(0, 24 * 40),
     ZONES,
     st.sampled_from(["hour", "day", "all"]),
-    st.booleans(),
+    st.sampled_from([HOUR, QUARTER]),
 )
 def test_parts_are_each_instant_once_and_no_more_than_there_is(
-    start, length, rolled, zone, interval, by_day
+    start, length, rolled, zone, interval, step
 ):
     begin = START + timedelta(minutes=start)
     points = edges(begin, begin + timedelta(minutes=1 + length), interval, ZoneInfo(zone), 10_000)
-    step = HOUR if by_day else QUARTER
-    parts = parts_of(points, at(rolled), ALL_THERE, step=step, by_day=by_day)
+    parts = parts_of(points, at(rolled), ALL_THERE, step=step)
     found = sorted([*parts.days, *parts.steps, *parts.calls])
     assert (found[0].start, found[-1].end) == (points[0], points[-1])
     assert all(before.end == after.start for before, after in pairwise(found))
