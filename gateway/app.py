@@ -44,6 +44,7 @@ from gateway.relay.forward import Forwarder
 from gateway.relay.handler import Handler, Ways
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lease import Lease
+from gateway.relay.ledger_watch import LedgerWatch
 from gateway.relay.load import LoadWatch
 from gateway.relay.models import answer_models
 from gateway.relay.objects import Objects
@@ -180,6 +181,7 @@ class Gateway:
             sweep_s=config.quota.sweep_s,
             strict=config.quota.on_store_loss == "deny",
         )
+        self.ledger_watch = LedgerWatch(pool)
         self.unheard = Unheard(quota, self.poster, lease_s=config.quota.lease_s)
         self.waiting = waiting = Waiting()
         self.objects = Objects(pool)
@@ -429,6 +431,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
             group.create_task(gateway.outages.run(), name="outages"),
             group.create_task(_flush_log(gateway.log), name="access log"),
             group.create_task(gateway.audit.run(), name="audit"),
+            group.create_task(gateway.ledger_watch.run(), name="ledger"),
             group.create_task(gateway.foreign.run(), name="foreign keys"),
             group.create_task(gateway.catalogs.run(), name="catalog"),
             group.create_task(gateway.revocations.run(), name="revocations"),

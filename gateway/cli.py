@@ -148,7 +148,9 @@ def _migrate(given: argparse.Namespace, _: list[str]) -> int:
     from gateway.store.postgres import apply_schema
     from gateway.stores_in_use import database_in_use
 
-    asyncio.run(apply_schema(database_in_use(load(os.environ, given.config))))
+    loaded = load(os.environ, given.config)
+    retention_months = loaded.config.ledger.retention_months
+    asyncio.run(apply_schema(database_in_use(loaded), retention_months=retention_months))
     print("The database has the tables of this version.")
     return 0
 

@@ -30,6 +30,7 @@ __all__ = ["LimitSettings"]  # those that others know from here
 
 # What is invisible, breaks lines or turns the direction of what follows.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_SHORTEST_MONTH_H = 28 * 24
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(\d{1,5})")
 
 
@@ -280,6 +281,21 @@ class QuotaSettings(_Section):
         return self
 
 
+class LedgerSettings(_Section):
+    """[ledger]: how long its rows are kept. `tollhouse run` and `tollhouse migrate` write it into the database."""
+
+    retention_months: Annotated[int, Field(ge=0, le=1200)] = 0
+
+    @field_validator("retention_months")
+    @classmethod
+    def _check_retention(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError(
+                "must be 0 (for ever), or 2 and more: limits of 30 days are counted from these rows"
+            )
+        return value
+
+
 class LogSettings(_Section):
     """[log]: where lines go. `-` is standard output."""
 
@@ -340,6 +356,7 @@ class Config(_Section):
     redis: RedisSettings = RedisSettings()
     keys: KeySettings = KeySettings()
     quota: QuotaSettings = QuotaSettings()
+    ledger: LedgerSettings = LedgerSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     warnings: WarningSettings = WarningSettings()
@@ -352,6 +369,16 @@ class Config(_Section):
     def _check_mail(self) -> Self:
         if self.admin.require_verified_email and not self.mail.host:
             raise ValueError("admin.require_verified_email needs mail.host: nobody could verify")
+        return self
+
+    @model_validator(mode="after")
+    def _check_retention(self) -> Self:
+        months = self.ledger.retention_months
+        if months and self.quota.outbox_hours >= months * _SHORTEST_MONTH_H:
+            raise ValueError(
+                "ledger.retention_months: quota.outbox_hours reaches further back than these months, and what is "
+                "posted again from there would count twice"
+            )
         return self
 
     @model_validator(mode="after")

@@ -206,7 +206,7 @@ class Supervisor:
         self, loaded: Loaded, state: StateDirectory, running: Running
     ) -> None:
         dsn = running.environment["TOLLHOUSE_POSTGRES__DSN"]
-        await apply_schema(dsn)
+        await apply_schema(dsn, retention_months=loaded.config.ledger.retention_months)
         if (own := running.postgres) is not None:
             await roles.let_in(dsn, {role: own.password(role) for role in _ROLES})
         pool = await open_pool(dsn, size=2, statement_timeout_s=10)

@@ -144,6 +144,7 @@ async def running_admin(
     seal=None,
     service_secrets=NO_SECRETS,
     pepper=PEPPER,
+    own_dsn=None,
 ):
     """The app on a database with the schema, after the first start. `clock[0]` is its time.
 
@@ -152,7 +153,7 @@ async def running_admin(
     config = Config.model_validate(settings or {})
     async with (
         await open_pool(dsn, size=5, statement_timeout_s=10) as pool,
-        await open_pool(as_role(dsn, ADMIN), size=5, statement_timeout_s=10) as own,
+        await open_pool(own_dsn or as_role(dsn, ADMIN), size=5, statement_timeout_s=10) as own,
     ):
         credentials = await bootstrap(pool, pepper, config)
         told, clock, lines = Told(), [1_800_000_000.0], []

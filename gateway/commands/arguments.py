@@ -54,9 +54,24 @@ def add_token(commands: Subparsers) -> None:
 def add_export(commands: Subparsers) -> None:
     """`tollhouse export`."""
     export = commands.add_parser("export", help="the ledger's rows, to standard output or a file")
-    export.add_argument("--format", choices=("csv", "jsonl"), default="csv")
     export.add_argument(
+        "--format",
+        choices=("csv", "jsonl", "parquet"),
+        default="csv",
+        help="jsonl is NDJSON; parquet needs tollhouse[parquet]",
+    )
+    where = export.add_mutually_exclusive_group()
+    where.add_argument(
         "--output", metavar="FILE", help="written whole or not at all; else standard output"
+    )
+    where.add_argument(
+        "--daily",
+        default=None,
+        metavar="DIRECTORY",
+        help="a file for each day of UTC that is over, from --start on; those that are there stay",
+    )
+    export.add_argument(
+        "--again", action="store_true", help="with --daily: write those anew that are there"
     )
     add_span(export)
     export.add_argument("--token", metavar="TOKEN", help="of this token alone: its id, or name")

@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 
 MEANINGS: Final[Mapping[Kind, str]] = {
-    Kind.LEDGER_SUM: "Postgres' used is not the sum of the ledger",
+    Kind.LEDGER_SUM: "Postgres' used is not the sum of the ledger and of what dropped months came to",
     Kind.GRANT_SUM: "Postgres' grant is not the sum of its entries",
     Kind.UNKNOWN_SCOPE: "charges, grants or a book of a scope that Postgres has no row of",
     Kind.CHARGED_TWICE: "one call stands in the ledger more than once",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from gateway.store.postgres import store_errors
+from gateway.store.postgres import reading
 
 _LONGEST = 500  # characters of an error: it is for people
 _ADD = """
@@ -48,8 +48,8 @@ async def add_attempts(pool: asyncpg.Pool, rows: Sequence[AttemptRow]) -> None:
         )
         for row in rows
     ]
-    with store_errors():
-        await pool.execute(_ADD, *(list(column) for column in zip(*values, strict=True)))
+    async with reading(pool) as connection:
+        await connection.execute(_ADD, *(list(column) for column in zip(*values, strict=True)))
 
 
 def _text(error: str) -> str:

@@ -1,6 +1,7 @@
 """Whose turn it is to audit unasked: one process's of all, by an advisory lock of Postgres.
 
-The lock is its connection's. So it is free again when the process ends, however it ends.
+The lock is that of a transaction which does nothing, over a connection of its own: it is free again when the process
+ends, however it ends, and a pooler that gives each transaction another session leaves it alone.
 """
 
 from collections.abc import AsyncIterator
@@ -12,7 +13,8 @@ import asyncpg
 from gateway.store.postgres import check_tables, connect, store_errors
 
 _LOCK: Final = 0x746F6C61  # "tola"
-_TAKE: Final = "SELECT pg_try_advisory_lock($1)"
+_BEGIN: Final = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0"
+_TAKE: Final = "SELECT pg_try_advisory_xact_lock($1)"
 _CHECK_TIMEOUT_S: Final = 10
 
 
@@ -38,6 +40,7 @@ async def take_turn(dsn: str) -> AsyncIterator[Turn | None]:
     try:
         with store_errors():
             await check_tables(connection)
+            await connection.execute(_BEGIN)
             taken = await connection.fetchval(_TAKE, _LOCK)
         yield Turn(connection) if taken else None
     finally:

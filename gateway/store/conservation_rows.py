@@ -24,8 +24,9 @@ UNION ALL SELECT 'a' || id, used FROM account WHERE used <> 0
 
 # One row for each scope that has a row, a grant's entry or a charge. Postgres joins them, on its disk where they are
 # many, so that they need not be in memory here. The ledger is read once: what a token's rows sum to is added up for
-# the other scopes. An account with a token that reserves estimates may be brought beyond its grant by it. While a
-# scope is uncapped its spend has no bound: `cap` and `uncap` say that it was.
+# the other scopes. What the months came to that were dropped is in `carried`. An account with a token that reserves
+# estimates may be brought beyond its grant by it. While a scope is uncapped its spend has no bound: `cap` and `uncap`
+# say that it was.
 _SCOPES = """
 WITH loose AS (SELECT DISTINCT account_id FROM token WHERE reserve = 'estimate'),
 book AS (
@@ -53,6 +54,8 @@ of_token AS MATERIALIZED (
          coalesce(sum(amount) FILTER (WHERE estimated), 0)::bigint AS estimated,
          count(*) FILTER (WHERE amount < 0 OR unbilled < 0) AS negative
     FROM ledger GROUP BY 1, 2, 3, 4
+   UNION ALL
+  SELECT account_id, token_id, user_id, group_id, charges, amount, unbilled, estimated, 0 FROM carried
 ),
 of_user AS (
   SELECT account_id, user_id, group_id, sum(charges) AS charges, sum(amount) AS amount

@@ -7,7 +7,14 @@ whatever is repeated: by the row's key, and by the grant's `idem_key`.
 from collections.abc import Sequence
 
 LATE_TABLE = """
-CREATE TEMPORARY TABLE late ON COMMIT DELETE ROWS AS SELECT *, 0::bigint AS difference FROM staging LIMIT 0
+CREATE TEMPORARY TABLE IF NOT EXISTS late ON COMMIT DELETE ROWS AS
+SELECT *, 0::bigint AS difference FROM staging LIMIT 0
+"""
+
+# What the rollup has to add because it has been there already: gateway/store/rollups.py.
+NOTED = """
+INSERT INTO rollup_late (request_id, kind)
+SELECT request_id, kind FROM new WHERE request_id < (SELECT uuid7_floor(noted_before) FROM rollup_state)
 """
 
 # LATERAL: the staging table has no statistics, and the ledger must never be read whole.
@@ -69,7 +76,7 @@ def correct_sql(columns: Sequence[str]) -> str:
     return f"""
 WITH new AS (
   INSERT INTO ledger ({", ".join(columns)}) SELECT {late} FROM late WHERE difference > 0
-  ON CONFLICT DO NOTHING RETURNING account_id, token_id, user_id, group_id, amount
-), {", ".join(_correct_scope(*scope) for scope in _SCOPES)}
+  ON CONFLICT DO NOTHING RETURNING request_id, kind, account_id, token_id, user_id, group_id, amount
+), noted AS ({NOTED}), {", ".join(_correct_scope(*scope) for scope in _SCOPES)}
 SELECT * FROM t UNION ALL SELECT * FROM m UNION ALL SELECT * FROM g UNION ALL SELECT * FROM a
 """  # noqa: S608 -- our own names

@@ -15,8 +15,8 @@ import asyncpg
 import orjson
 
 from gateway.store.books import Book, Settlement
-from gateway.store.late_figures import FIND_LATE, LATE_TABLE, correct_sql
-from gateway.store.postgres import connect, store_errors
+from gateway.store.late_figures import FIND_LATE, LATE_TABLE, NOTED, correct_sql
+from gateway.store.postgres import connect, is_pooled, store_errors
 
 _log = logging.getLogger(__name__)
 _SILENCE_S = 5
@@ -70,11 +70,15 @@ COLUMNS = (
     "from_console",
 )
 
+POSTING_LOCK: Final = 0x746F6C62
+"""Posting has it shared, each transaction for its time: see `gateway/store/rollups.py`."""
+
+_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock_shared({POSTING_LOCK})"
 _SCOPE_FIELDS = [COLUMNS.index(name) for name in ("account_id", "token_id", "user_id", "group_id")]
 _AMOUNT_FIELD = COLUMNS.index("amount")
 
 _STAGING = f"""
-CREATE TEMPORARY TABLE staging ON COMMIT DELETE ROWS AS
+CREATE TEMPORARY TABLE IF NOT EXISTS staging ON COMMIT DELETE ROWS AS
 SELECT {", ".join(COLUMNS)} FROM ledger LIMIT 0
 """  # noqa: S608 -- our own names
 
@@ -84,11 +88,12 @@ SELECT id FROM account WHERE id IN (SELECT DISTINCT account_id FROM staging) ORD
 """
 
 # Ids that are already posted raise nothing, but their scopes are answered too: the caller confirms them as well.
+# Rows of before the rollup's end are noted for it.
 _POST = f"""
 WITH new AS (
   INSERT INTO ledger ({", ".join(COLUMNS)}) SELECT * FROM staging ON CONFLICT DO NOTHING
-  RETURNING account_id, token_id, user_id, group_id, amount
-), touched AS MATERIALIZED (
+  RETURNING request_id, kind, account_id, token_id, user_id, group_id, amount
+), noted AS ({NOTED}), touched AS MATERIALIZED (
   SELECT account_id, token_id, user_id, group_id, sum(amount)::bigint AS amount
     FROM (SELECT account_id, token_id, user_id, group_id, 0 AS amount FROM staging
           UNION ALL SELECT account_id, token_id, user_id, group_id, amount FROM new) each
@@ -117,7 +122,11 @@ UNION ALL SELECT 0, 'new', count(*), 0, 0, 0 FROM new
 """  # noqa: S608 -- our own names
 
 # How many rows a batch touches, no plan can know; of large tables it is a small part, found by their keys.
-_PLANS = "SET enable_hashjoin = off; SET enable_mergejoin = off"
+_PLANS = "SET {0} enable_hashjoin = off; SET {0} enable_mergejoin = off"
+
+_SESSION = f"{_STAGING}; {LATE_TABLE}; {_PLANS.format('SESSION')}"
+# Where each transaction may get another session, which may have had one of ours before.
+_ANY_SESSION = f"{_STAGING}; {LATE_TABLE}; {_PLANS.format('LOCAL')}"
 
 _CORRECT = correct_sql(COLUMNS)
 
@@ -145,6 +154,8 @@ class LedgerStore:
         self._statement_timeout_s = statement_timeout_s
         self._connection: asyncpg.Connection | None = None
         self._turn = asyncio.Lock()
+        self._pooled = is_pooled(dsn)
+        self._begin = f"{_BEGIN}; {_ANY_SESSION}" if self._pooled else _BEGIN
 
     async def post(self, charges: Sequence[Charge]) -> Posted:
         """Write charges, each once whatever happens.
@@ -191,7 +202,7 @@ class LedgerStore:
             try:
                 # The server cancels a slow statement; this is for a server that does not answer at all.
                 async with asyncio.timeout(self._statement_timeout_s + _SILENCE_S):
-                    await connection.execute("BEGIN")
+                    await connection.execute(self._begin)
                     await connection.copy_to_table("staging", source=_lines(charges))
                     await connection.execute(_LOCK)
                     rows = []
@@ -211,9 +222,8 @@ class LedgerStore:
     async def _open(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             connection = await connect(self._dsn, statement_timeout_s=self._statement_timeout_s)
-            await connection.execute(_STAGING)
-            await connection.execute(LATE_TABLE)
-            await connection.execute(_PLANS)
+            if not self._pooled:
+                await connection.execute(_SESSION)
             self._connection = connection
         return self._connection
 

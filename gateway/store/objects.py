@@ -10,7 +10,7 @@ import asyncpg
 
 from gateway.domain.cases import Case, refusal
 from gateway.domain.errors import Refusal
-from gateway.store.postgres import store_errors
+from gateway.store.postgres import reading, store_errors
 
 
 class Made(NamedTuple):
@@ -40,8 +40,8 @@ def require_own(found: Iterable[Made], account_id: int) -> Refusal | None:
 async def add_objects(pool: asyncpg.Pool, some: Iterable[Made]) -> None:
     """Note objects. Raises `StoreUnavailable`."""
     rows = sorted({made.id: made for made in some}.values())
-    with store_errors():
-        await pool.execute(_ADD, *(list(column) for column in zip(*rows, strict=True)))
+    async with reading(pool) as connection:
+        await connection.execute(_ADD, *(list(column) for column in zip(*rows, strict=True)))
 
 
 async def find_objects(pool: asyncpg.Pool, ids: Sequence[str]) -> list[Made]:

@@ -1,23 +1,34 @@
 """Connections to Postgres and the schema they need.
 
-Knows no table but `schema_version`. A DSN is any that asyncpg takes, unix sockets included
-(`postgresql://user@/name?host=/directory`).
+Knows no table but `schema_version` and `ledger_keeping`. A DSN is any that asyncpg takes, unix sockets included
+(`postgresql://user@/name?host=/directory`). Of several hosts the one that can be written is meant. `pgbouncer=true` in
+it says that a pooler is between, which gives each transaction another session: then nothing is left in a session.
 """
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 import orjson
 from asyncpg.pool import PoolConnectionProxy
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.resources import schema_sql
+from gateway.resources import migrations, schema_sql
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 3
+"""The number of the last file of migrations/."""
 _SCHEMA_LOCK = 0x746F6C6C  # "toll": one process at a time reads or makes the schema
+_LOCKS_S = (
+    5  # a migration that has to wait longer for others' statements stops there, and holds nobody up
+)
 _CONNECT_TIMEOUT_S = 10
 APPLICATION = "tollhouse"
+_POOLED: Final = ("pgbouncer", "true")
+_ATTRIBUTES: Final = "target_session_attrs"
+_log = logging.getLogger(__name__)
 
 # Faults of the server or of the way to it. Everything else that asyncpg raises is a fault of ours.
 _UNAVAILABLE = (
@@ -61,10 +72,8 @@ async def connect(dsn: str, *, statement_timeout_s: float = 0) -> asyncpg.Connec
     Raises `StoreUnavailable`.
     """
     with store_errors():
-        connection = await asyncpg.connect(
-            dsn,
-            timeout=_CONNECT_TIMEOUT_S,
-            server_settings=_server_settings(statement_timeout_s),
+        connection: asyncpg.Connection = await asyncpg.connect(
+            timeout=_CONNECT_TIMEOUT_S, **_address(dsn, statement_timeout_s)
         )
         await _set_codecs(connection)
         return connection
@@ -73,8 +82,7 @@ async def connect(dsn: str, *, statement_timeout_s: float = 0) -> asyncpg.Connec
 async def open_pool(dsn: str, *, size: int, statement_timeout_s: float) -> asyncpg.Pool:
     """A pool of at most `size` connections. Raises `StoreUnavailable` if not one can be made."""
     with store_errors():
-        return await asyncpg.create_pool(
-            dsn,
+        pool = await asyncpg.create_pool(
             min_size=1,
             max_size=size,
             timeout=_CONNECT_TIMEOUT_S,
@@ -82,8 +90,15 @@ async def open_pool(dsn: str, *, size: int, statement_timeout_s: float) -> async
             command_timeout=statement_timeout_s + 5,
             init=_set_codecs,
             reset=_keep,
-            server_settings=_server_settings(statement_timeout_s),
+            **_address(dsn, statement_timeout_s),
         )
+        if is_pooled(dsn) and await pool.fetchval("SHOW statement_timeout") == "0":
+            _log.warning(
+                "Postgres bounds no statement of %s: a pooler cannot be told by each connection, so say it to the role "
+                "(ALTER ROLE … SET statement_timeout; docs/operations.md)",
+                urlsplit(dsn).username,
+            )
+        return pool
 
 
 @asynccontextmanager
@@ -93,7 +108,11 @@ async def transaction(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
     Raises `StoreUnavailable`, also when it is unknown whether the commit was done.
     """
     with store_errors():
-        async with pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection, connection.transaction():
+        async with (
+            _writable(pool),
+            pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection,
+            connection.transaction(),
+        ):
             yield connection
 
 
@@ -101,27 +120,52 @@ async def transaction(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
 async def reading(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
     """A connection for reads, or for single statements. Raises `StoreUnavailable`."""
     with store_errors():
-        async with pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection:
+        async with (
+            _writable(pool),
+            pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection,
+        ):
             yield connection
 
 
-async def apply_schema(dsn: str) -> None:
-    """Make the tables on an empty database, check the version of another.
+@asynccontextmanager
+async def _writable(pool: asyncpg.Pool) -> AsyncIterator[None]:
+    """Give up all connections of a pool once one of them cannot write: the next ones look for whoever can by then."""
+    try:
+        yield
+    except asyncpg.ReadOnlySQLTransactionError:
+        await pool.expire_connections()
+        raise
 
-    Makes the ledger's partitions for this month and the next two in either case, and grants the roles
-    their rights. Safe to run from several processes at once. Raises `SchemaError` and `StoreUnavailable`.
+
+@asynccontextmanager
+async def reading_at_once(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
+    """A connection for reads that all see the same instant. Raises `StoreUnavailable`."""
+    with store_errors():
+        async with (
+            pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
+
+
+async def apply_schema(dsn: str, *, retention_months: int | None = None) -> None:
+    """Make the tables on an empty database, bring an earlier one to this version, check the version of another.
+
+    Makes the ledger's partitions for this month and the next two in any case, grants the roles their rights, and has
+    the ledger keep `retention_months` from now on (None: as before). Safe to run from several processes at once, and
+    while others use the database. Raises `SchemaError` and `StoreUnavailable`.
     """
     connection = await connect(dsn)
     try:
         with store_errors():
+            while not await _come_nearer(connection):
+                pass
             async with connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", _SCHEMA_LOCK)
-                if await _schema_exists(connection):
-                    await _check_version(connection)
-                else:
-                    await _create_schema(connection)
                 await connection.execute("SELECT ensure_ledger_partitions(now(), 3)")
                 await connection.execute("SELECT grant_rights()")
+                if retention_months is not None:
+                    await connection.execute(_RETAIN, retention_months)
     except _UNDEFINED as error:
         raise SchemaError(
             "The database was made by a Tollhouse before its first release, and lacks what this one has "
@@ -129,6 +173,34 @@ async def apply_schema(dsn: str) -> None:
         ) from None
     finally:
         await connection.close()
+
+
+_RETAIN = """
+UPDATE ledger_keeping SET retention_months = $1 WHERE retention_months <> $1
+"""
+
+
+async def _come_nearer(connection: asyncpg.Connection) -> bool:
+    """Make the schema, or run the next migration, whole or not at all; whether nothing is left to do."""
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _SCHEMA_LOCK)
+        if not await _schema_exists(connection):
+            await _create_schema(connection)
+            return True
+        version = await _version(connection)
+        if version < SCHEMA_VERSION:
+            name, statements = migrations()[version + 1]
+            await connection.execute(f"SET LOCAL lock_timeout = '{_LOCKS_S}s'")
+            try:
+                await connection.execute(statements)
+            except asyncpg.LockNotAvailableError:
+                raise StoreUnavailable(
+                    f"{name} waited {_LOCKS_S} s for what somebody else holds, and changed nothing: run it again"
+                ) from None
+            await connection.execute(
+                "INSERT INTO schema_version (version) VALUES ($1)", version + 1
+            )
+        return version >= SCHEMA_VERSION - 1
 
 
 _UNDEFINED = (
@@ -156,9 +228,17 @@ async def _schema_exists(connection: Connection) -> bool:
 
 
 async def _check_version(connection: Connection) -> None:
-    version = await connection.fetchval("SELECT max(version) FROM schema_version")
-    if version == SCHEMA_VERSION:
-        return
+    version = await _version(connection)
+    if version < SCHEMA_VERSION:
+        raise SchemaError(
+            f"The database has schema version {version}, this Tollhouse needs {SCHEMA_VERSION}: "
+            "run `tollhouse migrate`."
+        )
+
+
+async def _version(connection: Connection) -> int:
+    """The version that the database has. Raises `SchemaError` for one that nobody knows."""
+    version: int | None = await connection.fetchval("SELECT max(version) FROM schema_version")
     if version is None:
         raise SchemaError(
             "The table schema_version is empty: the database is not whole, restore it."
@@ -168,7 +248,9 @@ async def _check_version(connection: Connection) -> None:
             f"The database has schema version {version}, this Tollhouse knows {SCHEMA_VERSION}: "
             "upgrade Tollhouse, or use another database."
         )
-    raise SchemaError(f"The database has schema version {version}, which no release has made.")
+    if version < 1:
+        raise SchemaError(f"The database has schema version {version}, which no release has made.")
+    return version
 
 
 async def _create_schema(connection: asyncpg.Connection) -> None:
@@ -182,12 +264,27 @@ async def _create_schema(connection: asyncpg.Connection) -> None:
         raise SchemaError(f"The database user may not create tables: {error}") from None
 
 
-def _server_settings(statement_timeout_s: float) -> dict[str, str]:
-    return {
-        "application_name": APPLICATION,
-        "timezone": "UTC",
-        "statement_timeout": str(int(statement_timeout_s * 1000)),
+def is_pooled(dsn: str) -> bool:
+    """Whether each transaction may get another session of the server."""
+    return _POOLED in parse_qsl(urlsplit(dsn).query)
+
+
+def _address(dsn: str, statement_timeout_s: float) -> dict[str, Any]:
+    """What asyncpg is told of where to connect to, and how."""
+    settings = {"application_name": APPLICATION, "timezone": "UTC"}
+    given = parse_qsl(urlsplit(dsn).query, keep_blank_values=True)
+    query = [each for each in given if each[0] != _POOLED[0]]
+    hosts = urlsplit(dsn).netloc.rpartition("@")[2] + dict(query).get("host", "")
+    if "," in hosts and _ATTRIBUTES not in dict(query):
+        query.append((_ATTRIBUTES, "read-write"))
+    address: dict[str, Any] = {
+        "dsn": f"{dsn.partition('?')[0]}?{urlencode(query)}" if query else dsn.partition("?")[0]
     }
+    if _POOLED in given:
+        # It takes no other settings, and knows no statement by a name that another session was told.
+        return address | {"server_settings": settings, "statement_cache_size": 0}
+    settings["statement_timeout"] = str(int(statement_timeout_s * 1000))
+    return address | {"server_settings": settings}
 
 
 async def _set_codecs(connection: asyncpg.Connection) -> None:

@@ -13,7 +13,7 @@ import asyncpg
 
 from gateway.domain.errors import FAILURES
 from gateway.store.ledger_calls import Where, in_time
-from gateway.store.postgres import Connection, Pool, reading, store_errors
+from gateway.store.postgres import Connection, Pool, reading
 
 SHADOW: Final = "shadow"
 """In the place of a reason: no refusal, but what one in the shadow would have been."""
@@ -60,8 +60,8 @@ async def add_refusals(
     """
     # In one order, so that two workers' statements cannot lock each other out.
     rows = sorted((token_id, reason, n) for (token_id, reason), n in counts.items())
-    with store_errors():
-        await pool.execute(_ADD, at, *(list(column) for column in zip(*rows, strict=True)))
+    async with reading(pool) as connection:
+        await connection.execute(_ADD, at, *(list(column) for column in zip(*rows, strict=True)))
 
 
 async def remove_old_refusals(pool: Pool) -> None:

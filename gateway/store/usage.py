@@ -1,20 +1,14 @@
 """What calls have used: sums over the ledger, whole or in points of time, grouped by what they have in common."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
 
-from gateway.store.ledger import COUNTS
-from gateway.store.ledger_calls import (
-    CALLS,
-    CallFilter,
-    Where,
-    in_time,
-    uuid7_floor,
-    where_of,
-)
-from gateway.store.postgres import Connection, Pool, reading
+from gateway.store.ledger_calls import CallFilter, Where, in_time, where_of
+from gateway.store.measures import MEASURES, OF_SUMS
+from gateway.store.postgres import Connection, Pool, reading_at_once
+from gateway.store.rolled_usage import Cells, cells_of
 
 KEYS: Final[Mapping[str, str]] = {
     "": "''",
@@ -26,8 +20,8 @@ KEYS: Final[Mapping[str, str]] = {
 }
 """By what series may be grouped, and the expression that does it; "" is one series of all."""
 
-FAILED_FROM: Final = 400
-"""The lowest status that says that a call failed; 499 is a caller who left."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 _NAMES: Final[Mapping[str, str]] = {
     "token_id": "SELECT id, name FROM token WHERE id = ANY($1::bigint[])",
@@ -37,25 +31,12 @@ _NAMES: Final[Mapping[str, str]] = {
 TAG: Final = "tag:"
 """With the key of a tag behind it: grouped by the tag's value."""
 
-_ADDED = (*COUNTS, "amount", "duration_ms", "ttfb_ms")
-_COUNTED = ("requests", "errors", "timed")
-_MEASURES = (*_COUNTED, *_ADDED)
-_SUMS = ", ".join(
-    (
-        "count(*) AS requests",
-        f"count(*) FILTER (WHERE call.status >= {FAILED_FROM}) AS errors",
-        "count(call.ttfb_ms) AS timed",
-        *(f"sum(call.{name})::bigint AS {name}" for name in _ADDED),
-    )
-)
-_OF_CELLS = ", ".join(f"sum({name})::bigint AS {name}" for name in _MEASURES)
-
 Sums = Mapping[str, int]
 """`requests`, of which `errors` failed; each of `COUNTS`; `amount` in nano-dollars; `duration_ms`, and `ttfb_ms` of the
 `timed` ones, whose upstream answered something.
 """
 
-NO_USE: Final[Sums] = dict.fromkeys(_MEASURES, 0)
+NO_USE: Final[Sums] = dict.fromkeys(MEASURES, 0)
 """Of no call."""
 
 
@@ -78,7 +59,7 @@ class Series:
 
 def add_up(several: Sequence[Sums]) -> Sums:
     """The sum of sums."""
-    return {name: sum(each[name] for each in several) for name in _MEASURES}
+    return {name: sum(each[name] for each in several) for name in MEASURES}
 
 
 async def read_series(
@@ -93,18 +74,17 @@ async def read_series(
     Points are what lies between neighbours of `edges`, which count instead of the filter's start and end. Raises
     `Rejected` where that takes too long, and `StoreUnavailable`.
     """
-    bounds = [uuid7_floor(edge) for edge in edges]
-    async with reading(pool) as connection:
-        where = await where_of(connection, chosen)
-        where.add("call.request_id >= {}", bounds[0])
-        where.add("call.request_id < {}", bounds[-1])
+    async with reading_at_once(pool) as connection:
+        where = await where_of(connection, replace(chosen, start=None, end=None))
+        key = _key(where, by)
         with in_time():
-            cells = await connection.fetch(_cells(where, bounds, by, most), *where.values)
-        names = await _names(connection, by, {cell["key"] for cell in cells} - {None})
+            cells = await cells_of(connection, chosen, where, edges, key, by)
+            rows = await connection.fetch(_ranked(cells, where, most), *where.values)
+        names = await _names(connection, by, {row["key"] for row in rows} - {None})
     found: dict[str | None, dict[int, Sums]] = {} if by else {None: {}}
-    for cell in cells:
-        points = found.setdefault(cell["key"] if by else None, {})
-        points[cell["point"]] = {name: cell[name] for name in _MEASURES}
+    for row in rows:
+        points = found.setdefault(row["key"] if by else None, {})
+        points[row["point"]] = {name: row[name] for name in MEASURES}
     return [
         Series(key, tuple(points.get(n, NO_USE) for n in range(1, len(edges))), names.get(key))
         for key, points in found.items()
@@ -113,15 +93,17 @@ async def read_series(
 
 async def read_sums(pool: Pool, chosen: CallFilter) -> Sums:
     """What all calls of a filter have used. Raises `Rejected` where that takes too long, and `StoreUnavailable`."""
-    async with reading(pool) as connection:
-        where = await where_of(connection, chosen)
+    edges = (chosen.start or _EPOCH, chosen.end or _NEVER)
+    async with reading_at_once(pool) as connection:
+        where = await where_of(connection, replace(chosen, start=None, end=None))
         with in_time():
+            cells = await cells_of(connection, chosen, where, edges, "''", "")
             row = await connection.fetchrow(
-                f"SELECT {_SUMS} FROM {CALLS} WHERE {where}",  # noqa: S608 -- our own names
+                f"SELECT {OF_SUMS} FROM ({cells.statement}) cell",  # noqa: S608 -- our own names
                 *where.values,
             )
     assert row is not None, "sums without a group are one row"
-    return {name: row[name] or 0 for name in _MEASURES}
+    return {name: row[name] or 0 for name in MEASURES}
 
 
 async def _names(connection: Connection, by: str, keys: Iterable[str]) -> Mapping[str | None, str]:
@@ -137,21 +119,20 @@ def _key(where: Where, by: str) -> str:
     return f"coalesce(call.tags ->> {where.value(by.removeprefix(TAG))}, '')"
 
 
-def _cells(where: Where, bounds: Sequence[Any], by: str, most: int) -> str:
-    """The statement: what each key has used in each point, keys by their amount."""
+def _ranked(cells: Cells, where: Where, most: int) -> str:
+    """The statement: what each key has used in each point, keys by their amount.
+
+    Keys are ranked first, so that the points of those without a series of their own are never apart.
+    """
     return f"""
-WITH cell AS (
-  SELECT width_bucket(call.request_id, {where.value(bounds)}::uuid[]) AS point, {_key(where, by)} AS key,
-         {_SUMS}
-    FROM {CALLS} WHERE {where} GROUP BY 1, 2
-), ranked AS (
+WITH part AS {"NOT" if cells.is_cheap else ""} MATERIALIZED ({cells.statement}), ranked AS (
   SELECT key, row_number() OVER (ORDER BY sum(amount) DESC, sum(requests) DESC, key) AS rank
-    FROM cell GROUP BY key
+    FROM part GROUP BY key HAVING sum(requests) <> 0
 ), kept AS (
   SELECT key AS found, CASE WHEN rank <= {(largest := where.value(most))} THEN key END AS kept_key,
          least(rank, {largest} + 1) AS rank
     FROM ranked
 )
-SELECT rank, kept_key AS key, point, {_OF_CELLS}
-  FROM cell JOIN kept ON key = found GROUP BY 1, 2, 3 ORDER BY 1, 3
+SELECT rank, kept_key AS key, point, {OF_SUMS}
+  FROM part JOIN kept ON key = found GROUP BY 1, 2, 3 HAVING sum(requests) <> 0 ORDER BY 1, 3
 """  # noqa: S608 -- our own names

@@ -21,6 +21,11 @@ from gateway import __version__
 
 ROOT = Path(__file__).parents[2]
 START_S = 60
+DATA = (
+    "schema.sql",
+    "config.example.toml",
+    *sorted(f"migrations/{file.name}" for file in (ROOT / "migrations").iterdir()),
+)
 
 
 def pip(*arguments: str | Path) -> None:
@@ -68,16 +73,16 @@ def test_it_holds_every_file_of_the_packages(wheel: Path) -> None:
         for path in (ROOT / package).rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
-    data = {"gateway/data/schema.sql", "gateway/data/config.example.toml"}
+    data = {f"gateway/data/{name}" for name in DATA}
     packaged = {name for name in in_wheel if ".dist-info/" not in name}
     assert packaged == in_checkout | data
     assert any(name.endswith(".lua") for name in packaged)
     assert any(name.startswith("admin_api/console/") for name in packaged)
 
 
-def test_schema_and_example_are_those_of_the_checkout(wheel: Path) -> None:
+def test_schema_migrations_and_example_are_those_of_the_checkout(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
-    for name in ("schema.sql", "config.example.toml"):
+    for name in DATA:
         assert archive.read(f"gateway/data/{name}") == (ROOT / name).read_bytes()
 
 

@@ -100,9 +100,13 @@ async def running(
     configure: Callable[[dict[str, Any]], None] | None = None,
     environment: dict[str, str] | None = None,
     pepper: Pepper = PEPPER,
+    own_dsn: str | None = None,
 ) -> AsyncIterator[Rig]:
-    """A gateway before `upstream`, with the priced model `m` and the unpriced `unpriced`."""
-    own = as_role(postgres_dsn, GATEWAY)
+    """A gateway before `upstream`, with the priced model `m` and the unpriced `unpriced`.
+
+    `own_dsn` is how it reaches the database, if not as the role of its own.
+    """
+    own = own_dsn or as_role(postgres_dsn, GATEWAY)
     loaded = configuration(own, valkey_url, upstream.base_url, configure, environment)
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(postgres_dsn, size=4, statement_timeout_s=10)

@@ -3,11 +3,16 @@
 import argparse
 import asyncio
 import contextlib
+import json
+import sys
+import time
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from aiohttp import web
 
+from admin_api.logs.objects import CSV_COLUMNS
 from gateway.commands.api_client import calling
 from gateway.commands.errors import CommandFailed, Declined
 from gateway.commands.export import run as export
@@ -117,7 +122,7 @@ async def exported(between: Between, monkeypatch, **wanted) -> int:
     monkeypatch.setenv("TOLLHOUSE_ADMIN_URL", between.url)
     monkeypatch.setenv("TOLLHOUSE_ACCESS_TOKEN", TOKEN)
     options = {"format": "csv", "start": None, "end": None, "token": None, "model": None}
-    options |= {"user": None, "all": False}
+    options |= {"user": None, "all": False, "output": None, "daily": None, "again": False}
     given = argparse.Namespace(**options | wanted, config=None, insecure=False)
     return await asyncio.to_thread(export, given, [])
 
@@ -136,7 +141,7 @@ async def test_an_export_is_the_bytes_that_came(between, monkeypatch, tmp_path, 
     assert await exported(between, monkeypatch, output=str(file), token="7", start=5) == 0
     assert file.read_bytes() == rows
     assert capsys.readouterr().err == f"{file} has 50,001 lines.\n"
-    query = "/api/log/export?format=csv&start=5&token_id=7"
+    query = "/api/log/export?start=5&format=csv&token_id=7"
     assert between.requests == [("GET", query, f"Bearer {TOKEN}")]
 
 
@@ -154,3 +159,80 @@ async def test_a_file_that_cannot_be_written_is_named(between, monkeypatch, tmp_
     file = tmp_path / "missing" / "rows.csv"
     assert await exported(between, monkeypatch, output=str(file)) == 1
     assert f"{file} cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+CALL = {
+    **dict.fromkeys(CSV_COLUMNS),
+    "request_id": "019aa000-0000-7000-8000-000000000001",
+    "started_at": 1_762_000_000.125,
+    "amount_nusd": 4_503_599_627_370_495,
+    "usd": 4503599.627370495,
+    "model": "m",
+    "status": 200,
+    "estimated": False,
+    "tags": {"team": "a"},
+    "attempts": [],
+}
+DAY_S = 86_400
+
+
+async def test_days_that_are_over_become_files_each_once(between, monkeypatch, tmp_path, capsys):
+    between.answer = lambda _: web.Response(body=b"{}\n{}\n", content_type="application/jsonl")
+    today = int(time.time()) // DAY_S * DAY_S
+    wanted = {"format": "jsonl", "daily": str(tmp_path), "start": today - 2 * DAY_S - 5}
+    assert await exported(between, monkeypatch, **wanted) == 0
+    names = [
+        f"ledger-{datetime.fromtimestamp(today - n * DAY_S, UTC):%Y-%m-%d}.jsonl" for n in (2, 1)
+    ]
+    assert sorted(file.name for file in tmp_path.iterdir()) == names
+    assert [path for _, path, _ in between.requests] == [
+        f"/api/log/export?start={today - n * DAY_S}&format=jsonl&end={today - (n - 1) * DAY_S}"
+        for n in (2, 1)
+    ]
+    (tmp_path / names[0]).unlink()
+    assert await exported(between, monkeypatch, **wanted) == 0
+    assert len(between.requests) == 3  # what is there stays
+    assert "1 days were there already" in capsys.readouterr().err
+    assert await exported(between, monkeypatch, **wanted, again=True) == 0
+    assert len(between.requests) == 5
+
+
+async def test_a_day_that_is_cut_leaves_the_days_before_it(between, monkeypatch, tmp_path):
+    first = web.Response(body=b"{}\n", content_type="application/jsonl")
+    broken = cut(b"{}\n", "application/jsonl")
+    between.answer = lambda request: first if len(between.requests) == 1 else broken(request)
+    wanted = {"format": "jsonl", "daily": str(tmp_path), "start": int(time.time()) - 3 * DAY_S}
+    assert await exported(between, monkeypatch, **wanted) == 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+async def test_daily_files_need_a_first_day_and_a_whole_one(between, monkeypatch, tmp_path, capsys):
+    for wanted in ({}, {"start": int(time.time()) - 5}):
+        assert await exported(between, monkeypatch, daily=str(tmp_path), **wanted) == 2
+    assert await exported(between, monkeypatch, format="parquet") == 2
+    assert between.requests == []
+
+
+async def test_parquet_has_every_row_with_its_types_in_groups(between, monkeypatch, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    count = 45_000
+    rows = (json.dumps(CALL).encode() + b"\n") * count
+    between.answer = lambda _: web.Response(body=rows, content_type="application/jsonl")
+    file = tmp_path / "rows.parquet"
+    assert await exported(between, monkeypatch, format="parquet", output=str(file)) == 0
+    found = parquet.ParquetFile(file)
+    assert (found.metadata.num_rows, found.metadata.num_row_groups) == (count, 3)
+    assert set(found.schema_arrow.names) == {*CSV_COLUMNS, "attempts"} - {"usd"}
+    row = found.read_row_group(2).to_pylist()[-1]
+    assert row["started_at"] == datetime.fromtimestamp(1_762_000_000.125, UTC)
+    assert row["amount_nusd"] == 4_503_599_627_370_495
+    assert (row["tags"], row["attempts"], row["estimated"]) == ('{"team":"a"}', None, False)
+
+
+async def test_without_pyarrow_it_is_said_what_to_install(between, monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    between.answer = lambda _: web.Response(body=b"", content_type="application/jsonl")
+    file = tmp_path / "rows.parquet"
+    assert await exported(between, monkeypatch, format="parquet", output=str(file)) == 1
+    assert "pip install 'tollhouse[parquet]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

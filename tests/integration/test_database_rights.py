@@ -91,6 +91,11 @@ REFUSED = {
         "DELETE FROM grant_entry",
         "UPDATE grant_entry SET delta = 0",
         "DELETE FROM token",
+        "UPDATE ledger_keeping SET retention_months = 2",
+        "UPDATE carried SET amount = 0",
+        "DELETE FROM carried",
+        "DELETE FROM rollup",
+        "UPDATE rollup_late SET kind = 'x'",
     ],
     ADMIN: [
         "INSERT INTO ledger DEFAULT VALUES",
@@ -108,6 +113,9 @@ REFUSED = {
         "UPDATE audit SET actor = 'x'",
         "DELETE FROM token",
         "DELETE FROM account",
+        "UPDATE rollup SET amount = 0",
+        "UPDATE rollup_state SET rolled_before = now()",
+        "SELECT drop_ledger_month()",
     ],
     READER: [
         "SELECT digest FROM token_secret",
@@ -131,6 +139,7 @@ EVERYBODY = [
     "CREATE ROLE another",
     "COPY ledger TO PROGRAM 'true'",
     "SELECT grant_rights()",
+    "SELECT ensure_ledger_partitions(now(), 1)",
     "INSERT INTO schema_version VALUES (2)",
 ]
 

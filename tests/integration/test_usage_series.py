@@ -75,6 +75,13 @@ async def test_errors_are_counted_and_times_are_averaged(admin, calls):
     assert (total["duration_ms"], total["ttfb_ms"]) == (150, 16)  # half a millisecond is one
 
 
+async def test_calls_that_no_upstream_answered_have_no_time_to_average(admin, calls):
+    await calls.post(MIDNIGHT, 0, status=502, ttfb_ms=NULL)
+    await calls.post(MIDNIGHT - DAY, 0, status=502, ttfb_ms=NULL)
+    data = await series(admin)
+    assert (data["total"]["requests"], data["total"]["ttfb_ms"]) == (2, None)
+
+
 async def test_a_series_of_a_token_or_a_user_is_told_by_its_name(admin, calls):
     await calls.post(MIDNIGHT, 1)
     name = (await admin.get(1))["name"]

@@ -95,6 +95,11 @@ def test_all_problems_are_told_at_once(write):
         ('[redis]\nurl = "redis+sentinel://h"', "redis.url: must end with the name"),
         ("[postgres]\npool_size = 1", "postgres.pool_size"),
         ('[quota]\non_store_loss = "allow"', "needs allow_bounded_nusd above 0"),
+        ("[ledger]\nretention_months = 1", "must be 0 (for ever), or 2 and more"),
+        (
+            "[ledger]\nretention_months = 2\n[quota]\noutbox_hours = 1344",
+            "quota.outbox_hours reaches further back",
+        ),
         ('[[upstreams]]\nname = "a"\nbase_url = "ftp://x"', "http:// or https:// URL"),
         ('[[upstreams]]\nname = "a"\nbase_url = "https://u:p@x"', "may hold no user"),
         ('[[upstreams]]\nname = "a"\nbase_url = "https://x/a b"', "holds spaces"),

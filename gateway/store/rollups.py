@@ -1,0 +1,112 @@
+"""The rollup: sums of the ledger by hours and days, kept up behind the posting, and exact at all times.
+
+Quarters of an hour are there of all tokens together: the days of every time zone are made of them.
+
+Posting may not wait for it, and may bring a row of any age. So `rollup_state` says where the rollup has come:
+
+    noted_before   posting notes each row of before this in `rollup_late`, in its own transaction
+    rolled_before  sums are of all rows of before this but those that are noted
+
+Before an hour is summed up, `noted_before` is raised under a lock that posting shares: whoever posts without having
+seen it has committed, and is seen by the sum; whoever comes later notes. The reasons are in
+docs/decisions/0018-ledger-at-length.md.
+"""
+
+from typing import Final
+
+from gateway.store.ledger import POSTING_LOCK
+from gateway.store.measures import DIMENSIONS, MEASURES, OF_SUMS, shares
+from gateway.store.postgres import Connection, Pool, transaction
+
+_TURN: Final = 0x746F6C72
+_LONGEST_S: Final = 1800
+_LATE_AT_ONCE: Final = 20_000
+_BEHIND: Final = "15 minutes"
+"""Calls take as long, and are posted when they end: few of them are to be noted."""
+
+_SETTINGS: Final = f"SET LOCAL statement_timeout = '{_LONGEST_S}s'; SET LOCAL lock_timeout = '1s'"
+_STATE: Final = """
+SELECT noted_before, rolled_before, date_trunc('hour', now() - $1::text::interval, 'UTC') AS goal,
+       uuid7_time((SELECT request_id FROM ledger WHERE request_id >= uuid7_floor(rolled_before)
+                    ORDER BY request_id LIMIT 1)) AS next
+  FROM rollup_state
+"""
+_NOTE: Final = """
+UPDATE rollup_state
+   SET noted_before = least($1::timestamptz,
+                            date_trunc('hour', coalesce($2::timestamptz, $1), 'UTC') + interval '1 day')
+"""
+_ROLLED: Final = "UPDATE rollup_state SET rolled_before = noted_before"
+
+_DIMENSIONS = ", ".join(DIMENSIONS)
+_OF_ALL = "group_id, model, upstream"
+_SUMMED_UP = f"""
+fine AS MATERIALIZED (
+  SELECT date_bin('15 minutes', uuid7_time(request_id), to_timestamp(0)) AS quarter, {_DIMENSIONS}, {OF_SUMS}
+    FROM share GROUP BY quarter, {_DIMENSIONS}
+)
+INSERT INTO rollup (span, at, {_DIMENSIONS}, {", ".join(MEASURES)})
+SELECT CASE WHEN GROUPING(token_id) = 0 THEN CASE WHEN GROUPING(hour) = 0 THEN 'h' ELSE 'd' END
+            WHEN GROUPING(hour) = 0 THEN 'H' WHEN GROUPING(day) = 0 THEN 'D' ELSE 'Q' END::"char",
+       coalesce(hour, day, quarter), coalesce(token_id, 0), coalesce(user_id, 0), coalesce(account_id, 0),
+       {_OF_ALL}, {OF_SUMS}
+  FROM fine CROSS JOIN LATERAL (
+         SELECT date_trunc('hour', quarter, 'UTC') AS hour, date_trunc('day', quarter, 'UTC') AS day) longer
+ GROUP BY GROUPING SETS ((hour, {_DIMENSIONS}), (day, {_DIMENSIONS}), (quarter, {_OF_ALL}), (hour, {_OF_ALL}),
+                         (day, {_OF_ALL}))
+    ON CONFLICT (span, at, {_DIMENSIONS}) DO UPDATE
+   SET {", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in MEASURES)}
+"""  # noqa: S608 -- our own names
+_OF_HOURS = """
+(SELECT * FROM ledger one
+  WHERE request_id >= uuid7_floor($1) AND request_id < uuid7_floor($2)
+    AND NOT EXISTS (SELECT FROM rollup_late n WHERE n.request_id = one.request_id AND n.kind = one.kind))
+"""
+_ROLL: Final = f"WITH share AS ({shares(_OF_HOURS)}), {_SUMMED_UP}"
+
+# LATERAL: no plan can know how few these are, and the ledger must never be read whole.
+_ROWS_OF: Final = """
+(SELECT one.* FROM {notes} n CROSS JOIN LATERAL (
+   SELECT * FROM ledger WHERE request_id = n.request_id AND kind = n.kind LIMIT 1) one)
+"""
+_ROLL_LATE: Final = f"""
+WITH gone AS (
+  DELETE FROM rollup_late WHERE (request_id, kind) IN (
+    SELECT request_id, kind FROM rollup_late
+     WHERE request_id < (SELECT uuid7_floor(rolled_before) FROM rollup_state) LIMIT {_LATE_AT_ONCE})
+  RETURNING request_id, kind
+), share AS ({shares(_ROWS_OF.format(notes="gone"))}), {_SUMMED_UP}
+"""  # noqa: S608 -- our own names
+
+LATE: Final = shares(_ROWS_OF.format(notes="rollup_late"))
+"""What the rows add that are noted and not in the sums yet, if they are of before `rolled_before`."""
+
+
+async def roll(pool: Pool, *, behind: str = _BEHIND) -> bool:
+    """One step of the rollup, a day at most; whether there is another to do at once.
+
+    `behind` (an interval of Postgres) is how far it stays behind the present. Nothing is done while another process is
+    at it. Raises `StoreUnavailable`, also where posting held it up: the next time does it.
+    """
+    async with transaction(pool) as connection:
+        await connection.execute(_SETTINGS)
+        if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _TURN):
+            return False
+        return await _step(connection, behind)
+
+
+async def _step(connection: Connection, behind: str) -> bool:
+    state = await connection.fetchrow(_STATE, behind)
+    assert state is not None, "rollup_state has its row from the beginning"
+    rolled, noted = state["rolled_before"], state["noted_before"]
+    if rolled < noted:
+        # Another transaction has raised it: whatever it did not make note is committed.
+        await connection.execute(_ROLL, rolled, noted, timeout=_LONGEST_S)
+        await connection.execute(_ROLLED)
+        return True
+    if noted < state["goal"]:
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", POSTING_LOCK)
+        await connection.execute(_NOTE, state["goal"], state["next"])
+        return True
+    done = await connection.execute(_ROLL_LATE, timeout=_LONGEST_S)
+    return bool(done != "INSERT 0 0")
