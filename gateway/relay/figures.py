@@ -1,51 +1,128 @@
-"""What a worker tells of its own accounting, and of upstreams, on `/metrics`."""
+"""What a worker tells on `/metrics` of its calls, of its own accounting, and of upstreams."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gateway.domain.breaker import BreakerState
-from gateway.metrics import Figure
+from gateway.domain.families import (
+    DURATION_S,
+    FIRST_TOKEN_S,
+    GEN_AI_DURATION_S,
+    GEN_AI_FIRST_TOKEN_S,
+)
+from gateway.domain.figures import Exemplar, Figure, Labels, Spread, Value, merged, narrowed
+from gateway.domain.gen_ai import OPERATIONS, PROVIDERS, error_type
+from gateway.relay.counters import Alike, CallCounters, Ended
 from gateway.relay.posting import Poster
 from gateway.relay.unheard import Unheard
 from gateway.relay.upstream_state import UpstreamState
 from gateway.store.quota import QuotaStore
+from gateway.store.token_cache import TokenCache
+
+
+def call_figures(counters: CallCounters) -> list[Figure]:
+    """What calls came to. Those that the figures do not tell apart are added."""
+    told: list[Figure] = [
+        Figure(
+            "tollhouse_denied_total",
+            {(str(reason),): count for reason, count in counters.denied.items()},
+        )
+    ]
+    for alike, ended in counters.ended.items():
+        told += _of_ended(alike, ended)
+        told += _of_gen_ai(alike, ended)
+    return [each for each in merged([told]) if each.values]
+
+
+def _of_ended(alike: Alike, ended: Ended) -> list[Figure]:
+    route, model, upstream, status, reason = alike
+    call, served = (route, model, upstream), (model, upstream)
+    figures = [
+        Figure(
+            "tollhouse_requests_total", {(*call, str(status), str(reason)): sum(ended.durations)}
+        ),
+        Figure(
+            "tollhouse_request_duration_seconds",
+            {call: _spread(ended.durations, ended.duration_s, ended.slow)},
+        ),
+    ]
+    if any(ended.overheads):
+        upstream_durations = _spread(ended.upstream_durations, ended.upstream_s)
+        overheads = _spread(ended.overheads, ended.overhead_s, ended.slow_overheads)
+        figures += [
+            Figure("tollhouse_overhead_seconds", {(route,): overheads}),
+            Figure("tollhouse_upstream_duration_seconds", {served: upstream_durations}),
+        ]
+    if any(ended.first_tokens):
+        first_tokens = _spread(ended.first_tokens, ended.first_token_s)
+        figures.append(Figure("tollhouse_time_to_first_token_seconds", {served: first_tokens}))
+    if any(ended.inputs):
+        counts = {
+            "input": ended.input_tokens,
+            "output": ended.output_tokens,
+            "cached_input": ended.cached_input_tokens,
+            "cache_write": ended.cache_write_tokens,
+            "reasoning": ended.reasoning_tokens,
+        }
+        tokens: dict[Labels, Value] = {(*served, kind): count for kind, count in counts.items()}
+        figures.append(Figure("tollhouse_tokens_total", tokens))
+    if ended.cost_nusd:
+        figures.append(Figure("tollhouse_cost_nusd_total", {served: ended.cost_nusd}))
+    return figures
+
+
+def _of_gen_ai(alike: Alike, ended: Ended) -> list[Figure]:
+    """The same by OpenTelemetry's names, of calls that came to an upstream."""
+    route, model, upstream, status, reason = alike
+    if route not in OPERATIONS or not upstream:
+        return []
+    call = (OPERATIONS[route], PROVIDERS[ended.dialect], model)
+    error = error_type(status, reason)
+    durations = _spread(ended.durations, ended.duration_s, ended.slow)
+    figures = [
+        Figure(
+            "gen_ai_server_request_duration_seconds",
+            {(*call, error): narrowed(durations, DURATION_S, GEN_AI_DURATION_S)},
+        )
+    ]
+    if any(ended.inputs):
+        usage: dict[Labels, Value] = {
+            (*call, "input"): _spread(ended.inputs, ended.input_tokens),
+            (*call, "output"): _spread(ended.outputs, ended.output_tokens),
+        }
+        figures.append(Figure("gen_ai_client_token_usage", usage))
+    if any(ended.first_tokens) and not error:
+        first_tokens = _spread(ended.first_tokens, ended.first_token_s)
+        narrow = narrowed(first_tokens, FIRST_TOKEN_S, GEN_AI_FIRST_TOKEN_S)
+        figures.append(Figure("gen_ai_server_time_to_first_token_seconds", {call: narrow}))
+    return figures
 
 
 def accounting_figures(poster: Poster, quota: QuotaStore, unheard: Unheard) -> list[Figure]:
     """Charges on their way, how long they took, and what the worker knows of the quota store."""
-    lag = poster.lag
-    return [
-        Figure(
-            "tollhouse_unposted_charges",
-            "Charges of this worker that Postgres does not have yet.",
-            {"": poster.waiting},
-        ),
-        Figure(
-            "tollhouse_unposted_bytes",
-            "Memory that those take, of quota.post_buffer_bytes.",
-            {"": poster.waiting_bytes},
-        ),
-        Figure(
-            "tollhouse_ledger_lag_seconds",
-            "From the end of a call until Postgres had its row.",
-            lag.cumulative(),
-            total=lag.total_s,
-        ),
-        Figure(
-            "tollhouse_unheard_reservations",
-            "Reservations whose answer never came and that are not given back yet.",
-            {"": len(unheard)},
-        ),
-        Figure(
-            "tollhouse_quota_store_reachable",
-            "Whether the quota store is asked; 0 while its circuit breaker is open.",
-            {"": int(quota.breaker.state is BreakerState.CLOSED)},
-        ),
-        Figure(
-            "tollhouse_double_faults",
-            "Losses of the quota store that this worker could announce its calls in too late.",
-            {"": quota.double_faults},
-        ),
-    ]
+    lag, breaker = poster.lag, quota.breaker
+    return _singles(
+        {
+            "tollhouse_ledger_queue_depth": poster.waiting,
+            "tollhouse_ledger_queue_bytes": poster.waiting_bytes,
+            "tollhouse_ledger_refused_total": poster.refused,
+            "tollhouse_settle_lag_seconds": _spread(lag.counts, lag.total_s),
+            "tollhouse_quota_unheard_reservations": len(unheard),
+            "tollhouse_quota_double_faults_total": quota.double_faults,
+            "tollhouse_redis_up": int(breaker.state is BreakerState.CLOSED),
+            "tollhouse_redis_breaker_openings_total": breaker.openings,
+        }
+    )
+
+
+def key_figures(tokens: TokenCache) -> list[Figure]:
+    """How well keys are remembered."""
+    return _singles(
+        {
+            "tollhouse_key_cache_hits_total": tokens.hits,
+            "tollhouse_key_cache_misses_total": tokens.misses,
+            "tollhouse_key_cache_bytes": tokens.taken_bytes,
+        }
+    )
 
 
 _STATE = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
@@ -53,30 +130,27 @@ _STATE = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 
 
 def upstream_figures(upstreams: Iterable[UpstreamState], now: float) -> list[Figure]:
     """How upstreams are, as far as this worker has seen. `now` is monotonic, in seconds."""
-    states = {f'upstream="{each.upstream.name}"': each for each in upstreams}
+    states = {(each.upstream.name,): each for each in upstreams}
 
-    def figure(name: str, means: str, value: Callable[[UpstreamState], int]) -> Figure:
-        return Figure(name, means, {label: value(state) for label, state in states.items()})
+    def figure(name: str, value: Callable[[UpstreamState], int]) -> Figure:
+        values: dict[Labels, Value] = {labels: value(state) for labels, state in states.items()}
+        return Figure(f"tollhouse_upstream_{name}", values)
 
     return [
-        figure(
-            "tollhouse_upstream_breaker",
-            "An upstream's circuit breaker: 0 closed, 1 half-open, 2 open.",
-            lambda state: _STATE[state.breaker.state],
-        ),
-        figure(
-            "tollhouse_upstream_outstanding",
-            "Calls under way at an upstream.",
-            lambda state: state.outstanding,
-        ),
-        figure(
-            "tollhouse_upstream_waiting",
-            "Calls in line for one of an upstream's max_connections.",
-            lambda state: state.waiting,
-        ),
-        figure(
-            "tollhouse_upstream_keys_aside",
-            "Keys that an upstream declined lately.",
-            lambda state: state.keys_aside(now),
-        ),
+        figure("breaker", lambda state: _STATE[state.breaker.state]),
+        figure("outstanding", lambda state: state.outstanding),
+        figure("waiting", lambda state: state.waiting),
+        figure("keys_aside", lambda state: state.keys_aside(now)),
+        figure("failures_total", lambda state: state.failures),
     ]
+
+
+def _spread(
+    counts: Sequence[int], total: float, slow: Mapping[int, Exemplar] | None = None
+) -> Spread:
+    """A copy: calls go on while figures are written."""
+    return Spread(tuple(counts), total, dict(slow or {}))
+
+
+def _singles(values: Mapping[str, Value]) -> list[Figure]:
+    return [Figure(name, {(): value}) for name, value in values.items()]

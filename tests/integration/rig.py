@@ -100,6 +100,7 @@ async def running(
     configure: Callable[[dict[str, Any]], None] | None = None,
     environment: dict[str, str] | None = None,
     pepper: Pepper = PEPPER,
+    trace_headers: dict[str, str] | None = None,
 ) -> AsyncIterator[Rig]:
     """A gateway before `upstream`, with the priced model `m` and the unpriced `unpriced`."""
     own = as_role(postgres_dsn, GATEWAY)
@@ -111,7 +112,9 @@ async def running(
         async with Pipeline(valkey_url) as pipeline:
             # An empty store, and nobody who held anything.
             await QuotaStore(pipeline).start(pause_s=0)
-        gateway = await stack.enter_async_context(open_gateway(loaded, pepper=pepper, seal=SEAL))
+        gateway = await stack.enter_async_context(
+            open_gateway(loaded, pepper=pepper, seal=SEAL, trace_headers=trace_headers or {})
+        )
         server = build_server(gateway)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
