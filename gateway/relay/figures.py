@@ -1,15 +1,11 @@
 """What a worker tells on `/metrics` of its calls, of its own accounting, and of upstreams."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from gateway.domain.breaker import BreakerState
-from gateway.domain.families import (
-    DURATION_S,
-    FIRST_TOKEN_S,
-    GEN_AI_DURATION_S,
-    GEN_AI_FIRST_TOKEN_S,
-)
-from gateway.domain.figures import Exemplar, Figure, Labels, Spread, Value, merged, narrowed
+from gateway.domain.families import DURATION_S, FAMILIES, FIRST_TOKEN_S
+from gateway.domain.figures import Exemplar, Figure, Labels, Spread, Value, narrowed
 from gateway.domain.gen_ai import OPERATIONS, PROVIDERS, error_type
 from gateway.relay.counters import Alike, CallCounters, Ended
 from gateway.relay.posting import Poster
@@ -19,82 +15,121 @@ from gateway.store.quota import QuotaStore
 from gateway.store.token_cache import TokenCache
 
 
+class _Sum:
+    """A histogram that grows."""
+
+    __slots__ = ("counts", "slow", "total")
+
+    def __init__(self, counts: Sequence[int], total: float) -> None:
+        self.counts: Sequence[int] = counts
+        self.total = total
+        self.slow: dict[int, Exemplar] = {}
+
+
+class _Sums:
+    """Adds what figures do not tell apart: many kinds of calls may be counted, and calls wait meanwhile."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, dict[Labels, int]] = {}
+        self._spreads: dict[str, dict[Labels, _Sum]] = {}
+
+    def add(self, name: str, labels: Labels, number: int) -> None:
+        """Add to a counter."""
+        of = self.numbers.setdefault(name, {})
+        of[labels] = of.get(labels, 0) + number
+
+    def spread(
+        self,
+        name: str,
+        labels: Labels,
+        counts: Sequence[int],
+        total: float,
+        slow: Mapping[int, Exemplar] | None = None,
+    ) -> None:
+        """Add to a histogram, unless there is nothing in it."""
+        if not any(counts):
+            return
+        of = self._spreads.setdefault(name, {})
+        known = of.get(labels)
+        if known is None:
+            known = of[labels] = _Sum(tuple(counts), total)
+        else:
+            known.counts = tuple(map(operator.add, known.counts, counts))
+            known.total += total
+        for place, each in (slow or {}).items():
+            if place not in known.slow or known.slow[place].at < each.at:
+                known.slow[place] = each
+
+    def figures(self) -> Iterator[Figure]:
+        """All that was added."""
+        for name, numbers in self.numbers.items():
+            yield Figure(name, dict(numbers))
+        for name, sums in self._spreads.items():
+            spreads = {labels: Spread(of.counts, of.total, of.slow) for labels, of in sums.items()}
+            if name in _WIDE:
+                wide, kept = _WIDE[name], FAMILIES[name].bounds
+                spreads = {labels: narrowed(of, wide, kept) for labels, of in spreads.items()}
+            yield Figure(name, dict(spreads))
+
+
+_WIDE = {
+    "gen_ai_server_request_duration_seconds": DURATION_S,
+    "gen_ai_server_time_to_first_token_seconds": FIRST_TOKEN_S,
+}
+"""The bounds that these are counted by, which are more than they are told by."""
+
+
 def call_figures(counters: CallCounters) -> list[Figure]:
-    """What calls came to. Those that the figures do not tell apart are added."""
-    told: list[Figure] = [
-        Figure(
-            "tollhouse_denied_total",
-            {(str(reason),): count for reason, count in counters.denied.items()},
-        )
-    ]
+    """What calls came to."""
+    sums = _Sums()
     for alike, ended in counters.ended.items():
-        told += _of_ended(alike, ended)
-        told += _of_gen_ai(alike, ended)
-    return [each for each in merged([told]) if each.values]
+        _add_ended(sums, alike, ended)
+        _add_gen_ai(sums, alike, ended)
+    denied: dict[Labels, Value] = {(str(name),): count for name, count in counters.denied.items()}
+    return [Figure("tollhouse_denied_total", denied), *sums.figures()]
 
 
-def _of_ended(alike: Alike, ended: Ended) -> list[Figure]:
+def _add_ended(sums: _Sums, alike: Alike, ended: Ended) -> None:
     route, model, upstream, status, reason = alike
     call, served = (route, model, upstream), (model, upstream)
-    figures = [
-        Figure(
-            "tollhouse_requests_total", {(*call, str(status), str(reason)): sum(ended.durations)}
-        ),
-        Figure(
-            "tollhouse_request_duration_seconds",
-            {call: _spread(ended.durations, ended.duration_s, ended.slow)},
-        ),
-    ]
-    if any(ended.overheads):
-        upstream_durations = _spread(ended.upstream_durations, ended.upstream_s)
-        overheads = _spread(ended.overheads, ended.overhead_s, ended.slow_overheads)
-        figures += [
-            Figure("tollhouse_overhead_seconds", {(route,): overheads}),
-            Figure("tollhouse_upstream_duration_seconds", {served: upstream_durations}),
-        ]
-    if any(ended.first_tokens):
-        first_tokens = _spread(ended.first_tokens, ended.first_token_s)
-        figures.append(Figure("tollhouse_time_to_first_token_seconds", {served: first_tokens}))
+    sums.add("tollhouse_requests_total", (*call, str(status), str(reason)), sum(ended.durations))
+    sums.spread(
+        "tollhouse_request_duration_seconds", call, ended.durations, ended.duration_s, ended.slow
+    )
+    overheads = (ended.overheads, ended.overhead_s, ended.slow_overheads)
+    sums.spread("tollhouse_overhead_seconds", (route,), *overheads)
+    upstream_durations = (ended.upstream_durations, ended.upstream_s)
+    sums.spread("tollhouse_upstream_duration_seconds", served, *upstream_durations)
+    first_tokens = (ended.first_tokens, ended.first_token_s)
+    sums.spread("tollhouse_time_to_first_token_seconds", served, *first_tokens)
     if any(ended.inputs):
-        counts = {
-            "input": ended.input_tokens,
-            "output": ended.output_tokens,
-            "cached_input": ended.cached_input_tokens,
-            "cache_write": ended.cache_write_tokens,
-            "reasoning": ended.reasoning_tokens,
-        }
-        tokens: dict[Labels, Value] = {(*served, kind): count for kind, count in counts.items()}
-        figures.append(Figure("tollhouse_tokens_total", tokens))
+        for kind, count in (
+            ("input", ended.input_tokens),
+            ("output", ended.output_tokens),
+            ("cached_input", ended.cached_input_tokens),
+            ("cache_write", ended.cache_write_tokens),
+            ("reasoning", ended.reasoning_tokens),
+        ):
+            sums.add("tollhouse_tokens_total", (*served, kind), count)
     if ended.cost_nusd:
-        figures.append(Figure("tollhouse_cost_nusd_total", {served: ended.cost_nusd}))
-    return figures
+        sums.add("tollhouse_cost_nusd_total", served, ended.cost_nusd)
 
 
-def _of_gen_ai(alike: Alike, ended: Ended) -> list[Figure]:
+def _add_gen_ai(sums: _Sums, alike: Alike, ended: Ended) -> None:
     """The same by OpenTelemetry's names, of calls that came to an upstream."""
     route, model, upstream, status, reason = alike
     if route not in OPERATIONS or not upstream:
-        return []
+        return
     call = (OPERATIONS[route], PROVIDERS[ended.dialect], model)
     error = error_type(status, reason)
-    durations = _spread(ended.durations, ended.duration_s, ended.slow)
-    figures = [
-        Figure(
-            "gen_ai_server_request_duration_seconds",
-            {(*call, error): narrowed(durations, DURATION_S, GEN_AI_DURATION_S)},
-        )
-    ]
-    if any(ended.inputs):
-        usage: dict[Labels, Value] = {
-            (*call, "input"): _spread(ended.inputs, ended.input_tokens),
-            (*call, "output"): _spread(ended.outputs, ended.output_tokens),
-        }
-        figures.append(Figure("gen_ai_client_token_usage", usage))
-    if any(ended.first_tokens) and not error:
-        first_tokens = _spread(ended.first_tokens, ended.first_token_s)
-        narrow = narrowed(first_tokens, FIRST_TOKEN_S, GEN_AI_FIRST_TOKEN_S)
-        figures.append(Figure("gen_ai_server_time_to_first_token_seconds", {call: narrow}))
-    return figures
+    durations = (ended.durations, ended.duration_s, ended.slow)
+    sums.spread("gen_ai_server_request_duration_seconds", (*call, error), *durations)
+    usage = "gen_ai_client_token_usage"
+    sums.spread(usage, (*call, "input"), ended.inputs, ended.input_tokens)
+    sums.spread(usage, (*call, "output"), ended.outputs, ended.output_tokens)
+    if not error:
+        first_tokens = (ended.first_tokens, ended.first_token_s)
+        sums.spread("gen_ai_server_time_to_first_token_seconds", call, *first_tokens)
 
 
 def accounting_figures(poster: Poster, quota: QuotaStore, unheard: Unheard) -> list[Figure]:
@@ -105,7 +140,7 @@ def accounting_figures(poster: Poster, quota: QuotaStore, unheard: Unheard) -> l
             "tollhouse_ledger_queue_depth": poster.waiting,
             "tollhouse_ledger_queue_bytes": poster.waiting_bytes,
             "tollhouse_ledger_refused_total": poster.refused,
-            "tollhouse_settle_lag_seconds": _spread(lag.counts, lag.total_s),
+            "tollhouse_settle_lag_seconds": Spread(tuple(lag.counts), lag.total_s),
             "tollhouse_quota_unheard_reservations": len(unheard),
             "tollhouse_quota_double_faults_total": quota.double_faults,
             "tollhouse_redis_up": int(breaker.state is BreakerState.CLOSED),
@@ -143,13 +178,6 @@ def upstream_figures(upstreams: Iterable[UpstreamState], now: float) -> list[Fig
         figure("keys_aside", lambda state: state.keys_aside(now)),
         figure("failures_total", lambda state: state.failures),
     ]
-
-
-def _spread(
-    counts: Sequence[int], total: float, slow: Mapping[int, Exemplar] | None = None
-) -> Spread:
-    """A copy: calls go on while figures are written."""
-    return Spread(tuple(counts), total, dict(slow or {}))
 
 
 def _singles(values: Mapping[str, Value]) -> list[Figure]:

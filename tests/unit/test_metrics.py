@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
-from gateway.domain.catalog import Catalog, Model, Price, Upstream
+from gateway.domain.catalog import PPM, Catalog, Model, Price, Upstream
 from gateway.domain.families import (
     DURATION_S,
     FAMILIES,
@@ -21,11 +21,16 @@ from gateway.domain.families import (
     Kind,
 )
 from gateway.domain.figures import Exemplar, Figure, Spread, Workers, merged, narrowed
+from gateway.domain.network import parse_address
+from gateway.domain.routes import Route, find_route
 from gateway.domain.usage import Usage
 from gateway.metrics import render
-from gateway.relay.call import Outcome
+from gateway.relay.call import Call, Outcome, Terms
 from gateway.relay.counters import CallCounters
 from gateway.relay.figures import call_figures
+from gateway.relay.plain import Fields, Head
+from gateway.relay.request import PlainRequest
+from gateway.store.prepared import Prepared
 
 SLOW = {3: Exemplar(0.25, 1_800_000_000.5, "0" * 32, "f" * 32)}
 LAGS = Spread([0, 1, 2, 1, *[0] * (len(LAG_S) - 3)], 0.75, SLOW)
@@ -174,41 +179,40 @@ CATALOG = Catalog(
 )
 
 
-class _Named:
-    def __init__(self, name: str) -> None:
-        self.name = name
+class _Connection:
+    """The caller's."""
+
+    transport = None
+    peer = parse_address("127.0.0.1")
+    is_ending = False
 
 
-class _Terms:
-    def __init__(self, model: str) -> None:
-        self.model = _Named(model)
+def call(model: str, path: str = "/v1/chat/completions", method: str = "POST") -> Call:
+    """A call of a model that was sent to `u` after 1 ms, and once more after 2."""
+    request = PlainRequest(_Connection(), Head(path, "", Fields(), 0), b"")  # type: ignore[arg-type]
+    made = Call(request, b"1" * 32, 1.0, 1_800_000_000.0)
+    route = find_route(method, path, lambda: "")
+    assert isinstance(route, Route)
+    made.route, made.dialect, made.catalog = route, route.dialect, CATALOG
+    made.terms = Terms(
+        model=CATALOG.model(model),
+        ratio_ppm=PPM,
+        capped=False,
+        strict=False,
+        steps=False,
+        catalog=CATALOG,
+        targets=(),
+        prepared=Prepared(1, 0, b"", (), b"", b"", b""),
+        ledger_constant=b"",
+        log_constant=b"",
+    )
+    made.upstream_name, made.was_sent = "u", True
+    made.sent_at, made.asked_at = 1.001, 1.002
+    return made
 
 
-class _Call:
-    """As much of a call as is counted."""
-
-    dialect = "openai"
-    catalog = CATALOG
-    upstream_name = "u"
-    was_sent = True
-    served = None
-    trace = None
-    first_token_at: float | None = None
-    started = here_at = 1.0
-    sent_at = 1.001
-    asked_at = 1.002
-    started_at = 1_800_000_000.0
-    request_id = b"1" * 32
-    is_counted = False
-
-    def __init__(self, model: str, route: str = "chat_completions") -> None:
-        self.terms = _Terms(model)
-        self.route = _Named(route)
-
-
-def count(counters: CallCounters, model: str, status: int = 200, **of: object) -> None:
-    call = _Call(model, str(of.pop("route", "chat_completions")))
-    counters.count(call, Outcome(status), Usage(10, 5), 3.0, 7, str(of.pop("reason", "")))  # type: ignore[arg-type]
+def count(counters: CallCounters, of: Call, status: int = 200, reason: str = "") -> None:
+    counters.count(of, Outcome(status), Usage(10, 5), 3.0, 7, reason)
 
 
 def labels(counters: CallCounters, name: str) -> Iterator[tuple[str, ...]]:
@@ -219,24 +223,24 @@ def labels(counters: CallCounters, name: str) -> Iterator[tuple[str, ...]]:
 def test_a_model_that_nobody_has_listed_makes_no_series_of_its_own():
     counters = CallCounters()
     for n in range(50):
-        count(counters, f"made up {n}")
-    count(counters, "listed")
-    count(counters, "served")
+        count(counters, call(f"made up {n}"))
+    count(counters, call("listed"))
+    count(counters, call("served"))
     models = {model for _, model, *_ in labels(counters, "tollhouse_requests_total")}
     assert models == {"other", "listed", "served"}
 
 
 def test_of_a_path_that_is_passed_on_the_first_word_is_told():
     counters = CallCounters()
-    for path in ("files", "files/content", "files/files/content"):
-        count(counters, "listed", route=path)
+    for path in ("/v1/files", "/v1/files/file-1", "/v1/files/file-1/content"):
+        count(counters, call("", path, "GET"))
     assert {route for route, *_ in labels(counters, "tollhouse_requests_total")} == {"files"}
 
 
 def test_beyond_the_most_kinds_of_ends_calls_are_counted_without_model_and_upstream():
     counters = CallCounters(most=3)
     for status in range(200, 210):
-        count(counters, "listed", status)
+        count(counters, call("listed"), status)
     found = list(labels(counters, "tollhouse_requests_total"))
     assert [each[1:3] for each in found] == [("listed", "u")] * 3 + [("other", "other")] * 7
     assert sum(sum(each.durations) for each in counters.ended.values()) == 10
@@ -244,8 +248,8 @@ def test_beyond_the_most_kinds_of_ends_calls_are_counted_without_model_and_upstr
 
 def test_a_call_is_counted_once_in_every_family_that_it_belongs_to():
     counters = CallCounters()
-    count(counters, "listed")
-    count(counters, "listed", 502, reason="upstream_error")
+    count(counters, call("listed"))
+    count(counters, call("listed"), 502, "upstream_error")
     told = {each.name: each.values for each in call_figures(counters)}
     one = ("chat_completions", "listed", "u")
     assert told["tollhouse_requests_total"] == {
@@ -258,6 +262,9 @@ def test_a_call_is_counted_once_in_every_family_that_it_belongs_to():
     overhead = told["tollhouse_overhead_seconds"][("chat_completions",)]
     assert isinstance(overhead, Spread)
     assert overhead.total == pytest.approx(0.002)
+    upstream = told["tollhouse_upstream_duration_seconds"][("listed", "u")]
+    assert isinstance(upstream, Spread)
+    assert upstream.total == pytest.approx(2 * 1.998)
     assert told["tollhouse_tokens_total"][("listed", "u", "output")] == 10
     assert told["tollhouse_cost_nusd_total"] == {("listed", "u"): 14}
     by_error = told["gen_ai_server_request_duration_seconds"]
@@ -266,7 +273,6 @@ def test_a_call_is_counted_once_in_every_family_that_it_belongs_to():
 
 def test_a_slow_call_is_told_by_its_id():
     counters = CallCounters()
-    call = _Call("listed")
-    counters.count(call, Outcome(200), Usage(1, 1), 11.5, 0, "")  # type: ignore[arg-type]
+    counters.count(call("listed"), Outcome(200), Usage(1, 1), 11.5, 0, "")
     text = render(call_figures(counters), open_metrics=True).decode()
     assert f'le="20.48"}} 1 # {{request_id="{"1" * 32}"}} 10.500000 1800000000.000' in text
