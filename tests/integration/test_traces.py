@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.integration.rig import USD, Rig, chat, running, until
 from tests.integration.test_forwarding import free_port
-from tests.upstream import ScriptedUpstream, refuse
+from tests.upstream import NO_ANSWER, ScriptedUpstream, refuse
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SECRET = "Nobody may read this."
@@ -172,14 +172,25 @@ async def test_a_call_is_a_span_below_its_callers_and_each_attempt_one_below_it(
     assert token.key.encode() not in everything
 
 
-async def test_refusals_and_failures_are_spans_with_their_reason(postgres_dsn, valkey_url):
-    async with collecting() as collector, traced(postgres_dsn, valkey_url, collector.url) as rig:
+async def test_refusals_and_failures_are_spans_with_their_reason(
+    postgres_dsn, valkey_url, tmp_path
+):
+    log = tmp_path / "access.log"
+    async with (
+        collecting() as collector,
+        traced(postgres_dsn, valkey_url, collector.url, log=log) as rig,
+    ):
         token, poor = await rig.token(USD), await rig.token(1)
         assert await called(rig, "sk-wrong", chat()) == 401
         assert await called(rig, poor.key, chat()) == 429
         rig.upstream.answer("m", refuse(500))
         assert await called(rig, token.key, chat()) == 500
         await rig.quiet()
+    lines = [json.loads(each) for each in log.read_text().splitlines()]
+    assert [line["trace_id"] for line in lines] == [line["request_id"] for line in lines]
+    assert [line.get("reason") for line in lines] == ["invalid_api_key", "insufficient_quota", None]
+    assert [line["route"] for line in lines] == ["chat_completions"] * 3
+    assert [line.get("model") for line in lines] == [None, "m", "m"]
     calls = collector.named("tollhouse.request_id")
     errors = {attributes(each)["error.type"]: each for each in calls}
     assert {*errors} == {"invalid_api_key", "insufficient_quota", "500"}
@@ -203,6 +214,24 @@ async def test_a_call_that_is_not_sampled_has_no_span_and_its_callers_own_header
             await rig.quiet()
         assert rig.upstream.requests[0].header("traceparent") == sent.get("traceparent")
         assert not collector.bodies
+
+
+async def test_without_traces_the_callers_trace_stands_in_the_log_and_passes_as_it_came(
+    postgres_dsn, valkey_url, tmp_path
+):
+    log = tmp_path / "access.log"
+    sent = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
+    async with traced(postgres_dsn, valkey_url, "", log=log) as rig:
+        token = await rig.token()
+        rig.upstream.answer("m", NO_ANSWER)
+        assert await called(rig, token.key, chat(), **sent) == 502
+        await rig.quiet()
+    lines = [json.loads(each) for each in log.read_text().splitlines()]
+    assert [(each["event"], each["trace_id"], each["reason"]) for each in lines] == [
+        ("call", TRACE, "upstream_error"),
+        ("refusal", TRACE, "upstream_error"),
+    ]
+    assert rig.upstream.requests[0].header("traceparent") == sent["traceparent"]
 
 
 async def test_a_collector_that_is_busy_gets_the_spans_later_and_one_that_declines_them_not(
