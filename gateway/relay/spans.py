@@ -21,6 +21,7 @@ from gateway.domain.redaction import redact
 from gateway.domain.trace import Trace, read_traceparent
 from gateway.domain.usage import Usage
 from gateway.relay.call import AttemptSpan, Call, Outcome
+from gateway.relay.record import new_span_id
 
 _log = logging.getLogger(__name__)
 _INTERVAL_S: Final = 1.0
@@ -74,12 +75,11 @@ class Tracer:
         self._ratio = ratio
         self._headers = {**headers, "Content-Type": "application/json"}
         self._calls: deque[_CallSpan] = deque()
-        self._random = random.SystemRandom()
         self._resource = _attributes(
             {
                 "service.name": "tollhouse",
                 "service.version": __version__,
-                "service.instance.id": f"{self._random.getrandbits(64):016x}",
+                "service.instance.id": new_span_id(),
             }
         )
         self._pause_s = 0.0
@@ -94,14 +94,10 @@ class Tracer:
         if parent is None:
             if not self.is_on or random.random() >= self._ratio:  # noqa: S311 -- no secret
                 return None
-            return Trace(request_id.decode(), "", self.new_id(), sampled=True)
+            return Trace(request_id.decode(), "", new_span_id(), sampled=True)
         if not self.is_on:
             return parent._replace(sampled=False)
-        return parent._replace(span_id=self.new_id()) if parent.sampled else parent
-
-    def new_id(self) -> str:
-        """The id of a span."""
-        return f"{random.getrandbits(64) or 1:016x}"
+        return parent._replace(span_id=new_span_id()) if parent.sampled else parent
 
     def add(
         self,
@@ -155,7 +151,9 @@ class Tracer:
         if not self.is_on:
             return
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=timeout, headers=self._headers) as session:
+        async with aiohttp.ClientSession(
+            timeout=timeout, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
+        ) as session:
             try:
                 while True:
                     await asyncio.sleep(self._pause_s or _INTERVAL_S)

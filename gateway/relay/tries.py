@@ -4,7 +4,6 @@ An attempt tells what it met, and hears whether to go on. The upstreams' states,
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,6 +14,7 @@ from gateway.domain.trace import traceparent
 from gateway.domain.usage import cost_nusd
 from gateway.relay.call import AttemptSpan, Call, Target
 from gateway.relay.metering import estimate
+from gateway.relay.record import new_span_id
 from gateway.relay.retry_after import retry_after_s
 from gateway.relay.upstream import Fields
 from gateway.relay.upstream_state import Seat
@@ -231,11 +231,7 @@ class Tries:
         self._error = None
         self._cost_estimate_nusd = 0
         if self._call.attempts is not None:
-            self._span = AttemptSpan(
-                f"{random.getrandbits(64) or 1:016x}",
-                self._target,
-                time.time(),
-            )
+            self._span = AttemptSpan(new_span_id(), self._target, time.time())
             self._call.attempts.append(self._span)
 
     @property
