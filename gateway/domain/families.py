@@ -93,8 +93,7 @@ _ALL = (
     # Calls
     _counter(
         "tollhouse_requests_total",
-        "Requests, each once: by the status that was answered or, where that is more, what "
-        "became of them.",
+        "Requests, each once, by the status that was answered and what became of them.",
         *_CALL,
         "status",
         "reason",
