@@ -4,6 +4,7 @@ A tool that is not installed here is told, and its files are left unread. Exit s
 """
 
 import datetime as dt
+import json
 import os
 import re
 import shutil
@@ -98,9 +99,18 @@ def hadolint(room: Path) -> Iterator[list[str]]:  # noqa: ARG001 -- it needs non
     yield ["hadolint", str(DEPLOY / "Dockerfile")]
 
 
-def promtool(room: Path) -> Iterator[list[str]]:  # noqa: ARG001 -- it needs none
-    """The alerts, with their expressions."""
-    yield ["promtool", "check", "rules", str(DEPLOY / "prometheus/alerts.yaml")]
+def promtool(room: Path) -> Iterator[list[str]]:
+    """The alerts, and the dashboard's expressions as if they were rules."""
+    panels = json.loads((DEPLOY / "grafana/dashboard.json").read_text())["panels"]
+    expressions = [each["expr"] for panel in panels for each in panel.get("targets", ())]
+    rules = [
+        {"record": f"panel:{number}", "expr": text.replace("$__rate_interval", "5m")}
+        for number, text in enumerate(expressions)
+    ]
+    dashboard = room / "dashboard.yaml"
+    dashboard.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    for file in (DEPLOY / "prometheus/alerts.yaml", dashboard):
+        yield ["promtool", "check", "rules", str(file)]
 
 
 CHECKS = (
@@ -113,7 +123,12 @@ CHECKS = (
     ),
     Check("kubernetes-validate", "", ("kubernetes",), kubernetes),
     Check("hadolint", "", ("Dockerfile",), hadolint),
-    Check("promtool", "prometheus", ("prometheus/alerts.yaml",), promtool),
+    Check(
+        "promtool",
+        "prometheus",
+        ("prometheus/alerts.yaml", "grafana/dashboard.json"),
+        promtool,
+    ),
 )
 
 
