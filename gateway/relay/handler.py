@@ -14,7 +14,7 @@ from gateway.domain.catalog import Catalog
 from gateway.domain.errors import FAILURES, Reason, Refusal, StoreUnavailable
 from gateway.domain.routes import dialect_of
 from gateway.relay.answer import refuse, send_json, written
-from gateway.relay.call import Call, Outcome
+from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
 from gateway.relay.chain import Link, keys_unavailable
 from gateway.relay.cors import is_preflight, preflight
 from gateway.relay.counters import CallCounters
@@ -144,6 +144,7 @@ class Handler:
             answer = await self._answer(call)
         except (asyncio.CancelledError, ConnectionError):
             if self._last_word is None or call.finished or not _is_there(request):
+                self._count_left(call)
                 raise  # the caller has left; the forwarder settles what it has begun
             answer = self._last_word
         except Exception:  # noqa: BLE001 -- the only one of this process
@@ -224,6 +225,11 @@ class Handler:
         self._counters.count_uncharged(call, status, now, reason)
         if call.trace is not None and call.trace.sampled:
             self._tracer.add_uncharged(call, status, now - call.started, reason)
+
+    def _count_left(self, call: Call) -> None:
+        """Count a call whose caller has left, unless that is done when it is settled."""
+        if getattr(call, "hold", None) is None:
+            self._count(call, CLIENT_CLOSED_REQUEST, "client_closed")
 
     def _refuse(self, call: Call, refusal: Refusal) -> StreamResponse:
         status = refuse(call, refusal, self._exhausted_status)

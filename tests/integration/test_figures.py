@@ -19,6 +19,7 @@ from tests.documents import ROOT
 from tests.integration.rig import USD, Rig, chat, running, until
 from tests.promql import PROMETHEUS_OWN, of_alerts, of_dashboard
 from tests.upstream import CUT, Answer, Echo, Gate, ScriptedUpstream, refuse
+from tests.wire import request, wire
 
 OPEN_METRICS = {"Accept": "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;q=0.5"}
 
@@ -115,6 +116,20 @@ async def test_a_stream_that_breaks_off_and_a_caller_who_leaves_are_told_apart(r
     assert value(samples, requests, status="200", reason="upstream_error") == 1
     assert value(samples, requests, status="499", reason="client_closed") == 1
     assert value(samples, requests) == 2
+
+
+async def test_a_caller_who_leaves_before_anything_is_decided_is_counted(rig: Rig):
+    token = await rig.token()
+    async with rig.database.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE token_secret")
+        async with wire(rig.url) as caller:
+            caller.write(request(token.key, chat()))
+            async with asyncio.timeout(20):
+                await until(lambda: rig.gateway.handler._running == 1)
+        await rig.gateway.handler.drain(20)
+    samples = await scraped(rig)
+    assert value(samples, "tollhouse_requests_total", status="499", reason="client_closed") == 1
+    assert value(samples, "tollhouse_requests_total") == 1
 
 
 async def test_running_calls_and_streams_are_told(rig: Rig):
