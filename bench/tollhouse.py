@@ -89,7 +89,7 @@ class Tollhouse:
         with urllib.request.urlopen(self.metrics_url, timeout=10) as answer:
             text = answer.read().decode()
         buckets = re.findall(
-            r'^tollhouse_ledger_lag_seconds_bucket{le="(.+)"} (\d+)', text, re.MULTILINE
+            r'^tollhouse_(?:settle|ledger)_lag_seconds_bucket{le="(.+)"} (\d+)', text, re.MULTILINE
         )
         everything = int(buckets[-1][1])
         return next(bound for bound, count in buckets if int(count) >= share * everything)

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 
 import asyncpg
 
@@ -14,11 +15,11 @@ from gateway.config import Loaded
 from gateway.crowd import Crowd
 from gateway.domain.catalog import Catalog
 from gateway.domain.errors import StoreUnavailable
+from gateway.domain.figures import Figure
 from gateway.domain.network import Blocks
 from gateway.domain.pepper import Pepper
 from gateway.domain.units import Units
 from gateway.listen import url_of
-from gateway.metrics import Figure
 from gateway.relay.announcing import Announcer
 from gateway.relay.attempt_rows import AttemptRows
 from gateway.relay.audit_watch import AuditWatch
@@ -37,8 +38,14 @@ from gateway.relay.chain import (
     require_model,
     require_network,
 )
+from gateway.relay.counters import CallCounters
 from gateway.relay.extension import Extensions
-from gateway.relay.figures import accounting_figures, upstream_figures
+from gateway.relay.figures import (
+    accounting_figures,
+    call_figures,
+    key_figures,
+    upstream_figures,
+)
 from gateway.relay.foreign_keys import ForeignKeys
 from gateway.relay.forward import Forwarder
 from gateway.relay.handler import Handler, Ways
@@ -66,6 +73,7 @@ from gateway.relay.secret_uses import SecretUses
 from gateway.relay.server import Server
 from gateway.relay.settlements import Settlements
 from gateway.relay.shadow_counts import ShadowCounts
+from gateway.relay.spans import Tracer
 from gateway.relay.terms import TermsMaker
 from gateway.relay.unheard import Unheard
 from gateway.relay.unread import one_too_many, unread
@@ -146,6 +154,7 @@ class Gateway:
         catalogs: CatalogReader,
         log: AccessLog,
         terms: TermsMaker,
+        trace_headers: Mapping[str, str],
     ) -> None:
         config = loaded.config
         self.config = config
@@ -186,8 +195,18 @@ class Gateway:
         self.waiting = waiting = Waiting()
         self.objects = Objects(pool)
         self.shadows = ShadowCounts(self.refusals)
+        self.counters = CallCounters()
+        self.tracer = Tracer(config.traces.otlp_endpoint, config.traces.ratio, trace_headers)
         self.settlements = Settlements(
-            quota, self.poster, log, self.unheard, waiting, self.objects, self.shadows
+            quota,
+            self.poster,
+            log,
+            self.unheard,
+            waiting,
+            self.objects,
+            self.shadows,
+            self.counters,
+            self.tracer,
         )
         self.reservations = reservations = Reservations(
             quota,
@@ -250,6 +269,8 @@ class Gateway:
             load=self.load,
             log=log,
             refusals=self.refusals,
+            counters=self.counters,
+            tracer=self.tracer,
             exhausted_status=config.quota.exhausted_status,
             catalog=lambda: self.catalog,
         )
@@ -316,10 +337,25 @@ class Gateway:
 
     def figures(self) -> list[Figure]:
         """What `/metrics` tells of this worker now."""
-        accounting = accounting_figures(self.poster, self.quota, self.unheard)
-        upstreams = upstream_figures(self._terms.upstreams, time.monotonic())
-        edges = [*self.crowd.figures(), *self.load.figures()]
-        return [*accounting, *upstreams, *edges, *self.audit.figures(), *self.shadows.figures()]
+        calls, streams = self.forwarder.running
+        return [
+            *call_figures(self.counters),
+            *self.shadows.figures(),
+            Figure("tollhouse_active_calls", {(): calls}),
+            Figure("tollhouse_active_streams", {(): streams}),
+            *upstream_figures(self._terms.upstreams, time.monotonic()),
+            *accounting_figures(self.poster, self.quota, self.unheard),
+            *self.audit.figures(),
+            *key_figures(self.tokens),
+            *self.crowd.figures(),
+            *self.load.figures(),
+            Figure("tollhouse_draining", {(): int(not self.accepting)}),
+            Figure("tollhouse_workers", {(): 1}),
+            Figure("tollhouse_build_info", {(__version__,): 1}),
+            Figure("tollhouse_log_dropped_total", {(): self.log.dropped}),
+            Figure("tollhouse_spans_exported_total", {(): self.tracer.exported}),
+            Figure("tollhouse_spans_dropped_total", {(): self.tracer.dropped}),
+        ]
 
     def _health(self) -> tuple[int, dict[str, object]]:
         """The process is alive."""
@@ -342,12 +378,17 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def open_gateway(
-    loaded: Loaded, *, pepper: Pepper, seal: Seal | None = None
+    loaded: Loaded,
+    *,
+    pepper: Pepper,
+    seal: Seal | None = None,
+    trace_headers: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Gateway]:
     """A worker with its stores open and its tasks running; each is closed in reverse order.
 
-    `seal` opens the keys of upstreams that the admin API made. Raises `StoreUnavailable` when a store cannot be
-    reached, and `ConfigError` for a name that the admin API has taken.
+    `seal` opens the keys of upstreams that the admin API made; `trace_headers` are for the collector of spans.
+    Raises `StoreUnavailable` when a store cannot be reached, and `ConfigError` for a name that the admin API has
+    taken.
     """
     config = loaded.config
     dsn = config.postgres.dsn.get_secret_value()
@@ -385,6 +426,7 @@ async def open_gateway(
             catalogs=catalogs,
             log=log,
             terms=terms,
+            trace_headers=trace_headers,
         )
         await gateway.foreign.look()
         await gateway.loads.learn()
@@ -430,6 +472,7 @@ async def _tasks(gateway: Gateway) -> AsyncIterator[None]:
             group.create_task(gateway.secret_uses.run(), name="uses of secrets"),
             group.create_task(gateway.outages.run(), name="outages"),
             group.create_task(_flush_log(gateway.log), name="access log"),
+            group.create_task(gateway.tracer.run(), name="spans"),
             group.create_task(gateway.audit.run(), name="audit"),
             group.create_task(gateway.ledger_watch.run(), name="ledger"),
             group.create_task(gateway.foreign.run(), name="foreign keys"),

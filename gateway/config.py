@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from pydantic import ValidationError
 
@@ -27,6 +28,7 @@ _MISSPELT_SETTING = re.compile(
 # No setting: which admin API commands call (gateway/commands/reach.py).
 _ADMIN_URL = "TOLLHOUSE_ADMIN_URL"
 
+_HEADER_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _SECRET_BYTES = 32
 _SECRET_VARIETY = 8
 
@@ -220,6 +222,28 @@ def read_service_secrets(environment: Mapping[str, str], config: Config) -> Serv
     if problems:
         raise ConfigError(problems)
     return ServiceSecrets(**found)
+
+
+def read_trace_headers(environment: Mapping[str, str], config: Config) -> dict[str, str]:
+    """What is sent to the collector of spans: `name=value` with commas between, values percent-encoded.
+
+    That is the form of OTEL_EXPORTER_OTLP_HEADERS: https://opentelemetry.io/docs/specs/otel/protocol/exporter/. Raises
+    `ConfigError` saying what is wrong, never what was given.
+    """
+    variable = config.traces.headers_env
+    if not variable:
+        return {}
+    text = environment.get(variable, "")
+    if not text:
+        raise ConfigError([f"traces.headers_env: {variable} is empty or not set"])
+    headers = {}
+    for each in text.split(","):
+        name, sign, value = each.partition("=")
+        name, value = name.strip(), unquote(value.strip())
+        if not sign or not _HEADER_NAME.fullmatch(name) or not value.isprintable():
+            raise ConfigError([f"traces.headers_env: {variable} must be name=value,name=value"])
+        headers[name] = value
+    return headers
 
 
 def _read(file: Path, problems: list[str]) -> dict[str, Any]:

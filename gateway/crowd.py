@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, TypeVar, cast
 
+from gateway.domain.figures import Figure
 from gateway.domain.network import Address, Blocks, parse_address
-from gateway.metrics import Figure
 
 _ASKS_WITHIN_S: Final = 1.0
 _MOST_WAITING: Final = 256
@@ -90,12 +90,8 @@ class Crowd:
     def figures(self) -> list[Figure]:
         """For `/metrics`."""
         return [
-            Figure("tollhouse_connections", "Connections that are open.", {"": self.open}),
-            Figure(
-                "tollhouse_connections_refused_total",
-                "Connections that were one too many of their address.",
-                {"": self.refused},
-            ),
+            Figure("tollhouse_connections", {(): self.open}),
+            Figure("tollhouse_connections_refused_total", {(): self.refused}),
         ]
 
     def forget(self, connection: "RefusedConnection") -> None:

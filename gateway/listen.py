@@ -36,16 +36,6 @@ def url_of(listen: str) -> str:
     return f"http://{name}:{port}"
 
 
-def nth_listen(listen: str, number: int, setting: str) -> str:
-    """The address of the worker `number`, from 0: ports are counted up; 0 stays 0. Raises `PortTaken`."""
-    _, port = parse_listen(listen)
-    if not port:
-        return listen
-    if port + number > _LAST_PORT:
-        raise PortTaken(f"{setting} is {listen}: there are not that many ports above {port}")
-    return f"{listen.rpartition(':')[0]}:{port + number}"
-
-
 def probe_port(listen: str, setting: str) -> str:
     """Make sure that nobody listens there, and choose a port for 0. Raises `PortTaken`.
 

@@ -32,7 +32,7 @@ RELOADABLE: Final = frozenset(
 """Beside the catalog's sections."""
 
 ADMIN_ONLY: Final = frozenset({"admin", "console", "mail", "oidc", "webhooks", "warnings"})
-GATEWAY_ONLY: Final = frozenset({"metrics"})
+GATEWAY_ONLY: Final = frozenset({"metrics", "traces"})
 """Sections that only the one or the other application reads."""
 
 Tell = Callable[[int, str], None]

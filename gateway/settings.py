@@ -313,6 +313,24 @@ class MetricsSettings(_Section):
         return _listen(value) if value else value
 
 
+class TraceSettings(_Section):
+    """[traces]: spans of calls for an OpenTelemetry collector; no endpoint = none are made."""
+
+    otlp_endpoint: str = ""
+    ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
+    headers_env: str = ""
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _check_endpoint(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and not (parts.scheme in {"http", "https"} and parts.hostname):
+            raise ValueError("must be an http:// or https:// URL, such as http://127.0.0.1:4318")
+        if parts.query or parts.fragment or parts.username:
+            raise ValueError("may hold no user, query or fragment; headers_env is for secrets")
+        return value
+
+
 class WarningSettings(_Section):
     """[warnings]: what people are told before it stops. Sent by the admin app."""
 
@@ -359,6 +377,7 @@ class Config(_Section):
     ledger: LedgerSettings = LedgerSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    traces: TraceSettings = TraceSettings()
     warnings: WarningSettings = WarningSettings()
     groups: dict[str, GroupSettings] = Field(default={})
     models: tuple[ModelSettings, ...] = ()

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -31,8 +31,9 @@ from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
 from gateway.embedded.valkey import EmbeddedValkey
 from gateway.given_stores import require_given_stores
-from gateway.listen import PortTaken, hold_port, nth_listen, parse_listen, probe_port, url_of
+from gateway.listen import PortTaken, hold_port, parse_listen, probe_port, url_of
 from gateway.reload import follow, take_over
+from gateway.siblings import SOCKET, Siblings
 from gateway.state_files import ReadyFile, keep_credentials, provide_secrets
 from gateway.store import roles
 from gateway.store.bootstrap import bootstrap
@@ -109,17 +110,20 @@ class Supervisor:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hangups.set)
         ready = ReadyFile(state)
         ready.remove()
-        try:
-            await self._start(loaded, state, running)
-            publish = functools.partial(_publish, running, ready)
-            publish()
-            self._announce(loaded, state, running)
-            await self._watch(loaded, running, publish)
-        except _Stopped:
-            return
-        finally:
-            await self._stop(running)
-            ready.remove()
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                await self._start(loaded, state, running)
+                listen = loaded.config.metrics.listen
+                await stack.enter_async_context(_metrics(listen, state, running))
+                publish = functools.partial(_publish, running, ready)
+                publish()
+                self._announce(loaded, state, running)
+                await self._watch(loaded, running, publish)
+            except _Stopped:
+                return
+            finally:
+                await self._stop(running)
+                ready.remove()
 
     def _on_signal(self) -> None:
         # A terminal's Ctrl-C and a process manager may both tell us; only a later second signal is impatience.
@@ -138,6 +142,8 @@ class Supervisor:
         config = loaded.config
         gateway_listen = probe_port(config.gateway.listen, "gateway.listen")
         admin_listen = probe_port(config.admin.listen, "admin.listen")
+        if config.metrics.listen:
+            probe_port(config.metrics.listen, "metrics.listen")
         running.held_port, gateway_listen = hold_port(gateway_listen)
         environment["TOLLHOUSE_GATEWAY__LISTEN"] = gateway_listen
         environment["TOLLHOUSE_ADMIN__LISTEN"] = admin_listen
@@ -150,6 +156,8 @@ class Supervisor:
         await self._unless_stopped(require_given_stores(config))
         self._start_servers(loaded, state, running)
         await self._prepare_stores(loaded, state, running)
+        # Workers tell their figures to us, and we all of them; a port of each would be one too many.
+        environment["TOLLHOUSE_METRICS__LISTEN"] = ""
         logs = state.path / "log"
         logs.mkdir(mode=0o750, exist_ok=True)
         if config.log.access == "-":
@@ -163,7 +171,7 @@ class Supervisor:
             Child(
                 f"gateway-{number}",
                 command,
-                _of_worker(running.as_role(roles.GATEWAY), config.metrics.listen, number),
+                _of_worker(running, state, number, tells=bool(config.metrics.listen)),
                 logs / "gateway.log",
                 drain_s=drain_s,
             )
@@ -313,12 +321,30 @@ class Supervisor:
             running.held_port.close()
 
 
-def _of_worker(environment: Mapping[str, str], metrics: str, number: int) -> Mapping[str, str]:
-    """A worker's environment: its figures are its own, so they have a port of their own."""
-    if not metrics:
-        return environment
-    listen = nth_listen(metrics, number, "metrics.listen")
-    return {**environment, "TOLLHOUSE_METRICS__LISTEN": listen}
+def _of_worker(
+    running: Running, state: StateDirectory, number: int, *, tells: bool
+) -> Mapping[str, str]:
+    """A worker's environment; where it `tells` its figures, with the socket for that."""
+    environment = running.as_role(roles.GATEWAY)
+    return {**environment, SOCKET: _socket(state, number)} if tells else environment
+
+
+def _socket(state: StateDirectory, number: int) -> str:
+    return str(state.run_dir / f"figures.{number}")
+
+
+@contextlib.asynccontextmanager
+async def _metrics(listen: str, state: StateDirectory, running: Running) -> AsyncIterator[None]:
+    """Serve the figures of all workers, where they are asked for. Raises `PortTaken`."""
+    if not listen:
+        yield
+        return
+    # An HTTP server, which nothing else here needs, and which takes a while to be there.
+    from gateway.metrics import serve_metrics  # noqa: PLC0415
+
+    siblings = Siblings(lambda: [_socket(state, n) for n in range(len(running.workers))])
+    async with serve_metrics(listen, siblings.figures):
+        yield
 
 
 def _publish(running: Running, ready: ReadyFile) -> None:

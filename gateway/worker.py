@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import uvloop
 from aiohttp import web
@@ -24,14 +24,23 @@ from gateway.child import (
     spare_the_collector,
     tell_ready,
 )
-from gateway.config import ConfigError, Loaded, load, read_pepper, read_seal_keys
+from gateway.config import (
+    ConfigError,
+    Loaded,
+    load,
+    read_pepper,
+    read_seal_keys,
+    read_trace_headers,
+)
 from gateway.domain.errors import StoreUnavailable
+from gateway.domain.figures import Figure, merged
 from gateway.domain.pepper import Pepper
 from gateway.drain import drain
 from gateway.listen import PortTaken, listening_socket, probe_port, turn_away
 from gateway.metrics import serve_metrics
 from gateway.relay.server import Server
 from gateway.reload import ADMIN_ONLY, follow, take_over
+from gateway.siblings import SOCKET, tell_figures
 from gateway.store.seal import Seal
 
 _log = logging.getLogger("gateway")
@@ -60,9 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
         _require_stores(loaded)
         pepper = read_pepper(os.environ)
         seal = _read_seal()
+        trace_headers = read_trace_headers(os.environ, loaded.config)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             read = functools.partial(load, os.environ, given.config)
-            return runner.run(_serve(loaded, read, pepper, seal))
+            return runner.run(_serve(loaded, read, pepper, seal, trace_headers))
     except ConfigError as error:
         for problem in error.problems:
             print(f"tollhouse: {problem}", file=sys.stderr)
@@ -73,7 +83,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 async def _serve(
-    loaded: Loaded, read: Callable[[], Loaded], pepper: Pepper, seal: Seal | None
+    loaded: Loaded,
+    read: Callable[[], Loaded],
+    pepper: Pepper,
+    seal: Seal | None,
+    trace_headers: Mapping[str, str],
 ) -> int:
     config = loaded.config.gateway
     shared = os.environ.get("TOLLHOUSE_SHARED_PORT") == "1"
@@ -87,8 +101,9 @@ async def _serve(
     # Bound first: whoever cannot have the port is told so before anything is opened.
     listener = listening_socket(config.listen, "gateway.listen", shared=shared, backlog=_BACKLOG)
     async with (
-        open_gateway(loaded, pepper=pepper, seal=seal) as gateway,
-        serve_metrics(loaded.config.metrics.listen, gateway.figures),
+        open_gateway(loaded, pepper=pepper, seal=seal, trace_headers=trace_headers) as gateway,
+        tell_figures(os.environ.get(SOCKET, ""), gateway.figures),
+        serve_metrics(loaded.config.metrics.listen, functools.partial(_own_figures, gateway)),
     ):
         server = build_server(gateway)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
@@ -109,6 +124,11 @@ async def _serve(
         await drain(gateway, server, close_port)
         await runner.cleanup()
     return 0
+
+
+async def _own_figures(gateway: Gateway) -> list[Figure]:
+    """What a worker tells that is alone."""
+    return merged([gateway.figures()])
 
 
 async def _follow(

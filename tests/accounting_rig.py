@@ -31,6 +31,7 @@ from gateway.domain.usage import Usage
 from gateway.domain.wallets import Regrant
 from gateway.relay.announcing import Announcer
 from gateway.relay.call import Call, Outcome
+from gateway.relay.counters import CallCounters
 from gateway.relay.extension import Extensions
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lease import Lease
@@ -43,6 +44,7 @@ from gateway.relay.request import PlainRequest
 from gateway.relay.reservation import Reservations, StaleRow
 from gateway.relay.settlements import Settlements
 from gateway.relay.shadow_counts import ShadowCounts
+from gateway.relay.spans import Tracer
 from gateway.relay.terms import TermsMaker
 from gateway.relay.unheard import Unheard
 from gateway.relay.waiting import Waiting
@@ -223,6 +225,8 @@ class Worker:
             waiting,
             Objects(stores.pool),
             ShadowCounts(RefusalCounts(stores.pool)),
+            CallCounters(),
+            Tracer("", 0, {}),
             clock,
         )
         self._terms = TermsMaker(self.quota)

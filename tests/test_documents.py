@@ -36,7 +36,7 @@ def run_docs(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_page_of_errors_is_what_the_tables_say():
+def test_the_pages_of_errors_and_metrics_are_what_the_tables_say():
     done = run_docs("--check")
     assert done.returncode == 0, done.stderr
 

@@ -4,7 +4,9 @@ A tool that is not installed here is told, and its files are left unread. Exit s
 """
 
 import datetime as dt
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.config import ConfigError, load
+from gateway.domain.families import FAMILIES, Kind
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -96,6 +99,20 @@ def hadolint(room: Path) -> Iterator[list[str]]:  # noqa: ARG001 -- it needs non
     yield ["hadolint", str(DEPLOY / "Dockerfile")]
 
 
+def promtool(room: Path) -> Iterator[list[str]]:
+    """The alerts, and the dashboard's expressions as if they were rules."""
+    panels = json.loads((DEPLOY / "grafana/dashboard.json").read_text())["panels"]
+    expressions = [each["expr"] for panel in panels for each in panel.get("targets", ())]
+    rules = [
+        {"record": f"panel:{number}", "expr": text.replace("$__rate_interval", "5m")}
+        for number, text in enumerate(expressions)
+    ]
+    dashboard = room / "dashboard.yaml"
+    dashboard.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    for file in (DEPLOY / "prometheus/alerts.yaml", dashboard):
+        yield ["promtool", "check", "rules", str(file)]
+
+
 CHECKS = (
     Check("haproxy", "haproxy", ("fronts/haproxy.cfg",), haproxy),
     Check("nginx", "nginx-light", ("fronts/nginx.conf",), nginx),
@@ -106,6 +123,12 @@ CHECKS = (
     ),
     Check("kubernetes-validate", "", ("kubernetes",), kubernetes),
     Check("hadolint", "", ("Dockerfile",), hadolint),
+    Check(
+        "promtool",
+        "prometheus",
+        ("prometheus/alerts.yaml", "grafana/dashboard.json"),
+        promtool,
+    ),
 )
 
 
@@ -124,7 +147,7 @@ def main() -> int:
         print(
             f"{'WRONG' if problem else 'good':8} {check.tool:20} {', '.join(check.files)}\n{problem}".strip()
         )
-    for name, problem in _configurations():
+    for name, problem in (*_configurations(), *_figures()):
         found += bool(problem)
         print(f"{'WRONG' if problem else 'good':8} {'tollhouse':20} {name}\n{problem}".strip())
     return 1 if found else 0
@@ -163,6 +186,21 @@ def _configurations() -> Iterator[tuple[str, str]]:
                 yield name, str(error)
             else:
                 yield name, ""
+
+
+def _figures() -> Iterator[tuple[str, str]]:
+    """What alerts and dashboard ask for that `/metrics` does not tell, as far as can be said without asking it."""
+    known = {
+        f"{name}{suffix}": (family.kind is Kind.HISTOGRAM) == bool(suffix)
+        for name, family in FAMILIES.items()
+        for suffix in ("", "_bucket", "_count", "_sum")
+    }
+    for name in ("prometheus/alerts.yaml", "grafana/dashboard.json"):
+        text = (DEPLOY / name).read_text()
+        yaml.safe_load(text)  # of which JSON is a part
+        used = re.findall(r"\btollhouse_[a-z0-9_]+|\bgen_ai_[a-z0-9_]+(?=\{|\[)", text)
+        unknown = sorted({each for each in used if not known.get(each)})
+        yield name, f"no figure is called {', '.join(unknown)}" if unknown else ""
 
 
 def _certificate(room: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Writes docs/errors.md from the tables of refusals. `--check` writes nothing and fails where it differs.
+"""Writes docs/errors.md, and the table of docs/metrics.md, from the code. `--check` fails where they differ.
 
 Statuses, types and bodies come from the code. Only what a caller can do about a reason is said here, and a reason that
 nothing is said about stops the script.
@@ -14,11 +14,12 @@ import orjson
 
 from admin_api.envelope import STATUS, Code
 from gateway.domain.errors import Reason, Refusal
+from gateway.domain.families import FAMILIES
 from gateway.domain.rejection import Problem
 from gateway.domain.rules import Rule
 from gateway.relay.envelopes import WIRE, body_of, event_of
 
-FILE = Path(__file__).parents[1] / "docs" / "errors.md"
+DOCS = Path(__file__).parents[1] / "docs"
 
 REMEDIES: dict[Reason, str] = {
     Reason.INVALID_REQUEST: "The body cannot be read, or the call alone is above a limit. `param` names the member.",
@@ -298,20 +299,39 @@ def _pretty(body: bytes) -> str:
     return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
 
 
+_FIGURES = re.compile(
+    r"(?<=\n\| Name \| Kind \| Labels \| Is \|\n\|---\|---\|---\|---\|\n).*?(?=\n\n)", re.DOTALL
+)
+
+
+def metrics_document() -> str:
+    """The page with its table anew; all else of it is written by hand."""
+    rows = [
+        f"| `{family.name}` | {family.kind} | {', '.join(f'`{label}`' for label in family.labels)} | {family.means} |"
+        for family in FAMILIES.values()
+    ]
+    page = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    return _FIGURES.sub(lambda _: "\n".join(rows), page)
+
+
+DOCUMENTS = {"errors.md": errors_document, "metrics.md": metrics_document}
+
+
 def main() -> int:
     """Write, or check; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
-    parser.add_argument("--file", type=Path, default=FILE, help="instead of docs/errors.md")
+    parser.add_argument("--file", type=Path, help="one of them alone, by its name, there")
     given = parser.parse_args()
-    document = errors_document()
-    if not given.check:
-        given.file.write_text(document, encoding="utf-8")
-        return 0
-    if given.file.is_file() and given.file.read_text(encoding="utf-8") == document:
-        return 0
-    print(f"{given.file} is not what the code says: run tools/docs.py", file=sys.stderr)
-    return 1
+    status = 0
+    for file in [given.file] if given.file else [DOCS / name for name in DOCUMENTS]:
+        document = DOCUMENTS[file.name]()
+        if not given.check:
+            file.write_text(document, encoding="utf-8")
+        elif not (file.is_file() and file.read_text(encoding="utf-8") == document):
+            print(f"{file} is not what the code says: run tools/docs.py", file=sys.stderr)
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

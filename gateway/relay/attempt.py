@@ -104,6 +104,9 @@ class Attempt:
         self._events: EventDelivery | None = None  # the same, where it is one
         self._waiter: asyncio.Future[None] | None = None
         now = clock()
+        call.asked_at = now
+        if not call.was_sent:
+            call.sent_at = now
         upstream = target.upstream
         self._total_deadline = now + upstream.total_timeout_s
         self.deadline = min(now + upstream.first_byte_timeout_s, self._total_deadline)
@@ -249,7 +252,9 @@ class Attempt:
             return
         self._abort()
         if self._delivery is None:
-            self._settle(estimate(self.call, status_of(refusal), 0, _REVOKED))
+            outcome = estimate(self.call, status_of(refusal), 0, _REVOKED)
+            outcome.reason = refusal.reason
+            self._settle(outcome)
         self._break_off(refusal, _REVOKED)
 
     # Exchange
@@ -402,7 +407,7 @@ class Attempt:
 
     def _refuse(self, refusal: Refusal) -> None:
         """Nothing was written. The upstream was reached, so the call counts, at no cost unless settled already."""
-        self._settle(Outcome(status_of(refusal)))
+        self._settle(Outcome(status_of(refusal), reason=refusal.reason))
         self.refusal = refusal
         self._conclude(Verdict.REFUSED)
 

@@ -11,7 +11,7 @@ import time
 from gateway.audit_process import Task
 from gateway.domain.conservation import Kind
 from gateway.domain.errors import StoreUnavailable
-from gateway.metrics import Figure
+from gateway.domain.figures import Figure, Labels, Value
 from gateway.relay.audit_run import AuditFailed, Found, Told, run_audit
 from gateway.store.audit_turn import Turn, take_turn
 
@@ -41,6 +41,8 @@ class AuditWatch:
         self._task = Task(dsn, url, sweep_s, strict, most_s)
         self._interval_s = interval_s
         self._ended_at = 0.0
+        self.failures = 0
+        """Audits that came to no result, but for a store that could not be reached."""
         self.report: Told | None = None
         """What was found last; None while the turn is another worker's."""
 
@@ -55,37 +57,36 @@ class AuditWatch:
             except StoreUnavailable as error:
                 _log.warning("the audit waits: %s", error)
             except AuditFailed as error:
+                self.failures += 1
                 _log.error("the audit failed: %s", error)
             except Exception:  # noqa: BLE001 -- see above
+                self.failures += 1
                 _log.exception("the audit failed")
             finally:
                 self.report = None
 
     def figures(self) -> list[Figure]:
-        """What the last audit found; nothing while the turn is another worker's."""
+        """What the last audit found; while the turn is another worker's, no more than how often one failed."""
+        failures = Figure("tollhouse_audit_failures_total", {(): self.failures})
         report = self.report
         if report is None:
-            return []
-        totals = report.totals
-        kinds = report.counts
-        by_kind = {f'kind="{kind}"': kinds.get(kind, 0) for kind in _DIFFERENCES}
-        single: dict[str, tuple[str, int | float]] = {
-            "audit_last_run_timestamp_seconds": ("When the last audit ended.", self._ended_at),
-            "audit_duration_seconds": ("How long it took.", report.duration_s),
-            "held_nusd": ("What live calls hold, nano-dollars.", totals.held_nusd),
-            "live_reservations": ("Calls that hold something.", totals.live),
-            "overspend_nusd": (
-                "Used, pending and held beyond what was ever granted, nano-dollars.",
-                totals.overspend_nusd,
-            ),
-            "unmetered_nusd": (
-                "Unbilled, or charged by estimate, in the whole ledger, nano-dollars.",
-                totals.unmetered_nusd,
-            ),
+            return [failures]
+        totals, kinds = report.totals, report.counts
+        differences: dict[Labels, Value] = {
+            (str(kind),): kinds.get(kind, 0) for kind in _DIFFERENCES
+        }
+        single = {
+            "audit_last_run_timestamp_seconds": self._ended_at,
+            "audit_duration_seconds": report.duration_s,
+            "quota_held_nusd": totals.held_nusd,
+            "quota_live_reservations": totals.live,
+            "quota_overspend_nusd": totals.overspend_nusd,
+            "ledger_unmetered_nusd": totals.unmetered_nusd,
         }
         return [
-            Figure("tollhouse_audit_differences", "What does not add up, by kind.", by_kind),
-            *(Figure(f"tollhouse_{n}", means, {"": value}) for n, (means, value) in single.items()),
+            failures,
+            Figure("tollhouse_audit_differences", differences),
+            *(Figure(f"tollhouse_{name}", {(): value}) for name, value in single.items()),
         ]
 
     async def _watch(self, turn: Turn) -> None:

@@ -13,6 +13,7 @@ from gateway.domain.network import Address
 from gateway.domain.pricing import Pricing
 from gateway.domain.quota import Hold
 from gateway.domain.routes import Route
+from gateway.domain.trace import Trace
 from gateway.domain.usage import NOTHING, Usage, cost_nusd
 from gateway.relay.request import Request
 from gateway.relay.upstream import UpstreamPool
@@ -90,12 +91,48 @@ class Terms(Pricing):
 
 @dataclass(slots=True)
 class Outcome:
-    """How a forwarded call ended."""
+    """How a forwarded call ended. `reason`: of the refusal that its caller was told, if any."""
 
     status: int
     usage: Usage = NOTHING
     estimated: bool = False
     anomaly: str | None = None
+    reason: str = ""
+
+
+class AttemptSpan:
+    """What is told of an attempt in a trace. Instants are Unix seconds; `ended_at` is 0 until it has ended."""
+
+    __slots__ = (
+        "ended_at",
+        "error",
+        "host",
+        "model",
+        "port",
+        "span_id",
+        "started_at",
+        "status",
+        "upstream",
+    )
+
+    def __init__(self, span_id: str, target: Target, started_at: float) -> None:
+        url = target.upstream.base_url
+        self.span_id = span_id
+        self.upstream = target.upstream.name
+        self.model = target.model_name
+        self.host = url.hostname or ""
+        self.port = url.port or (443 if url.scheme == "https" else 80)
+        self.started_at = started_at
+        self.ended_at = 0.0
+        self.status: int | None = None
+        self.error = ""
+
+    def end(self, ended_at: float, status: int | None, error: str | None) -> None:
+        """It is over."""
+        self.ended_at = ended_at
+        self.status = status
+        # Whatever follows the colon is the exception's own text, and there are any number of those.
+        self.error = (error or "").partition(":")[0].partition("(")[0]
 
 
 class Call:
@@ -104,13 +141,18 @@ class Call:
     __slots__ = (
         "address",
         "ask",
+        "asked_at",
+        "attempts",
         "body",
         "catalog",
         "dialect",
         "entry",
         "fenced",
         "finished",
+        "first_token_at",
+        "here_at",
         "hold",
+        "is_counted",
         "is_foreign",
         "is_fresh",
         "is_translated",
@@ -124,10 +166,12 @@ class Call:
         "request_id",
         "reservation",
         "route",
+        "sent_at",
         "served",
         "started",
         "started_at",
         "terms",
+        "trace",
         "ttfb_ms",
         "upload",
         "upstream_name",
@@ -160,6 +204,8 @@ class Call:
         self.request = request
         self.request_id = request_id
         self.started = started
+        self.here_at = started  # when the body was here
+        self.sent_at = self.asked_at = started  # when it was first sent to an upstream, and last
         self.started_at = started_at
         self.method = request.method
         self.path = request.path
@@ -173,6 +219,10 @@ class Call:
         self.is_fresh = False
         self.fenced = False  # somebody else has ended its reservation: it must not go on
         self.finished = False
+        self.first_token_at: float | None = None
+        self.is_counted = False
+        self.trace: Trace | None = None
+        self.attempts: list[AttemptSpan] | None = None  # of a call that is traced
         self.was_sent = False  # an upstream may have taken it
         self.reservation = None
         self.upload = None

@@ -5,6 +5,7 @@ only a key that is not cached, a body that is not here yet or large, and the res
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from operator import attrgetter
@@ -202,6 +203,7 @@ def read_body(max_bytes: int) -> Link:
         except RequestPayloadError as error:
             message = _TOO_SMALL if isinstance(error, TooSmallPieces) else _BROKEN_OFF
             return Refusal(Reason.INVALID_REQUEST, message, cause=str(error))
+        call.here_at = time.monotonic()
         return too_large(max_bytes) if body is None else keep(call, body)
 
     return link

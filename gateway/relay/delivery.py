@@ -4,6 +4,7 @@ Each form meters what it delivers and settles before its last bytes, so that nob
 charge is not on its way to the store.
 """
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -61,6 +62,12 @@ class Delivery(Protocol):
 def scrubbed(error: bytes, secret: str) -> bytes:
     """An upstream's error without the operator's key: some quote it."""
     return error.replace(secret.encode(), b"(the operator's key)") if secret else error
+
+
+def _failed(outcome: Outcome, refusal: Refusal) -> Outcome:
+    """An outcome that the caller was told a refusal for."""
+    outcome.reason = refusal.reason
+    return outcome
 
 
 class EventDelivery:
@@ -196,7 +203,7 @@ class EventDelivery:
             self._kept += self._observer.rest()
             self._finish()
             return True
-        self._settle(self.outcome(self._status, anomaly))
+        self._settle(_failed(self.outcome(self._status, anomaly), refusal))
         request_id = uuid_text(self._call.request_id)
         self._writer.write(envelopes.event_of(refusal, self._call.dialect, request_id))
         self._writer.end()
@@ -227,6 +234,8 @@ class EventDelivery:
             return
         data, self._kept = self._looked_at(self._kept), b""
         self._passed_events, self._passed_text = self._observer.events, self._observer.text_bytes
+        if self._passed_text and self._call.first_token_at is None:
+            self._call.first_token_at = time.monotonic()
         if self._observer.ended and self._observer.usage is not None:
             self._settle(self.outcome(self._status))
         if self._early_end is not None:
@@ -332,7 +341,8 @@ class WholeDelivery:
     def fail(self, refusal: Refusal, anomaly: str = CUT) -> bool:
         """Nothing was written; what was produced is charged, for the provider may bill it."""
         if self.status < _ERROR:
-            self._settle(self.outcome(envelopes.status_of(refusal), anomaly))
+            outcome = self.outcome(envelopes.status_of(refusal), anomaly)
+            self._settle(_failed(outcome, refusal))
         return False
 
     def outcome(self, status: int, anomaly: str | None = None) -> Outcome:
@@ -377,9 +387,9 @@ class LargeDelivery:
         self._settle(self.outcome(self._status))
         self._writer.end()
 
-    def fail(self, refusal: Refusal, anomaly: str = CUT) -> bool:  # noqa: ARG002 -- there is no way to tell it
-        """Break the answer off."""
-        self._settle(self.outcome(self._status, anomaly))
+    def fail(self, refusal: Refusal, anomaly: str = CUT) -> bool:
+        """Break the answer off: there is no way to tell why."""
+        self._settle(_failed(self.outcome(self._status, anomaly), refusal))
         self._writer.break_off()
         return True
 

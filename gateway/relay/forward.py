@@ -73,6 +73,8 @@ class Forwarder:
     async def forward(self, call: Call) -> StreamResponse | Refusal:
         """Try the call's targets, the best first, until the caller has an answer."""
         self._live[call] = None
+        if call.trace is not None and call.trace.sampled:
+            call.attempts = []
         tries = Tries(call, self._clock, self._note)
         try:
             return await self._try_targets(call, tries)
@@ -88,6 +90,11 @@ class Forwarder:
     def live_calls(self) -> list[Call]:
         """The calls that hold a reservation."""
         return [call for call in self._live if call.reservation is not None and not call.finished]
+
+    @property
+    def running(self) -> tuple[int, int]:
+        """How many calls there are, and how many of them are streams."""
+        return len(self._live), sum(call.ask.stream for call in self._live)
 
     def cut(self, refusal: Refusal) -> None:
         """End every answer in progress, and begin none: we are shutting down and their time is up."""
@@ -222,7 +229,14 @@ class Forwarder:
         constant = target.pool.constant_head(call.route.method, put.path, tries.seat.api_key)
         upload = call.upload
         framing = framing_of(len(put.body)) if upload is None else upload.framing
-        head = request_head(constant, put.dialect, call.request.headers, framing)
+        head = request_head(
+            constant,
+            put.dialect,
+            call.request.headers,
+            framing,
+            tries.traceparent,
+            goes_on=call.trace is not None and bool(call.trace.parent_id),
+        )
         self._live[call] = attempt
         call.was_sent = True
         if upload is None:

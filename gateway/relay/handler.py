@@ -11,12 +11,13 @@ import orjson
 from aiohttp.web import StreamResponse
 
 from gateway.domain.catalog import Catalog
-from gateway.domain.errors import Reason, Refusal, StoreUnavailable
+from gateway.domain.errors import FAILURES, Reason, Refusal, StoreUnavailable
 from gateway.domain.routes import dialect_of
 from gateway.relay.answer import refuse, send_json, written
-from gateway.relay.call import Call, Outcome
+from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
 from gateway.relay.chain import Link, keys_unavailable
 from gateway.relay.cors import is_preflight, preflight
+from gateway.relay.counters import CallCounters
 from gateway.relay.envelopes import status_of
 from gateway.relay.load import LoadWatch
 from gateway.relay.record import AccessLog, RequestIds, uuid_text
@@ -24,10 +25,12 @@ from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.request import Request
 from gateway.relay.reservation import StaleRow
 from gateway.relay.settlements import Settlements
+from gateway.relay.spans import Tracer
 from gateway.store.token_cache import TokenCache
 
 _log = logging.getLogger(__name__)
 _STALE_TRIES = 3
+_OK = 200
 
 # Refusals that a cached row may have got wrong: they are decided again on a fresh one before they are sent.
 _DECIDED_ON_A_ROW = frozenset(
@@ -70,6 +73,8 @@ class Handler:
         load: LoadWatch,
         log: AccessLog,
         refusals: RefusalCounts,
+        counters: CallCounters,
+        tracer: Tracer,
         exhausted_status: int,
         catalog: Callable[[], Catalog],
     ) -> None:
@@ -81,6 +86,8 @@ class Handler:
         self._load = load
         self._log = log
         self._refusals = refusals
+        self._counters = counters
+        self._tracer = tracer
         self._exhausted_status = exhausted_status
         self._catalog = catalog
         self._ids = RequestIds()
@@ -130,21 +137,30 @@ class Handler:
             status, members = page()
             send_json(call, status, orjson.dumps(members))
             return written(request)
+        self._join_trace(call)
         if self._load.sheds:
             return self._refuse(call, self._load.refuse())
         try:
             answer = await self._answer(call)
         except (asyncio.CancelledError, ConnectionError):
             if self._last_word is None or call.finished or not _is_there(request):
+                self._count_left(call)
                 raise  # the caller has left; the forwarder settles what it has begun
             answer = self._last_word
         except Exception:  # noqa: BLE001 -- the only one of this process
             _log.exception("a call failed: %s", uuid_text(call.request_id))
             answer = Refusal(Reason.INTERNAL_ERROR, "Something went wrong here; it is on record.")
         if not isinstance(answer, Refusal):
+            if call.reservation is None:
+                self._count(call, _OK)
             return answer
-        self._settle_unfinished(call, status_of(answer, self._exhausted_status))
+        self._settle_unfinished(call, answer)
         return self._refuse(call, answer)
+
+    def _join_trace(self, call: Call) -> None:
+        told = call.request.headers.get("traceparent")
+        if told is not None or self._tracer.is_on:
+            call.trace = self._tracer.begin(told, call.request_id)
 
     def _preflight(self, request: Request) -> StreamResponse:
         if request.transport is not None:
@@ -195,15 +211,33 @@ class Handler:
             return await self._tokens.refresh(call.entry)
         return False
 
-    def _settle_unfinished(self, call: Call, status: int) -> None:
+    def _settle_unfinished(self, call: Call, refusal: Refusal) -> None:
         """A call that was reserved and did not come to an answer: nothing was produced, nothing is charged."""
         if call.reservation is not None and not call.finished:
-            self._settlements.finish(call, Outcome(status))
+            status = status_of(refusal, self._exhausted_status)
+            self._settlements.finish(call, Outcome(status, reason=refusal.reason))
+
+    def _count(self, call: Call, status: int, reason: str = "") -> None:
+        """Count a request that was not charged, and was not counted then."""
+        if call.is_counted:
+            return
+        now = time.monotonic()
+        self._counters.count_uncharged(call, status, now, reason)
+        if call.trace is not None and call.trace.sampled:
+            self._tracer.add_uncharged(call, status, now - call.started, reason)
+
+    def _count_left(self, call: Call) -> None:
+        """Count a call whose caller has left, unless that is done when it is settled."""
+        if getattr(call, "hold", None) is None:
+            self._count(call, CLIENT_CLOSED_REQUEST, "client_closed")
 
     def _refuse(self, call: Call, refusal: Refusal) -> StreamResponse:
         status = refuse(call, refusal, self._exhausted_status)
         entry = getattr(call, "entry", None)
         self._refusals.add(0 if entry is None else entry.token.id, refusal.reason)
+        if not call.was_sent and refusal.reason not in FAILURES:
+            self._counters.deny(refusal.reason)
+        self._count(call, status, refusal.reason)
         self._log.add(self._refusal_line(call, refusal, status))
         return written(call.request)
 
@@ -221,6 +255,13 @@ class Handler:
             "path": call.path[:200],
             "address": address.text,
         }
+        route, ask = getattr(call, "route", None), getattr(call, "ask", None)
+        if route is not None:
+            line["route"] = route.name
+        if ask is not None and ask.model:
+            line["model"] = ask.model
+        if call.trace is not None:
+            line["trace_id"] = call.trace.trace_id
         if entry is not None:
             line |= {"token": entry.token.id, "account": entry.token.account_id}
         if refusal.cause:

@@ -69,8 +69,23 @@ class Headers(Protocol):
     def __contains__(self, name: object, /) -> bool: ...
 
 
-def request_head(constant: bytes, dialect: Dialect, headers: Headers, framing: bytes) -> bytes:
-    """A whole request head: the constant part, what the caller may pass on, and our own framing."""
+def request_head(
+    constant: bytes,
+    dialect: Dialect,
+    headers: Headers,
+    framing: bytes,
+    traceparent: str = "",
+    *,
+    goes_on: bool = True,
+) -> bytes:
+    """A whole request head: the constant part, what the caller may pass on, and our own framing.
+
+    `traceparent` stands in the place of the caller's, where there is one to tell; `tracestate` then passes if the trace
+    `goes_on` from the caller's (https://www.w3.org/TR/trace-context/#mutating-the-tracestate-field).
+    """
+    if traceparent:
+        own = () if goes_on else ("tracestate",)
+        headers = _Traced(headers, traceparent, own)
     passed = "".join(
         [
             f"{name}: {', '.join(headers.getall(name)) if name in _LISTS else value}\r\n"
@@ -82,6 +97,28 @@ def request_head(constant: bytes, dialect: Dialect, headers: Headers, framing: b
         if name not in headers:
             passed += f"{name}: {value}\r\n"
     return b"%b%b%b\r\n" % (constant, passed.encode("utf-8", "surrogateescape"), framing)
+
+
+class _Traced:
+    """A caller's fields, of which `traceparent` is ours and those `left_out` are not there."""
+
+    def __init__(self, headers: Headers, traceparent: str, left_out: tuple[str, ...]) -> None:
+        self._headers = headers
+        self._traceparent = traceparent
+        self._left_out = left_out
+
+    def get(self, name: str, /) -> str | None:
+        """A field's first value."""
+        if name == "traceparent":
+            return self._traceparent
+        return None if name in self._left_out else self._headers.get(name)
+
+    def getall(self, name: str, /) -> Sequence[str]:
+        """All values of a field that is there."""
+        return self._headers.getall(name)
+
+    def __contains__(self, name: object, /) -> bool:
+        return name in self._headers
 
 
 def answer_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -16,7 +16,7 @@ from typing import Final
 
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.excess import Excess
-from gateway.metrics import Figure
+from gateway.domain.figures import Figure, Labels, Value
 
 _log = logging.getLogger(__name__)
 
@@ -88,25 +88,15 @@ class LoadWatch:
 
     def figures(self) -> list[Figure]:
         """For `/metrics`."""
+        overloaded: dict[Labels, Value] = {
+            ("delay",): int(self._late.stands),
+            ("descriptors",): int(self.is_short),
+        }
         return [
-            Figure(
-                "tollhouse_loop_delay_seconds",
-                "By how much the worker came late to its last look at itself.",
-                {"": round(self.delay_s, 6)},
-            ),
-            Figure(
-                "tollhouse_open_descriptors",
-                "Descriptors that the worker has open.",
-                {"": self.descriptors},
-            ),
-            Figure(
-                "tollhouse_overloaded",
-                "Whether new calls are turned away, because the loop is late or descriptors run out.",
-                {'by="delay"': int(self._late.stands), 'by="descriptors"': int(self.is_short)},
-            ),
-            Figure(
-                "tollhouse_shed_calls_total", "Calls that were turned away so.", {"": self.shed}
-            ),
+            Figure("tollhouse_loop_delay_seconds", {(): round(self.delay_s, 6)}),
+            Figure("tollhouse_open_descriptors", {(): self.descriptors}),
+            Figure("tollhouse_overloaded", overloaded),
+            Figure("tollhouse_shed_calls_total", {(): self.shed}),
         ]
 
     def _tell(self) -> None:

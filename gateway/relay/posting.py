@@ -6,10 +6,10 @@ import time
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
 from typing import Final
 
 from gateway.domain.errors import Reason, Refusal, StoreUnavailable
+from gateway.domain.families import LAG_S
 from gateway.relay.call import Call
 from gateway.store.books import Book, Settlement
 from gateway.store.ledger import Charge, LedgerStore, Posted, settlement
@@ -30,7 +30,7 @@ _ROOM_S: Final = 5.0
 class Lag:
     """How long charges took from the end of their call until Postgres had them: counts by upper bound, in seconds."""
 
-    BOUNDS_S: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 300, float("inf"))
+    BOUNDS_S: Final = (*LAG_S, float("inf"))
 
     def __init__(self) -> None:
         self.counts = [0] * len(self.BOUNDS_S)
@@ -44,11 +44,6 @@ class Lag:
             older = bisect_left(added_at, now - bound_s, 0, left)
             self.counts[n] += left - older
             left = older
-
-    def cumulative(self) -> dict[str, int]:
-        """How many took no longer than each bound, by the label of a histogram's bucket."""
-        labels = [f'le="{bound_s:g}"' for bound_s in self.BOUNDS_S[:-1]] + ['le="+Inf"']
-        return dict(zip(labels, accumulate(self.counts), strict=True))
 
     def quantile_s(self, share: float) -> float:
         """The bound that this share of all charges did not exceed; 0 where there were none."""

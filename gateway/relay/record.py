@@ -66,6 +66,11 @@ class RequestIds:
         )
 
 
+def new_span_id() -> str:
+    """The id of a span: 16 hexadecimal digits, not all of them 0."""
+    return f"{random.getrandbits(64) or 1:016x}"
+
+
 def uuid_text(request_id: bytes) -> str:
     """An id with its hyphens, as callers and Postgres show it."""
     text = request_id.decode()

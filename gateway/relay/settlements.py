@@ -9,10 +9,12 @@ from functools import lru_cache
 
 from gateway.domain.usage import NOTHING, Usage
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome
+from gateway.relay.counters import CallCounters
 from gateway.relay.objects import Objects
 from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog, instant_text
 from gateway.relay.shadow_counts import ShadowCounts, log_member
+from gateway.relay.spans import Tracer
 from gateway.relay.unheard import Unheard
 from gateway.relay.waiting import Waiting
 from gateway.store.ledger import Charge, copy_text
@@ -36,6 +38,8 @@ class Settlements:
         waiting: Waiting,
         objects: Objects,
         shadows: ShadowCounts,
+        counters: CallCounters,
+        tracer: Tracer,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._quota = quota
@@ -45,6 +49,8 @@ class Settlements:
         self._waiting = waiting
         self._objects = objects
         self._shadows = shadows
+        self._counters = counters
+        self._tracer = tracer
         self._clock = clock
 
     def finish(self, call: Call, outcome: Outcome) -> None:
@@ -62,7 +68,8 @@ class Settlements:
             amount = call.hold.amount_nusd
             unbilled = cost - amount
             anomaly = anomaly or "over_hold"
-        duration_ms = int((self._clock() - call.started) * 1000)
+        now = self._clock()
+        duration_ms = int((now - call.started) * 1000)
         line = _ledger_line(call, outcome, usage, duration_ms, amount, unbilled, anomaly)
         self._quota.settle(
             terms.prepared,
@@ -79,6 +86,10 @@ class Settlements:
         self._waiting.wake(call.entry.token.account_id)
         self._poster.add(Charge(call.request_id, call.entry.token.account_id, line))
         self._log.add_call(_log_line(call, outcome, usage, duration_ms, amount, anomaly))
+        reason = outcome.reason or anomaly or ""
+        self._counters.count(call, outcome, usage, now, amount, reason)
+        if call.trace is not None and call.trace.sampled:
+            self._tracer.add(call, outcome, usage, now - call.started, amount, reason)
 
     def release(self, call: Call) -> None:
         """End a call that was reserved after its caller had left: nothing was sent, nothing is charged."""
@@ -145,6 +156,18 @@ def _counts_text(usage: Usage) -> bytes:
     )
 
 
+def _optional_members(call: Call, outcome: Outcome) -> bytes:
+    """What few calls have: a refusal that ended them, a trace, limits in the shadow."""
+    members = b""
+    if outcome.reason:
+        members += b',"reason":"%b"' % outcome.reason.encode()
+    if call.trace is not None:
+        members += b',"trace_id":"%b"' % call.trace.trace_id.encode()
+    if call.shadows:
+        members += log_member(call.shadows)
+    return members
+
+
 _name_text = lru_cache(maxsize=1024)(copy_text)
 
 
@@ -184,7 +207,7 @@ def _log_line(
             amount,
             b"true" if outcome.estimated else b"false",
             b"null" if anomaly is None else b'"%b"' % anomaly.encode(),
-            log_member(call.shadows) if call.shadows else b"",
+            _optional_members(call, outcome),
             _peer_member(call),
         )
     )

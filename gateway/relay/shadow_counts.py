@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from gateway.metrics import Figure
+from gateway.domain.figures import Figure
 from gateway.relay.refusal_counts import RefusalCounts
 from gateway.store.refusals import SHADOW
 from gateway.store.replies import Refused
@@ -16,23 +16,17 @@ class ShadowCounts:
 
     def __init__(self, refusals: RefusalCounts) -> None:
         self._refusals = refusals
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[tuple[str, ...]] = Counter()
 
     def add(self, token_id: int, shadows: Sequence[Refused]) -> None:
         """Count what would have refused a call of the token."""
         self._refusals.add(token_id, SHADOW)
         for each in shadows:
-            self._counts[f'scope="{each.scope}",metric="{each.metric}",window="{each.window}"'] += 1
+            self._counts[str(each.scope), str(each.metric), str(each.window)] += 1
 
     def figures(self) -> list[Figure]:
         """For `/metrics`."""
-        return [
-            Figure(
-                "tollhouse_shadow_refusals_total",
-                "Calls that a limit in the shadow would have refused.",
-                dict(self._counts),
-            )
-        ]
+        return [Figure("tollhouse_shadow_refusals_total", dict(self._counts))]
 
 
 def log_member(shadows: Sequence[Refused]) -> bytes:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from gateway.domain.affinity import beginning_of, rank
 from gateway.domain.catalog import PPM
 from gateway.domain.choice import Fitness, Load, best
+from gateway.domain.trace import traceparent
 from gateway.domain.usage import cost_nusd
-from gateway.relay.call import Call, Target
+from gateway.relay.call import AttemptSpan, Call, Target
 from gateway.relay.metering import estimate
+from gateway.relay.record import new_span_id
 from gateway.relay.retry_after import retry_after_s
 from gateway.relay.upstream import Fields
 from gateway.relay.upstream_state import Seat
@@ -52,6 +54,7 @@ class Tries:
         "_note",
         "_pause_s",
         "_rows",
+        "_span",
         "_status",
         "_target",
         "_tried",
@@ -81,6 +84,7 @@ class Tries:
         self._is_begun = False
         self._is_probe = False
         self._rows: list[AttemptRow] = []
+        self._span: AttemptSpan | None = None
         self.must_wait = False
 
     def next(self) -> Target | None:
@@ -128,6 +132,7 @@ class Tries:
             if len(self._rows) > 1:
                 self._note(self._rows)
             self._rows = []
+        self._end_span()
         self._take_back()
         self._vacate()
 
@@ -229,11 +234,26 @@ class Tries:
         self._status = None
         self._error = None
         self._cost_estimate_nusd = 0
+        if self._call.attempts is not None:
+            self._span = AttemptSpan(new_span_id(), self._target, time.time())
+            self._call.attempts.append(self._span)
+
+    @property
+    def traceparent(self) -> str:
+        """What the upstream is told of the trace; empty where the call is in none that is kept."""
+        trace, span = self._call.trace, self._span
+        return "" if trace is None or span is None else traceparent(trace.trace_id, span.span_id)
+
+    def _end_span(self) -> None:
+        if self._span is not None:
+            self._span.end(time.time(), self._status, self._error)
+            self._span = None
 
     def _close(self) -> None:
         """Put the attempt on record, where it was one."""
         if self._is_begun:
             self._is_begun = False
+            self._end_span()
             self._take_back()
             self._rows.append(self._row())
 

@@ -52,6 +52,8 @@ class UpstreamState:
         self.outstanding = 0
         """Calls that have a place here."""
         self.chosen = 0
+        self.failures = 0
+        """Attempts that failed here."""
         self._seats = tuple(
             Seat(number, api_key) for number, api_key in enumerate(upstream.api_keys or ("",), 1)
         )
@@ -195,6 +197,7 @@ class UpstreamState:
 
     def failed(self, now: float, problem: str, *, is_probe: bool) -> None:
         """It failed a call."""
+        self.failures += 1
         breaker, before = self.breaker, self.breaker.state
         breaker.failed(now, is_probe=is_probe)
         if breaker.state is BreakerState.OPEN and before is not BreakerState.OPEN:

@@ -105,12 +105,22 @@ class TokenCache:
         self._by_account: dict[int, set[bytes]] = {}
         self._unknown: dict[bytes, float] = {}
         self._flights: dict[bytes, asyncio.Future[Entry | None]] = {}
+        self.hits = 0
+        """Look-ups that were answered from memory."""
+        self.misses = 0
+        """Those that asked Postgres."""
+
+    @property
+    def taken_bytes(self) -> int:
+        """About how much memory the entries take."""
+        return self._room.taken_bytes
 
     def get(self, key: str) -> Entry | None:
         """The entry of a key, where it is known and fresh."""
         entry = self._entries.get(keys.sha256_of(key))
         if entry is not None and self._clock() - entry.loaded_at < self._fresh_s:
             entry.used = True
+            self.hits += 1
             return entry
         return None
 
@@ -187,6 +197,7 @@ class TokenCache:
             flight.exception()  # whoever asked may have left; then nobody else looks at it
 
     async def _look_up(self, name: bytes) -> Entry | None:
+        self.misses += 1
         try:
             token = await self._find(self._pepper.digests(name))
         except StoreUnavailable:

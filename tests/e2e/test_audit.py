@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 
 import asyncpg
 import pytest
@@ -19,22 +18,10 @@ from tests.e2e.product import (
     scripted,
     tollhouse,
 )
+from tests.integration.test_forwarding import free_port
 from tests.upstream import Echo, Gate, ScriptedUpstream
 
 ASK = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
-
-
-def two_free_ports() -> int:
-    """A port that is free, as the next one is."""
-    while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-            try:
-                two.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
 
 
 async def audit(product: Product) -> tuple[int, str]:
@@ -43,8 +30,8 @@ async def audit(product: Product) -> tuple[int, str]:
 
 
 @pytest.mark.timeout(240)
-async def test_the_product_audits_itself_and_each_worker_tells_its_figures():
-    port = two_free_ports()
+async def test_the_product_audits_itself_and_tells_the_figures_of_all_its_workers():
+    port = free_port()
     settings = {
         "TOLLHOUSE_GATEWAY__WORKERS": "2",
         "TOLLHOUSE_METRICS__LISTEN": f"127.0.0.1:{port}",
@@ -63,10 +50,13 @@ async def test_the_product_audits_itself_and_each_worker_tells_its_figures():
         status, output = await audit(product)
         assert status == 0, output
         assert "1 live calls hold" in output
-        await figures_of_both(caller.session, port, "tollhouse_live_reservations 1")
+        await figures(caller.session, port, "tollhouse_quota_live_reservations 1")
         gate.release()
         assert (await call)[0] == 200
-        await figures_of_both(caller.session, port, "tollhouse_live_reservations 0")
+        told = await figures(caller.session, port, "tollhouse_quota_live_reservations 0")
+        assert "tollhouse_workers 2" in told
+        assert not [each for each in told if re.match(r"tollhouse_audit_differences\S+ [^0]", each)]
+        await every_call_stays_counted(caller, token["key"], product, port)
         assert await asyncio.to_thread(product.stop) == 0
         status, output = await audit(product)
         assert status == 2
@@ -88,21 +78,25 @@ async def test_an_audit_ends_with_its_worker_however_that_ends():
         await connection.close()
 
 
-async def figures_of_both(session, port: int, wanted: str) -> None:
-    """Until one of two workers tells `wanted`; the other tells of its own charges alone."""
+async def figures(session, port: int, *wanted: str) -> list[str]:
+    """The lines of `/metrics`, once they have those that are wanted."""
     async with asyncio.timeout(30):
         while True:
-            texts = []
-            for number in range(2):
-                async with session.get(f"http://127.0.0.1:{port + number}/metrics") as answer:
-                    texts.append(await answer.text())
-            assert all(
-                re.search(r"^tollhouse_unposted_charges \d+$", t, re.MULTILINE) for t in texts
-            )
-            auditing = [text for text in texts if "tollhouse_audit_differences" in text]
-            assert len(auditing) <= 1
-            if auditing and wanted in auditing[0].splitlines():
-                assert not re.search(
-                    r"^tollhouse_audit_differences\S+ [^0]", auditing[0], re.MULTILINE
-                )
-                return
+            async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+                lines = (await answer.text()).splitlines()
+            if set(wanted) <= set(lines):
+                return lines
+
+
+async def every_call_stays_counted(caller, key: str, product: Product, port: int) -> None:
+    """Also when one of the workers is killed and another takes its place."""
+    counted = 'tollhouse_requests_total{route="chat_completions",model="m",provider="scripted",status="200",reason=""} '
+    for _ in range(19):
+        assert (await caller.chat(key, ASK))[0] == 200
+    await figures(caller.session, port, f"{counted}20")
+    before = product.workers
+    os.kill(before[0], signal.SIGKILL)
+    await asyncio.to_thread(product.until, lambda: set(product.workers).isdisjoint(before[:1]))
+    await figures(caller.session, port, f"{counted}20", "tollhouse_workers 2")
+    assert (await caller.chat(key, ASK))[0] == 200
+    await figures(caller.session, port, f"{counted}21")

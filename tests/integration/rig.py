@@ -101,6 +101,7 @@ async def running(
     environment: dict[str, str] | None = None,
     pepper: Pepper = PEPPER,
     own_dsn: str | None = None,
+    trace_headers: dict[str, str] | None = None,
 ) -> AsyncIterator[Rig]:
     """A gateway before `upstream`, with the priced model `m` and the unpriced `unpriced`.
 
@@ -115,7 +116,9 @@ async def running(
         async with Pipeline(valkey_url) as pipeline:
             # An empty store, and nobody who held anything.
             await QuotaStore(pipeline).start(pause_s=0)
-        gateway = await stack.enter_async_context(open_gateway(loaded, pepper=pepper, seal=SEAL))
+        gateway = await stack.enter_async_context(
+            open_gateway(loaded, pepper=pepper, seal=SEAL, trace_headers=trace_headers or {})
+        )
         server = build_server(gateway)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from gateway.domain.figures import Figure
 from gateway.metrics import serve_metrics
 from gateway.relay.audit_watch import AuditWatch
 from gateway.store.audit_turn import take_turn
@@ -49,7 +51,7 @@ async def found(rig: Rig, text: str) -> dict[str, float]:
     """The figures of the worker's /metrics, once `text` is among them."""
     async with (
         asyncio.timeout(LONG_S),
-        serve_metrics("127.0.0.1:0", rig.gateway.figures) as url,
+        serve_metrics("127.0.0.1:0", functools.partial(_own, rig)) as url,
     ):
         while True:
             async with rig.session.get(url) as answer:
@@ -60,6 +62,10 @@ async def found(rig: Rig, text: str) -> dict[str, float]:
                     name: float(value)
                     for name, value in re.findall(r"^(tollhouse\S+) (\S+)$", body, re.MULTILINE)
                 }
+
+
+async def _own(rig: Rig) -> list[Figure]:
+    return rig.gateway.figures()
 
 
 async def test_figures_tell_what_is_held_and_that_everything_adds_up(postgres_dsn, valkey_url):
@@ -73,10 +79,11 @@ async def test_figures_tell_what_is_held_and_that_everything_adds_up(postgres_ds
         call = asyncio.create_task(_called(rig, made.key))
         await gate.waiting()
         (held,) = await rig.gateway.quota.live(made.row.account_id)
-        figures = await found(rig, f"tollhouse_held_nusd {held.amount}")
-        assert figures["tollhouse_live_reservations"] == 1
-        assert figures["tollhouse_unposted_charges"] == 0
-        assert figures["tollhouse_overspend_nusd"] == figures["tollhouse_unmetered_nusd"] == 0
+        figures = await found(rig, f"tollhouse_quota_held_nusd {held.amount}")
+        assert figures["tollhouse_quota_live_reservations"] == 1
+        assert figures["tollhouse_ledger_queue_depth"] == 0
+        assert figures["tollhouse_quota_overspend_nusd"] == 0
+        assert figures["tollhouse_ledger_unmetered_nusd"] == 0
         assert figures["tollhouse_audit_duration_seconds"] > 0
         assert figures["tollhouse_audit_last_run_timestamp_seconds"] > 1_700_000_000
         differences = {n: v for n, v in figures.items() if n.startswith("tollhouse_audit_diff")}
@@ -141,7 +148,7 @@ async def test_a_turn_that_was_cut_off_is_taken_again(postgres_dsn, valkey_url):
         before = holder.gateway.audit.report
         assert before is not None
         other = two if holder is one else one
-        assert not [f for f in other.gateway.figures() if f.name.startswith("tollhouse_audit")]
+        assert not [f for f in other.gateway.figures() if f.name.startswith("tollhouse_audit_d")]
         await one.database.execute(CUT)
 
         def found_anew() -> bool:
@@ -273,5 +280,8 @@ SELECT account_id, id, 'many', 7 FROM "user", generate_series(1, 3000) WHERE "us
 
 
 async def test_without_an_address_nothing_is_served():
-    async with serve_metrics("", list) as url:
+    async def nothing() -> list[Figure]:
+        raise AssertionError
+
+    async with serve_metrics("", nothing) as url:
         assert url == ""

@@ -246,7 +246,7 @@ async def test_an_upstream_that_fails_is_spared_then_probed_by_one_call_then_use
             await read(rig, token.key)
         assert len(first.requests) == 5
         assert await read(rig, token.key) == 200
-        assert 'tollhouse_upstream_breaker{upstream="u0"} 2' in figures(rig)
+        assert 'tollhouse_upstream_breaker{provider="u0"} 2' in figures(rig)
 
         clock.advance(HOUR_S)
         await read(rig, token.key)
@@ -265,12 +265,12 @@ async def test_an_upstream_that_fails_is_spared_then_probed_by_one_call_then_use
             for _ in range(3):
                 assert await read(rig, token.key) == 200
             assert len(second.requests) == seconds + 3, "one call is enough to find out"
-            assert 'tollhouse_upstream_breaker{upstream="u0"} 1' in figures(rig)
-            assert 'tollhouse_upstream_outstanding{upstream="u0"} 1' in figures(rig)
+            assert 'tollhouse_upstream_breaker{provider="u0"} 1' in figures(rig)
+            assert 'tollhouse_upstream_outstanding{provider="u0"} 1' in figures(rig)
             gate.release()
         assert await read(rig, token.key) == 200
         assert len(first.requests) == 8
-        assert 'tollhouse_upstream_breaker{upstream="u0"} 0' in figures(rig)
+        assert 'tollhouse_upstream_breaker{provider="u0"} 0' in figures(rig)
         changes = [
             re.sub(r".*breaker (\S+).*", r"\1", each).rstrip(",")
             for each in told(caplog, "breaker")
@@ -304,7 +304,7 @@ async def test_a_breaker_alone_refuses_nobody(postgres_dsn, valkey_url):
         assert len(upstream.requests) == 7
         upstream.answer("m", Echo())
         assert await read(rig, token.key) == 200
-        assert 'tollhouse_upstream_breaker{upstream="u0"} 0' in figures(rig)
+        assert 'tollhouse_upstream_breaker{provider="u0"} 0' in figures(rig)
 
 
 async def test_where_all_are_open_the_least_recently_failed_is_asked(postgres_dsn, valkey_url):
@@ -339,7 +339,7 @@ async def test_a_probe_whose_caller_leaves_is_followed_by_another(postgres_dsn, 
         await rig.quiet()
         assert await read(rig, token.key) == 200
         assert len(first.requests) == 3
-        assert 'tollhouse_upstream_breaker{upstream="u0"} 0' in figures(rig)
+        assert 'tollhouse_upstream_breaker{provider="u0"} 0' in figures(rig)
 
 
 # What an upstream asks to wait
@@ -439,7 +439,7 @@ async def test_beyond_its_connections_an_upstream_has_a_line(postgres_dsn, valke
             calls = [group.create_task(read(rig, token.key)) for _ in range(6)]
             await gate.waiting(2)
             await until(lambda: state_of(rig).waiting == 4)
-            assert 'tollhouse_upstream_waiting{upstream="u0"} 4' in figures(rig)
+            assert 'tollhouse_upstream_waiting{provider="u0"} 4' in figures(rig)
             gate.release()
         assert {call.result() for call in calls} == {200}
         assert (len(upstream.requests), upstream.accepted) == (6, 2)

@@ -172,6 +172,7 @@ OTHER_WAYS = {
     "admin_api/delivery/mailer.py": "mail.host",
     "admin_api/catalog/probe.py": "an upstream's unix_socket or proxy, of the file alone",
     "gateway/relay/dial.py": "the same; and addresses that gateway/outbound.py gave",
+    "gateway/relay/spans.py": "traces.otlp_endpoint",
     "gateway/store/address.py": "redis.url",
     # Commands of the operator's shell.
     "gateway/commands/api_client.py": "TOLLHOUSE_ADMIN_URL",

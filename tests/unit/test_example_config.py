@@ -34,6 +34,7 @@ from gateway.settings import (
     PostgresSettings,
     QuotaSettings,
     RedisSettings,
+    TraceSettings,
     WarningSettings,
     WebhookSettings,
 )
@@ -52,6 +53,7 @@ SECTIONS: dict[type[BaseModel], tuple[str | int, ...]] = {
     QuotaSettings: ("quota",),
     LogSettings: ("log",),
     MetricsSettings: ("metrics",),
+    TraceSettings: ("traces",),
     WarningSettings: ("warnings",),
     GroupSettings: ("groups", "default"),
     LimitSettings: ("groups", "default", "limits", 0),
