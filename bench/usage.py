@@ -41,6 +41,8 @@ _QUESTIONS: tuple[tuple[int, Interval, str, str], ...] = (
     (30, "day", "Europe/Berlin", "token_id"),
     (30, "day", "Asia/Kolkata", "model"),
     (30, "hour", "Europe/Berlin", "model"),
+    (0, "day", "UTC", "model"),  # all days that there are
+    (0, "day", "Europe/Berlin", "model"),
 )
 
 _PEOPLE = """
@@ -106,7 +108,7 @@ async def _run(dsn: str, options: argparse.Namespace) -> None:
             " (SELECT sum(pg_total_relation_size(relid)) / 1e6 FROM pg_partition_tree('ledger'))"
         )
         print("rollup: {:,} rows, {:,.0f} MB beside {:,.0f} MB of the ledger".format(*sizes))
-        await _ask_all(pool, end, options.reps)
+        await _ask_all(pool, end, options)
 
 
 async def _fill(dsn: str, start: datetime, options: argparse.Namespace) -> None:
@@ -131,13 +133,15 @@ async def _fill(dsn: str, start: datetime, options: argparse.Namespace) -> None:
     await connection.close()
 
 
-async def _ask_all(pool: Pool, end: datetime, reps: int) -> None:
+async def _ask_all(pool: Pool, end: datetime, options: argparse.Namespace) -> None:
+    reps = options.reps
     for whose, chosen in _FILTERS.items():
-        for days, interval, zone, by in _QUESTIONS:
+        for number, interval, zone, by in _QUESTIONS:
+            days = number or options.days
             points = edges(end - timedelta(days=days), end, interval, ZoneInfo(zone), 1000)
             ask = functools.partial(read_series, pool, chosen, points, by, 100)
             name = f"{whose}, {days} days by {interval} ({zone}), {by or 'all'}"
-            await _show(name, ask, reps, beside=by == "model" and zone == "UTC")
+            await _show(name, ask, reps, beside=(days, by, zone) == (30, "model", "UTC"))
         await _show(f"{whose}, sums of all time", functools.partial(read_sums, pool, chosen), reps)
 
 

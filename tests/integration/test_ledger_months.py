@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from gateway.domain.errors import StoreUnavailable
+from gateway.relay import ledger_watch
 from gateway.relay.ledger_watch import LedgerWatch
 from gateway.relay.record import RequestIds
 from gateway.store.conservation import open_auditor
@@ -18,8 +19,9 @@ from gateway.store.postgres import apply_schema, open_pool
 from gateway.store.roles import ADMIN, GATEWAY, READER
 from gateway.store.rollups import roll
 from tests.databases import as_role
-from tests.integration.rig import USD, chat
+from tests.integration.rig import USD, chat, running
 from tests.ledger_lines import ledger_line
+from tests.upstream import ScriptedUpstream
 
 NOW = datetime.now(UTC)
 RETAINED = 3
@@ -215,3 +217,19 @@ async def test_a_month_that_is_read_all_the_time_stays_whole(owner, pool, postgr
     assert await owner.fetchval("SELECT count(*) FROM carried") == 0
     assert await drop_month(pool) == partition(months_ago(7))
     await reader.close()
+
+
+async def test_a_worker_looks_by_itself_and_what_fails_leaves_the_rest_to_be_done(
+    postgres_dsn, valkey_url, owner, monkeypatch, caplog
+):
+    monkeypatch.setattr(ledger_watch, "_LOOK_S", 0.01)
+    await owner.execute("DROP FUNCTION make_ledger_months")
+    async with (
+        ScriptedUpstream() as upstream,
+        running(postgres_dsn, valkey_url, upstream),
+        asyncio.timeout(60),
+    ):
+        rolled = "SELECT rolled_before > now() - interval '2 hours' FROM rollup_state"
+        while not await owner.fetchval(rolled):
+            pass
+    assert "the ledger is not looked after" in caplog.text
