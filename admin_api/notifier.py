@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Sequence
 
 from gateway.domain.errors import StoreUnavailable
+from gateway.domain.token import SHARDS
 from gateway.store.books import Book
 from gateway.store.quota import QuotaStore
 from gateway.store.valkey import Valkey
@@ -81,5 +82,6 @@ class StoreNotifier:
     async def _load(self, account_id: int, books: Sequence[Book]) -> bool:
         if await self._quota.load(account_id, books):
             return True
-        await self._quota.reopen()  # the store was started anew and no worker has noticed yet
+        # The store was started anew and no worker has noticed yet.
+        await self._quota.reopen(account_id % SHARDS)
         return await self._quota.load(account_id, books)

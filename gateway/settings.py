@@ -22,6 +22,7 @@ from gateway.catalog_settings import (
 from gateway.domain.emails import is_email
 from gateway.domain.network import parse_blocks
 from gateway.domain.outbound import is_literal
+from gateway.domain.store_url import read_store_url
 from gateway.setting_types import Seconds
 from gateway.setting_types import Section as _Section
 
@@ -230,9 +231,8 @@ class RedisSettings(_Section):
     @field_validator("url")
     @classmethod
     def _check_url(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value()
-        if url and urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+        if url := value.get_secret_value():
+            read_store_url(url)
         return value
 
 

@@ -71,7 +71,7 @@ class AccountingMachine(RuleBasedStateMachine):
 
     def has_told(self, worker: Worker) -> bool:
         """Whether Valkey, in its present opening, knows all that this worker does."""
-        known = worker.announcer.known == self.laws.state.opening != b""
+        known = worker.announcer.known.get(0) == self.laws.state.opening != b""
         return known or not worker.remembers
 
     def unposted(self, worker: Worker) -> list[Truth]:
@@ -382,7 +382,7 @@ class AccountingMachine(RuleBasedStateMachine):
         wrote, self.wrote = self.wrote, False
         self._require(self.laws.check(postgres=wrote))
         for worker in self.stores.workers:
-            if worker.announcer.known == self.laws.state.opening and not worker.is_stopped:
+            if worker.announcer.known.get(0) == self.laws.state.opening and not worker.is_stopped:
                 self.laws.bound.told(t for t in self.laws.truths.values() if t.worker is worker)
 
     def _require(self, check: Coroutine[Any, Any, None]) -> None:

@@ -59,6 +59,7 @@ from gateway.store.scripts import Scripts
 from gateway.store.token_cache import Entry
 from gateway.store.tokens import update_token
 from gateway.store.top_ups import Of, give
+from tests.quota_rig import name_run
 from tests.tokens import create_token
 
 START_S = 1_800_000_000
@@ -169,8 +170,9 @@ class Wire(Pipeline):
 
     async def drained(self) -> None:
         """Until everything that was sent so far has been answered."""
-        assert self._connection is not None
-        while self._connection._dones:  # a command whose script was forgotten is sent again
+        connection = self._connections[0]
+        assert connection is not None
+        while connection._dones:  # a command whose script was forgotten is sent again
             answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
             super().send(0, b"*1\r\n$4\r\nPING\r\n", answer.set_result)
             await answer
@@ -486,7 +488,7 @@ class Stores:
     def _name_run(self) -> None:
         self.run_id = b"%040x" % next(self._runs)
         for wire in (self.look, self.auditor._pipeline, *(w.wire for w in self.workers)):
-            wire.run_id = self.run_id
+            name_run(wire, self.run_id)
 
     async def _replace_data(self, data: dict[bytes, bytes]) -> None:
         commands: list[tuple[Any, ...]] = [("MULTI",), ("FLUSHDB",)]
@@ -527,8 +529,14 @@ def _reset_sql() -> str:
 async def open_stores(dsn: str, url: str, scripts: Scripts) -> AsyncIterator[Stores]:
     """Three workers on an empty database and an empty Valkey, whose shards are few."""
     async with AsyncExitStack() as stack:
-        for module in ("gateway.domain.token", "gateway.store.quota", "gateway.relay.housekeeping"):
-            stack.enter_context(mock.patch(f"{module}.SHARDS", SHARDS))
+        for module in (
+            "domain.token",
+            "store.openings",
+            "store.quota",
+            "relay.announcing",
+            "relay.housekeeping",
+        ):
+            stack.enter_context(mock.patch(f"gateway.{module}.SHARDS", SHARDS))
         pool = await open_pool(dsn, size=2, statement_timeout_s=10)
         stack.push_async_callback(pool.close)
         closed = await open_pool(dsn, size=1, statement_timeout_s=10)

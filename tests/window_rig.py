@@ -21,7 +21,7 @@ from gateway.store.prepared import Prepared, key
 from gateway.store.replies import Again, Obstacle, Refused, Reserved
 from gateway.store.windows import Kind, Window
 from tests.ledger_lines import ledger_line
-from tests.quota_rig import ACCOUNT, SHARD, START, Rig, open_rig
+from tests.quota_rig import ACCOUNT, SHARD, START, Rig, name_run, open_rig
 
 _NOTHING = Catalog(0, MappingProxyType({}), MappingProxyType({}), ())
 _ROWS = """
@@ -149,7 +149,7 @@ class Worker:
     async def roll_back(self, state: dict[bytes, bytes]) -> None:
         """The store is as it was, in another run."""
         self._runs += 1
-        self.rig.pipeline.run_id = b"%040x" % (self._runs << 120)
+        name_run(self.rig.pipeline, b"%040x" % (self._runs << 120))
         await self.rig.command("FLUSHDB")
         for name, dump in state.items():
             await self.rig.command("RESTORE", name, 0, dump)

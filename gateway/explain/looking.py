@@ -79,10 +79,10 @@ class Looks:
                     case Obstacle.PERIOD:
                         now_ms = looked.reply.value
                     case Obstacle.EPOCH:
-                        await self._quota.reopen(generation=catalog.generation)
+                        await self._quota.reopen(token.shard, generation=catalog.generation)
                     case Obstacle.LOAD:
                         if not await self._loads.load(prepared, token):
-                            await self._quota.reopen(generation=catalog.generation)
+                            await self._quota.reopen(token.shard, generation=catalog.generation)
                     case _:
                         raise Changed
             except StoreUnavailable as error:

@@ -52,7 +52,6 @@ class Housekeeping:
         self._lease = lease
         self._sweep_s = sweep_s
         self._clock = clock
-        self._known = b""
         self._told: int | None = None
         self._renew_at = 0.0
 
@@ -64,35 +63,44 @@ class Housekeeping:
 
     async def sweep(self) -> None:
         """Post everything whose time is up. Raises `StoreUnavailable`."""
+        away: StoreUnavailable | None = None
         for shard in range(SHARDS):
-            known: set[str] = set()
-            while found := await self._quota.overdue(shard):
-                ids = {overdue.entry.request_id for overdue in found}
-                if ids <= known:
-                    break  # what Postgres cannot take stays
-                known |= ids
-                _log.info("posting %d calls that were left behind", len(found))
-                await self._poster.post([_charge(overdue) for overdue in found])
+            try:
+                await self._sweep(shard)
+            except StoreUnavailable as error:
+                away = error  # perhaps one node of several: the others are swept
+        if away is not None:
+            raise away
+
+    async def _sweep(self, shard: int) -> None:
+        known: set[str] = set()
+        while found := await self._quota.overdue(shard):
+            ids = {overdue.entry.request_id for overdue in found}
+            if ids <= known:
+                break  # what Postgres cannot take stays
+            known |= ids
+            _log.info("posting %d calls that were left behind", len(found))
+            await self._poster.post([_charge(overdue) for overdue in found])
 
     async def beat(self) -> None:
         """Leases in time, everything within the pause of a new opening, what was not heard.
 
-        Raises `StoreUnavailable`; the next beat does what this one could not.
+        Of a cluster, what can be asked. Raises `StoreUnavailable`; the next beat does what this one could not.
         """
         if not self._quota.connected:
             return
-        opening = await self._quota.opening()
-        if opening is None or self._generation() != self._told:
+        found = await self._quota.look_round()
+        if None in found.values() or self._generation() != self._told:
             generation = self._generation()
-            await self._quota.start(generation=generation)
+            await self._quota.start(generation=generation, shards=found)
             self._told = generation
-            opening = await self._quota.opening()
-        if opening is None:
+            found = await self._quota.look_round()
+        openings = {shard: opening for shard, opening in found.items() if opening is not None}
+        if not openings:
             return  # lost again just now
         now, lease_s = self._clock(), self._lease.lease_s
-        if opening.name != self._known or now >= self._renew_at:
-            await self._announcer.tell(opening)
-            self._known = opening.name
+        if now >= self._renew_at or self._announcer.is_new_in(openings):
+            await self._announcer.tell(openings)
             self._renew_at = now + lease_s / 3
             self._lease.until = now + lease_s
         self._poster.confirm_again()

@@ -139,9 +139,9 @@ class Reservations:
         match reply.obstacle:
             case Obstacle.LOAD:
                 if not await self._loads.load(call.terms.prepared, call.entry.token):
-                    await self._quota.reopen(generation=call.catalog.generation)
+                    await self._reopen(call)
             case Obstacle.EPOCH:
-                await self._quota.reopen(generation=call.catalog.generation)
+                await self._reopen(call)
                 call.terms = self._renew_terms(call, None)
             case Obstacle.PERIOD:
                 call.terms = self._renew_terms(call, reply.value)
@@ -150,6 +150,9 @@ class Reservations:
                 raise StaleRow
             case _:
                 raise StaleRow
+
+    async def _reopen(self, call: Call) -> None:
+        await self._quota.reopen(call.terms.prepared.shard, generation=call.catalog.generation)
 
     def _without_store(self, call: Call, reply: Again) -> Refusal | None:
         """What happens while the store cannot decide: a capped call is refused, unless the operator allows it."""

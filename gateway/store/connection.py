@@ -1,6 +1,6 @@
 """One connection in RESP to the quota store: its two queues, its reader, its timer.
 
-Knows neither keys nor what commands mean; that it is made again after a loss is `Pipeline`'s.
+Knows neither keys nor what commands mean; that it is made again after a loss is `Node`'s.
 
 Why it looks the way it does: one redis-py call costs several times everything else on the path. So
 there is no task, future or timer per command, only two queues that replies are taken from in order,
@@ -36,9 +36,11 @@ class Connection(asyncio.Protocol):
         texts: list[bytes],
         timeout_s: float,
         forget: Callable[["Connection"], None],
+        redirect: Callable[[Exception, bytes, Done | None], object] | None = None,
     ) -> None:
         self._loop = loop
         self._forget = forget
+        self._redirect = redirect
         self._load = [encode("SCRIPT", "LOAD", text) for text in texts]
         self._reader = hiredis.Reader()
         self._transport: asyncio.Transport | None = None
@@ -64,6 +66,11 @@ class Connection(asyncio.Protocol):
         self._patience_ticks = max(_SILENCE_S, timeout_s) / self._tick_s
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many commands have no reply yet."""
+        return len(self._dones)
 
     def send(self, command: bytes, done: Done | None) -> None:
         """Leave a command for the write at the end of this tick."""
@@ -123,10 +130,13 @@ class Connection(asyncio.Protocol):
             # False means "no whole reply yet": RESP2 has no other value that reads as False.
             while (reply := reader.gets()) is not False:
                 command, done = commands.popleft(), dones.popleft()
-                if reply.__class__ is hiredis.ReplyError and self._repeated(reply, command, done):
-                    continue
+                told: object = reply
+                if reply.__class__ is hiredis.ReplyError:
+                    told = self._judged(reply, command, done)
+                    if told is None:
+                        continue  # it was sent once more
                 if done is not None:
-                    self._tell(done, reply)
+                    self._tell(done, told)
             if self._failures and self._sent - len(dones) + len(self._out) > self._given_up:
                 self._failures = 0  # the last of these replies came in time
         except (hiredis.ProtocolError, IndexError) as error:
@@ -142,18 +152,22 @@ class Connection(asyncio.Protocol):
                 {"message": "a callback of the quota store failed", "exception": error}
             )
 
-    def _repeated(self, reply: Exception, command: bytes, done: Done | None) -> bool:
-        """Whether the store had lost the script: all are loaded, the command is sent once more."""
-        # What was given up must not be done after all, behind whatever undoes it.
-        if done is _late or isinstance(done, _Repeat) or not str(reply).startswith("NOSCRIPT"):
-            return False
+    def _judged(self, reply: Exception, command: bytes, done: Done | None) -> object:
+        """What an error means to the caller; None where the command was sent once more.
+
+        That is so where the store had lost its scripts, which are all loaded before, or sends the command elsewhere.
+        """
+        if not str(reply).startswith("NOSCRIPT"):
+            return reply if self._redirect is None else self._redirect(reply, command, done)
+        if is_final(done):
+            return reply
         if not self._reloading:
             self._reloading = True
             for load in self._load[:-1]:
                 self.send(load, None)
             self.send(self._load[-1], self._reloaded)
-        self.send(command, _Repeat(done))
-        return True
+        self.send(command, Repeat(done))
+        return None
 
     def _reloaded(self, _reply: object) -> None:
         self._reloading = False
@@ -227,8 +241,8 @@ def _late(_reply: object) -> None:
     """The callback of a command that was given up: its caller has been told."""
 
 
-class _Repeat:
-    """The callback of a command that was sent a second time: its second NOSCRIPT is an answer."""
+class Repeat:
+    """The callback of a command that was sent a second time: what it is answered then is the answer."""
 
     __slots__ = ("_done",)
 
@@ -236,8 +250,17 @@ class _Repeat:
         self._done = done
 
     def __call__(self, reply: object) -> None:
+        """Hand it on."""
         if self._done is not None:
             self._done(reply)
+
+
+def is_final(done: Done | None) -> bool:
+    """Whether a command is not sent again, as its callback tells: it was already, or was given up.
+
+    What was given up must not be done after all, behind whatever undoes it.
+    """
+    return done is _late or isinstance(done, Repeat)
 
 
 def encode(*args: bytes | str | int) -> bytes:

@@ -36,9 +36,20 @@ class Names(NamedTuple):
 async def list_names(pipeline: Pipeline, progress: Progress) -> dict[int, Names]:
     """What there is, by shard: everything that an audit keeps in memory is of these. Raises `StoreUnavailable`."""
     found: dict[int, Names] = {}
+    for shards in pipeline.parts():
+        await _add_names(pipeline, shards[0], found, progress)
+    return found
+
+
+async def _add_names(
+    pipeline: Pipeline, shard: int, found: dict[int, Names], progress: Progress
+) -> None:
+    """Those of everything that the server of `shard` has."""
     cursor: bytes = b"0"
     while True:
-        reply: Any = await pipeline.call(0, "SCAN", cursor, "MATCH", "q:{s*", "COUNT", _SCAN_COUNT)
+        reply: Any = await pipeline.call(
+            shard, "SCAN", cursor, "MATCH", "q:{s*", "COUNT", _SCAN_COUNT
+        )
         cursor, keys = reply
         for each in keys:
             match = _KEY.fullmatch(each)
@@ -52,7 +63,7 @@ async def list_names(pipeline: Pipeline, progress: Progress) -> dict[int, Names]
             elif match[2] != b"x":
                 names.accounts.add(int(match[3]))
         if cursor == b"0":
-            return found
+            return
         progress(f"quota store: {sum(len(names.scopes) for names in found.values()):,} books")
 
 
@@ -100,7 +111,7 @@ async def _read_shard(pipeline: Pipeline, number: int, names: Names) -> Shard:
                 records.append(_record(account, request_id.decode(), data, due, settled=settled))
     run_id = b"" if epoch is None else epoch[:_RUN_ID_CHARACTERS]
     stored = {
-        scope: _stored(scope, data, run_id, pipeline.run_id)
+        scope: _stored(scope, data, run_id, pipeline.run_ids[number])
         for scope, data in zip(scopes, books, strict=True)
         if data is not None
     }

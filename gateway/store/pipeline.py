@@ -1,68 +1,99 @@
-"""The hot path's connection to the quota store: one write per loop tick, replies call back.
+"""The hot path's way to the quota store: one write per loop tick and server, replies call back.
 
-Addressed by shard, so that a cluster (one connection per node) changes nothing above it. Knows
-neither keys nor what commands mean; the scripts are loaded before a connection counts as connected,
-and again when the store forgot them.
+Addressed by shard: which server has it is looked up in one list, whether there is one server, a
+cluster or a primary that Sentinels name. Knows neither keys nor what commands mean; the scripts are
+loaded before a connection counts as connected, and again when the store forgot them.
 """
 
 import asyncio
 import contextlib
-import logging
-import random
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
 
 from gateway.domain.breaker import BreakerState
 from gateway.domain.errors import StoreNotAsked, StoreUnavailable
+from gateway.domain.store_url import Layout, read_store_url
+from gateway.domain.token import SHARDS
 from gateway.store.address import Address, parse_address
 from gateway.store.breaker import Breaker
+from gateway.store.cluster import Cluster
 from gateway.store.connection import Connection, Done, accept, encode
+from gateway.store.node import Node
 from gateway.store.scripts import Scripts, load_scripts
+from gateway.store.sentinels import Sentinels
 
-_log = logging.getLogger(__name__)
-_PROBE_S: Final = 1.0
-"""Between two probes, give or take a quarter, so that workers do not come all at once."""
-_AGAIN_S: Final = 0.05
-"""After a connection was cut, once: perhaps it was not the store."""
-_GREETING_S: Final = 1.0
+_UNASKED: Final = ("TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "LOADING", "MOVED", "ASK")
+"""What a server says that has done nothing, and perhaps is not the one to ask."""
+_MIDWAY: Final = "non local key"
+"""In what it says of a script that met a key which had just left with its slot."""
 
 
 class Pipeline:
-    """One connection, opened again for as long as the pipeline lives.
+    """The connections, each opened again for as long as the pipeline lives.
 
     `send` never raises and never waits. `operation_timeout_s` is checked a few times per timeout: a
     caller is told after one to one and a quarter of it that no reply came, and its late reply goes
     nowhere. After five such failures in a row, or a second without any reply, the breaker opens: the
     connection is dropped and callers are told at once, until a probe (a new connection that is
-    greeted, and a PING that is answered in time) closes it.
+    greeted, and a PING that is answered in time) closes it. In a cluster each node has that; the
+    breaker is closed while all shards can be asked.
+
+    A command that a cluster sends elsewhere is sent there, once: the server that says so has done nothing. Unless
+    it is about a run of the store: that ends where another server has the shard.
     """
 
     def __init__(
         self, url: str, scripts: Scripts | None = None, *, operation_timeout_s: float = 1.0
     ) -> None:
-        self._address = parse_address(url)
+        self._url = read_store_url(url)
+        self._seeds = [parse_address(each) for each in self._url.urls]
         self.scripts: Final = load_scripts() if scripts is None else scripts
+        self._texts = [script.text for script in self.scripts.values()]
         self._timeout_s = operation_timeout_s
-        self._connection: Connection | None = None
+        self._owners: list[Node | None] = [None] * SHARDS
+        self._connections: list[Connection | None] = [None] * SHARDS
+        self.run_ids: list[bytes] = [b""] * SHARDS
+        """By shard: of the run of the server that has it, or had it last; 40 characters."""
+        self._nodes: list[Node] = []
+        self._cluster: Cluster | None = None
         self._task: asyncio.Task[None] | None = None
         self._ever_connected = asyncio.Event()
         self._down = StoreNotAsked("the quota store is not connected")
         self.breaker = Breaker(time.monotonic)
-        self.run_id = b""
-        """Of the run of the store that is, or was last, connected to; 40 characters."""
-        self.connections = 0
-        """How many connections were made so far."""
 
     @property
     def database(self) -> int:
         """The number of the server's database."""
-        return self._address.db
+        return self._url.database
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether shards are lost, and move, one by one."""
+        return self._url.layout is Layout.CLUSTER
 
     @property
     def connected(self) -> bool:
-        """Whether commands are sent now."""
-        return self._connection is not None
+        """Whether commands are sent now, of some shards at least."""
+        return any(connection is not None for connection in self._connections)
+
+    @property
+    def connections(self) -> int:
+        """How many connections were made so far, to all servers that are in use."""
+        return sum(node.connections for node in self._nodes)
+
+    def parts(self) -> list[list[int]]:
+        """The shards by the server that has them."""
+        found: dict[int, list[int]] = {}
+        for shard, owner in enumerate(self._owners):
+            found.setdefault(id(owner), []).append(shard)
+        return list(found.values())
+
+    def beside(self, shard: int) -> list[int]:
+        """The shards that the same server has, `shard` among them."""
+        owner = self._owners[shard]
+        return [each for each in range(SHARDS) if self._owners[each] is owner]
 
     async def start(self, wait_s: float = 5.0) -> None:
         """Connect, and stay connected until `close`.
@@ -78,7 +109,7 @@ class Pipeline:
             raise self._down from None
 
     async def close(self) -> None:
-        """Give up the connection; whoever still waits gets `StoreUnavailable`."""
+        """Give up the connections; whoever still waits gets `StoreUnavailable`."""
         if self._task is None:
             return
         self._task.cancel()
@@ -98,27 +129,17 @@ class Pipeline:
     ) -> None:
         await self.close()
 
-    def send(
-        self,
-        shard: int,  # noqa: ARG002 -- one node serves all shards
-        command: bytes,
-        done: Done | None,
-    ) -> None:
-        """Send an encoded command; `done` is called with its reply, in the order of sending."""
-        connection = self._connection
+    def send(self, shard: int, command: bytes, done: Done | None) -> None:
+        """Send an encoded command; `done` is called with its reply, in the order of sending to a shard."""
+        connection = self._connections[shard]
         if connection is not None:
             connection.send(command, done)
         elif done is not None:
             asyncio.get_running_loop().call_soon(done, self._down)
 
-    def leave(
-        self,
-        shard: int,  # noqa: ARG002 -- one node serves all shards
-        command: bytes,
-        done: Done,
-    ) -> None:
+    def leave(self, shard: int, command: bytes, done: Done) -> None:
         """As `send`, but the command waits for another one to go with; each heartbeat brings one."""
-        connection = self._connection
+        connection = self._connections[shard]
         if connection is not None:
             connection.leave(command, done)
 
@@ -141,66 +162,90 @@ class Pipeline:
         return future
 
     async def _stay_connected(self) -> None:
-        cut_at = -_PROBE_S
-        while True:
-            wait_s = _PROBE_S
-            connection = None
-            try:
-                self.breaker.become(BreakerState.HALF_OPEN)
-                connection = await self._connect()
-                self._connection = connection
-                self.connections += 1
-                self._ever_connected.set()
-                self.breaker.become(BreakerState.CLOSED)
-                reason = await connection.lost
-                if connection.was_cut:
-                    now = time.monotonic()
-                    cut_at, wait_s = now, _PROBE_S if now - cut_at < _PROBE_S else _AGAIN_S
-                _log.warning("quota store lost: %s", reason)
-            except (OSError, StoreUnavailable, TimeoutError) as error:
-                self._down = StoreNotAsked(f"the quota store is not connected: {error!r}")
-                _log.warning("quota store not reached: %r", error)
-            finally:
-                self._connection = None
-                self.breaker.become(BreakerState.OPEN)
-                if connection is not None:
-                    connection.abort("closed")
-            await asyncio.sleep(wait_s * random.uniform(0.75, 1.25))  # noqa: S311 -- spread, no secret
+        match self._url.layout:
+            case Layout.SERVER:
+                await self._serve_all(self._seeds[0]).run()
+            case Layout.SENTINEL:
+                await self._follow_sentinels()
+            case Layout.CLUSTER:
+                self._cluster = Cluster(
+                    self._seeds,
+                    self._address,
+                    self._make_node,
+                    self._nodes.remove,
+                    self._point,
+                    self._tell_reason,
+                )
+                try:
+                    await self._cluster.keep()
+                finally:
+                    self._cluster = None
 
-    async def _connect(self) -> Connection:
-        """A connection that is logged in, has its database selected and all scripts loaded."""
-        loop = asyncio.get_running_loop()
-        texts = [script.text for script in self.scripts.values()]
-        connection = Connection(loop, texts, self._timeout_s, self._forget)
-        async with asyncio.timeout(max(self._timeout_s, _GREETING_S)):
-            await self._address.connect(lambda: connection)
-            try:
-                run_id = await _greet(connection, self._address)
-                await connection.ask("PING")
-                self.run_id = run_id
-            except BaseException:
-                connection.abort("greeting failed")
-                raise
-        return connection
+    async def _follow_sentinels(self) -> None:
+        sentinels = Sentinels(self._seeds, self._url.service, self._address, self._tell_reason)
+        try:
+            node = self._serve_all(await sentinels.find_at_last())
+            async with asyncio.TaskGroup() as group:
+                group.create_task(node.run(), name="primary")
+                group.create_task(sentinels.watch(node), name="sentinels")
+        finally:
+            sentinels.close()
 
-    def _forget(self, connection: Connection) -> None:
-        """A connection is lost and will tell whoever waits: what they send must not go there."""
-        if self._connection is connection:
-            self._connection = None
-            self.breaker.become(BreakerState.OPEN)
+    def _serve_all(self, address: Address) -> Node:
+        """The one node, which has all shards."""
+        node = self._make_node(address)
+        self._owners = [node] * SHARDS
+        return node
 
+    def _address(self, host: str, port: int) -> Address:
+        return parse_address(self._url.at(host, port))
 
-async def _greet(connection: Connection, address: Address) -> bytes:
-    """Log in, select the database, load the scripts; the run id of the store."""
-    if address.password is not None:
-        user = () if address.username is None else (address.username,)
-        await connection.ask("AUTH", *user, address.password)
-    if address.db:
-        await connection.ask("SELECT", address.db)
-    info = await connection.ask("INFO", "server")
-    await connection.load_scripts()
-    if isinstance(info, bytes):
-        for line in info.splitlines():
-            if line.startswith(b"run_id:"):
-                return line.removeprefix(b"run_id:").strip()
-    raise StoreUnavailable("INFO server names no run_id")
+    def _make_node(self, address: Address) -> Node:
+        node = Node(address, self._texts, self._timeout_s, self._changed, self._redirect)
+        self._nodes.append(node)
+        return node
+
+    def _tell_reason(self, reason: str) -> None:
+        """Why no server can be asked, where not even their addresses are known."""
+        self._down = StoreNotAsked(f"the quota store is not connected: {reason}")
+
+    def _point(self, owners: Mapping[int, Node]) -> None:
+        """These nodes have these shards now: commands go there, or nowhere until they are connected."""
+        for shard, node in owners.items():
+            self._owners[shard] = node
+            self._connections[shard] = node.connection
+            if node.connection is not None:
+                self.run_ids[shard] = node.run_id
+        self._tell_breaker()
+
+    def _changed(self, node: Node) -> None:
+        """A node was connected or lost: whoever sends must not send there, or may again."""
+        owned = [shard for shard, owner in enumerate(self._owners) if owner is node]
+        self._point(dict.fromkeys(owned, node))
+        if owned and node.connection is None:
+            self._down = StoreNotAsked(node.reason)
+            if self._cluster is not None:
+                self._cluster.doubt()
+
+    def _tell_breaker(self) -> None:
+        if all(connection is not None for connection in self._connections):
+            self._ever_connected.set()
+            self.breaker.become(BreakerState.CLOSED)
+            return
+        owners = {id(node): node for node in self._owners if node is not None}
+        probing = any(node.state is BreakerState.HALF_OPEN for node in owners.values())
+        self.breaker.become(BreakerState.HALF_OPEN if probing else BreakerState.OPEN)
+
+    def _redirect(self, node: Node, reply: Exception, command: bytes, done: Done | None) -> object:
+        """What an error reply means; None where its command was sent to the node that has the shard now."""
+        told = str(reply)
+        word = told.partition(" ")[0]
+        if word == "ERR" and _MIDWAY in told:
+            return StoreUnavailable(told)
+        if word not in _UNASKED:
+            return reply
+        if self._cluster is not None and self._cluster.send_on(node, told, command, done):
+            return None
+        if word == "READONLY":
+            asyncio.get_running_loop().call_soon(node.drop, "the server is a replica now")
+        return StoreNotAsked(told)

@@ -5,7 +5,6 @@ for the caller to decide: nothing here retries, waits or asks Postgres.
 """
 
 import asyncio
-import struct
 import time
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -28,6 +27,7 @@ from gateway.store.books import (
 from gateway.store.breaker import Breaker
 from gateway.store.connection import Done, accept, encode
 from gateway.store.looks import Looked, read_looked
+from gateway.store.openings import Openings
 from gateway.store.pipeline import Pipeline
 from gateway.store.prepared import Prepared, key, prepare, window_keys
 from gateway.store.replies import EPOCH_REPLY
@@ -35,10 +35,6 @@ from gateway.store.windows import Window, pack_sums
 
 MAX_IDS = 1_000
 """Ids of one CONFIRM, ANNOUNCE or RESTATE: Lua unpacks them onto its stack, and all others wait."""
-
-_EPOCH = struct.Struct("<40s3d")
-_OPENED_AT = 56
-"""As in `lua/include/formats.lua`; the first and the last member name an opening."""
 
 T = TypeVar("T")
 
@@ -64,17 +60,6 @@ class Kept(NamedTuple):
     event: bytes
 
 
-class Opening(NamedTuple):
-    """A shard's opening: what tells it from every other, and how long capped calls still wait.
-
-    `mark` is the run of the store and its time at the look: whatever is opened later is another opening.
-    """
-
-    name: bytes
-    pause_left_s: float
-    mark: bytes
-
-
 class Survey(NamedTuple):
     """The windows that have to be made anew at `now_ms` (the store's clock), and what is under way.
 
@@ -95,7 +80,7 @@ class WindowSums(NamedTuple):
     sums: Sequence[Mapping[int, int]]
 
 
-class QuotaStore:
+class QuotaStore(Openings):
     """The operations on the quota store, over a started `Pipeline`.
 
     `lease_s`: how long a reservation lives without being announced. `sweep_s`: how long a charge
@@ -113,26 +98,15 @@ class QuotaStore:
         pause_s: float = 3.0,
         outbox_s: float = 0,
     ) -> None:
-        self._pipeline = pipeline
+        super().__init__(pipeline, pause_s)
         self._scripts = pipeline.scripts
         self._lease_s = lease_s
         self._sweep_s = sweep_s
-        self._pause_s = pause_s
         self._outbox_s = outbox_s
         self.double_faults = 0
         """How often this worker told the store too late what a loss had taken from it."""
         self.double_fault_nusd = 0
         """What was at stake then, in all: the cap may have been overrun by that much."""
-
-    @property
-    def run_id(self) -> bytes:
-        """Of the run of the store that the connection is to."""
-        return self._pipeline.run_id
-
-    @property
-    def pause_s(self) -> float:
-        """How long capped calls wait after a loss: every worker must notice one in less."""
-        return self._pause_s
 
     @property
     def pipeline(self) -> Pipeline:
@@ -149,69 +123,6 @@ class QuotaStore:
         """The state of the way to the store."""
         return self._pipeline.breaker
 
-    async def start(
-        self, pause_s: float | None = None, *, generation: int = 0, prolong: bool = False
-    ) -> int:
-        """Open every shard that is not open for this run of the store; how many were not.
-
-        In those, capped calls wait `pause_s` (default: the store's), in which workers announce what
-        they hold. Where a shard is open, its catalog generation rises to `generation`; that is also
-        how an edit of the catalog is told. `prolong` lets the pause begin anew there, too.
-        """
-        pause_ms = round((self._pause_s if pause_s is None else pause_s) * 1000)
-        script = self._scripts["epoch"].sha
-        replies = await asyncio.gather(
-            *(
-                self._pipeline.call(
-                    shard,
-                    "EVALSHA",
-                    script,
-                    1,
-                    key(shard, "e"),
-                    self.run_id,
-                    pause_ms,
-                    generation,
-                    int(prolong),
-                )
-                for shard in range(SHARDS)
-            )
-        )
-        return sum(reply == b"NEW" for reply in replies)
-
-    async def opening(self, shard: int = 0) -> Opening | None:
-        """The present opening of a shard; None where it is not open for this run of the store.
-
-        The store is lost whole, and opened whole: one shard tells of all. Raises `StoreUnavailable`.
-        """
-        asked = [self._pipeline.call(shard, *ask) for ask in (("GET", key(shard, "e")), ("TIME",))]
-        epoch, now = await asyncio.gather(*asked)
-        if not isinstance(epoch, bytes):
-            return None
-        run_id, pause_until, _, _ = _EPOCH.unpack(epoch)
-        if run_id != self.run_id:
-            return None
-        seconds, microseconds = _list(now)
-        now_ms = int(seconds) * 1000 + int(microseconds) // 1000
-        return Opening(
-            _opening_name(epoch),
-            (pause_until - now_ms) / 1000,
-            run_id + struct.pack("<d", now_ms),
-        )
-
-    async def openings(self) -> dict[int, bytes]:
-        """The name of the present opening of each shard that is open. Raises `StoreUnavailable`."""
-        asked = [self._pipeline.call(shard, "GET", key(shard, "e")) for shard in range(SHARDS)]
-        found = enumerate(await asyncio.gather(*asked))
-        return {shard: _opening_name(epoch) for shard, epoch in found if isinstance(epoch, bytes)}
-
-    async def prolong(self) -> None:
-        """Let capped calls wait for a whole pause from now on. Raises `StoreUnavailable`."""
-        await self.start(prolong=True)
-
-    async def reopen(self, *, generation: int = 0) -> int:
-        """After an EPOCH answer: open what is not open, with the pause."""
-        return await self.start(generation=generation)
-
     def prepare(
         self, token: Token, model: str, generation: int, *, now_ms: int | None = None
     ) -> Prepared:
@@ -225,7 +136,7 @@ class QuotaStore:
             token,
             model,
             generation=generation,
-            run_id=self.run_id,
+            run_id=self._pipeline.run_ids[token.shard],
             now_ms=int(time.time() * 1000) if now_ms is None else now_ms,
             lease_s=self._lease_s,
             sweep_s=self._sweep_s,
@@ -234,7 +145,7 @@ class QuotaStore:
 
     def stale(self, prepared: Prepared) -> bool:
         """Whether the store was started anew since; `reserve` then answers EPOCH unasked."""
-        return prepared.run_id != self._pipeline.run_id
+        return prepared.run_id != self._pipeline.run_ids[prepared.shard]
 
     def reserve(
         self,
@@ -253,7 +164,7 @@ class QuotaStore:
         repeating it takes nothing twice. `detail` comes back from `overdue` and `live`. Raises
         ValueError for amounts outside 0..2^52.
         """
-        if prepared.run_id != self._pipeline.run_id:
+        if prepared.run_id != self._pipeline.run_ids[prepared.shard]:
             # Its record in the store may be of a state that was rolled back.
             asyncio.get_running_loop().call_soon(done, EPOCH_REPLY)
             return
@@ -265,7 +176,7 @@ class QuotaStore:
 
         Raises ValueError for amounts outside 0..2^52.
         """
-        if prepared.run_id != self._pipeline.run_id:
+        if prepared.run_id != self._pipeline.run_ids[prepared.shard]:
             return read_looked(EPOCH_REPLY, prepared, amount, tokens)
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
@@ -291,7 +202,7 @@ class QuotaStore:
         `done` gets the raw reply, for `read_extended`. With `fill`, as much of the amount is taken as
         grants have left. Repeating it adds nothing; it renews the lease, too.
         """
-        if prepared.run_id != self._pipeline.run_id:
+        if prepared.run_id != self._pipeline.run_ids[prepared.shard]:
             asyncio.get_running_loop().call_soon(done, EPOCH_REPLY)
             return
         command = prepared.extend(request_id, amount, tokens, fill=fill)
@@ -359,7 +270,8 @@ class QuotaStore:
         heads, _, _ = window_keys(shard, scope_ids, windows, 0)
         keys = [key(shard, "r", account), key(shard, "p", account), *heads]
         script = self._scripts["survey"].sha
-        reply = await self._pipeline.call(shard, "EVALSHA", script, len(keys), *keys, self.run_id)
+        run_id = self._pipeline.run_ids[shard]
+        reply = await self._pipeline.call(shard, "EVALSHA", script, len(keys), *keys, run_id)
         now_ms, missing, live, settled = _list(reply)
         return Survey(
             now_ms,
@@ -475,9 +387,8 @@ class QuotaStore:
         """
         keys = key(shard, "x"), key(shard, "e")
         script = self._scripts["overdue"].sha
-        flat = _list(
-            await self._pipeline.call(shard, "EVALSHA", script, 2, *keys, limit, self.run_id)
-        )
+        run_id = self._pipeline.run_ids[shard]
+        flat = _list(await self._pipeline.call(shard, "EVALSHA", script, 2, *keys, limit, run_id))
         found = []
         for account, request_id, kind, record in zip(*[iter(flat)] * 4, strict=True):
             entry = (unpack_reservation if kind == b"r" else unpack_settlement)(
@@ -521,11 +432,6 @@ class QuotaStore:
         shard = account_id % SHARDS
         flat = _list(await self._pipeline.call(shard, "HGETALL", key(shard, "r", str(account_id))))
         return [unpack_reservation(request_id.decode(), data) for request_id, data in _pairs(flat)]
-
-
-def _opening_name(epoch: bytes) -> bytes:
-    run_id: bytes = _EPOCH.unpack(epoch)[0]
-    return run_id + epoch[_OPENED_AT:]
 
 
 def _load_keys(account_id: int, books: Sequence[Book]) -> list[bytes]:

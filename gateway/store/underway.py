@@ -36,7 +36,7 @@ class Underway:
 
 @dataclass(frozen=True, slots=True)
 class ValkeyState:
-    """What the server says of itself. `max_bytes` None: it may take what there is."""
+    """What the server says of itself, or all nodes of a cluster. `max_bytes` None: it may take what there is."""
 
     latency_ms: float
     server: str
@@ -76,19 +76,24 @@ async def read_valkey_state(pipeline: Pipeline) -> ValkeyState:
     begun = time.perf_counter()
     await pipeline.call(0, "PING")
     latency_ms = round((time.perf_counter() - begun) * 1000, 2)
-    text, listening = await asyncio.gather(
-        pipeline.call(0, "INFO"),
+    listening, *texts = await asyncio.gather(
         pipeline.call(0, "PUBSUB", "NUMSUB", channel_of(pipeline.database)),
+        *(pipeline.call(shards[0], "INFO") for shards in pipeline.parts()),
     )
-    told = _members(text)
+    servers = [_members(text) for text in texts]
+    told = servers[0]
+
+    def total(name: str) -> int:
+        return sum(int(each.get(name, 0)) for each in servers)
+
     return ValkeyState(
         latency_ms=latency_ms,
         server=told.get("server_name", "redis"),
         version=told.get("valkey_version") or told.get("redis_version", ""),
-        used_bytes=int(told["used_memory"]),
-        max_bytes=int(told.get("maxmemory", 0)) or None,
-        connections=int(told["connected_clients"]),
-        uptime_s=int(told["uptime_in_seconds"]),
+        used_bytes=total("used_memory"),
+        max_bytes=total("maxmemory") or None,
+        connections=total("connected_clients"),
+        uptime_s=min(int(each["uptime_in_seconds"]) for each in servers),
         gateways=int(str(listening[1])) if isinstance(listening, list) else 0,
     )
 

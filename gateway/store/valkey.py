@@ -11,12 +11,11 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
-from redis.asyncio import Redis, from_url
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gateway.domain.errors import StoreUnavailable
+from gateway.domain.store_url import read_store_url
+from gateway.store.clients import Clients, clients_of
 
 _log = logging.getLogger(__name__)
 _LAST_BACKOFF_S: Final = 2.0
@@ -29,6 +28,13 @@ RIGHTS: Final = (
     " +ping +info +auth +hello +select +client|setinfo +client|setname"
 )
 """What gateway and admin app may do, as an ACL says it: no FLUSHALL, CONFIG, EVAL, and contents of no keys but ours."""
+CLUSTER_RIGHTS: Final = "+cluster|slots +asking +command"
+"""What they need besides on the nodes of a cluster: to find shards, also those that move, and redis-py to begin."""
+SENTINEL_RIGHTS: Final = (
+    "resetkeys resetchannels -@all +auth +hello +ping +client|setinfo +client|setname"
+    " +sentinel|master +sentinel|masters"
+)
+"""What their user needs on the Sentinels, where these have users."""
 
 
 def channel_of(database: int) -> str:
@@ -39,16 +45,15 @@ def channel_of(database: int) -> str:
 class Valkey:
     """What is asked of the server itself."""
 
-    def __init__(self, client: Redis) -> None:
-        self._client = client
+    def __init__(self, clients: Clients, database: int) -> None:
+        self._clients = clients
         # Channels belong to a server, not to a database; two deployments may share one.
-        database = client.connection_pool.connection_kwargs.get("db") or 0
         self._channel = channel_of(database)
 
     async def run_id(self) -> str:
         """Of this run of the server; another after each restart. Raises `StoreUnavailable`."""
-        with _unavailable():
-            info = await self._client.info("server")
+        with self._asking():
+            info = await (await self._clients.current()).info("server")
         return str(info["run_id"])
 
     async def publish_token_change(self, token_id: int) -> None:
@@ -120,7 +125,8 @@ class Valkey:
         backoff_s = _FIRST_BACKOFF_S
         while True:
             try:
-                async with self._client.pubsub() as channel:
+                client = await self._clients.current()
+                async with client.pubsub() as channel:
                     await channel.subscribe(self._channel)
                     async for message in channel.listen():
                         if message["type"] == "subscribe":
@@ -130,29 +136,32 @@ class Valkey:
                             change(message["data"].decode(errors="replace"))
             except (RedisError, OSError) as error:
                 _log.warning("change listener lost its connection: %r", error)
+                self._clients.doubt()
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, _LAST_BACKOFF_S)
 
     async def _publish(self, text: str) -> None:
-        with _unavailable():
-            await self._client.publish(self._channel, text)
+        with self._asking():
+            await (await self._clients.current()).publish(self._channel, text)
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """The border to redis-py's exceptions."""
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            self._clients.doubt()
+            raise StoreUnavailable(repr(error)) from error
+        except asyncio.CancelledError:  # whoever asked would not wait any longer
+            self._clients.doubt()
+            raise
 
 
 @contextlib.asynccontextmanager
 async def open_valkey(url: str) -> AsyncIterator[Valkey]:
-    """The server at `url` (`redis://`, `rediss://`, `unix://`); connects when first asked."""
-    # Without redis-py's own retries, a lost subscription is seen at once and reported as a gap.
-    client = from_url(url, retry=Retry(NoBackoff(), 0))
+    """The server or servers at `url`, in each form of `redis.url`; connects when first asked."""
+    clients = clients_of(url)
     try:
-        yield Valkey(client)
+        yield Valkey(clients, read_store_url(url).database)
     finally:
-        await client.aclose()
-
-
-@contextlib.contextmanager
-def _unavailable() -> Iterator[None]:
-    """The border to redis-py's exceptions."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(repr(error)) from error
+        await clients.aclose()

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,10 +24,10 @@ from bench.cpu import cpu_s
 from gateway import __version__
 from gateway.embedded.errors import EmbeddedError
 from tests.chaos.checker import Findings, Violation, check_scope, check_token
-from tests.chaos.cluster import REPLICAS, Cluster, Times, cluster
+from tests.chaos.cluster import REPLICAS, STORES, Cluster, Times, cluster
 from tests.chaos.ledger import fetch, rows_of, scopes, wait_until_quiet
 from tests.chaos.load import Load
-from tests.chaos.nemesis import KINDS, Nemesis, schedule
+from tests.chaos.nemesis import Nemesis, kinds_of, schedule
 from tests.chaos.plan import Plan, make_plan
 from tests.chaos.processes import ROOT, Process, Trouble, module, plain_environment
 from tests.chaos.records import now_us, read_answers, read_arrivals
@@ -52,13 +52,15 @@ def main() -> int:
     parser.add_argument(
         "--rate", type=float, default=0, help="calls a second at most (default 0: any)"
     )
-    parser.add_argument("--faults", default="all", help=f"all, none, or some of {','.join(KINDS)}")
+    parser.add_argument("--store", default="single", choices=STORES, help="what Valkey is")
+    parser.add_argument("--faults", default="all", help=f"all, none, or some of {_told(STORES)}")
     parser.add_argument("--haste", action="store_true", help="short faults, short leases")
     parser.add_argument("--report", metavar="FILE", help="write the report there, too")
     parser.add_argument("--keep", metavar="DIRECTORY", help="keep logs and data there")
     options = parser.parse_args()
-    kinds = {"all": KINDS, "none": ()}.get(options.faults, tuple(options.faults.split(",")))
-    if unknown := set(kinds) - set(KINDS):
+    ours = kinds_of(options.store)
+    kinds = {"all": ours, "none": ()}.get(options.faults, tuple(options.faults.split(",")))
+    if unknown := set(kinds) - set(ours):
         parser.error(f"there is no fault {', '.join(sorted(unknown))}")
     if options.seed is None:
         options.seed = int(time.time()) % 1_000_000
@@ -79,6 +81,10 @@ def main() -> int:
     return 1 if report.violations else 0
 
 
+def _told(stores: Iterable[str]) -> str:
+    return ",".join(dict.fromkeys(kind for store in stores for kind in kinds_of(store)))
+
+
 @contextlib.contextmanager
 def _directory(kept: str | None) -> Iterator[Path]:
     """Where everything is; started by root, the embedded servers run as a user who walks here."""
@@ -95,7 +101,8 @@ def _directory(kept: str | None) -> Iterator[Path]:
 
 def _run(directory: Path, options: argparse.Namespace, kinds: tuple[str, ...]) -> Report:
     plan = make_plan(options.calls)
-    with cluster(directory, plan, _SHORT if options.haste else _LONG) as made:
+    times = _SHORT if options.haste else _LONG
+    with cluster(directory, plan, times, options.store) as made:
         began_us = now_us()
         nemesis = Nemesis(made, plan, options.seed, haste=options.haste)
         used_s = _under_load(made, nemesis, options, kinds)

@@ -22,6 +22,7 @@ from gateway.domain.pepper import Pepper
 from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
 from gateway.embedded.valkey import EmbeddedValkey
+from tests import valkeys
 from tests.chaos.accounts import Made, make_accounts
 from tests.chaos.plan import MODELS, Plan
 from tests.chaos.processes import (
@@ -34,6 +35,12 @@ from tests.chaos.processes import (
 )
 
 REPLICAS = 3
+Several = valkeys.Cluster | valkeys.SentinelTrio
+STORES: dict[str, type[Several] | None] = {
+    "single": None,
+    "cluster": valkeys.Cluster,
+    "sentinel": valkeys.SentinelTrio,
+}
 PEPPER = bytes(range(32))
 _UP_S = 40.0
 _NUSD_PER_USD = 1_000_000_000
@@ -49,12 +56,13 @@ class Times:
 
 
 class Stores(NamedTuple):
-    """The embedded servers, and where they are."""
+    """The embedded servers, and where they are; `several` are in the place of the embedded Valkey."""
 
     postgres: EmbeddedPostgres
     dsn: str
     valkey: EmbeddedValkey
     valkey_url: str
+    several: Several | None
 
 
 class Cluster:
@@ -70,7 +78,7 @@ class Cluster:
         self.times = times
         self.fallen: list[str] = []
         self._state = state
-        self.postgres, self.dsn, self.valkey, self.valkey_url = stores
+        self.postgres, self.dsn, self.valkey, self.valkey_url, self.several = stores
         ports = {name: free_port() for name in ("upstream", "admin")}
         self.ports = [free_port() for _ in range(REPLICAS)]
         self.admin_port = ports["admin"]
@@ -89,6 +97,11 @@ class Cluster:
         self.environment = environment
         target = urlsplit(self.valkey_url)
         sockets = [state.run_dir / f"way-{number}" for number in range(REPLICAS)]
+        ways = [f"unix://:{target.password}@{way}?db=0" for way in sockets]
+        if (
+            self.several is not None
+        ):  # whose nodes tell each other's addresses: nothing stands in between
+            ways = [self.valkey_url] * REPLICAS
         self.ways = self._process(
             "ways", module("tests.chaos.proxy", target.path, *sockets), environment
         )
@@ -103,10 +116,10 @@ class Cluster:
                 environment
                 | {
                     "TOLLHOUSE_GATEWAY__LISTEN": f"127.0.0.1:{port}",
-                    "TOLLHOUSE_REDIS__URL": f"unix://:{target.password}@{way}?db=0",
+                    "TOLLHOUSE_REDIS__URL": way,
                 },
             )
-            for number, (port, way) in enumerate(zip(self.ports, sockets, strict=True))
+            for number, (port, way) in enumerate(zip(self.ports, ways, strict=True))
         ]
 
     def _process(self, name: str, command: list[str], environment: dict[str, str]) -> Process:
@@ -116,7 +129,9 @@ class Cluster:
         """Processor time so far of what runs, by part; a killed replica's is not in it."""
         roots = {
             "replicas": [replica.pid for replica in self.replicas if replica.runs],
-            "Valkey": [self.valkey.pid],
+            "Valkey": [self.valkey.pid]
+            if self.several is None
+            else [each.pid for each in self.several.servers],
             "Postgres": [self.postgres.pid],
             "ways": [self.ways.pid],
             "upstream": [self.upstream.pid],
@@ -169,9 +184,21 @@ class Cluster:
 
     @contextlib.contextmanager
     def store(self) -> Iterator[redis.Redis]:
-        """A connection to Valkey that nothing stands in the way of."""
-        with redis.Redis.from_url(self.valkey_url, socket_timeout=10) as client:
+        """A connection to Valkey that nothing stands in the way of; of several, to whoever has a key."""
+        if self.several is not None:
+            client = self.several.client()
+        else:
+            client = redis.Redis.from_url(self.valkey_url, socket_timeout=10)
+        with client:
             yield client
+
+    def flush(self) -> None:
+        """Let Valkey lose everything."""
+        if self.several is None:
+            with self.store() as store:
+                store.flushall()
+        else:
+            self.several.flush()
 
     def signal_valkey(self, number: signal.Signals) -> None:
         """Stop Valkey's process, or let it go on."""
@@ -222,15 +249,19 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(directory: Path, plan: Plan, times: Times) -> Iterator[Cluster]:
-    """A started cluster, which is ended however the block ends."""
+def cluster(directory: Path, plan: Plan, times: Times, store: str = "single") -> Iterator[Cluster]:
+    """A started cluster, which is ended however the block ends; `store` is one of `STORES`."""
     with contextlib.ExitStack() as stack:
         state = stack.enter_context(StateDirectory.open(directory / "state"))
         postgres = EmbeddedPostgres(state, max_connections=100)
         stack.callback(postgres.stop)
         valkey = EmbeddedValkey(state, max_memory="1gb")
         stack.callback(valkey.stop)
-        stores = Stores(postgres, postgres.start(), valkey, valkey.start())
+        several = None
+        if kind := STORES[store]:
+            several = stack.enter_context(valkeys.running(kind))
+        url = valkey.start() if several is None else several.url
+        stores = Stores(postgres, postgres.start(), valkey, url, several)
         made = Cluster(directory, state, stores, plan, times)
         stack.callback(made.stop)
         made.start()

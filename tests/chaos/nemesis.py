@@ -12,7 +12,10 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 
-from tests.chaos.cluster import REPLICAS, Cluster
+from gateway.domain.token import SHARDS
+from gateway.store.cluster import SLOTS
+from tests import valkeys
+from tests.chaos.cluster import REPLICAS, Cluster, Several
 from tests.chaos.ledger import fetch
 from tests.chaos.load import judge
 from tests.chaos.plan import Plan, address_of, make_call
@@ -43,10 +46,25 @@ KINDS = (
     "double",
 )
 """Every fault. `postgres_away_…` do a second one while Postgres is down; `double` is the declared double fault."""
+_OF_SEVERAL = (
+    "failover",
+    "failover_frozen",
+    "failover_asked",
+    "postgres_away_failover",
+)
+_OF_CLUSTER = ("slots",)
 
 FIRST_PROBE = 16_000_000
 _RECOVERY_S = 30.0
 _KILLING = frozenset({"kill", "postgres_away_kill", "double"})
+
+
+def kinds_of(store: str) -> tuple[str, ...]:
+    """The faults that can be done to a kind of store (`cluster.STORES`)."""
+    if store == "single":
+        return KINDS
+    ours = [kind for kind in KINDS if "valkey" not in kind and kind != "postgres_away_restart"]
+    return (*_OF_SEVERAL, *(_OF_CLUSTER if store == "cluster" else ()), *ours)
 
 
 def schedule(seed: int, kinds: tuple[str, ...]) -> Iterator[str]:
@@ -181,8 +199,7 @@ class Nemesis:
     # Valkey
 
     def _flush(self, _strike: Strike) -> None:
-        with self._cluster.store() as store:
-            store.flushall()
+        self._cluster.flush()
 
     def _script_flush(self, _strike: Strike) -> None:
         with self._cluster.store() as store:
@@ -234,6 +251,61 @@ class Nemesis:
         self._cluster.turn("refuse", only=number)
         self._last(0.5, self._cluster.times.lease_s / 3)
         self._cluster.turn("pass", only=number)
+
+    # Valkeys of which one takes another's place
+
+    def _failover(self, strike: Strike) -> None:
+        """The primary that probes go to is killed, another takes its place, and it comes back as a replica."""
+        began = time.monotonic()
+        killed = self._several.fail_over(self._slot_of(self._plan.probe))
+        strike.note = f"replaced after {time.monotonic() - began:.1f} s"
+        if "away" not in strike.kind:
+            for number in range(REPLICAS):
+                self._recover(number)
+            strike.note += f", capped calls again after {time.monotonic() - began:.1f} s"
+        self._last(0.1, 3)
+        self._several.revive(killed)
+
+    def _failover_frozen(self, _strike: Strike) -> None:
+        """A primary is stopped until it has been replaced, and wakes."""
+        self._several.freeze_over(self._any_slot())
+
+    def _failover_asked(self, _strike: Strike) -> None:
+        """A primary is replaced while it lives."""
+        self._several.hand_over(self._any_slot())
+
+    def _postgres_away_failover(self, strike: Strike) -> None:
+        self._without_postgres(lambda: self._failover(strike))
+
+    def _slots(self, strike: Strike) -> None:
+        """Shards of accounts that make calls move to other primaries of the cluster."""
+        several = self._several
+        assert isinstance(several, valkeys.Cluster)
+        slots = self._random.sample(self._slots_in_use, 2 if self._haste else 4)
+        for slot in slots:
+            here = several.primary_of(slot)
+            there = [each for each in several.primaries if each is not here]
+            several.move(slot, self._random.choice(there))
+            self._last(0.2, 2)
+        strike.note = f"slots {', '.join(map(str, slots))}"
+
+    @property
+    def _several(self) -> Several:
+        several = self._cluster.several
+        assert several is not None
+        return several
+
+    @property
+    def _slots_in_use(self) -> list[int]:
+        return sorted({self._slot_of(token.number) for token in self._plan.tokens})
+
+    def _slot_of(self, token: int) -> int:
+        """Where a token's account is."""
+        account = self._cluster.made.scopes[token][-1]
+        return SLOTS[int(account.removeprefix("a")) % SHARDS]
+
+    def _any_slot(self) -> int:
+        return self._random.choice(self._slots_in_use)
 
     # Postgres
 

@@ -61,7 +61,7 @@ class Process:
                 stdout=pipe or log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509 -- this process has no threads
+                preexec_fn=end_with(os.getpid()),  # noqa: PLW1509 -- this process has no threads
             )
 
     def ask(self, line: str) -> str:
@@ -157,7 +157,7 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def _end_with(parent: int) -> Callable[[], None]:
+def end_with(parent: int) -> Callable[[], None]:
     """What a child does first: ask to be killed when we are gone (Linux). A stopped one would not hear SIGTERM."""
     if sys.platform != "linux":
         return lambda: None

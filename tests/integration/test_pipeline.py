@@ -158,7 +158,7 @@ async def test_the_database_of_the_url_is_the_one_spoken_to(valkey_url: str) -> 
         info = await pipeline.call(0, "CLIENT", "INFO")
         assert isinstance(info, bytes)
         assert f"db={parse_address(valkey_url).db} ".encode() in info
-        assert len(pipeline.run_id) == 40
+        assert {len(run_id) for run_id in pipeline.run_ids} == {40}
 
 
 async def test_scripts_that_the_server_forgot_are_loaded_again_unnoticed(valkey_url: str) -> None:

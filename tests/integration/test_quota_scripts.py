@@ -11,7 +11,7 @@ from gateway.store.books import Book, Reservation, Settlement
 from gateway.store.prepared import key
 from gateway.store.quota import MAX_IDS
 from gateway.store.replies import Again, Obstacle, Refused, Reserved, Rule
-from tests.quota_rig import ACCOUNT, SHARD, START, Rig, open_rig, token
+from tests.quota_rig import ACCOUNT, SHARD, START, Rig, name_run, open_rig, token
 
 
 @pytest.fixture
@@ -242,6 +242,28 @@ async def test_after_a_loss_capped_calls_wait_and_uncapped_pass(valkey_url: str)
         assert await rig.store.reopen() == 0, "an open shard is left alone"
         await rig.set_time(START + 3_000)
         assert isinstance(await rig.reserve(of_capped, rig.new_id()), Reserved)
+
+
+async def test_a_server_that_comes_back_as_it_was_before_another_took_over_is_opened_anew(rig: Rig):
+    t = token()
+    await rig.load(t)
+    assert (await rig.store.look_round())[SHARD] is not None
+    as_it_was, run_id = await rig.everything(), rig.pipeline.run_ids[SHARD]
+    prepared = rig.store.prepare(t, "m", 0)
+    name_run(rig.pipeline, b"f" * 40)
+    assert await rig.store.start(0) == 256
+    assert (await rig.store.look_round())[SHARD] is not None
+    await rig.command("FLUSHDB")
+    for name, dump in as_it_was.items():
+        await rig.command("RESTORE", name, 0, dump)
+    name_run(rig.pipeline, run_id)
+    assert set((await rig.store.look_round()).values()) == {None}, "what it has is old"
+    assert await rig.store.start(pause_s=60) == 256
+    assert await rig.store.start(pause_s=60) == 0, "once"
+    assert (await rig.store.look_round())[SHARD] is not None
+    reply = await rig.reserve(prepared, rig.new_id())
+    assert isinstance(reply, Again)
+    assert reply.obstacle is Obstacle.PAUSE
 
 
 async def test_a_known_id_takes_nothing_twice_even_where_it_would_be_refused(rig: Rig) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from gateway.domain.breaker import BreakerState
 from gateway.domain.errors import Reason, StoreUnavailable
+from gateway.domain.token import SHARDS
 from gateway.relay.announcing import Announcer
 from gateway.relay.posting import Lag
 from gateway.relay.refusal_counts import RefusalCounts
@@ -273,7 +274,7 @@ async def until_announced(rig: Rig) -> None:
     """Until the worker has announced everything in the present opening."""
     opening = await rig.gateway.quota.opening()
     assert opening is not None
-    await until(lambda: rig.gateway.announcer.known == opening.name)
+    await until(lambda: rig.gateway.announcer.known.get(0) == opening.name)
 
 
 # Lost stores.
@@ -325,13 +326,11 @@ async def test_a_loss_that_is_heard_of_too_late_is_counted_with_what_is_at_stake
             one.poster.add(charge_of(token, new_id(), amount))
         await lose_store(rig)
         await other.quota.start(pause_s=60)
-        opening = await one.quota.opening()
-        await one.announcer.tell(opening)
+        await one.announcer.tell(await one.quota.look_round())
         assert (one.quota.double_faults, one.quota.double_fault_nusd) == (0, 0), "it was in time"
         await lose_store(rig)
         await other.quota.start(pause_s=0)
-        opening = await one.quota.opening()
-        await one.announcer.tell(opening)
+        await one.announcer.tell(await one.quota.look_round())
         assert (one.quota.double_faults, one.quota.double_fault_nusd) == (1, 42)
         assert "double fault" in caplog.text
 
@@ -345,7 +344,7 @@ async def test_the_pause_lasts_for_as_long_as_there_is_something_to_tell(rig, va
         await lose_store(rig)
         await one.quota.start(pause_s=15)
         before = await one.quota.opening()
-        await announcer.tell(before)
+        await announcer.tell(dict.fromkeys(range(SHARDS), before))
         after = await one.quota.opening()
         assert after.name == before.name
         assert after.pause_left_s > 20 > before.pause_left_s

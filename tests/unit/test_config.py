@@ -92,6 +92,7 @@ def test_all_problems_are_told_at_once(write):
         ('[gateway]\nlisten = "127.0.0.1:70000"', "gateway.listen"),
         ('[admin]\ntrusted_proxies = ["10.0.0.5/8"]', "the block is 10.0.0.0/8"),
         ('[redis]\nurl = "http://x"', "redis.url: must begin with redis://"),
+        ('[redis]\nurl = "redis+sentinel://h"', "redis.url: must end with the name"),
         ("[postgres]\npool_size = 1", "postgres.pool_size"),
         ('[quota]\non_store_loss = "allow"', "needs allow_bounded_nusd above 0"),
         ('[[upstreams]]\nname = "a"\nbase_url = "ftp://x"', "http:// or https:// URL"),
