@@ -243,6 +243,11 @@ class Cluster(Group):
         port = said.most_common(1)[0][0]
         return next(each for each in self.servers if each.port == port)
 
+    def replica_of(self, slot: int) -> Server:
+        port = self.primary_of(slot).port
+        of = {each.info("replication").get("master_port"): each for each in self.servers}
+        return of[port]
+
     def fail_over(self, slot: int) -> Server:
         """Kill the primary of a slot, and wait until another one has it; the killed one."""
         primary = self.primary_of(slot)
@@ -270,12 +275,7 @@ class Cluster(Group):
 
     def hand_over(self, slot: int) -> None:
         """Let a replica take the place of the primary of a slot, which goes on as its replica."""
-        primary = self.primary_of(slot)
-        replica = next(
-            each
-            for each in self.servers
-            if each.info("replication").get("master_port") == primary.port
-        )
+        primary, replica = self.primary_of(slot), self.replica_of(slot)
         replica.ask("CLUSTER", "FAILOVER")
         wait_for(lambda: _port_of(primary, slot) == replica.port, "the replica is the primary")
         self.wait_until_whole()

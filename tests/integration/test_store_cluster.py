@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain.errors import StoreNotAsked, StoreUnavailable
 from gateway.domain.token import Token
+from gateway.store import cluster as cluster_module
 from gateway.store.books import Book
 from gateway.store.cluster import SLOTS
 from gateway.store.connection import encode
@@ -47,6 +48,24 @@ async def load(rig: Rig, of: Token) -> None:
     """Books with no use yet. As the application: tests that hold the time need more rights."""
     pairs = zip(of.scope_ids, of.versions, strict=True)
     await rig.load_rows([Book(scope_id, 10**12, 1, 0, version) for scope_id, version in pairs])
+
+
+async def know_both(pipeline: Pipeline, cluster: Cluster) -> None:
+    """Let the pipeline have a connection to a primary and to the replica that will take its place."""
+    for _ in range(2):
+        run_id = pipeline.run_ids[SHARD]
+        await asyncio.to_thread(cluster.hand_over, SLOTS[SHARD])
+        await asked(pipeline, "GET", store_key(SHARD, "e"))
+        assert pipeline.run_ids[SHARD] != run_id
+
+
+async def asked(pipeline: Pipeline, *command: str | bytes) -> object:
+    """The answer of whoever has the shard, once it is known who that is."""
+    while True:
+        try:
+            return await pipeline.call(SHARD, *command)
+        except StoreUnavailable:
+            await asyncio.sleep(0.01)
 
 
 async def test_calls_notices_and_the_audit_work_as_the_user_of_the_documents(
@@ -105,7 +124,12 @@ async def test_a_reservation_for_one_primary_is_never_taken_by_the_next(cluster:
         await rig.store.start(0)
         t = token()
         await load(rig, t)
+        await know_both(pipeline, cluster)
+        await rig.store.look_round()  # which finds all shards
+        await rig.store.start(0)
+        await load(rig, t)
         prepared = rig.store.prepare(t, "m", 0)
+        assert isinstance(await rig.reserve(prepared, rig.new_id()), Reserved)
         await asyncio.to_thread(cluster.hand_over, slot)
         told = await asyncio.gather(*(rig.reserve(prepared, rig.new_id()) for _ in range(20)))
         assert {each.obstacle for each in told} <= {Obstacle.DOWN, Obstacle.EPOCH}
@@ -114,7 +138,7 @@ async def test_a_reservation_for_one_primary_is_never_taken_by_the_next(cluster:
         await rig.store.reopen(SHARD)
         fresh = rig.store.prepare(t, "m", 0)
         assert (await rig.reserve(fresh, rig.new_id())).obstacle is Obstacle.PAUSE
-        assert await rig.store.live(ACCOUNT) == []
+        assert len(await rig.store.live(ACCOUNT)) == 1, "the one that was taken before"
 
 
 async def test_a_shard_that_is_on_its_way_is_asked_where_its_keys_are(cluster: Cluster):
@@ -205,6 +229,37 @@ async def test_what_was_given_up_is_not_done_by_the_next_primary(cluster: Cluste
         prepared = rig.store.prepare(t, "m", 0)
         assert isinstance(await rig.reserve(prepared, rig.new_id()), Reserved)
     cluster.wait_until_whole()
+
+
+async def test_what_was_given_up_is_not_sent_on(cluster: Cluster):
+    slot, name = SLOTS[SHARD], store_key(SHARD, "b", "t1000")
+    primary, replica = cluster.primary_of(slot), cluster.replica_of(slot)
+    async with Pipeline(cluster.url, operation_timeout_s=0.2) as pipeline:
+        await know_both(pipeline, cluster)
+        run_id, connections = pipeline.run_ids[SHARD], pipeline.connections
+        primary.ask("CLIENT", "PAUSE", 700)  # ms: not so long that the connection is dropped
+        given_up = asyncio.ensure_future(pipeline.call(SHARD, "SET", name, "x"))
+        await asyncio.to_thread(replica.ask, "CLUSTER", "FAILOVER", "TAKEOVER")
+        with pytest.raises(StoreUnavailable, match="in time"):
+            await given_up
+        await until(lambda: pipeline.run_ids[SHARD] != run_id)  # told so by the late reply
+        assert pipeline.connections == connections, "none was lost"
+        assert await asked(pipeline, "GET", name) is None
+    cluster.wait_until_whole()
+
+
+async def test_nodes_that_have_no_shard_any_more_are_let_go(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cluster_module, "_KEPT_S", 0)
+    slot = SLOTS[SHARD]
+    async with Pipeline(cluster.url, operation_timeout_s=5) as pipeline:
+        before = {node.address.port for node in pipeline._nodes}
+        await asyncio.to_thread(cluster.hand_over, slot)
+        await asked(pipeline, "GET", store_key(SHARD, "e"))
+        now = cluster.primary_of(slot).port
+        await until(lambda: len(pipeline._nodes) == 3)
+        assert now in {node.address.port for node in pipeline._nodes} != before
 
 
 async def test_the_others_go_on_while_a_node_is_away(cluster: Cluster):
