@@ -80,7 +80,7 @@ class Cluster:
                 await self._learn()
                 await asyncio.sleep(_LOOK_S / 4)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(None if self._is_whole() else _LOOK_S):
+                    async with asyncio.timeout(self._patience_s()):
                         await self._doubt.wait()
         finally:
             for task in self._tasks.values():
@@ -170,11 +170,12 @@ class Cluster:
                 self._tasks.pop(place).cancel()
                 self._forget_node(node)
 
-    def _is_whole(self) -> bool:
-        return all(
-            place is not None and self._nodes[place].connection is not None
-            for place in set(self._places)
-        )
+    def _patience_s(self) -> float | None:
+        """How long what is known may stand without any doubt; None: for ever."""
+        for place in set(self._places):
+            if place is None or self._nodes[place].connection is None:
+                return _LOOK_S
+        return _KEPT_S if set(self._nodes) - set(self._places) else None
 
 
 def shards_in(first_slot: int, last_slot: int) -> list[int]:
