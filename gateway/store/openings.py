@@ -20,6 +20,8 @@ _EPOCH: Final = struct.Struct("<40s3d")
 _OPENED_AT: Final = 56
 """As in `lua/include/formats.lua`; the first and the last member name an opening."""
 _TIME: Final = struct.Struct("<d")
+_REMEMBERED: Final = 8
+"""Runs that are over: a server that comes back after more of them has heard of one."""
 
 
 class Opening(NamedTuple):
@@ -70,6 +72,8 @@ class Openings:
         """
         pause_ms = round((self._pause_s if pause_s is None else pause_s) * 1000)
         script = self._pipeline.scripts["epoch"].sha
+        wanted = list(range(SHARDS)) if shards is None else list(shards)
+        run_ids = [self._pipeline.run_ids[shard] for shard in wanted]
         asked = [
             self._pipeline.ask(
                 shard,
@@ -77,16 +81,19 @@ class Openings:
                 script,
                 1,
                 key(shard, "e"),
-                self._pipeline.run_ids[shard],
+                run_id,
                 pause_ms,
                 generation,
                 int(prolong),
                 b"".join(self._over.get(self._witness(shard), {}).values()),
             )
-            for shard in (range(SHARDS) if shards is None else shards)
+            for shard, run_id in zip(wanted, run_ids, strict=True)
         ]
-        replies = await asyncio.gather(*asked)
-        return sum(accept(reply) == b"NEW" for reply in replies)
+        replies = [accept(reply) for reply in await asyncio.gather(*asked)]
+        for shard, run_id, reply in zip(wanted, run_ids, replies, strict=True):
+            if reply == b"NEW":  # whatever its clock says: what is there now is not from before
+                self._over.get(self._witness(shard), {}).pop(run_id, None)
+        return replies.count(b"NEW")
 
     async def opening(self, shard: int = 0) -> Opening | None:
         """The present opening of a shard; None where it is not open for this run of its server.
@@ -154,6 +161,8 @@ class Openings:
         last = self._mark.get(witness, b"")
         if last and not last.startswith(run_id):
             over[last[: -_TIME.size]] = last
+            if len(over) > _REMEMBERED:
+                del over[next(iter(over))]
         if run_id in over and opened_at <= _TIME.unpack(over[run_id][-_TIME.size :])[0]:
             return None
         self._mark[witness] = mark = run_id + _TIME.pack(now_ms)
