@@ -126,18 +126,22 @@ class Cluster:
         return [answer for answer in answers if isinstance(answer, dict)]
 
     async def _ask_seeds(self) -> list[Mapping[int, Place]]:
-        """What the first of the nodes says that the setting names, and that answers."""
-        for seed in self._seeds:
-            try:
-                connection = await open_once(seed, _PATIENCE_S)
-                try:
-                    return [await self._ask(connection, seed)]
-                finally:
-                    connection.abort("closed")
-            except (OSError, StoreUnavailable, TimeoutError) as error:
-                self._tell(f"{error!r}")
-                _log.warning("a node of the cluster does not say where its slots are: %r", error)
-        return []
+        """What those nodes say that the setting names, and that answer."""
+        asked = [self._ask_seed(seed) for seed in self._seeds]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                self._tell(f"{answer!r}")
+                _log.warning("a node of the cluster does not say where its slots are: %r", answer)
+        return [answer for answer in answers if isinstance(answer, dict)]
+
+    async def _ask_seed(self, seed: Address) -> Mapping[int, Place]:
+        async with asyncio.timeout(_PATIENCE_S):
+            connection = await open_once(seed, _PATIENCE_S)
+        try:
+            return await self._ask(connection, seed)
+        finally:
+            connection.abort("closed")
 
     async def _ask(self, connection: Connection, address: Address) -> Mapping[int, Place]:
         async with asyncio.timeout(_PATIENCE_S):
