@@ -20,6 +20,8 @@ from gateway.store.clients import Clients, clients_of
 _log = logging.getLogger(__name__)
 _LAST_BACKOFF_S: Final = 2.0
 _FIRST_BACKOFF_S: Final = 0.05
+_LOST: Final = (RedisError, OSError, RuntimeError)
+"""What redis-py raises where a server is not there; the last is uvloop's, of a transport that was closed meanwhile."""
 
 
 RIGHTS: Final = (
@@ -134,7 +136,7 @@ class Valkey:
                             begin()
                         elif message["type"] == "message":
                             change(message["data"].decode(errors="replace"))
-            except (RedisError, OSError) as error:
+            except _LOST as error:
                 _log.warning("change listener lost its connection: %r", error)
                 self._clients.doubt()
             await asyncio.sleep(backoff_s)
@@ -149,7 +151,7 @@ class Valkey:
         """The border to redis-py's exceptions."""
         try:
             yield
-        except (RedisError, OSError) as error:
+        except _LOST as error:
             self._clients.doubt()
             raise StoreUnavailable(repr(error)) from error
         except asyncio.CancelledError:  # whoever asked would not wait any longer
