@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion11
 from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from gateway.crowd import Crowd, peer_of
 from gateway.domain.network import Address
@@ -120,6 +120,8 @@ class BoundedConnection(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Note when a head began, and refuse a body that is mostly framing."""
         super().data_received(data)
+        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            self._break_off()
         request = self._current_request
         if request is not None and not request.content.is_eof():
             self._weigh(request.content, len(data))
@@ -127,6 +129,15 @@ class BoundedConnection(RequestHandler):
             self._head_since = None
         elif data and self._head_since is None:
             self._head_since = time.monotonic()
+
+    def _break_off(self) -> None:
+        """What came is no HTTP. Where that was in the middle of a body, aiohttp tells nobody who waits for its end."""
+        bodies = [body for _, body in self._messages]
+        if self._current_request is not None:
+            bodies.append(self._current_request.content)
+        for body in bodies:
+            if not body.is_eof() and body.exception() is None:
+                body.set_exception(web.RequestPayloadError("what follows is no HTTP"))
 
     def _weigh(self, body: StreamReader, received_bytes: int) -> None:
         """Break off a body of which too much is framing."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 _PIECE_BYTES = 65_536
 _ANSWER_S = 60.0
+_HELD = -1
 _TAKEN_S = 5.0  # what is not taken for so long is not read any more
 _REFUSED = {
     0,
@@ -20,7 +21,7 @@ IN_PIECES = "four million pieces of one byte"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a bomb was answered with (0: it was cut off), and how much the server grew at its most."""
+    """What a bomb was answered with (0: cut off, -1: held without a word), and how much the server grew at its most."""
 
     status: int
     grown_bytes: int
@@ -94,14 +95,22 @@ async def thrown(url: str, bomb: Iterable[bytes], pid: int, before_bytes: int) -
                     await writer.drain()
                 if reader.at_eof():
                     break
-        said = b""
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            async with asyncio.timeout(_ANSWER_S):
-                said = await answer
+        status = await _status_of(answer)
     finally:
         answer.cancel()
         writer.transport.abort()
-    return Outcome(int(said.split(b" ", 2)[1]) if said else 0, peak_bytes(pid) - before_bytes)
+    return Outcome(status, peak_bytes(pid) - before_bytes)
+
+
+async def _status_of(answer: asyncio.Task[bytes]) -> int:
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            said = await answer
+    except ConnectionError:
+        return 0
+    except TimeoutError:
+        return _HELD
+    return int(said.split(b" ", 2)[1]) if said else 0
 
 
 def forget_peak(pid: int) -> int:

@@ -109,3 +109,21 @@ async def test_without_a_key_a_million_pieces_are_not_even_read(rig: Rig):
     assert turns.longest_s < _MOST_TURN_S
     assert turns.total_s < _MOST_IN_ALL_S
     assert lines.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"0\r\n" + b"x: a\r\n" * 10_000, b"no size\r\n", b"0\r\nx: " + b"a" * 100_000],
+    ids=["trailers without end", "no chunk", "an endless trailer"],
+)
+async def test_a_body_that_goes_on_as_no_http_is_refused_at_once(rig: Rig, rest: bytes):
+    token = await rig.token()
+    head = request(
+        token.key, headers=(("transfer-encoding", "chunked"), ("expect", "100-continue"))
+    )
+    async with wire(rig.url) as caller:
+        caller.write(head + b"2\r\n{}\r\n")
+        assert (await caller.answer()).status == 100  # its handler waits for the body
+        caller.write(rest)
+        assert (await caller.answer()).status == 400
+        await caller.is_closed()
