@@ -40,7 +40,7 @@ run: .venv/ok  ## start Tollhouse with everything it needs; Ctrl-C stops it
 	@exec $(BIN)/tollhouse run $(ARGS)
 
 test: .venv/dev-ok $(if $(COMPILED),build/compiled/ok)  ## run the tests: T=path for some, ARGS="-k word" for pytest, COMPILED=1
-	@exec $(BIN)/python -m pytest $(if $(COMPILED),-p tests.compiled) -n 2 $(ARGS) $(T)
+	@exec $(BIN)/python -m pytest $(if $(COMPILED),-p tests.compiled) -n 3 $(ARGS) $(T)
 
 chaos: .venv/dev-ok  ## kill processes and lose stores under load, and see that the cap holds: N=calls SEED=…
 	@exec $(BIN)/python -m tests.chaos $(N:%=--calls %) $(SEED:%=--seed %) $(MINUTES:%=--minutes %) $(ARGS)
@@ -57,7 +57,7 @@ check: .venv/dev-ok  ## all that CI asks for: format, lint, spelling, imports, t
 	$(call step,spelling,$(BIN)/codespell)
 	$(call step,imports,$(BIN)/lint-imports --no-logo)
 	$(call step,types,$(BIN)/mypy)
-	$(call step,tests,$(BIN)/pytest -n 2 tests)
+	$(call step,tests,$(BIN)/pytest -n 3 tests)
 
 fmt: .venv/dev-ok  ## format, and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
