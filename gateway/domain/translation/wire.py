@@ -10,6 +10,7 @@ from gateway.domain.dialects.meter import BadAnswer
 
 _END_OF_EVENT: Final = re.compile(rb"\r\n\r\n|\n\r?\n|\r\r")
 _END_OF_LINE: Final = re.compile(rb"\r\n|\n|\r")
+_MOST_LINES: Final = 3  # a name, data, and nothing
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -27,12 +28,12 @@ class EventCutter:
         """The events that are whole now, each as its name and data; one without data is none. Raises `BadAnswer`."""
         if self._held:
             data = self._held + data
-        elif (
-            data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2 and data[-1:] == b"\n"
-        ):
-            self._is_first = False
-            if b"\r" not in data:  # one event, as it nearly always comes
-                return [(b"", data[6:-2])]
+        elif data.endswith(b"\n\n") and data.count(b"\n") <= _MOST_LINES:
+            # One event alone, as they nearly always come.
+            event = _plain(data[:-2])
+            if event is not None:
+                self._is_first = False
+                return [event]
         if self._is_first and data:
             self._is_first = False
             data = data.removeprefix(_BYTE_ORDER_MARK)
@@ -47,14 +48,20 @@ class EventCutter:
         return [] if event is None else [event]
 
 
+def _plain(text: bytes) -> tuple[bytes, bytes] | None:
+    """An event as nearly all are written: one line of data, or a name before it. None of any other."""
+    if text.startswith(b"data: "):
+        return None if b"\n" in text or b"\r" in text else (b"", text[6:])
+    name, _, data = text.partition(b"\n")
+    if name.startswith(b"event: ") and data.startswith(b"data: "):
+        return None if b"\n" in data or b"\r" in text else (name[7:], data[6:])
+    return None
+
+
 def _event(text: bytes) -> tuple[bytes, bytes] | None:
-    # As events nearly always are: one line, or a name before it.
-    first, _, second = text.partition(b"\n")
-    if b"\n" not in second and b"\r" not in text:
-        if first.startswith(b"data: ") and not second:
-            return b"", first[6:]
-        if first.startswith(b"event: ") and second.startswith(b"data: "):
-            return first[7:], second[6:]
+    plain = _plain(text)
+    if plain is not None:
+        return plain
     name, data = b"", []
     for line in _END_OF_LINE.split(text):
         field, _, value = line.partition(b":")
