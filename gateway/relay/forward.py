@@ -22,6 +22,7 @@ from gateway.relay.headers import framing_of, request_head
 from gateway.relay.lease import Lease
 from gateway.relay.objects import unknown_owner
 from gateway.relay.sent import Sent, sent
+from gateway.relay.translated import load_forms
 from gateway.relay.tries import Note, Tries
 from gateway.relay.upstream import UpstreamConnection
 
@@ -177,6 +178,8 @@ class Forwarder:
 
     async def _try_target(self, call: Call, target: Target, tries: Tries) -> Attempt | Refusal:
         """An attempt on a kept connection if there is one; on a new one otherwise, or when that one was closed."""
+        if target.upstream.dialect != call.route.dialect:
+            await load_forms()
         try:
             put = sent(call, target)
         except Untranslatable as error:

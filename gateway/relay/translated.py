@@ -1,15 +1,16 @@
 """Calls that go to an upstream of another dialect, and the answers that come back: deliveries that translate first."""
 
+import asyncio
 import re
+import sys
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any, Final
 
 from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.translation.answers import FaultKind
-from gateway.domain.translation.one_call import Asked, Translation
-from gateway.domain.translation.talks import Events
-from gateway.domain.translation.translators import translate
+from gateway.domain.translation.one_call import Asked, Events, Translation
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import Call, Outcome, Target
 from gateway.relay.delivery import EventDelivery, Settle, WholeDelivery
@@ -20,6 +21,7 @@ from gateway.relay.record import uuid_text
 
 _MOST_BYTES = 33_554_432  # pictures come in answers; what is translated is there as a whole
 _ERROR = 400
+_FORMS: Final = "gateway.domain.translation.translators"
 _NO_NAME: Final = re.compile(
     r"[^\x20-\x7e]"
 )  # of what a line may hold: some names are the caller's
@@ -36,8 +38,16 @@ _REASONS: Final[dict[FaultKind, Reason]] = {
 }
 
 
+async def load_forms() -> None:
+    """Import what translates, once, while others go on: two megabytes that few workers need."""
+    if _FORMS not in sys.modules:
+        await asyncio.to_thread(import_module, _FORMS)
+
+
 def translation_of(call: Call, target: Target) -> Translation:
-    """The call as `target` has it. Raises `Untranslatable`."""
+    """The call as `target` has it, once the forms are loaded. Raises `Untranslatable`."""
+    from gateway.domain.translation.translators import translate  # noqa: PLC0415 -- see load_forms
+
     model, hold = target.model, call.hold
     maximum = hold.write_max_output or model.default_output_tokens
     return translate(

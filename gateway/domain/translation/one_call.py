@@ -1,6 +1,6 @@
 """One call on its way to one upstream of another dialect, and the answer on its way back. Pure."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gateway.domain.ask import Invalid
 from gateway.domain.cases import Case, refusal
@@ -40,6 +40,20 @@ class Untranslatable(Exception):
         self.refusal = refusal
 
 
+class Events(Protocol):
+    """A stream of an upstream, translated as it comes. `is_counted`: it has told what was used."""
+
+    is_counted: bool
+
+    def feed(self, data: bytes) -> bytes:
+        """The caller's events of what came. Raises `BadAnswer`, which has those before what is bad."""
+        ...
+
+    def end(self) -> bytes:
+        """The same, of an upstream that has sent all."""
+        ...
+
+
 class Translation:
     """What every kind of call does of its own in `_write`, and with a whole answer.
 
@@ -68,6 +82,10 @@ class Translation:
 
     def whole(self, body: bytes) -> bytes:
         """A whole answer in the caller's dialect. Raises `BadAnswer`."""
+        raise NotImplementedError
+
+    def events(self, most_bytes: int) -> "Events":
+        """What becomes of a stream of events, of which none may have more bytes."""
         raise NotImplementedError
 
     def fault(self, status: int, body: bytes) -> Fault:

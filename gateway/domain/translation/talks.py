@@ -50,13 +50,13 @@ class Talk(Translation):
         is_list = asked.route.name == _LISTS and not asked.stream
         return b"[%b]" % written if is_list else written
 
-    def events(self, most_bytes: int) -> "Events":
+    def events(self, most_bytes: int) -> "TalkEvents":
         """What becomes of a stream of events, of which none may have more bytes."""
-        return Events(self, self._conversation, most_bytes)
+        return TalkEvents(self, self._conversation, most_bytes)
 
 
-class Events:
-    """A stream of an upstream, translated as it comes. `is_counted`: it has told what was used."""
+class TalkEvents:
+    """What `Events` says."""
 
     def __init__(self, talk: Talk, conversation: Conversation, most_bytes: int) -> None:
         caller: Codec = talk.caller
