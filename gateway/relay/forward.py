@@ -182,9 +182,9 @@ class Forwarder:
             await load_forms()
         try:
             put = sent(call, target)
-        except Untranslatable as error:
-            tries.unsaid(error.refusal.message)
-            return error.refusal
+        except Untranslatable as unsaid:
+            tries.unsaid(unsaid.refusal.message)
+            return unsaid.refusal
         # What passes through unread can be sent once only: never on a connection that may be closed by now.
         kept = target.pool.take() if call.upload is None else None
         if kept is not None:

@@ -222,9 +222,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._tell(exchange)
             if problem is not None and self._exchange is exchange:
                 self._fail(problem)
-        except Exception as error:  # noqa: BLE001 -- the caller's handler tells and logs it
+        except Exception as crash:  # noqa: BLE001 -- the caller's handler tells and logs it
             self.abort()
-            exchange.on_crash(error)
+            exchange.on_crash(crash)
 
     def _tell(self, exchange: Exchange) -> None:
         """Tell what was read; any telling may be the one after which the exchange is given up."""

@@ -72,8 +72,8 @@ class Translation:
             self.body = self._write(losses)
         except Invalid as error:
             raise Untranslatable(error.refusal) from None
-        except Uncarried as error:
-            raise Untranslatable(self._refusal_of(error)) from None
+        except Uncarried as uncarried:
+            raise Untranslatable(self._refusal_of(uncarried)) from None
         self.dropped = tuple(losses.dropped)
 
     def _write(self, losses: Losses) -> bytes:
