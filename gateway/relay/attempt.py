@@ -122,13 +122,15 @@ class Attempt:
 
         Raises what went wrong in here.
         """
-        if self._crash is not None:
-            raise self._crash
+        self._raise_crash()
         if self.verdict is None and not self.congested and self.wanted is None:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-            if self._crash is not None:
-                raise self._crash
+            self._raise_crash()
+
+    def _raise_crash(self) -> None:
+        if self._crash is not None:
+            raise self._crash
 
     @property
     def wanted(self) -> Hold | None:

@@ -5,12 +5,13 @@ import re
 import sys
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.translation.answers import FaultKind
 from gateway.domain.translation.one_call import Asked, Events, Translation
+from gateway.relay.allowance import Allowance
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import Call, Outcome, Target
 from gateway.relay.delivery import EventDelivery, Settle, WholeDelivery
@@ -134,9 +135,30 @@ class TranslatedEvents(EventDelivery):
     __slots__ = ("_events",)
 
     def __init__(
-        self, call: Call, writer: AnswerWriter, settle: Settle, events: Events, **given: Any
+        self,
+        call: Call,
+        writer: AnswerWriter,
+        settle: Settle,
+        events: Events,
+        *,
+        status: int,
+        lines: bytes,
+        hide_usage: bool,
+        max_line_bytes: int,
+        allowance: Allowance | None,
+        secret: str,
     ) -> None:
-        super().__init__(call, writer, settle, **given)
+        super().__init__(
+            call,
+            writer,
+            settle,
+            status=status,
+            lines=lines,
+            hide_usage=hide_usage,
+            max_line_bytes=max_line_bytes,
+            allowance=allowance,
+            secret=secret,
+        )
         self._events = events
 
     def feed(self, data: bytes) -> None:
