@@ -21,8 +21,7 @@ from gateway.relay.delivery import WholeDelivery
 from gateway.relay.headers import framing_of, request_head
 from gateway.relay.lease import Lease
 from gateway.relay.objects import unknown_owner
-from gateway.relay.sent import Sent, sent
-from gateway.relay.translated import load_forms
+from gateway.relay.sent import Sent, sent, sent_translated
 from gateway.relay.tries import Note, Tries
 from gateway.relay.upstream import UpstreamConnection
 
@@ -178,10 +177,11 @@ class Forwarder:
 
     async def _try_target(self, call: Call, target: Target, tries: Tries) -> Attempt | Refusal:
         """An attempt on a kept connection if there is one; on a new one otherwise, or when that one was closed."""
-        if target.upstream.dialect != call.route.dialect:
-            await load_forms()
         try:
-            put = sent(call, target)
+            if target.upstream.dialect == call.route.dialect:
+                put = sent(call, target)
+            else:
+                put = await sent_translated(call, target)
         except Untranslatable as unsaid:
             tries.unsaid(unsaid.refusal.message)
             return unsaid.refusal

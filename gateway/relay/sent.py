@@ -1,6 +1,7 @@
 """What an upstream is sent of a call: body and path, as they came or translated."""
 
-from typing import NamedTuple
+import asyncio
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from gateway.domain.ask import Changes
@@ -10,7 +11,9 @@ from gateway.domain.splice import Pieces
 from gateway.domain.translation.one_call import Translation
 from gateway.relay.call import Call, Target
 from gateway.relay.query import passed_on
-from gateway.relay.translated import translation_of
+from gateway.relay.translated import load_forms, translation_of
+
+_LARGE_BYTES: Final = 65_536
 
 
 class Sent(NamedTuple):
@@ -26,14 +29,25 @@ class Sent(NamedTuple):
     translation: Translation | None = None
 
 
-def sent(call: Call, target: Target) -> Sent:
-    """A call as `target` gets it. Raises `Untranslatable`."""
-    dialect = target.upstream.dialect
-    call.is_translated = dialect != call.route.dialect
-    if call.is_translated:
+async def sent_translated(call: Call, target: Target) -> Sent:
+    """A call as a `target` of another dialect gets it. Raises `Untranslatable`.
+
+    A large body may have a million messages: it is translated in a thread, while the loop has its turns.
+    """
+    await load_forms()
+    call.is_translated = True
+    if len(call.body) < _LARGE_BYTES:
         translation = translation_of(call, target)
-        path = _at_azure(translation.path, target)
-        return Sent(dialect, path, translation.body, _hides_usage(call), translation)
+    else:
+        translation = await asyncio.to_thread(translation_of, call, target)
+    path = _at_azure(translation.path, target)
+    return Sent(target.upstream.dialect, path, translation.body, _hides_usage(call), translation)
+
+
+def sent(call: Call, target: Target) -> Sent:
+    """A call as a `target` of its own dialect gets it."""
+    dialect = target.upstream.dialect
+    call.is_translated = False
     path = _at_azure(_path(call, target), target)
     if call.upload is not None:
         return Sent(dialect, path, b"")

@@ -50,7 +50,10 @@ def translation_of(call: Call, target: Target) -> Translation:
     from gateway.domain.translation.translators import translate  # noqa: PLC0415 -- see load_forms
 
     model, hold = target.model, call.hold
-    maximum = hold.write_max_output or model.default_output_tokens
+    default = min(
+        model.default_output_tokens, model.max_output_tokens or model.default_output_tokens
+    )
+    maximum = hold.write_max_output or default
     return translate(
         Asked(
             route=call.route,
@@ -186,6 +189,6 @@ class TranslatedEvents(EventDelivery):
 
     def outcome(self, status: int, anomaly: str | None = None) -> Outcome:
         """A stream that told no usage may have one now, of zeros, for its caller's dialect wants one."""
-        if self._events.is_counted:
+        if self._events.is_counted and self._observer.usage is not None:
             return super().outcome(status, anomaly)
         return estimate(self._call, status, self._observer.output_tokens, anomaly or "no_usage")

@@ -260,3 +260,16 @@ async def test_a_model_that_does_not_think_is_not_told_not_to(rig: Rig):
     first, second = (json.loads(received.body) for received in rig.upstream.requests)
     assert "reasoning_effort" not in first
     assert second["reasoning_effort"] == "none"
+
+
+async def test_a_body_of_thousands_of_messages_arrives_whole(rig: Rig, chat):
+    texts = [f"{number} toll houses" for number in range(3000)]
+    messages: Any = [{"role": "user", "content": text} for text in texts]
+    answer = await chat.client.chat.completions.create(
+        model="claude", messages=messages, max_tokens=5
+    )
+    assert answer.choices[0].message.content == answers.TEXT
+    (received,) = rig.upstream.requests
+    assert len(received.body) > 65_536  # translated in a thread
+    (turn,) = json.loads(received.body)["messages"]
+    assert [block["text"] for block in turn["content"]] == texts
