@@ -1,6 +1,7 @@
 """Whether a call costs two workers more processor time than one."""
 
 from bench.figures import Figure, Found
+from bench.load import CONNECTIONS
 from bench.servers import MODEL, require_answer
 from bench.stage import (
     Rep,
@@ -16,14 +17,17 @@ from bench.stage import (
 
 
 def measure_workers(stage: Stage) -> Found:
-    """One and two workers in turns, each with stores of its own; the n-th worker has the n-th core."""
+    """One and two workers in turns, each with stores of its own; the n-th worker has the n-th core. As many connections for each."""
     body, one = stage.body(MODEL), stage.gateway
     with stage.new_gateway("two", workers=2) as two:
         targets = [tollhouse_target(one, "one worker"), tollhouse_target(two, "two workers")]
         require_answer(targets[1].server, targets[1].key)
 
         def once(target: Target) -> Rep:
-            return measure(target, body, stage.seconds, expect=stage.answer, ramp=1)
+            connections = CONNECTIONS * len(target.parts["worker"])
+            return measure(
+                target, body, stage.seconds, expect=stage.answer, ramp=1, connections=connections
+            )
 
         since = [one.settled_units(), two.settled_units()]
         results = in_turns(targets, stage.reps, once)
