@@ -54,8 +54,8 @@ class Connection(asyncio.Protocol):
         self.lost: asyncio.Future[str] = loop.create_future()
         self.was_cut = False
         """Whether it was lost by the store or on the way, not given up here."""
-        # The timer: how many commands had been sent at each of the last ticks, how many were given up,
-        # and how many of those since a reply came in time.
+        # The timer, which runs while something waits: how many commands had been sent at each of the last ticks,
+        # how many were given up, and how many of those since a reply came in time.
         self._sent = 0
         self._tick_s = timeout_s / _TICKS_PER_TIMEOUT
         self._sent_at: deque[int] = deque(maxlen=_TICKS_PER_TIMEOUT)
@@ -113,9 +113,8 @@ class Connection(asyncio.Protocol):
         self._end(reason)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to watch the clock."""
+        """Keep the transport to write to."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
-        self._wait()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell whoever waits."""
@@ -180,16 +179,21 @@ class Connection(asyncio.Protocol):
             self._sent += len(out)
             # Unbounded by itself; the timer drops the connection before it is long.
             self._transport.write(b"".join(out))
+            if self._timer is None:
+                self._wait()
 
     def _wait(self) -> None:
         self._due = self._loop.time() + self._tick_s
         self._timer = self._loop.call_at(self._due, self._tick)
 
     def _tick(self) -> None:
-        late = self._loop.time() - self._due > self._tick_s
         waiting = len(self._dones) - len(self._out)
         answered = self._sent - waiting
-        if late or not waiting or answered > self._answered:
+        if not waiting:
+            self._rest(answered)
+            return
+        late = self._loop.time() - self._due > self._tick_s
+        if late or answered > self._answered:
             self._silent_ticks = 0
         else:
             self._silent_ticks += 1
@@ -206,6 +210,13 @@ class Connection(asyncio.Protocol):
         else:
             self._sent_at.append(self._sent)
             self._wait()
+
+    def _rest(self, answered: int) -> None:
+        """Watch the clock no longer, until something is written: an idle process does not wake for nothing."""
+        self._timer = None
+        self._sent_at.clear()
+        self._silent_ticks = 0
+        self._answered = answered
 
     def _give_up(self, due: int, answered: int) -> None:
         """Tell the callers of all commands up to number `due` that there was no reply in time."""
