@@ -17,7 +17,10 @@ from bench.stage import (
 
 
 def measure_workers(stage: Stage) -> Found:
-    """One and two workers in turns, each with stores of its own; the n-th worker has the n-th core. As many connections for each."""
+    """One and two workers in turns, each with stores of its own; the n-th worker has the n-th core.
+
+    Each has as many connections: half as many would let it batch less.
+    """
     body, one = stage.body(MODEL), stage.gateway
     with stage.new_gateway("two", workers=2) as two:
         targets = [tollhouse_target(one, "one worker"), tollhouse_target(two, "two workers")]
