@@ -66,8 +66,9 @@ def _begins(start: datetime, interval: Interval, zone: tzinfo) -> Iterator[datet
         hour = _hour_of(start, zone)
         while True:
             yield hour
-            # Looked up anew each time: a zone's offset may change by half an hour.
-            hour = _hour_of(hour + _HOUR, zone)
+            # Looked up anew each time: where a zone's offset changes by half an hour, one hour is as much longer.
+            following = _hour_of(hour + _HOUR, zone)
+            hour = following if following > hour else _hour_of(hour + 1.5 * _HOUR, zone)
     day = start.astimezone(zone).date()
     while True:
         yield _midnight(day, zone)
@@ -75,9 +76,12 @@ def _begins(start: datetime, interval: Interval, zone: tzinfo) -> Iterator[datet
 
 
 def _hour_of(at: datetime, zone: tzinfo) -> datetime:
-    local = at.astimezone(zone)
-    into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-    return at.astimezone(UTC) - into
+    while True:  # once more where the clock was changed by half an hour meanwhile
+        local = at.astimezone(zone)
+        into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        if not into:
+            return at.astimezone(UTC)
+        at = at.astimezone(UTC) - into
 
 
 def _midnight(day: date, zone: tzinfo) -> datetime:

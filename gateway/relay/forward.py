@@ -202,19 +202,8 @@ class Forwarder:
         if call.upload is None:
             await self._see_through(attempt)
         else:
-            await self._pass_through(attempt, connection)
+            await call.upload.pump_during(self._see_through(attempt), connection, attempt)
         return attempt
-
-    async def _pass_through(self, attempt: Attempt, connection: UpstreamConnection) -> None:
-        """Until the attempt has a verdict, with the body on its way meanwhile."""
-        pump = asyncio.create_task(attempt.call.upload.pump(connection, attempt), name="upload")
-        try:
-            await self._see_through(attempt)
-        finally:
-            pump.cancel()
-            await asyncio.wait({pump})
-            if not pump.cancelled():
-                pump.result()
 
     def _begin(
         self, call: Call, target: Target, put: Sent, connection: UpstreamConnection, tries: Tries

@@ -181,16 +181,23 @@ class Handler:
                     return ending if isinstance(ending, StreamResponse | Refusal) else await ending
                 if not await self._may_be_stale(call, refusal):
                     return refusal
+                is_stale = False
             except StaleRow:
-                try:
-                    await self._tokens.renew(call.entry)
-                except StoreUnavailable as error:
-                    return keys_unavailable(error)
+                is_stale = True
+            if is_stale and (unavailable := await self._renew(call)) is not None:
+                return unavailable
         return refusal or Refusal(
             Reason.QUOTA_UNAVAILABLE,
             "The token keeps changing while this call is checked. Try again.",
             retry_after_s=1,
         )
+
+    async def _renew(self, call: Call) -> Refusal | None:
+        try:
+            await self._tokens.renew(call.entry)
+        except StoreUnavailable as error:
+            return keys_unavailable(error)
+        return None
 
     async def _pass(self, call: Call) -> Refusal | None:
         """Run the chain: the first refusal ends it."""

@@ -161,10 +161,12 @@ class Poster:
                 await self.post(batch)
             except StoreUnavailable as error:
                 _log.warning("the ledger waits with %d charges: %s", len(self._charges), error)
-                await self._pause(_RETRY_S)
-                return False
+                break
             self._forget(len(batch))
-        return True
+        else:
+            return True
+        await self._pause(_RETRY_S)
+        return False
 
     def _forget(self, count: int) -> None:
         """Postgres has the oldest of them."""

@@ -3,6 +3,9 @@
 At most a few hundred kilobytes of one are in memory. Nothing of it is kept, so it is sent once, to one upstream.
 """
 
+import asyncio
+from collections.abc import Awaitable
+
 from aiohttp.web import RequestPayloadError
 
 from gateway.relay.attempt import Attempt
@@ -27,6 +30,19 @@ class Upload:
         if self.size_bytes is None:
             return b"transfer-encoding: chunked\r\n"
         return b"content-length: %d\r\n" % self.size_bytes
+
+    async def pump_during(
+        self, verdict: Awaitable[None], connection: UpstreamConnection, attempt: Attempt
+    ) -> None:
+        """Send it until the attempt has a verdict."""
+        pump = asyncio.create_task(self.pump(connection, attempt), name="upload")
+        try:
+            await verdict
+        finally:
+            pump.cancel()
+            await asyncio.wait({pump})
+            if not pump.cancelled():
+                pump.result()
 
     async def pump(self, connection: UpstreamConnection, attempt: Attempt) -> None:
         """Send all of it. A caller who breaks off, or sends too much, ends the attempt."""

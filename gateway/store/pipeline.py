@@ -105,8 +105,11 @@ class Pipeline:
             async with asyncio.timeout(wait_s):
                 await self._ever_connected.wait()
         except TimeoutError:
-            await self.close()
-            raise self._down from None
+            pass
+        else:
+            return
+        await self.close()
+        raise self._down
 
     async def close(self) -> None:
         """Give up the connections; whoever still waits gets `StoreUnavailable`."""
@@ -184,10 +187,7 @@ class Pipeline:
     async def _follow_sentinels(self) -> None:
         sentinels = Sentinels(self._seeds, self._url.service, self._address, self._tell_reason)
         try:
-            node = self._serve_all(await sentinels.find_at_last())
-            async with asyncio.TaskGroup() as group:
-                group.create_task(node.run(), name="primary")
-                group.create_task(sentinels.watch(node), name="sentinels")
+            await sentinels.serve(self._serve_all(await sentinels.find_at_last()))
         finally:
             sentinels.close()
 

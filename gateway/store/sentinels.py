@@ -60,6 +60,12 @@ class Sentinels:
                 _log.warning("quota store not found: %s", error)
             await asyncio.sleep(_WATCH_S)
 
+    async def serve(self, node: Node) -> None:
+        """Keep the node connected to whatever the primary is, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(node.run(), name="primary")
+            group.create_task(self.watch(node), name="sentinels")
+
     async def watch(self, node: Node) -> None:
         """Let the node follow the primary, until cancelled."""
         while True:

@@ -11,6 +11,8 @@ from tests.accounting_machine import EXAMPLES, AccountingMachine, run_machine
 from tests.accounting_rig import BEAT_S, PAUSE_S, Stores, open_stores
 from tests.quota_rig import CLOCK
 
+pytestmark = pytest.mark.interpreted
+
 
 @contextmanager
 def opened(postgres_dsn: str, valkey_url: str) -> Iterator[tuple[Stores, asyncio.Runner]]:

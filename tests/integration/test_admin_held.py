@@ -120,6 +120,7 @@ async def test_nothing_is_held_when_the_call_has_ended_and_it_all_adds_up(held: 
     assert row["amount"] >= 0
 
 
+@pytest.mark.interpreted
 async def test_lists_show_what_is_held_of_each_token_with_one_read(held: Held):
     sent = []
     pipeline = held.rig.gateway.quota._pipeline

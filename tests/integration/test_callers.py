@@ -88,6 +88,7 @@ CALLS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
+@pytest.mark.interpreted
 async def test_the_same_call_is_answered_alike_whoever_reads_it(
     rig: Rig, readers: list[type], name: str
 ):
@@ -128,6 +129,7 @@ async def test_an_upstreams_error_is_passed_on_alike(rig: Rig):
     assert comparable(ours) == comparable(other)
 
 
+@pytest.mark.interpreted
 async def test_a_request_may_come_byte_by_byte(rig: Rig, readers: list[type]):
     token = await rig.token()
     async with wire(rig.url) as caller:
@@ -138,6 +140,7 @@ async def test_a_request_may_come_byte_by_byte(rig: Rig, readers: list[type]):
     assert readers == [PlainRequest]
 
 
+@pytest.mark.interpreted
 async def test_requests_that_come_at_once_are_answered_in_their_order(
     rig: Rig, readers: list[type]
 ):
@@ -154,6 +157,7 @@ async def test_requests_that_come_at_once_are_answered_in_their_order(
     assert readers == [PlainRequest] * len(texts)
 
 
+@pytest.mark.interpreted
 async def test_what_is_not_plain_is_answered_behind_what_was(rig: Rig, readers: list[type]):
     token = await rig.token()
     plain = request(token.key, chat())
@@ -164,6 +168,7 @@ async def test_what_is_not_plain_is_answered_behind_what_was(rig: Rig, readers: 
     assert readers == [PlainRequest, StreamedRequest, StreamedRequest]
 
 
+@pytest.mark.interpreted
 async def test_a_large_body_is_aiohttps_to_read(rig: Rig, readers: list[type]):
     token = await rig.token()
     async with wire(rig.url) as caller:
@@ -204,6 +209,7 @@ async def test_nor_where_each_of_many_requests_is_answered(rig: Rig):
     assert most < 600_000
 
 
+@pytest.mark.interpreted
 async def test_a_large_request_behind_much_is_read_to_its_end(rig: Rig, readers: list[type]):
     token = await rig.token()
     large = request(token.key, chat(text="x" * (MOST_BODY_BYTES - 10_000)))
@@ -284,6 +290,7 @@ async def test_what_does_not_come_to_its_end_is_not_waited_for_without_end(
 
 
 @pytest.mark.parametrize("framing", ["content-length: 1000000", "transfer-encoding: chunked"])
+@pytest.mark.interpreted
 async def test_nor_is_a_body_that_aiohttp_reads(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, framing: str
 ):

@@ -196,6 +196,7 @@ def _link_name(link: Any) -> str:
     return link.__qualname__.removesuffix(".<locals>.link").rpartition(".")[2]
 
 
+@pytest.mark.interpreted
 async def test_the_checks_are_the_links_of_the_chains_in_their_order(bench: Bench) -> None:
     gateway = bench.rig.gateway
     links = gateway.handler.chains

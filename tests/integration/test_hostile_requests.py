@@ -104,6 +104,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.interpreted
 async def test_no_text_in_the_place_of_a_key_reaches_a_store(rig: Rig, monkeypatch):
     """K02: what has not our form and our checksum is refused before anybody is asked."""
     asked = []

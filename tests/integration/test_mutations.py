@@ -36,6 +36,8 @@ from tests.accounting_rig import (
 )
 from tests.quota_rig import CLOCK
 
+pytestmark = pytest.mark.interpreted
+
 EXAMPLES = 100
 """Runs within which each must be found; most are in the first few."""
 

@@ -678,6 +678,7 @@ async def test_an_error_of_the_upstream_in_a_stream_call_is_passed_on_whole(rig:
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.interpreted
 async def test_a_fault_of_our_own_in_the_middle_of_an_answer_leaves_nobody_waiting(
     rig: Rig, monkeypatch, caplog, stream: bool
 ):

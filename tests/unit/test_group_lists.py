@@ -31,17 +31,17 @@ CATALOG = Catalog(
     [("a", FIRST, ["u"]), ("b", FIRST, ["u"]), ("c", SECOND, ["v"]), ("d", AUTO, [])],
 )
 def test_the_first_that_can_serve_a_model_does(model, group, upstreams):
-    assert CATALOG.serving(AUTO, model, "openai") is group
-    assert [each.name for each in CATALOG.candidates(AUTO, model, "openai")] == upstreams
+    assert CATALOG.serving(AUTO, model, ("openai",)) is group
+    assert [each.name for each in CATALOG.candidates(AUTO, model, ("openai",))] == upstreams
 
 
 def test_a_group_of_its_own_serves_itself():
-    assert CATALOG.serving(SECOND, "a", "openai") is SECOND
+    assert CATALOG.serving(SECOND, "a", ("openai",)) is SECOND
 
 
 def test_what_any_of_them_has_can_be_called():
     assert CATALOG.names(AUTO) == ("a", "b", "c")
-    assert CATALOG.candidates(AUTO, "", "openai")
+    assert CATALOG.candidates(AUTO, "", ("openai",))
     assert not CATALOG.candidates(AUTO, "a", "gemini")
 
 

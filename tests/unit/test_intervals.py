@@ -32,6 +32,15 @@ def test_a_day_that_begins_at_one_begins_where_midnight_would_have_been():
     assert found[1] == at("2018-11-04T03:00:00")
 
 
+@pytest.mark.parametrize("changed", ["2021-04-03T15:00:00", "2021-10-02T15:30:00"])
+def test_an_hour_is_half_an_hour_longer_where_clocks_change_by_that(changed):
+    zone = ZoneInfo("Australia/Lord_Howe")
+    found = edges(at(changed) - 3 * HOUR, at(changed) + 3 * HOUR, "hour", zone, 10)
+    local = [each.astimezone(zone) for each in found[1:-1]]
+    assert {each.minute for each in local} == {0}
+    assert sorted((b - a) / HOUR for a, b in itertools.pairwise(found[1:-1]))[-2:] == [1, 1.5]
+
+
 def test_the_first_and_last_point_are_cut_where_the_stretch_begins_and_ends():
     found = edges(at("2026-11-01T10:30:00"), at("2026-11-03T00:00:01"), "day", UTC, 10)
     assert [each.isoformat()[5:19] for each in found] == [
