@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from admin_api.bodies import CreateBody, UpdateBody
 from admin_api.envelope import STATUS
 from admin_api.openapi import path_of
 from admin_api.routes import ROUTES
+from admin_api.tokens.bodies import CreateBody, UpdateBody
 from gateway.domain.key import create_key
 from gateway.domain.webhook import secret_of
 from gateway.relay.envelopes import WIRE
@@ -113,9 +113,7 @@ def test_the_chain_is_the_list_in_the_code():
     assert None not in places
     starts = [place.start() for place in places if place]
     assert starts == sorted(starts)
-    named = set(
-        re.findall(r"^ +(?:reservations\.|poster\.)?(\w+)(?:\(.*\))?, +#", listed, re.MULTILINE)
-    )
+    named = set(re.findall(r"^ +(?:accounting\.\w+\.)?(\w+)(?:\(.*\))?, +#", listed, re.MULTILINE))
     assert named == {*links}
 
 

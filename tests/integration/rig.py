@@ -12,11 +12,10 @@ import aiohttp
 import asyncpg
 from aiohttp import web
 
-from gateway.app import Gateway, build_server, open_gateway
+from gateway.app import Gateway, open_gateway
 from gateway.config import Loaded, load
 from gateway.domain.edit import Actor, TokenDraft
 from gateway.domain.pepper import Pepper
-from gateway.relay.server import Server
 from gateway.store.bootstrap import bootstrap
 from gateway.store.editing import Keyed
 from gateway.store.pipeline import Pipeline
@@ -51,7 +50,6 @@ class Rig:
     url: str
     session: aiohttp.ClientSession
     database: asyncpg.Pool
-    server: Server
     site: web.BaseSite
     pepper: Pepper = PEPPER
     dsn: str = ""
@@ -70,6 +68,17 @@ class Rig:
             return self.session.post(self.url + path, data=body, headers=headers, **options)
         return self.session.post(self.url + path, json=body, headers=headers, **options)
 
+    async def status(self, key: str) -> int:
+        """What a plain call with this key comes to."""
+        async with self.post(key, chat()) as answer:
+            await answer.read()
+            return answer.status
+
+    async def only_row(self) -> dict[str, Any]:
+        """The one row that the ledger has."""
+        (row,) = await self.ledger()
+        return dict(row)
+
     async def ledger(self) -> list[asyncpg.Record]:
         """Every row, once nothing waits to be posted."""
         await self.posted()
@@ -78,7 +87,7 @@ class Rig:
     async def posted(self) -> None:
         """Until every finished call is in Postgres."""
         async with _deadline():
-            await until(lambda: not self.gateway.poster.waiting)
+            await until(lambda: not self.gateway.accounting.poster.waiting)
 
     async def quiet(self) -> None:
         """Until no call runs, and every one is in Postgres."""
@@ -119,8 +128,7 @@ async def running(
         gateway = await stack.enter_async_context(
             open_gateway(loaded, pepper=pepper, seal=SEAL, trace_headers=trace_headers or {})
         )
-        server = build_server(gateway)
-        runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        runner = web.ServerRunner(gateway.server, shutdown_timeout=1.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
@@ -131,16 +139,24 @@ async def running(
         )
         await stack.enter_async_context(session)
         yield Rig(
-            gateway,
-            upstream,
-            f"http://{host}:{port}",
-            session,
-            pool,
-            server,
-            site,
-            pepper,
-            postgres_dsn,
+            gateway, upstream, f"http://{host}:{port}", session, pool, site, pepper, postgres_dsn
         )
+
+
+@contextlib.asynccontextmanager
+async def running_rig(
+    postgres_dsn: str,
+    valkey_url: str,
+    configure: Callable[[dict[str, Any]], None] | None = None,
+    environment: dict[str, str] | None = None,
+    **options: Any,
+) -> AsyncIterator[Rig]:
+    """The same before a scripted upstream of its own."""
+    async with (
+        ScriptedUpstream() as upstream,
+        running(postgres_dsn, valkey_url, upstream, configure, environment, **options) as rig,
+    ):
+        yield rig
 
 
 def configuration(

@@ -9,7 +9,7 @@ from gateway import __version__
 from gateway.store.outages import note_outages
 from gateway.store.people import write_access_token
 from gateway.store.postgres import SCHEMA_VERSION, transaction
-from tests.admin import PEPPER, SYSTEM, running_admin
+from tests.admin import PEPPER, SYSTEM, done, running_admin
 from tests.integration.rig import PRICED, USD, chat, until
 from tests.upstream import Echo, Gate
 
@@ -31,9 +31,7 @@ async def beside(rig, aiohttp_client, postgres_dsn):
 
 async def get(admin, path):
     admin.clock[0] = time.time()
-    answer = await admin.call("GET", path, token=admin.access)
-    assert answer.status == 200, answer.body
-    return answer.data
+    return await done(admin, "GET", path, token=admin.access)
 
 
 async def called(rig, key):
@@ -98,7 +96,7 @@ async def test_what_the_ledger_does_not_have_yet_is_counted_with_its_age(beside)
         # Posting waits for the account's row.
         await other.execute("SELECT FROM account WHERE id = $1 FOR UPDATE", account)
         await called(rig, token.key)
-        await until(lambda: rig.gateway.poster.waiting > 0)
+        await until(lambda: rig.gateway.accounting.poster.waiting > 0)
         state = await settled(rig, admin)
         assert state["ledger"]["unposted"] == 1
         assert 0 <= state["ledger"]["lag_s"] < 60

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from gateway.domain.limits import Limit, Metric
-from tests.integration.rig import USD, Rig, chat, running, until
+from tests.integration.rig import USD, Rig, chat, running, running_rig, until
 from tests.upstream import Answer, Echo, Gate, ScriptedUpstream
 from tests.upstream_script import Piece
 from tests.wire import request, wire
@@ -30,11 +30,8 @@ def configure(members: dict[str, Any]) -> None:
 
 @pytest.fixture
 async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as running_rig,
-    ):
-        yield running_rig
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
+        yield rig
 
 
 def stream(
@@ -97,7 +94,7 @@ async def test_a_call_in_the_way_of_which_only_holds_stand_waits_for_a_settlemen
     calls = [asyncio.ensure_future(call()) for _ in range(2)]
     await gate.waiting(1)
     async with asyncio.timeout(5):
-        await until(lambda: bool(rig.gateway.waiting))
+        await until(lambda: bool(rig.gateway.accounting.waiting))
     assert not any(c.done() for c in calls)
     gate.release()
     assert await asyncio.gather(*calls) == [200, 200]
@@ -139,9 +136,9 @@ async def test_a_caller_who_leaves_while_waiting_holds_nothing(rig: Rig):
         async with wire(rig.url) as another:
             another.write(request(token.key, body))
             async with asyncio.timeout(5):
-                await until(lambda: bool(rig.gateway.waiting))
+                await until(lambda: bool(rig.gateway.accounting.waiting))
         async with asyncio.timeout(5):
-            await until(lambda: not rig.gateway.waiting)
+            await until(lambda: not rig.gateway.accounting.waiting)
         gate.release()
         assert (await caller.answer()).status == 200
     await rig.quiet()
@@ -309,10 +306,10 @@ async def test_a_caller_who_leaves_a_stream_that_waits_to_grow_is_charged_what_w
         await other.waiting(1)
         gate.release()
         async with asyncio.timeout(5):
-            await until(lambda: bool(rig.gateway.waiting))
+            await until(lambda: bool(rig.gateway.accounting.waiting))
         caller.leave()
         async with asyncio.timeout(5):
-            await until(lambda: not rig.gateway.waiting)
+            await until(lambda: not rig.gateway.accounting.waiting)
     await rig.quiet()
     row = next(r for r in await rig.ledger() if r["model"] == "big")
     assert (row["status"], row["anomaly"]) == (499, "client_closed")
@@ -348,7 +345,7 @@ async def test_a_stream_whose_lease_is_over_asks_before_it_goes_on(rig: Rig):
     async with wire(rig.url) as caller:
         caller.write(request(token.key, chat("big", stream=True)))
         await gate.waiting(1)
-        rig.gateway.lease.until = 0.0
+        rig.gateway.accounting.lease.until = 0.0
         gate.release()
         answer = await caller.answer()
     assert answer.events()[-1] == "[DONE]"
@@ -369,7 +366,7 @@ async def test_a_stream_that_was_taken_over_is_cut_and_nothing_more_is_passed_on
         rig.gateway.quota.confirm(
             account, await rig.gateway.keys.books(call.entry.token), [call.request_id]
         )
-        rig.gateway.lease.until = 0.0
+        rig.gateway.accounting.lease.until = 0.0
         gate.release()
         answer = await caller.answer()
     assert answer.body.count(b'"content"') == 5

@@ -30,7 +30,7 @@ from gateway.store.prepared import Prepared
 from gateway.store.prepared import key as store_key
 from gateway.store.quota import QuotaStore
 from gateway.store.replies import Reserved, read_reply
-from tests.integration.rig import LOOK_S, USD, Rig, chat, running
+from tests.integration.rig import LOOK_S, USD, Rig, chat, running, running_rig
 from tests.ledger_lines import ledger_line
 from tests.upstream import Echo, Gate, ScriptedUpstream
 from tests.wire import Wire, request
@@ -219,10 +219,7 @@ async def test_the_workers_own_housekeeping_finds_what_others_left(postgres_dsn,
     def configure(members: dict[str, Any]) -> None:
         members["quota"] |= {"sweep_s": 0.05}
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         token = await called(rig)
         async with worker(rig, valkey_url, lease_s=TINY_S) as lost:
             prepared = lost.quota.prepare(token, "m", 1)
@@ -347,7 +344,7 @@ async def test_charges_wait_while_postgres_is_away_and_are_posted_after(valkey_u
             for _ in range(20):
                 async with rig.post(made.key, chat()) as answer:
                     assert answer.status == 200, "the data plane does not need Postgres"
-            assert rig.gateway.poster.waiting == 20
+            assert rig.gateway.accounting.poster.waiting == 20
             book = await rig.gateway.quota.book(made.row.account_id, f"t{made.row.id}")
             assert book is not None
             assert book.used + book.pending == 21 * row["amount"], (
