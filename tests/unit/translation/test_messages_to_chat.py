@@ -491,11 +491,6 @@ def test_an_error_in_the_middle_ends_the_stream_without_its_last_event():
         [b'{"choices":[{"index":-1}]}'],
         [b'{"choices":[],"usage":{"prompt_tokens":-1,"completion_tokens":1}}'],
         [chunk(**more_of_call(0, "{}", id="a"))],
-        [
-            chunk(**more_of_call(0, id="a", name="f")),
-            chunk(**more_of_call(1, id="b", name="f")),
-            chunk(**more_of_call(0, "{}")),
-        ],
     ],
 )
 def test_a_stream_that_is_none_is_a_bad_answer(stream: list[bytes]):
