@@ -1,6 +1,8 @@
 """How a call comes to an upstream of another dialect, what is refused on the way, and how its end is told."""
 
+import base64
 import json
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -207,6 +209,46 @@ async def test_azure_is_called_by_deployments_with_its_own_header(rig: Rig):
     headers = {name.lower(): value for name, value in received.headers}
     assert headers["api-key"] == "azure-secret"
     assert "authorization" not in headers
+
+
+async def test_pictures_that_are_drawn_reach_chats_and_responses_whole_and_streamed(rig: Rig):
+    picture = base64.b64encode(random.Random(7).randbytes(300_000)).decode()
+    parts = [{"text": "Here:"}, {"inlineData": {"mimeType": "image/png", "data": picture}}]
+    usage = {"promptTokenCount": 5, "candidatesTokenCount": 1_290, "totalTokenCount": 1_295}
+    drawn = {
+        "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}],
+        "usageMetadata": usage,
+    }
+    whole = Answer((json.dumps(drawn).encode(),))
+    event = b"data: %b\n\n" % json.dumps(drawn).encode()
+    streamed = Answer((event,), content_type="text/event-stream", framing="chunked")
+    rig.upstream.answer("gem-real", Turns((whole, streamed, whole, streamed)))
+    token = await rig.token(USD)
+    asked: dict[str, Any] = {"model": "gem", "messages": [{"role": "user", "content": "Draw."}]}
+    async with Chat(rig.url, token.key) as caller:
+        create = caller.client.chat.completions.create
+        more = {"modalities": ["image", "text"]}
+        found = [(await create(**asked, extra_body=more)).choices[0].message.model_extra["images"]]
+        async for chunk in await create(**asked, stream=True):
+            found += [c.delta.images for c in chunk.choices if "images" in c.delta.model_extra]
+    told = json.loads(rig.upstream.requests[0].body)
+    assert told["generationConfig"]["responseModalities"] == ["IMAGE", "TEXT"]
+    urls = [image["image_url"]["url"] for images in found for image in images]
+    assert urls == [f"data:image/png;base64,{picture}"] * 2
+    async with Responses(rig.url, token.key) as caller:
+        answers_ = [await caller.client.responses.create(model="gem", input="Draw.")]
+        async with caller.client.responses.stream(model="gem", input="Draw.") as stream:
+            answers_.append(await stream.get_final_response())
+    for answer in answers_:
+        text, item = answer.output
+        assert (text.content[0].text, item.type, item.result) == (
+            "Here:",
+            "image_generation_call",
+            picture,
+        )
+    rows = await rig.ledger()
+    assert len({row["amount"] for row in rows}) == 1
+    assert not any(row["estimated"] or row["anomaly"] for row in rows)
 
 
 async def test_tokens_are_counted_by_whoever_has_the_model_and_cost_nothing(rig: Rig):

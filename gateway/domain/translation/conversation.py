@@ -43,11 +43,15 @@ class Citation(Value, frozen=True):
 
 
 class Image(Value, frozen=True, tag=True):
-    """A picture. `detail`: OpenAI's `low`, `high`, `auto`, or empty."""
+    """A picture. `detail`: OpenAI's `low`, `high`, `auto`, or empty.
+
+    `signature` is Gemini's beside one that it has made, which it wants back.
+    """
 
     data: Data
     detail: str = ""
     cache: str = ""
+    signature: str = ""
 
 
 class File(Value, frozen=True, tag=True):
@@ -162,6 +166,7 @@ class Conversation(Value, frozen=True, kw_only=True):
     """A request for the next turn. What is None or empty was not said, and is left to the upstream.
 
     `max_output_tokens` counts thoughts, too. `logprobs`: how many alternatives, 0 for those of the chosen tokens only.
+    `modalities` are what the answer may consist of (`text`, `image`) where that is said to be more than text.
     `safety` is Gemini's settings, as category and threshold. `tier` is OpenAI's `service_tier`. `metadata` is the
     caller's own tags, `end_user` an opaque id of whom the caller serves.
     """
@@ -187,6 +192,7 @@ class Conversation(Value, frozen=True, kw_only=True):
     choices: int = 1
     stream: bool = False
     wants_usage: bool = True
+    modalities: tuple[str, ...] = ()
     verbosity: str = ""
     tier: str = ""
     safety: tuple[tuple[str, str], ...] = ()

@@ -83,9 +83,16 @@ def _places() -> st.SearchStrategy[tuple[Citation, ...]]:
     return st.lists(place, max_size=2).map(tuple)
 
 
+def made_pictures() -> st.SearchStrategy[Image]:
+    """Pictures that a model has made."""
+    data = st.builds(Data, st.sampled_from(("image/png", "image/jpeg")), PACKED)
+    return st.builds(Image, data, signature=st.sampled_from(("", "c2lnbmVk")))
+
+
 _CHAT_PARTS = st.tuples(
     st.lists(st.builds(Thought, SAID), max_size=1),
     st.lists(st.builds(Text, SAID, citations=_places()), max_size=1),
+    st.lists(made_pictures(), max_size=2),
     st.lists(st.builds(Declined, SAID), max_size=1),
     st.lists(calls(), max_size=2, unique_by=lambda call: call.id),
 )
@@ -94,11 +101,11 @@ _CHAT_ENDS = st.sampled_from((Finish.STOP, Finish.LENGTH, Finish.CONTENT_FILTER)
 
 @st.composite
 def chat_choices(draw: Draw) -> Choice:
-    thought, told, declined, called = draw(_CHAT_PARTS)
+    thought, told, shown, declined, called = draw(_CHAT_PARTS)
     finish = draw(_CHAT_ENDS)
     if finish is Finish.STOP:
         finish = Finish.TOOL_CALLS if called else Finish.DECLINED if declined else finish
-    return Choice((*thought, *told, *declined, *called), finish)
+    return Choice((*thought, *told, *shown, *declined, *called), finish)
 
 
 def chat_answers() -> st.SearchStrategy[Answer]:
@@ -238,6 +245,7 @@ _SAMPLING = st.fixed_dictionaries(
         "choices": st.integers(1, 3),
         "stop": st.lists(SAID, max_size=4).map(tuple),
         "verbosity": st.sampled_from(("low", "high")),
+        "modalities": st.sampled_from((("image",), ("image", "text"))),
         "tier": st.sampled_from(("flex", "priority")),
         "metadata": st.dictionaries(SAID, SAID, min_size=1, max_size=2),
         "end_user": st.text(max_size=64),

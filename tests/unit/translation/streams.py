@@ -15,6 +15,7 @@ from gateway.domain.translation.answers import (
     PartEnded,
     PartStarted,
     Ping,
+    Shown,
     Signed,
     Started,
     TextDelta,
@@ -23,6 +24,7 @@ from gateway.domain.translation.codec import Codec
 from gateway.domain.translation.conversation import (
     Conversation,
     Declined,
+    Image,
     Part,
     Text,
     Thought,
@@ -79,6 +81,9 @@ def _deltas_of_part(number: int, part: Part, pieces: int) -> Iterator[Delta]:
             yield from _pieces(number, part.text, pieces)
             for citation in part.citations:
                 yield Cited(number, citation)
+        case Image():
+            yield Shown(number, part)
+            return
         case Thought():
             yield PartStarted(number, "thought")
             yield from _pieces(number, part.text, pieces)
@@ -120,6 +125,8 @@ def keep_order(deltas: list[Delta]) -> None:
                 opened[delta.choice] = delta.kind
             case PartEnded():
                 opened.pop(delta.choice)
+            case Shown():
+                assert delta.choice not in opened
             case TextDelta():
                 assert delta.text
                 assert delta.choice in opened
@@ -151,6 +158,8 @@ def fold(deltas: Iterable[Delta]) -> Answer:
                 parts.setdefault(delta.choice, [])
             case PartEnded():
                 parts.setdefault(delta.choice, []).append(_folded(opened.pop(delta.choice)))
+            case Shown():
+                parts.setdefault(delta.choice, []).append(delta.image)
             case PartStarted():
                 opened[delta.choice] = [delta]
             case TextDelta() | Signed() | Cited():

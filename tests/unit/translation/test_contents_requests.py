@@ -423,7 +423,7 @@ def test_the_choice_of_tools_is_read(config, choice, is_strict):
         ({"generationConfig": {"speechConfig": {}}}, "generationConfig.speechConfig"),
         ({"generationConfig": {"whatever": 1}}, "generationConfig.whatever"),
         (
-            {"generationConfig": {"responseModalities": ["IMAGE"]}},
+            {"generationConfig": {"responseModalities": ["TEXT", "AUDIO"]}},
             "generationConfig.responseModalities",
         ),
         (

@@ -18,6 +18,7 @@ from gateway.domain.translation.answers import (
     Failed,
     Finished,
     PartStarted,
+    Shown,
     Started,
 )
 from gateway.domain.translation.chat.answers_in import (
@@ -30,6 +31,7 @@ from gateway.domain.translation.chat.answers_in import (
     fault_of,
     finish_of,
     logprobs_of,
+    pictures_of,
     seconds_of,
     signature_of,
 )
@@ -150,6 +152,8 @@ class ChunkReader:
             choice.say("text", said.content, deltas, logprobs_of(logprobs) or ())
         for citation in citations_of(said.annotations):
             choice.note(Cited(choice.number, citation), deltas)
+        for image in pictures_of(said.images):
+            choice.show(Shown(choice.number, image), deltas)
         if said.refusal:
             choice.has_declined = True
             choice.say("declined", said.refusal, deltas)

@@ -20,6 +20,7 @@ from gateway.domain.translation.answers import (
     PartEnded,
     PartStarted,
     Ping,
+    Shown,
     Signed,
     Started,
     TextDelta,
@@ -30,6 +31,7 @@ from gateway.domain.translation.chat.answers_out import (
     detail_of,
     finish_of,
     logprobs_of,
+    picture_of,
 )
 from gateway.domain.translation.chat.usage import counts_of
 from gateway.domain.translation.conversation import Thought, ToolCall
@@ -49,11 +51,12 @@ _TYPES: dict[FaultKind, str] = {
 class _Choice:
     """What of a choice decides how it goes on. Positions are characters of its text, which citations stand on."""
 
-    __slots__ = ("at", "calls", "declined", "kind", "length", "signed", "thoughts")
+    __slots__ = ("at", "calls", "declined", "kind", "length", "pictures", "signed", "thoughts")
 
     def __init__(self) -> None:
         self.kind = ""
         self.calls = 0
+        self.pictures = 0
         self.thoughts = 0
         self.declined = False
         self.length = 0
@@ -100,6 +103,8 @@ class ChunkWriter:
                 return self._cited(delta)
             case PartEnded():
                 return b""
+            case Shown():
+                return self._shown(delta)
             case Started():
                 return self._start(delta)
             case Finished():
@@ -192,6 +197,14 @@ class ChunkWriter:
         choice = self._choices[delta.choice]
         told = annotation_of(delta.citation, choice.at, choice.length)
         return self._chunk(delta.choice, {"annotations": [told]})
+
+    def _shown(self, delta: Shown) -> bytes:
+        number = delta.choice
+        opened = b"" if number in self._choices else self._open(number)
+        choice = self._choices[number]
+        told = picture_of(delta.image, choice.pictures)
+        choice.pictures += 1
+        return opened + self._chunk(number, {"images": [told]})
 
     def _finish(self, delta: Finished) -> bytes:
         number = delta.choice

@@ -130,6 +130,10 @@ class Parts:
         if self._waiting and part is self._open:
             self._move_on(deltas)
 
+    def show(self, delta: Delta, deltas: list[Delta]) -> None:
+        """A part that comes whole."""
+        self._begin(_Part("whole"), delta, deltas)
+
     def end(self, deltas: list[Delta]) -> None:
         """All has come."""
         self._close(deltas)
@@ -170,6 +174,8 @@ class Parts:
         if part is None:
             return
         part.is_over = True
+        if part.kind == "whole":
+            return
         if part.kind == "tool" and not part.arguments:
             deltas.append(TextDelta(self.number, "{}"))
         deltas.append(PartEnded(self.number))

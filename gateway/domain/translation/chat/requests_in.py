@@ -29,6 +29,8 @@ PARAMS = {
     "wants_usage": "stream_options",
 }
 _NO_OTHER = "no other dialect has it"
+# Pictures are asked for so at OpenRouter and LiteLLM: https://openrouter.ai/docs/features/multimodal/image-generation
+_MODALITIES = frozenset({"text", "image"})
 # What asks for nothing: https://platform.openai.com/docs/api-reference/chat/create
 _USUAL_TIERS = frozenset({None, "auto", "default"})
 
@@ -63,6 +65,7 @@ def read_request(body: bytes, losses: Losses, *, model: str, stream: bool) -> Co
         choices=asked.n or 1,
         stream=stream,
         wants_usage=options is not None and bool(options.include_usage),
+        modalities=() if asked.modalities == ["text"] else tuple(asked.modalities or ()),
         verbosity="" if asked.verbosity == "medium" else asked.verbosity or "",
         tier="" if asked.service_tier in _USUAL_TIERS else asked.service_tier or "",
         metadata=asked.metadata or None,
@@ -72,8 +75,9 @@ def read_request(body: bytes, losses: Losses, *, model: str, stream: bool) -> Co
 
 def _require_carried(asked: wire.Request) -> None:
     """Refuse what is part of the conversation, and stands in no other dialect or in another way."""
-    if asked.modalities not in (None, ["text"]) or is_said(asked.audio):
-        raise Uncarried("audio", "only text is answered in another dialect", "modalities")
+    if not _MODALITIES.issuperset(asked.modalities or ()) or is_said(asked.audio):
+        why = "only text and pictures are answered in another dialect"
+        raise Uncarried("audio", why, "modalities")
     for name, value in (("functions", asked.functions), ("function_call", asked.function_call)):
         if is_said(value):
             raise Uncarried(name, "it has been replaced by tools; send those", name)

@@ -64,6 +64,8 @@ def _tell_of_the_call(body: dict[str, Any], asked: Conversation) -> None:
         body["logprobs"] = True
         if asked.logprobs:
             body["top_logprobs"] = asked.logprobs
+    if asked.modalities:
+        body["modalities"] = asked.modalities
     if asked.verbosity:
         body["verbosity"] = asked.verbosity
     if asked.tier:

@@ -156,6 +156,15 @@ class User(_Known, tag_field="role", tag="user"):
     name: str | None = None
 
 
+class MadePicture(_Known):
+    """A picture that the model had made, as it was answered."""
+
+    image_url: ImageUrl
+    type: str = "image_url"
+    index: int | None = None
+    extra_content: ExtraContent | None = None
+
+
 class Assistant(_Known, tag_field="role", tag="assistant"):
     """What the model said."""
 
@@ -167,6 +176,7 @@ class Assistant(_Known, tag_field="role", tag="assistant"):
     reasoning: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
     annotations: list[Annotation] | None = None
+    images: list[MadePicture] | None = None
     audio: msgspec.Raw = _ABSENT
     function_call: msgspec.Raw = _ABSENT
 

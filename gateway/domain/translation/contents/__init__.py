@@ -35,6 +35,7 @@ class ContentsCodec:
         "seed": f"{_CONFIG}.seed",
         "logprobs": f"{_CONFIG}.responseLogprobs",
         "choices": f"{_CONFIG}.candidateCount",
+        "modalities": f"{_CONFIG}.responseModalities",
         "tier": "serviceTier",
         "safety": "safetySettings",
         "metadata": "labels",

@@ -14,9 +14,10 @@ from gateway.domain.translation.contents.candidates import (
     is_blocked,
     logprobs_of,
     parts_of,
+    picture_of,
 )
 from gateway.domain.translation.contents.usage import read_usage
-from gateway.domain.translation.conversation import Text, Thought, ToolCall
+from gateway.domain.translation.conversation import Image, Text, Thought, ToolCall
 
 
 def read_answer(body: bytes) -> Answer:
@@ -36,7 +37,7 @@ def read_answer(body: bytes) -> Answer:
 
 
 def _choice(candidate: Candidate, response_id: str) -> Choice:
-    parts: list[Text | Thought | ToolCall] = []
+    parts: list[Text | Thought | ToolCall | Image] = []
     calls = 0
     for part in parts_of(candidate):
         if part.function_call is not None:
@@ -45,6 +46,10 @@ def _choice(candidate: Candidate, response_id: str) -> Choice:
             signature = part.thought_signature or ""
             parts.append(ToolCall(call_id, call.name, arguments_of(call), signature))
             calls += 1
+        elif part.inline_data is not None:
+            image = picture_of(part)
+            if image is not None:
+                parts.append(image)
         elif part.text:
             kind: type[Text | Thought] = Thought if part.thought else Text
             if parts and isinstance(parts[-1], kind):

@@ -7,10 +7,8 @@ import msgspec
 from gateway.domain.translation.answers import Answer, Choice, Finish, Logprob
 from gateway.domain.translation.contents.usage import write_usage
 from gateway.domain.translation.conversation import (
-    Audio,
     Citation,
     Declined,
-    File,
     Image,
     Part,
     Text,
@@ -84,10 +82,10 @@ def _written(part: Part) -> Iterable[Json]:
             return ({"text": text},) if text else ()
         case Thought():
             return (write_thought(part),)
-        case Image(data) | File(data) | Audio(data) if data.base64:
-            return ({"inlineData": {"mimeType": data.media_type, "data": data.base64}},)
+        case Image():
+            return (write_picture(part),)
         case _:
-            return ()
+            return ()  # nothing else is answered by any of the dialects
 
 
 def write_thought(thought: Thought) -> Json:
@@ -95,6 +93,17 @@ def write_thought(thought: Thought) -> Json:
     part: Json = {"text": thought.text, "thought": True}
     if thought.signature or thought.redacted:
         part["thoughtSignature"] = write_proof(thought)
+    return part
+
+
+def write_picture(image: Image) -> Json:
+    """A picture that the model has made, or where it is."""
+    data = image.data
+    part: Json = {"inlineData": {"mimeType": data.media_type, "data": data.base64}}
+    if not data.base64:
+        part = {"fileData": {"fileUri": data.url}}
+    if image.signature:
+        part["thoughtSignature"] = image.signature
     return part
 
 

@@ -181,7 +181,7 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
     "toolResponse": ("code", "what a tool of Google's has done"),
     "videoMetadata": ("video", _MEDIA),
     "speechConfig": ("speech", "spoken answers, which this model is not asked for here"),
-    "imageConfig": ("images", "drawn answers, which this model is not asked for here"),
+    "imageConfig": ("images", "how pictures are drawn, which no other dialect says"),
 }
 
 B = TypeVar("B", bound=msgspec.Struct)

@@ -13,7 +13,8 @@ from gateway.domain.dialects.gemini import UsageMetadata
 from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.translation.answers import Finish, Logprob
 from gateway.domain.translation.contents.faults import Error
-from gateway.domain.translation.conversation import Citation
+from gateway.domain.translation.conversation import Citation, Data, Image
+from gateway.domain.translation.proofs import standard_base64
 
 _NO_ARGUMENTS = msgspec.Raw(b"{}")
 _CANNOT_BE_READ = "sent what cannot be read as an answer of Gemini's"
@@ -27,6 +28,11 @@ class Call(msgspec.Struct):
     args: msgspec.Raw = _NO_ARGUMENTS
 
 
+class _Blob(msgspec.Struct, rename="camel"):
+    mime_type: str | None = None
+    data: str | None = None
+
+
 class Part(msgspec.Struct, rename="camel"):
     """A part of an answer."""
 
@@ -34,7 +40,7 @@ class Part(msgspec.Struct, rename="camel"):
     thought: bool | None = None
     function_call: Call | None = None
     thought_signature: str | None = None
-    inline_data: msgspec.Raw | None = None
+    inline_data: _Blob | None = None
 
 
 class _Content(msgspec.Struct):
@@ -144,12 +150,23 @@ def finish_of(reason: str | None, calls: int) -> Finish:
 
 
 def parts_of(candidate: Candidate) -> Sequence[Part]:
-    """The candidate's parts. Raises `BadAnswer` of such as no other dialect has."""
-    parts = (candidate.content and candidate.content.parts) or ()
-    for part in parts:
-        if part.inline_data is not None:
-            raise BadAnswer("answered with media, which only callers of Gemini's own API can take")
-    return parts
+    """The candidate's parts."""
+    return (candidate.content and candidate.content.parts) or ()
+
+
+def picture_of(part: Part) -> Image | None:
+    """The picture that a part is; None of one that the model has thought in, which no other dialect has.
+
+    Raises `BadAnswer` of other media. https://ai.google.dev/gemini-api/docs/image-generation
+    """
+    found = part.inline_data or _Blob()
+    media_type = found.mime_type or ""
+    if not media_type.startswith("image/"):
+        raise BadAnswer("answered with media that only callers of Gemini's own API can take")
+    if part.thought:
+        return None
+    data = Data(media_type, standard_base64(found.data or ""))
+    return Image(data, signature=part.thought_signature or "")
 
 
 def arguments_of(call: Call) -> str:

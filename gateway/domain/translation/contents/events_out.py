@@ -19,6 +19,7 @@ from gateway.domain.translation.answers import (
     PartEnded,
     PartStarted,
     Ping,
+    Shown,
     Signed,
     Started,
     TextDelta,
@@ -29,6 +30,7 @@ from gateway.domain.translation.contents.answers_out import (
     write_call,
     write_citations,
     write_logprobs,
+    write_picture,
     write_thought,
 )
 from gateway.domain.translation.contents.faults import write_fault
@@ -63,6 +65,8 @@ class _Choice:
                 self._end_part()
             case Signed():
                 self.parts.append(write_thought(Thought("", delta.signature, delta.redacted)))
+            case Shown():
+                self.parts.append(write_picture(delta.image))
             case Cited():
                 self.citations.append(delta.citation)
             case Finished() if not self.reason:
@@ -140,6 +144,7 @@ class ContentsWriter:
                     | TextDelta(choice)
                     | Signed(choice)
                     | Cited(choice)
+                    | Shown(choice)
                     | Finished(choice)
                 ):
                     if choice not in self._choices:

@@ -69,6 +69,7 @@ def conversation_of(request: Request, losses: Losses, *, model: str, stream: boo
         seed=config.seed,
         logprobs=(config.logprobs or 0) if config.response_logprobs else None,
         choices=config.candidate_count or 1,
+        modalities=_modalities(config.response_modalities),
         tier=_tier(request.service_tier),
         safety=tuple((each.category, each.threshold) for each in request.safety_settings),
         metadata=request.labels or None,
@@ -84,8 +85,9 @@ def _leave_out(request: Request, config: GenerationConfig, losses: Losses) -> No
         if is_said(raw) and bytes(raw) != b'""':
             raise Uncarried(name, why, name)
     where = "generationConfig"
-    if any(each.upper() != "TEXT" for each in config.response_modalities):
-        raise Uncarried("modalities", "only text is translated", f"{where}.responseModalities")
+    if not {"TEXT", "IMAGE"}.issuperset(each.upper() for each in config.response_modalities):
+        why = "only text and pictures are translated"
+        raise Uncarried("modalities", why, f"{where}.responseModalities")
     if config.media_resolution:
         losses.leave_out("media_resolution", _NO_OTHER, f"{where}.mediaResolution")
     if config.enable_enhanced_civic_answers:
@@ -95,6 +97,11 @@ def _leave_out(request: Request, config: GenerationConfig, losses: Losses) -> No
     tools = request.tool_config
     if tools is not None and is_said(tools.retrieval_config):
         losses.leave_out("retrieval", _NO_OTHER, "toolConfig.retrievalConfig")
+
+
+def _modalities(told: Sequence[str]) -> tuple[str, ...]:
+    modalities = tuple(each.lower() for each in told)
+    return () if modalities == ("text",) else modalities
 
 
 def _tier(tier: str) -> str:

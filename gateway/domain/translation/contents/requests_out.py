@@ -159,6 +159,8 @@ class _Contents:
                 written = self._part(part)
                 if written is not None:
                     parts.append(written)
+        if self._signs and turn.role == "assistant":
+            _sign_pictures(parts)
         return parts
 
     def _part(self, part: Part) -> Json | None:
@@ -166,6 +168,8 @@ class _Contents:
         match part:
             case Text(text) | Declined(text):
                 return {"text": text} if text else None
+            case Image(data) if part.signature:
+                return _media(data) | {"thoughtSignature": part.signature}
             case Image(data) | File(data) | Audio(data):
                 return _media(data)
             case ToolResult():
@@ -191,6 +195,16 @@ class _Contents:
 
 def _is_no_result(part: Json) -> bool:
     return "functionResponse" not in part
+
+
+def _sign_pictures(parts: list[Json]) -> None:
+    """Of a turn in which the model has made pictures Gemini 3 wants them and the turn's beginning signed.
+
+    https://ai.google.dev/gemini-api/docs/thought-signatures
+    """
+    pictures = [part for part in parts if "inlineData" in part]
+    for part in (*parts[:1], *pictures) if pictures else ():
+        part.setdefault("thoughtSignature", NO_SIGNATURE)
 
 
 def _call(call: ToolCall, signature: str) -> Json:
@@ -274,6 +288,7 @@ def _generation(conversation: Conversation, losses: Losses) -> Json:
         "frequencyPenalty": conversation.frequency_penalty,
         "seed": conversation.seed,
         "candidateCount": conversation.choices if conversation.choices > 1 else None,
+        "responseModalities": [each.upper() for each in conversation.modalities] or None,
         "responseLogprobs": None if conversation.logprobs is None else True,
         "logprobs": conversation.logprobs or None,
     }

@@ -1,7 +1,8 @@
 """A whole answer → a message, as callers of Anthropic's dialect get it. Pure.
 
 https://docs.claude.com/en/api/messages. There is one choice, for nobody can ask for more in this dialect. What a model
-says as it declines is text; why the message ended tells that it did.
+says as it declines is text; why the message ended tells that it did. A picture that a model has made has no place in the
+dialect, and whether one comes is not known before: a block of text stands for it, which says so.
 """
 
 from typing import Any, Final
@@ -12,6 +13,7 @@ from gateway.domain.translation.answers import Answer, Finish
 from gateway.domain.translation.conversation import (
     Citation,
     Declined,
+    Image,
     Part,
     Text,
     Thought,
@@ -64,6 +66,12 @@ def cited(citation: Citation) -> dict[str, Any]:
     }
 
 
+def instead_of(image: Image) -> str:
+    """What is said where a picture was made."""
+    kind = image.data.media_type or "image"
+    return f"[The model made a picture ({kind}), which answers in Anthropic's dialect cannot hold.]"
+
+
 def _block(part: Part) -> dict[str, Any] | None:
     match part:
         case Text():
@@ -73,6 +81,8 @@ def _block(part: Part) -> dict[str, Any] | None:
             return block
         case Declined():
             return {"type": "text", "text": part.text}
+        case Image():
+            return {"type": "text", "text": instead_of(part)}
         case Thought():
             if part.redacted:
                 return {"type": "redacted_thinking", "data": part.redacted}

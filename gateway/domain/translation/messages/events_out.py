@@ -21,11 +21,12 @@ from gateway.domain.translation.answers import (
     PartEnded,
     PartStarted,
     Ping,
+    Shown,
     Signed,
     Started,
     TextDelta,
 )
-from gateway.domain.translation.messages.answers_out import cited, reason_of
+from gateway.domain.translation.messages.answers_out import cited, instead_of, reason_of
 from gateway.domain.translation.messages.usage import counts_of
 from gateway.domain.usage import NOTHING, Usage
 
@@ -85,6 +86,9 @@ class MessageWriter:
                 return self._change({"type": "citations_delta", "citation": cited(delta.citation)})
             case PartEnded():
                 return self._close()
+            case Shown(choice):
+                said = TextDelta(choice, instead_of(delta.image))
+                return self.write((PartStarted(choice, "text"), said, PartEnded(choice)))
             case Started():
                 return self._start(delta)
             case Finished():

@@ -43,6 +43,8 @@ def write_request(asked: Conversation, losses: Losses) -> bytes:
         raise Uncarried("max_output_tokens", "Anthropic's models must be told a maximum")
     if asked.choices > 1:
         raise Uncarried("choices", "Anthropic's models give one answer to a call")
+    if asked.modalities:
+        raise Uncarried("modalities", "Anthropic's models answer in words alone")
     system, messages = turns_of(asked)
     body: dict[str, Any] = {"model": asked.model, "max_tokens": asked.max_output_tokens}
     if system:

@@ -43,6 +43,8 @@ def turns_of(asked: Conversation) -> tuple[list[Text], list[dict[str, Any]]]:
         if turn.role == "system":
             system += [part for part in turn.parts if isinstance(part, Text) and part.text]
             continue
+        if turn.role == "assistant":
+            _require_words(turn.parts)
         blocks = _blocks(turn.parts)
         if not blocks:
             continue
@@ -55,6 +57,13 @@ def turns_of(asked: Conversation) -> tuple[list[Text], list[dict[str, Any]]]:
     for message in messages:
         _put_in_order(message)
     return system, messages
+
+
+def _require_words(parts: tuple[Part, ...]) -> None:
+    for part in parts:
+        if isinstance(part, Image | File):
+            why = "Anthropic's models make none, and do not take what another has made as theirs"
+            raise Uncarried(type(part).__name__.lower(), why)
 
 
 def block_of_text(text: Text) -> _Block:

@@ -13,7 +13,9 @@ from gateway.domain.dialects.openai import OpenAIMeter
 from gateway.domain.translation.answers import Answer, Choice, Finish, Logprob
 from gateway.domain.translation.conversation import (
     Citation,
+    Data,
     Declined,
+    Image,
     Part,
     Text,
     Thought,
@@ -54,6 +56,14 @@ class Content(msgspec.Struct):
     logprobs: list[TokenLogprob] | None = None
 
 
+class _Google(msgspec.Struct):
+    thought_signature: str | None = None
+
+
+class _Extra(msgspec.Struct):
+    google: _Google | None = None
+
+
 class Item(msgspec.Struct):
     """An item of the output."""
 
@@ -63,6 +73,9 @@ class Item(msgspec.Struct):
     arguments: str | None = None
     content: list[Content] | None = None
     summary: list[Content] | None = None
+    result: str | None = None
+    output_format: str | None = None
+    extra_content: _Extra | None = None
 
 
 class _Incomplete(msgspec.Struct):
@@ -148,6 +161,13 @@ def citation_of(annotation: Annotation) -> Citation | None:
     )
 
 
+def picture_of(item: Item, result: str) -> Image:
+    """A picture that a tool of OpenAI's has drawn; where it does not say what it is, PNG, as that tool draws unasked."""
+    google = None if item.extra_content is None else item.extra_content.google
+    signature = "" if google is None else google.thought_signature or ""
+    return Image(Data(f"image/{item.output_format or 'png'}", result), signature=signature)
+
+
 def logprobs_of(found: Sequence[TokenLogprob] | None) -> tuple[Logprob, ...]:
     """Probabilities of a text's tokens."""
     return tuple(
@@ -177,5 +197,7 @@ def _parts(item: Item) -> Iterator[Part]:
             if not (item.call_id and item.name):
                 raise BadAnswer("told a call of a function without its id or name")
             yield ToolCall(item.call_id, item.name, item.arguments or "{}")
+        case "image_generation_call" if item.result:
+            yield picture_of(item, item.result)
         case _:
             pass

@@ -18,6 +18,7 @@ from gateway.domain.translation.answers import (
     Finished,
     PartEnded,
     PartStarted,
+    Shown,
     Started,
     TextDelta,
 )
@@ -31,6 +32,7 @@ from gateway.domain.translation.responses.answers_in import (
     citation_of,
     finish_of,
     logprobs_of,
+    picture_of,
     usage_of,
 )
 from gateway.domain.translation.responses.faults import fault_of
@@ -111,6 +113,9 @@ class ResponseReader:
                     deltas.append(Cited(0, citation))
             case "response.output_item.done":
                 self._close(deltas)
+                item = event.item
+                if item is not None and item.type == "image_generation_call" and item.result:
+                    deltas.append(Shown(0, picture_of(item, item.result)))
             case _:
                 pass
 

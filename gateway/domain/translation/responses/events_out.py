@@ -20,11 +20,12 @@ from gateway.domain.translation.answers import (
     PartEnded,
     PartStarted,
     Ping,
+    Shown,
     Signed,
     Started,
     TextDelta,
 )
-from gateway.domain.translation.conversation import Citation, Thought
+from gateway.domain.translation.conversation import Citation, Data, Image, Thought
 from gateway.domain.translation.responses import items
 from gateway.domain.translation.responses.items import Ids, Json
 from gateway.domain.usage import Usage
@@ -88,6 +89,8 @@ class ResponseWriter:
                 return b""
             case Cited():
                 return self._cited(delta)
+            case Shown():
+                return self._shown(delta.image)
             case Finished():
                 self._finish = delta.finish
                 return b""
@@ -154,6 +157,19 @@ class ResponseWriter:
         place["summary_index"] = 0
         told = {**place, "part": {"type": "summary_text", "text": ""}}
         return added + self._event("response.reasoning_summary_part.added", told)
+
+    def _shown(self, image: Image) -> bytes:
+        """A picture, with the events of a tool that draws; it is there at once."""
+        ended = self._end_message()
+        place: Json = {
+            "item_id": self._ids.item("ig", len(self._output)),
+            "output_index": len(self._output),
+        }
+        begun = items.picture(place["item_id"], Image(Data()), "in_progress")
+        told = ended + self._added(begun)
+        for step in ("in_progress", "generating", "completed"):
+            told += self._event(f"response.image_generation_call.{step}", place)
+        return told + self._done(items.picture(place["item_id"], image))
 
     def _start_content(self, place: Json, kind: str) -> bytes:
         """A part of the open message, or of a new one."""

@@ -46,6 +46,8 @@ def write_request(conversation: Conversation, losses: Losses) -> bytes:
     """The body for an upstream. Raises `Uncarried`."""
     if conversation.choices > 1:
         raise Uncarried("choices", "the Responses API gives one answer to a call")
+    if conversation.modalities:
+        raise Uncarried("modalities", "the Responses API draws with a tool of its own")
     for member in _UNSAYABLE:
         if getattr(conversation, member) not in (None, ()):
             losses.leave_out(member, _NO_MEMBER)
