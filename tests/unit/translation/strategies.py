@@ -199,8 +199,12 @@ def _turns(
 
 
 def _tools(*, cached: bool) -> st.SearchStrategy[tuple[Tool, ...]]:
-    strict = st.sampled_from((None, True, False))
-    tool = st.builds(Tool, NAMES, st.text(max_size=5), SCHEMAS, strict, _caches(there=cached))
+    loose = st.sampled_from((None, False))
+    said = (NAMES, st.text(max_size=5))
+    caches = _caches(there=cached)
+    tool = st.builds(Tool, *said, SCHEMAS, loose, caches) | st.builds(
+        Tool, *said, st.sampled_from(CLOSED[1:]), st.just(value=True), caches
+    )
     return st.lists(tool, max_size=2).map(tuple)
 
 

@@ -31,7 +31,6 @@ from gateway.domain.translation.conversation import (
     Turn,
 )
 from gateway.domain.translation.media import data_of_url
-from gateway.domain.translation.messages.schemas import closed
 from gateway.domain.usage import Usage
 from tests.unit.translation.streams import events, written
 
@@ -174,53 +173,6 @@ def test_documents_of_which_nobody_can_make_anything_are_told():
 )
 def test_a_url_holds_data_or_leads_to_it(url: str, data: Data):
     assert data_of_url(url, "p") == data
-
-
-@pytest.mark.parametrize(
-    ("open_", "shut"),
-    [
-        ({"type": "object"}, {"type": "object", "additionalProperties": False}),
-        (
-            {"type": ["object", "null"], "properties": {"type": {"type": "object"}}},
-            {
-                "type": ["object", "null"],
-                "properties": {"type": {"type": "object", "additionalProperties": False}},
-                "additionalProperties": False,
-            },
-        ),
-        (
-            {"$defs": {"a": {"type": "array", "items": {"anyOf": [{"type": "object"}]}}}},
-            {
-                "$defs": {
-                    "a": {
-                        "type": "array",
-                        "items": {"anyOf": [{"type": "object", "additionalProperties": False}]},
-                    }
-                }
-            },
-        ),
-    ],
-)
-def test_objects_that_say_nothing_of_further_members_are_closed(
-    open_: dict[str, Any], shut: dict[str, Any]
-):
-    assert json.loads(closed(json.dumps(open_))) == shut
-    assert json.loads(closed(json.dumps(shut))) == shut
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        '{"type":"object", "additionalProperties":true}',
-        '{"allOf":[{"type":"object"}], "const":{"type":"object"}}',
-        '{"default":1e400, "type":"object"}',
-        "[1]",
-        "{",
-        '{"items":' * 3000 + "{}" + "}" * 3000,
-    ],
-)
-def test_another_schema_stays_as_it_is(schema: str):
-    assert closed(schema) == schema
 
 
 def blocks_of(*deltas: Delta) -> list[tuple[str, int, dict[str, Any]]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.domain.translation.codec import Losses, Uncarried
-from gateway.domain.translation.contents.schemas import with_description
+from gateway.domain.translation.contents.schemas import binding, with_description
 from gateway.domain.translation.contents.thinking import is_before_levels, write_thinking
 from gateway.domain.translation.conversation import (
     Audio,
@@ -68,7 +68,8 @@ def request_of(conversation: Conversation, losses: Losses) -> Json:
     if system:
         body["systemInstruction"] = {"parts": system}
     if conversation.tools:
-        body["tools"] = [{"functionDeclarations": [_tool(each) for each in conversation.tools]}]
+        declared = [_tool(each, losses) for each in conversation.tools]
+        body["tools"] = [{"functionDeclarations": declared}]
     choice = _tool_config(conversation.tool_choice, conversation.tools)
     if choice:
         body["toolConfig"] = {"functionCallingConfig": choice}
@@ -246,12 +247,13 @@ def _media(data: Data) -> Json:
 # Tools
 
 
-def _tool(tool: Tool) -> Json:
+def _tool(tool: Tool, losses: Losses) -> Json:
     declaration: Json = {"name": tool.name}
     if tool.description:
         declaration["description"] = tool.description
     if tool.schema:
-        declaration["parametersJsonSchema"] = msgspec.Raw(tool.schema.encode())
+        schema = binding(tool.schema, losses, "tools") if tool.strict else tool.schema
+        declaration["parametersJsonSchema"] = msgspec.Raw(schema.encode())
     return declaration
 
 
@@ -294,7 +296,7 @@ def _generation(conversation: Conversation, losses: Losses) -> Json:
     }
     config = {name: value for name, value in said.items() if value is not None}
     if conversation.output is not None:
-        config.update(_output(conversation.output))
+        config.update(_output(conversation.output, losses))
     if conversation.thinking is not None:
         thinking = write_thinking(conversation.thinking, conversation.model, losses)
         if thinking:
@@ -302,10 +304,10 @@ def _generation(conversation: Conversation, losses: Losses) -> Json:
     return config
 
 
-def _output(output: Output) -> Json:
+def _output(output: Output, losses: Losses) -> Json:
     """https://ai.google.dev/gemini-api/docs/structured-output."""
     written: Json = {"responseMimeType": "application/json"}
     if output.schema:
-        schema = with_description(output.schema, output.description)
+        schema = binding(with_description(output.schema, output.description), losses, "output")
         written["responseJsonSchema"] = msgspec.Raw(schema.encode())
     return written
