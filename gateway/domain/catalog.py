@@ -193,6 +193,17 @@ class Upstream:
             return True
         return self.translate and self.dialect in dialects
 
+    def max_field(self, model: Model, fields: tuple[str, ...]) -> str:
+        """Which of these a maximum is written into.
+
+        OpenAI's newer models refuse `max_tokens`, many other servers know nothing else.
+        """
+        if model.max_output_field in fields:
+            return str(model.max_output_field)
+        if (self.base_url.hostname or "").endswith(".openai.com"):
+            return fields[0]
+        return fields[-1]
+
     def model_name(self, model: str) -> str | None:
         """The upstream's own name for `model`; None where it does not serve it."""
         mapped = self.models.get(model)
