@@ -33,7 +33,10 @@ class Text(Value, frozen=True, tag=True):
 
 
 class Citation(Value, frozen=True):
-    """Where a statement comes from. Offsets are characters of the text that it stands on; None: not said."""
+    """Where a statement comes from, and what is `quoted` of there.
+
+    Offsets are characters of the text that the statement stands in; None: not said.
+    """
 
     url: str = ""
     title: str = ""

@@ -154,7 +154,7 @@ def test_sources_and_probabilities_are_read():
         },
     }
     read = codec.read_answer(json.dumps(body).encode())
-    cited = (Citation("https://a.example", "A", "It rains."),)
+    cited = (Citation("https://a.example", "A", start=0, end=9),)
     probable = (Logprob("It", -0.5, (("He", -2.5),)),)
     assert read.choices == (
         Choice((Text("It rains.", citations=cited),), Finish.STOP, logprobs=probable),

@@ -36,6 +36,16 @@ def read_answer(body: bytes) -> Answer:
     return Answer(id=response_id, model=found.model_version or "", choices=choices, usage=usage)
 
 
+def _cite(candidate: Candidate, parts: list[Text | Thought | ToolCall | Image]) -> None:
+    """Let the last text have the sources."""
+    for at in reversed(range(len(parts))):
+        text = parts[at]
+        if isinstance(text, Text):
+            cited = tuple(citations_of(candidate, text.text))
+            parts[at] = msgspec.structs.replace(text, citations=cited)
+            break
+
+
 def _choice(candidate: Candidate, response_id: str) -> Choice:
     parts: list[Text | Thought | ToolCall | Image] = []
     calls = 0
@@ -56,11 +66,8 @@ def _choice(candidate: Candidate, response_id: str) -> Choice:
                 parts[-1] = kind(parts[-1].text + part.text)
             else:
                 parts.append(kind(part.text))
-    cited = tuple(citations_of(candidate))
-    if cited:
-        at = next((i for i in reversed(range(len(parts))) if isinstance(parts[i], Text)), None)
-        if at is not None:
-            parts[at] = msgspec.structs.replace(parts[at], citations=cited)
+    if candidate.citation_metadata is not None or candidate.grounding_metadata is not None:
+        _cite(candidate, parts)
     probabilities = logprobs_of(candidate.logprobs_result)
     finish = finish_of(candidate.finish_reason, calls)
     return Choice(tuple(parts), finish, logprobs=probabilities or None)

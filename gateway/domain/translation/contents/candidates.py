@@ -204,8 +204,11 @@ def logprobs_of(found: _Logprobs | None) -> tuple[Logprob, ...]:
     )
 
 
-def citations_of(candidate: Candidate) -> Iterator[Citation]:
-    """The sources. Where in the text they belong is counted in bytes of it, and left out."""
+def citations_of(candidate: Candidate, text: str = "") -> Iterator[Citation]:
+    """The sources; one whose words are found once in `text` has its place.
+
+    Gemini itself counts in bytes of a part, and repeats the words.
+    """
     if candidate.citation_metadata is not None:
         found = candidate.citation_metadata
         for source in (*(found.citation_sources or ()), *(found.citations or ())):
@@ -213,11 +216,19 @@ def citations_of(candidate: Candidate) -> Iterator[Citation]:
     grounding = candidate.grounding_metadata
     if grounding is None:
         return
-    quoted: dict[int, str] = {}
+    supported: dict[int, str] = {}
     for support in grounding.grounding_supports or ():
-        text = "" if support.segment is None else support.segment.text or ""
+        words = "" if support.segment is None else support.segment.text or ""
         for at in support.grounding_chunk_indices or ():
-            quoted.setdefault(at, text)
+            supported.setdefault(at, words)
     for at, chunk in enumerate(grounding.grounding_chunks or ()):
         if chunk.web is not None:
-            yield Citation(chunk.web.uri or "", chunk.web.title or "", quoted.get(at, ""))
+            cited = Citation(chunk.web.uri or "", chunk.web.title or "")
+            yield _placed(cited, supported.get(at, ""), text)
+
+
+def _placed(citation: Citation, words: str, text: str) -> Citation:
+    if not words or text.count(words) != 1:
+        return citation
+    start = text.index(words)
+    return msgspec.structs.replace(citation, start=start, end=start + len(words))

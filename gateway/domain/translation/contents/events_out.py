@@ -109,7 +109,7 @@ class _Choice:
             candidate["logprobsResult"] = write_logprobs(self.logprobs)
             self.logprobs = []
         if self.citations:
-            candidate["groundingMetadata"] = write_citations(self.citations)
+            candidate["groundingMetadata"] = write_citations([(each, "") for each in self.citations])
             self.citations = []
         return candidate
 
