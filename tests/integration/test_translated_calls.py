@@ -22,7 +22,7 @@ def configure(members: dict[str, Any]) -> None:
     priced = {**PRICED, "max_input_tokens": 20_000}
     members["models"] += [
         {"name": name, **priced}
-        for name in ("both", "claude", "kept", "easy", "mine", "azured", "gem")
+        for name in ("both", "claude", "kept", "easy", "mine", "azured", "gem", "thinker")
     ]
     claude = {"dialect": "anthropic", "base_url": url}
     members["models"].append({"name": "minds", **priced, "hides_output": True})
@@ -41,6 +41,7 @@ def configure(members: dict[str, Any]) -> None:
             "models": {"azured": "deployed"},
         },
         {"name": "other", **claude, "models": {"both": "other-real", "claude": "claude-real"}},
+        {"name": "replier", "base_url": url, "models": {"thinker": "o-real"}, "form": "responses"},
         {"name": "keeper", **claude, "models": {"kept": "kept-real"}, "translate": False},
         {
             "name": "google",
@@ -214,7 +215,7 @@ async def test_azure_is_called_by_deployments_with_its_own_header(rig: Rig):
 async def test_pictures_that_are_drawn_reach_chats_and_responses_whole_and_streamed(rig: Rig):
     picture = base64.b64encode(random.Random(7).randbytes(300_000)).decode()
     parts = [{"text": "Here:"}, {"inlineData": {"mimeType": "image/png", "data": picture}}]
-    usage = {"promptTokenCount": 5, "candidatesTokenCount": 1_290, "totalTokenCount": 1_295}
+    usage = {"promptTokenCount": 5, "candidatesTokenCount": 90, "totalTokenCount": 95}
     drawn = {
         "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}],
         "usageMetadata": usage,
@@ -230,6 +231,7 @@ async def test_pictures_that_are_drawn_reach_chats_and_responses_whole_and_strea
         more = {"modalities": ["image", "text"]}
         found = [(await create(**asked, extra_body=more)).choices[0].message.model_extra["images"]]
         async for chunk in await create(**asked, stream=True):
+            assert chunk.usage is None  # it was not asked for
             found += [c.delta.images for c in chunk.choices if "images" in c.delta.model_extra]
     told = json.loads(rig.upstream.requests[0].body)
     assert told["generationConfig"]["responseModalities"] == ["IMAGE", "TEXT"]
@@ -247,8 +249,39 @@ async def test_pictures_that_are_drawn_reach_chats_and_responses_whole_and_strea
             picture,
         )
     rows = await rig.ledger()
-    assert len({row["amount"] for row in rows}) == 1
+    assert [row["amount"] for row in rows] == [5 * 1_000 + 90 * 10_000] * 4
     assert not any(row["estimated"] or row["anomaly"] for row in rows)
+
+
+async def test_thoughts_of_a_model_that_is_called_by_responses_come_back_to_it(rig: Rig):
+    reasoning = {
+        "type": "reasoning",
+        "id": "rs_1",
+        "summary": [{"type": "summary_text", "text": "Hm."}],
+        "encrypted_content": "gAAAAABo",
+    }
+    said = {"type": "message", "content": [{"type": "output_text", "text": answers.TEXT}]}
+    usage = {"input_tokens": answers.INPUT, "output_tokens": answers.OUTPUT, "total_tokens": 21}
+    told = {"id": "resp_1", "status": "completed", "output": [reasoning, said], "usage": usage}
+    rig.upstream.answer("o-real", Answer((json.dumps(told).encode(),)))
+    thinking: Any = {"type": "enabled", "budget_tokens": 1024}
+    async with Messages(rig.url, (await rig.token(USD)).key) as caller:
+        first = await caller.say("thinker", max_tokens=2000, thinking=thinking)
+        again = [
+            {"role": "user", "content": QUESTION},
+            {"role": "assistant", "content": [b.model_dump() for b in first.raw.content]},
+            {"role": "user", "content": "And tomorrow?"},
+        ]
+        await caller.say("thinker", max_tokens=2000, thinking=thinking, messages=again)
+    asked, later = rig.upstream.requests
+    assert asked.path == later.path == "/v1/responses"
+    assert json.loads(asked.body)["max_output_tokens"] == 2000
+    assert json.loads(asked.body)["include"] == ["reasoning.encrypted_content"]
+    assert reasoning in json.loads(later.body)["input"]
+    rows = await rig.ledger()
+    assert [(row["output_tokens"], row["estimated"]) for row in rows] == [
+        (answers.OUTPUT, False)
+    ] * 2
 
 
 async def test_tokens_are_counted_by_whoever_has_the_model_and_cost_nothing(rig: Rig):

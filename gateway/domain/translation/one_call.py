@@ -4,7 +4,7 @@ from typing import NamedTuple, Protocol
 
 from gateway.domain.ask import Ask, Invalid
 from gateway.domain.cases import Case, refusal
-from gateway.domain.catalog import Dialect, Model, Upstream
+from gateway.domain.catalog import Dialect, Form, Model, Upstream
 from gateway.domain.errors import Refusal
 from gateway.domain.routes import Route
 from gateway.domain.translation.answers import Fault
@@ -12,7 +12,7 @@ from gateway.domain.translation.codec import Codec, Losses, Uncarried
 
 
 class Asked(NamedTuple):
-    """A call, and the upstream that it is for.
+    """A call, and the upstream that it is for. `form`: of OpenAI's dialect, in which it takes calls of other dialects.
 
     `model` is what the caller calls the model, `model_name` what the upstream does; `max_output_tokens` is what the
     answer may have where the caller does not say, `max_field` where that stands in OpenAI's dialect, `leave_out` what
@@ -21,6 +21,7 @@ class Asked(NamedTuple):
 
     route: Route
     dialect: Dialect
+    form: Form
     body: bytes
     model: str
     model_name: str
@@ -50,6 +51,7 @@ def asked_of(
     return Asked(
         route=route,
         dialect=upstream.dialect,
+        form=upstream.form,
         body=body,
         model=ask.model,
         model_name=model_name,

@@ -36,9 +36,10 @@ class Talk(Translation):
             wants_usage=True,  # what the caller is not to see is hidden behind the meter
             max_output_tokens=told.max_output_tokens or asked.max_output_tokens,
         )
-        self.path = path_of(asked.dialect, asked.model_name, stream=asked.stream)
+        self.path = path_of(asked.dialect, asked.form, asked.model_name, stream=asked.stream)
         body = self.upstream.write_request(self._conversation, losses)
-        return _renamed(body, asked.max_field) if asked.dialect == "openai" else body
+        is_chat = asked.dialect == "openai" and asked.form == "chats"
+        return _renamed(body, asked.max_field) if is_chat else body
 
     def whole(self, body: bytes) -> bytes:
         """A whole answer in the caller's dialect. Raises `BadAnswer`."""

@@ -33,4 +33,6 @@ def translate(asked: Asked) -> Translation:
     if route.name == "count_tokens":
         return Count(asked, _COUNTS[route.dialect], upstream)
     kind, caller = _KINDS[route.name]
+    if kind is Talk and asked.dialect == "openai" and asked.form == "responses":
+        upstream = responses.codec
     return kind(asked, caller, upstream)

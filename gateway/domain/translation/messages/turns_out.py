@@ -27,6 +27,7 @@ from gateway.domain.translation.conversation import (
     ToolResult,
 )
 from gateway.domain.translation.media import text_of_file
+from gateway.domain.translation.proofs import is_sealed
 
 _Block = dict[str, Any]
 # https://docs.claude.com/en/docs/build-with-claude/vision and .../pdf-support
@@ -138,7 +139,7 @@ def _document(part: File) -> _Block:
 def _thought(part: Thought) -> _Block | None:
     if part.redacted:
         return {"type": "redacted_thinking", "data": part.redacted}
-    if part.signature:
+    if part.signature and not is_sealed(part):
         return {"type": "thinking", "thinking": part.text, "signature": part.signature}
     return None
 

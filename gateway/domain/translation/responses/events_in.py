@@ -19,6 +19,7 @@ from gateway.domain.translation.answers import (
     PartEnded,
     PartStarted,
     Shown,
+    Signed,
     Started,
     TextDelta,
 )
@@ -33,6 +34,7 @@ from gateway.domain.translation.responses.answers_in import (
     finish_of,
     logprobs_of,
     picture_of,
+    signature_of,
     usage_of,
 )
 from gateway.domain.translation.responses.faults import fault_of
@@ -112,10 +114,7 @@ class ResponseReader:
                 if citation is not None and self._open == (*_where(event), "text"):
                     deltas.append(Cited(0, citation))
             case "response.output_item.done":
-                self._close(deltas)
-                item = event.item
-                if item is not None and item.type == "image_generation_call" and item.result:
-                    deltas.append(Shown(0, picture_of(item, item.result)))
+                self._done(event.item or Item(), deltas)
             case _:
                 pass
 
@@ -133,6 +132,19 @@ class ResponseReader:
             self._calls[event.output_index] = False
             self._open = (event.output_index, 0, "tool")
             deltas.append(PartStarted(0, "tool", item.call_id, item.name))
+
+    def _done(self, item: Item, deltas: list[Delta]) -> None:
+        """An item is whole; of some only now is told what is in them."""
+        signature = signature_of(item) if item.type == "reasoning" else ""
+        if signature:
+            if self._open is None or self._open[2] != "thought":
+                self._close(deltas)
+                self._open = (0, 0, "thought")
+                deltas.append(PartStarted(0, "thought"))
+            deltas.append(Signed(0, signature))
+        self._close(deltas)
+        if item.type == "image_generation_call" and item.result:
+            deltas.append(Shown(0, picture_of(item, item.result)))
 
     def _arguments(self, event: _Event, text: str, deltas: list[Delta]) -> None:
         if self._open != (event.output_index, 0, "tool"):
