@@ -12,9 +12,8 @@ from gateway.domain.errors import Reason, Refusal
 from gateway.domain.translation.answers import FaultKind
 from gateway.domain.translation.one_call import Events, Translation, asked_of
 from gateway.relay.allowance import Allowance
-from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import Call, Outcome, Target
-from gateway.relay.delivery import EventDelivery, Settle, WholeDelivery
+from gateway.relay.delivery import Begun, EventDelivery, WholeDelivery
 from gateway.relay.envelopes import body_of, status_of
 from gateway.relay.headers import answer_lines
 from gateway.relay.metering import estimate
@@ -80,18 +79,8 @@ class TranslatedWhole(WholeDelivery):
 
     __slots__ = ("_translation",)
 
-    def __init__(
-        self,
-        call: Call,
-        writer: AnswerWriter,
-        settle: Settle,
-        translation: Translation,
-        *,
-        status: int,
-        lines: bytes,
-        secret: str,
-    ) -> None:
-        super().__init__(call, writer, settle, status=status, lines=lines, secret=secret)
+    def __init__(self, begun: Begun, translation: Translation) -> None:
+        super().__init__(begun)
         self._translation = translation
 
     @property
@@ -131,28 +120,15 @@ class TranslatedEvents(EventDelivery):
 
     def __init__(
         self,
-        call: Call,
-        writer: AnswerWriter,
-        settle: Settle,
+        begun: Begun,
         events: Events,
         *,
-        status: int,
-        lines: bytes,
         hide_usage: bool,
         max_line_bytes: int,
         allowance: Allowance | None,
-        secret: str,
     ) -> None:
         super().__init__(
-            call,
-            writer,
-            settle,
-            status=status,
-            lines=lines,
-            hide_usage=hide_usage,
-            max_line_bytes=max_line_bytes,
-            allowance=allowance,
-            secret=secret,
+            begun, hide_usage=hide_usage, max_line_bytes=max_line_bytes, allowance=allowance
         )
         self._events = events
 

@@ -78,7 +78,7 @@ class EventWriter(Protocol):
 
 
 class Codec(Protocol):
-    """One wire form. Everything here is pure; `now` is in Unix seconds, for dialects that tell when."""
+    """One wire form, which is a package. All of it is pure; `now` is in Unix seconds, for dialects that tell when."""
 
     PARAMS: Mapping[str, str]
     """What callers of this form call the members of a `Conversation`, where that differs."""
@@ -112,6 +112,6 @@ class Codec(Protocol):
         """For a stream of an upstream."""
         ...
 
-    def writer(self, conversation: Conversation, *, model: str, now: int) -> EventWriter:
-        """For a stream to a caller, who called the model `model`; `conversation` says how it wants it."""
+    def writer(self, *, model: str, now: int) -> EventWriter:
+        """For a stream to a caller, who called the model `model`."""
         ...

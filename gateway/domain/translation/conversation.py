@@ -194,7 +194,6 @@ class Conversation(Value, frozen=True, kw_only=True):
     logprobs: int | None = None
     choices: int = 1
     stream: bool = False
-    wants_usage: bool = True
     modalities: tuple[str, ...] = ()
     verbosity: str = ""
     tier: str = ""

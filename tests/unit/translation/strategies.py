@@ -265,15 +265,13 @@ _SAMPLING = st.fixed_dictionaries(
 @st.composite
 def chat_conversations(draw: Draw) -> Conversation:
     tools = draw(_CHAT_TOOLS)
-    stream = draw(st.booleans())
     return Conversation(
         model="m",
         turns=draw(_CHAT_TURNS),
         tools=tools,
         tool_choice=draw(_CHAT_CHOICES) if tools else None,
         parallel_tools=draw(_MAYBE_FALSE) if tools else None,
-        stream=stream,
-        wants_usage=stream,
+        stream=draw(st.booleans()),
         **draw(_SAMPLING),
     )
 

@@ -22,7 +22,6 @@ from gateway.domain.translation.answers import (
 )
 from gateway.domain.translation.codec import Codec
 from gateway.domain.translation.conversation import (
-    Conversation,
     Declined,
     Image,
     Part,
@@ -30,8 +29,6 @@ from gateway.domain.translation.conversation import (
     Thought,
     ToolCall,
 )
-
-ASKED = Conversation(model="m", turns=(), stream=True)
 
 
 def events(written: bytes) -> list[tuple[bytes, bytes]]:
@@ -51,8 +48,8 @@ def events(written: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def written(codec: Codec, deltas: Iterable[Delta], asked: Conversation = ASKED) -> bytes:
-    writer = codec.writer(asked, model="m", now=7)
+def written(codec: Codec, deltas: Iterable[Delta]) -> bytes:
+    writer = codec.writer(model="m", now=7)
     return b"".join(writer.write((delta,)) for delta in deltas)
 
 

@@ -33,11 +33,13 @@ def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
 
 def call(index: int | None, arguments: str = "", **told: Any) -> dict[str, Any]:
     function = {"arguments": arguments} | ({"name": told.pop("name")} if "name" in told else {})
-    return {"tool_calls": [{"function": function, **told} | ({} if index is None else {"index": index})]}
+    return {
+        "tool_calls": [{"function": function, **told} | ({} if index is None else {"index": index})]
+    }
 
 
 def deltas_of(chunks: list[dict[str, Any]]) -> list[Delta]:
-    reader = chat.codec.reader()
+    reader = chat.reader()
     events = [*map(chunk, chunks), chunk({}, "tool_calls"), b"[DONE]"]
     return [delta for data in events for delta in reader.event(b"", data)]
 
@@ -85,7 +87,7 @@ def test_pieces_in_any_order_become_whole_calls_in_the_order_in_which_they_began
     (choice,) = answer.choices
     assert choice.parts == told.parts
     assert choice.finish is Finish.TOOL_CALLS
-    for form in (messages.codec, responses.codec):
+    for form in (messages, responses):
         assert calls_of(form, deltas) == [p for p in told.parts if isinstance(p, ToolCall)]
 
 
@@ -96,7 +98,7 @@ def calls_of(form: Codec, deltas: list[Delta]) -> list[ToolCall]:
 
 
 def test_where_calls_come_one_after_the_other_nothing_waits():
-    reader = chat.codec.reader()
+    reader = chat.reader()
     for told in (
         call(0, '{"a"', id="c0", name="f"),
         call(0, ":1}"),
@@ -108,7 +110,7 @@ def test_where_calls_come_one_after_the_other_nothing_waits():
 
 
 def test_a_call_that_waits_is_told_as_soon_as_the_one_before_it_is_whole():
-    reader = chat.codec.reader()
+    reader = chat.reader()
     reader.event(b"", chunk(call(0, '{"a":', id="c0", name="f")))
     assert reader.event(b"", chunk(call(1, '{"b":2}', id="c1", name="g"))) == []
     told = reader.event(b"", chunk(call(0, "1}")))

@@ -23,7 +23,7 @@ def answer(*cited: Citation, text: str = TEXT) -> Answer:
 
 def blocks_of(*cited: Citation, text: str = TEXT) -> list[tuple[str, list[str]]]:
     """The texts that a caller of messages gets, each with the titles of its sources."""
-    told = json.loads(messages.codec.write_answer(answer(*cited, text=text), model="m", now=7))
+    told = json.loads(messages.write_answer(answer(*cited, text=text), model="m", now=7))
     return [
         (block["text"], [each["title"] for each in block.get("citations", ())])
         for block in told["content"]
@@ -43,7 +43,10 @@ def blocks_of(*cited: Citation, text: str = TEXT) -> list[tuple[str, list[str]]]
             [("It is ", ["A"]), ("warm", ["A", "B"]), (" in Ulm.", ["B"])],
         ),
         ((at(9, 3), at(0, 99, "B"), at(-4, 2, "C")), [(TEXT, ["A", "B", "C"])]),
-        ((at(6, 10),) * 300, [("It is ", ["A"] * 44), ("warm", ["A"] * 300), (" in Ulm.", ["A"] * 44)]),
+        (
+            (at(6, 10),) * 300,
+            [("It is ", ["A"] * 44), ("warm", ["A"] * 300), (" in Ulm.", ["A"] * 44)],
+        ),
     ],
     ids=("none", "a part", "not said", "all", "the beginning", "two", "nowhere", "too many"),
 )
@@ -58,16 +61,18 @@ def test_a_text_that_says_nothing_is_one_block():
 
 
 def test_gemini_repeats_the_words_that_a_source_stands_for():
-    told = json.loads(contents.codec.write_answer(answer(at(6, 10), at(None, None, "B")), model="m", now=7))
+    told = json.loads(
+        contents.write_answer(answer(at(6, 10), at(None, None, "B")), model="m", now=7)
+    )
     grounding = told["candidates"][0]["groundingMetadata"]
     assert grounding["groundingSupports"] == [
         {"segment": {"text": "warm"}, "groundingChunkIndices": [0]}
     ]
-    (choice,) = contents.codec.read_answer(json.dumps(told).encode()).choices
+    (choice,) = contents.read_answer(json.dumps(told).encode()).choices
     assert choice.parts == (Text(TEXT, citations=(at(6, 10), at(None, None, "B"))),)
 
 
 def test_words_that_stand_in_a_text_twice_are_no_place():
-    told = json.loads(contents.codec.write_answer(answer(at(0, 1), text="aha"), model="m", now=7))
-    (choice,) = contents.codec.read_answer(json.dumps(told).encode()).choices
+    told = json.loads(contents.write_answer(answer(at(0, 1), text="aha"), model="m", now=7))
+    (choice,) = contents.read_answer(json.dumps(told).encode()).choices
     assert choice.parts == (Text("aha", citations=(at(None, None),)),)

@@ -7,8 +7,8 @@ import pytest
 from google.genai import types
 
 from gateway.domain.ask import Invalid
+from gateway.domain.translation import contents as codec
 from gateway.domain.translation.codec import Losses, Uncarried
-from gateway.domain.translation.contents import codec
 from gateway.domain.translation.contents.counting import (
     read_count,
     read_count_request,

@@ -42,7 +42,7 @@ def to_claude(model: str = "claude-3-7-sonnet", **members: Any) -> dict[str, Any
     asked = Conversation(
         **{"model": model, "turns": USER, "max_output_tokens": 9000, **members},
     )
-    told: dict[str, Any] = json.loads(messages.codec.write_request(asked, losses))
+    told: dict[str, Any] = json.loads(messages.write_request(asked, losses))
     return told
 
 
@@ -142,7 +142,7 @@ def test_what_is_not_as_usual_may_be_said_without_thoughts_alone(member: str, va
 
 def test_what_is_left_out_of_stops_is_only_what_is_too_much():
     asked = Conversation(model="m", turns=USER, stop=("1", "2", "3", "4", "5"))
-    told = json.loads(chat.codec.write_request(asked, Losses(frozenset({"stop"}))))
+    told = json.loads(chat.write_request(asked, Losses(frozenset({"stop"}))))
     assert told["stop"] == ["1", "2", "3", "4"]
     losses = Losses(frozenset({"stop"}))
     assert to_claude(stop=("\n", "x"), losses=losses)["stop_sequences"] == ["x"]
@@ -155,7 +155,7 @@ def test_documents_of_which_nobody_can_make_anything_are_told():
             to_claude(turns=(Turn("user", (part,)),))
         assert refused.value.member == "file"
     kept = Image(Data(reference="file-1"))
-    for codec in (chat.codec, messages.codec):
+    for codec in (chat, messages):
         asked = Conversation(model="m", turns=(Turn("user", (kept,)),), max_output_tokens=9)
         with pytest.raises(Uncarried) as refused:
             codec.write_request(asked, Losses())
@@ -176,7 +176,7 @@ def test_a_url_holds_data_or_leads_to_it(url: str, data: Data):
 
 
 def blocks_of(*deltas: Delta) -> list[tuple[str, int, dict[str, Any]]]:
-    told = written(messages.codec, (Started("a", "m"), *deltas, Finished(0, Finish.STOP), Ended()))
+    told = written(messages, (Started("a", "m"), *deltas, Finished(0, Finish.STOP), Ended()))
     found = [json.loads(data) for _, data in events(told)]
     return [
         (event["type"].removeprefix("content_block_"), event["index"], event.get("content_block"))
@@ -201,7 +201,7 @@ def test_a_count_that_is_taken_back_by_the_last_is_not_charged():
     last = Usage(9, 3)
     deltas = (Started("a", "m", 0, first), Finished(0, Finish.STOP), Counted(last), Ended())
     meter = MessagesMeter()
-    for _, data in events(written(messages.codec, deltas)):
+    for _, data in events(written(messages, deltas)):
         meter.event(data)
     assert meter.usage == last
 
@@ -211,5 +211,5 @@ def test_choices_are_put_in_their_order():
         {"index": index, "message": {"content": str(index)}, "finish_reason": "stop"}
         for index in (1, 0)
     ]
-    answer = chat.codec.read_answer(json.dumps({"choices": choices}).encode())
+    answer = chat.read_answer(json.dumps({"choices": choices}).encode())
     assert [choice.parts for choice in answer.choices] == [(Text("0"),), (Text("1"),)]

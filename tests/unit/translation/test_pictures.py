@@ -7,13 +7,12 @@ import pytest
 
 from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.translation import chat, contents, messages, responses
-from gateway.domain.translation.answers import Delta
+from gateway.domain.translation.answers import Answer, Choice, Delta, Finish
 from gateway.domain.translation.codec import Codec, Losses, Uncarried
 from gateway.domain.translation.conversation import (
     Conversation,
     Data,
     Image,
-    Part,
     Text,
     Turn,
 )
@@ -55,7 +54,7 @@ DRAWN = answered({"text": "Here:"}, {"inlineData": INLINE, "thoughtSignature": "
 
 def whole(form: Codec) -> Any:
     """What a caller of this form gets of a picture that Gemini has made."""
-    answer = contents.codec.read_answer(DRAWN)
+    answer = contents.read_answer(DRAWN)
     return json.loads(form.write_answer(answer, model="mine", now=7))
 
 
@@ -66,21 +65,21 @@ def stream(form: Codec) -> list[Any]:
 
 
 def deltas() -> list[Delta]:
-    reader = contents.codec.reader()
+    reader = contents.reader()
     return [*reader.event(b"", DRAWN), *reader.end()]
 
 
 def test_chats_have_pictures_beside_the_text():
-    message = whole(chat.codec)["choices"][0]["message"]
+    message = whole(chat)["choices"][0]["message"]
     assert (message["content"], message["images"]) == ("Here:", [IN_CHATS])
-    told = [chunk["choices"][0]["delta"] for chunk in stream(chat.codec)[:-1]]
+    told = [chunk["choices"][0]["delta"] for chunk in stream(chat)[:-1]]
     assert {"images": [IN_CHATS]} in told
 
 
 def test_responses_have_them_as_items_of_the_tool_that_draws():
-    text, picture = whole(responses.codec)["output"]
+    text, picture = whole(responses)["output"]
     assert (text["content"][0]["text"], picture) == ("Here:", IN_RESPONSES)
-    told = stream(responses.codec)
+    told = stream(responses)
     kinds = [event["type"] for event in told if event.get("output_index") == 1]
     assert kinds == [
         "response.output_item.added",
@@ -96,33 +95,26 @@ def test_responses_have_them_as_items_of_the_tool_that_draws():
 def test_messages_have_no_place_for_them_and_say_so_in_words():
     said = instead_of(PICTURE)
     assert "image/png" in said
-    assert [block["text"] for block in whole(messages.codec)["content"]] == ["Here:", said]
-    starts = [event["type"] for event in stream(messages.codec)]
+    assert [block["text"] for block in whole(messages)["content"]] == ["Here:", said]
+    starts = [event["type"] for event in stream(messages)]
     assert starts.count("content_block_start") == starts.count("content_block_stop") == 2
-    (choice,) = fold(read(messages.codec, written(messages.codec, deltas()))).choices
+    (choice,) = fold(read(messages, written(messages, deltas()))).choices
     assert choice.parts == (Text("Here:"), Text(said))
 
 
 def test_pictures_that_a_chat_answers_with_are_contents():
     message = {"role": "assistant", "content": "Here:", "images": [IN_CHATS]}
     body = {"id": "a", "choices": [{"message": message, "finish_reason": "stop"}]}
-    told = contents.codec.write_answer(
-        chat.codec.read_answer(json.dumps(body).encode()), model="m", now=7
-    )
+    told = contents.write_answer(chat.read_answer(json.dumps(body).encode()), model="m", now=7)
     assert json.loads(told)["candidates"][0]["content"]["parts"] == [
         {"text": "Here:"},
         {"inlineData": INLINE, "thoughtSignature": "c2ln"},
     ]
-    at_address = Image(Data(url="https://a.example/b.png"))
-    assert drawn_parts(Text("a"), at_address)[1] == {
-        "fileData": {"fileUri": "https://a.example/b.png"}
-    }
-
-
-def drawn_parts(*parts: Part) -> Any:
-    """What Gemini is told that it has answered before."""
-    asked = Conversation(model=GEMINI, turns=(USER, Turn("assistant", parts)))
-    return json.loads(contents.codec.write_request(asked, Losses()))["contents"][1]["parts"]
+    address = "https://a.example/b.png"
+    choice = Choice((Image(Data(url=address)),), Finish.STOP)
+    told = contents.write_answer(Answer(id="a", model="m", choices=(choice,)), model="m", now=7)
+    (part,) = json.loads(told)["candidates"][0]["content"]["parts"]
+    assert part == {"fileData": {"fileUri": address}}
 
 
 def test_a_conversation_goes_on_from_a_picture_with_its_signature():
@@ -135,23 +127,21 @@ def test_a_conversation_goes_on_from_a_picture_with_its_signature():
             {"role": "user", "content": "With snow."},
         ],
     }
-    asked = chat.codec.read_request(json.dumps(body).encode(), Losses(), model=GEMINI, stream=False)
+    asked = chat.read_request(json.dumps(body).encode(), Losses(), model=GEMINI, stream=False)
     assert asked.turns[1].parts == (Text("Here:"), PICTURE)
-    told = json.loads(contents.codec.write_request(asked, Losses()))
+    told = json.loads(contents.write_request(asked, Losses()))
     assert told["generationConfig"]["responseModalities"] == ["IMAGE", "TEXT"]
     text, picture = told["contents"][1]["parts"]
     assert text == {"text": "Here:", "thoughtSignature": "skip_thought_signature_validator"}
     assert picture == {"inlineData": INLINE, "thoughtSignature": "c2ln"}
-    again = contents.codec.read_request(
-        json.dumps(told).encode(), Losses(), model=GEMINI, stream=False
-    )
+    again = contents.read_request(json.dumps(told).encode(), Losses(), model=GEMINI, stream=False)
     assert again.turns[1].parts == asked.turns[1].parts
 
 
 def test_items_that_draw_come_back_with_what_was_drawn():
     def turns_of(item: dict[str, Any]) -> tuple[Turn, ...]:
         body = json.dumps({"model": "m", "input": [{"role": "user", "content": "?"}, item]})
-        asked = responses.codec.read_request(body.encode(), Losses(), model="m", stream=False)
+        asked = responses.read_request(body.encode(), Losses(), model="m", stream=False)
         return asked.turns
 
     assert turns_of(IN_RESPONSES)[1] == Turn("assistant", (PICTURE,))
@@ -163,10 +153,10 @@ def test_items_that_draw_come_back_with_what_was_drawn():
 @pytest.mark.parametrize(
     ("form", "members", "member"),
     [
-        (messages.codec, {"modalities": ("image",)}, "modalities"),
-        (responses.codec, {"modalities": ("image",)}, "modalities"),
-        (messages.codec, {"turns": (USER, Turn("assistant", (PICTURE,)))}, "image"),
-        (chat.codec, {"turns": (USER, Turn("assistant", (PICTURE,)))}, "image"),
+        (messages, {"modalities": ("image",)}, "modalities"),
+        (responses, {"modalities": ("image",)}, "modalities"),
+        (messages, {"turns": (USER, Turn("assistant", (PICTURE,)))}, "image"),
+        (chat, {"turns": (USER, Turn("assistant", (PICTURE,)))}, "image"),
     ],
 )
 def test_who_draws_nothing_is_not_asked_to(form: Codec, members: dict[str, Any], member: str):
@@ -177,7 +167,7 @@ def test_who_draws_nothing_is_not_asked_to(form: Codec, members: dict[str, Any],
 
 
 def test_a_picture_that_was_only_thought_in_is_none_of_the_answers():
-    answer = contents.codec.read_answer(answered({"thought": True, "inlineData": INLINE}))
+    answer = contents.read_answer(answered({"thought": True, "inlineData": INLINE}))
     assert answer.choices[0].parts == ()
 
 
@@ -185,6 +175,6 @@ def test_a_picture_that_was_only_thought_in_is_none_of_the_answers():
 def test_other_media_are_a_bad_answer(kind: str | None):
     body = answered({"inlineData": {"mimeType": kind, "data": "AAAA"}})
     with pytest.raises(BadAnswer):
-        contents.codec.read_answer(body)
+        contents.read_answer(body)
     with pytest.raises(BadAnswer):
-        contents.codec.reader().event(b"", body)
+        contents.reader().event(b"", body)

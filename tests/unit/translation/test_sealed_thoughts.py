@@ -1,4 +1,4 @@
-"""What OpenAI's models have thought, which responses tell encrypted: it comes back to whoever made it, and to nobody else."""
+"""What OpenAI's models have thought, which responses tell encrypted: it comes back to them, and to nobody else."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ REASONING = {
 }
 MESSAGE = {"type": "message", "content": [{"type": "output_text", "text": "Yes."}]}
 PARTS = (Thought("Hm.", SIGNATURE), Text("Yes."))
-CALLERS = (messages.codec, contents.codec)
+CALLERS = (messages, contents)
 
 
 def answer(*items: Any) -> bytes:
@@ -43,15 +43,15 @@ def stream(*items: dict[str, Any]) -> list[bytes]:
         for part, each in enumerate(item.get("summary", ())):
             more = {**place, "summary_index": part, "delta": each["text"]}
             told.append(("reasoning_summary_text.delta", more))
-        for each in item.get("content", ()):
-            told.append(("output_text.delta", {**place, "content_index": 0, "delta": each["text"]}))
+        texts = ({**place, "delta": each["text"]} for each in item.get("content", ()))
+        told += [("output_text.delta", more) for more in texts]
         told.append(("output_item.done", {**place, "item": item}))
     told.append(("completed", {"response": {"id": "resp_1", "status": "completed"}}))
     return [json.dumps({"type": f"response.{kind}", **more}).encode() for kind, more in told]
 
 
 def heard(*items: dict[str, Any]) -> Any:
-    reader = responses.codec.reader()
+    reader = responses.reader()
     deltas = [delta for event in stream(*items) for delta in reader.event(b"", event)]
     deltas += reader.end()
     keep_order(deltas)
@@ -66,7 +66,7 @@ def asked(form: Codec, parts: tuple[Any, ...], **members: Any) -> Any:
 
 
 def test_what_is_encrypted_is_a_signature_of_the_thought():
-    (choice,) = responses.codec.read_answer(answer(REASONING, MESSAGE)).choices
+    (choice,) = responses.read_answer(answer(REASONING, MESSAGE)).choices
     assert choice.parts == PARTS
     assert fold(heard(REASONING, MESSAGE)).choices[0].parts == PARTS
 
@@ -74,8 +74,11 @@ def test_what_is_encrypted_is_a_signature_of_the_thought():
 def test_of_a_thought_in_pieces_the_last_is_signed_and_of_one_untold_there_is_a_signature():
     pieces = {**REASONING, "summary": [{"text": "Hm."}, {"text": "So."}]}
     parts = (Thought("Hm."), Thought("So.", SIGNATURE), Text("Yes."))
-    for whole, untold in ((pieces, parts), (REASONING | {"summary": []}, (Thought("", SIGNATURE), PARTS[1]))):
-        (choice,) = responses.codec.read_answer(answer(whole, MESSAGE)).choices
+    for whole, untold in (
+        (pieces, parts),
+        (REASONING | {"summary": []}, (Thought("", SIGNATURE), PARTS[1])),
+    ):
+        (choice,) = responses.read_answer(answer(whole, MESSAGE)).choices
         assert choice.parts == untold
         assert fold(heard(whole, MESSAGE)).choices[0].parts == untold
 
@@ -83,37 +86,37 @@ def test_of_a_thought_in_pieces_the_last_is_signed_and_of_one_untold_there_is_a_
 @pytest.mark.parametrize("form", CALLERS, ids=("messages", "contents"))
 def test_callers_send_it_back_and_the_upstream_gets_its_item(form: Codec):
     whole = form.read_answer(
-        form.write_answer(responses.codec.read_answer(answer(REASONING, MESSAGE)), model="m", now=7)
+        form.write_answer(responses.read_answer(answer(REASONING, MESSAGE)), model="m", now=7)
     )
     streamed = fold(read(form, written(form, heard(REASONING, MESSAGE))))
     for told in (whole, streamed):
         parts = _as_sent_back(form, told.choices[0].parts)
-        items = asked(responses.codec, parts)["input"]
+        items = asked(responses, parts)["input"]
         assert [item for item in items if item["type"] == "reasoning"] == [REASONING]
         assert [item["type"] for item in items] == ["message", "reasoning", "message", "message"]
 
 
 def _as_sent_back(form: Codec, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     """A conversation's turn, written by a client of this form and read by the gateway."""
-    if form is messages.codec:
+    if form is messages:
         blocks: list[Any] = []
         for part in parts:
             if isinstance(part, Thought):
-                blocks.append({"type": "thinking", "thinking": part.text, "signature": part.signature})
+                blocks.append(
+                    {"type": "thinking", "thinking": part.text, "signature": part.signature}
+                )
             else:
                 blocks.append({"type": "text", "text": part.text})
         body: dict[str, Any] = {"messages": [{"role": "assistant", "content": blocks}]}
     else:
-        answered = responses.codec.read_answer(answer(REASONING, MESSAGE))
-        told = json.loads(contents.codec.write_answer(answered, model="m", now=7))
+        answered = responses.read_answer(answer(REASONING, MESSAGE))
+        told = json.loads(contents.write_answer(answered, model="m", now=7))
         body = {"contents": [told["candidates"][0]["content"]]}
     found = form.read_request(json.dumps(body).encode(), Losses(), model="m", stream=False)
     return found.turns[0].parts
 
 
-@pytest.mark.parametrize(
-    "form", [chat.codec, messages.codec, contents.codec], ids=("chats", "messages", "contents")
-)
+@pytest.mark.parametrize("form", [chat, messages, contents], ids=("chats", "messages", "contents"))
 def test_nobody_else_is_given_it(form: Codec):
     told = json.dumps(asked(form, PARTS))
     assert "gAAAAABo" not in told
@@ -121,7 +124,7 @@ def test_nobody_else_is_given_it(form: Codec):
 
 
 def test_it_is_asked_for_where_the_model_is_to_think():
-    assert "include" not in asked(responses.codec, (Text("a"),))
-    assert "include" not in asked(responses.codec, (Text("a"),), thinking=Thinking(is_on=False))
-    told = asked(responses.codec, (Text("a"),), thinking=Thinking(effort="low"), logprobs=2)
+    assert "include" not in asked(responses, (Text("a"),))
+    assert "include" not in asked(responses, (Text("a"),), thinking=Thinking(is_on=False))
+    told = asked(responses, (Text("a"),), thinking=Thinking(effort="low"), logprobs=2)
     assert told["include"] == ["message.output_text.logprobs", "reasoning.encrypted_content"]

@@ -72,6 +72,11 @@ class _Open(Parts):
         self.is_over = False
 
 
+def reader() -> "ChunkReader":
+    """For a stream of an upstream."""
+    return ChunkReader()
+
+
 class ChunkReader:
     """One for each call."""
 

@@ -64,8 +64,13 @@ class _Choice:
         self.signed: list[str] = []
 
 
+def writer(*, model: str, now: int) -> "ChunkWriter":
+    """For a stream to a caller, who called the model `model`."""
+    return ChunkWriter(model=model, now=now)
+
+
 class ChunkWriter:
-    """One for each call. `wants_usage`: the last chunk shall tell what was used."""
+    """One for each call. The last chunk tells what was used; whom it is not for does not get that far."""
 
     __slots__ = (
         "_before",
@@ -75,13 +80,11 @@ class ChunkWriter:
         "_model",
         "_now",
         "_usage",
-        "_wants_usage",
     )
 
-    def __init__(self, *, model: str, now: int, wants_usage: bool) -> None:
+    def __init__(self, *, model: str, now: int) -> None:
         self._model = model
         self._now = now
-        self._wants_usage = wants_usage
         self._begins = self._head = b""
         self._before: dict[tuple[int, str], bytes] = {}
         self._choices: dict[int, _Choice] = {}
@@ -127,7 +130,7 @@ class ChunkWriter:
             "model": self._model,
         }
         self._begins = b"data: %b," % orjson.dumps(told)[:-1]
-        self._head = self._begins + (b'"usage":null,' if self._wants_usage else b"")
+        self._head = self._begins + b'"usage":null,'
         return self._open(0)
 
     def _open(self, choice: int) -> bytes:
@@ -214,7 +217,7 @@ class ChunkWriter:
 
     def _end(self) -> bytes:
         done = b"data: [DONE]\n\n"
-        if not self._wants_usage or self._usage is None:
+        if self._usage is None:
             return done
         counts = orjson.dumps(counts_of(self._usage))
         return b'%b"choices":[],"usage":%b}\n\n%b' % (self._begins, counts, done)

@@ -1,5 +1,6 @@
 """A chat completion's request, as callers send it → the neutral form. Pure."""
 
+from collections.abc import Mapping
 from itertools import takewhile
 
 from gateway.domain.translation.caches import cache_of
@@ -16,7 +17,7 @@ from gateway.domain.translation.conversation import (
 )
 from gateway.domain.translation.reading import UNKNOWN, is_said, json_asked, read_asked
 
-PARAMS = {
+PARAMS: Mapping[str, str] = {
     "turns": "messages",
     "system": "messages",
     "max_output_tokens": "max_completion_tokens",
@@ -26,7 +27,6 @@ PARAMS = {
     "thinking": "reasoning_effort",
     "tier": "service_tier",
     "end_user": "user",
-    "wants_usage": "stream_options",
 }
 _NO_OTHER = "no other dialect has it"
 # Pictures are asked for so at OpenRouter and LiteLLM: https://openrouter.ai/docs/features/multimodal/image-generation
@@ -36,13 +36,15 @@ _USUAL_TIERS = frozenset({None, "auto", "default"})
 
 
 def read_request(body: bytes, losses: Losses, *, model: str, stream: bool) -> Conversation:
-    """What a caller asks. Raises `Invalid`, `Uncarried`."""
+    """What a caller asks. Raises `Invalid`, `Uncarried`.
+
+    `stream_options` ask for nothing: the usage is told in any case, and hidden from whom it is not for.
+    """
     asked = read_asked(wire.decode_request, wire.KNOWN, body, losses)
     _require_carried(asked)
     _leave_out(asked, losses)
     count = sum(1 for _ in takewhile(_is_system, asked.messages))
     limits = [most for most in (asked.max_completion_tokens, asked.max_tokens) if most is not None]
-    options = asked.stream_options
     return Conversation(
         model=model,
         turns=turns_of(asked.messages, count, losses),
@@ -64,7 +66,6 @@ def read_request(body: bytes, losses: Losses, *, model: str, stream: bool) -> Co
         logprobs=(asked.top_logprobs or 0) if asked.logprobs else None,
         choices=asked.n or 1,
         stream=stream,
-        wants_usage=options is not None and bool(options.include_usage),
         modalities=() if asked.modalities == ["text"] else tuple(asked.modalities or ()),
         verbosity="" if asked.verbosity == "medium" else asked.verbosity or "",
         tier="" if asked.service_tier in _USUAL_TIERS else asked.service_tier or "",

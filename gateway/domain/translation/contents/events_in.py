@@ -37,6 +37,11 @@ from gateway.domain.translation.contents.usage import read_usage
 from gateway.domain.translation.conversation import Citation
 
 
+def reader() -> "ContentsReader":
+    """For a stream of an upstream."""
+    return ContentsReader()
+
+
 class ContentsReader:
     """Reads a stream. Models before Gemini 2 finish each event, so that a choice is finished when all has come."""
 

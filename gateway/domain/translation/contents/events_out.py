@@ -114,6 +114,11 @@ class _Choice:
         return candidate
 
 
+def writer(*, model: str, now: int) -> "ContentsWriter":  # noqa: ARG001 -- Gemini tells no time
+    """For a stream to a caller, who called the model `model`."""
+    return ContentsWriter(model)
+
+
 class ContentsWriter:
     """Writes a stream for a caller, who called the model `model`."""
 

@@ -1,6 +1,6 @@
 """A caller's body of Gemini's `generateContent` as a conversation. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from gateway.domain.ask import Invalid
@@ -29,6 +29,34 @@ from gateway.domain.translation.reading import is_said
 _reader = BodyReader(Request)
 _NOTHING = (b"", b"null")
 _NO_OTHER = "no other provider knows it"
+_CONFIG = "generationConfig"
+PARAMS: Mapping[str, str] = {
+    "turns": "contents",
+    "system": "systemInstruction",
+    "tool_choice": "toolConfig.functionCallingConfig",
+    "output": f"{_CONFIG}.responseMimeType",
+    "thinking": f"{_CONFIG}.thinkingConfig",
+    "max_output_tokens": f"{_CONFIG}.maxOutputTokens",
+    "stop": f"{_CONFIG}.stopSequences",
+    "temperature": f"{_CONFIG}.temperature",
+    "top_p": f"{_CONFIG}.topP",
+    "top_k": f"{_CONFIG}.topK",
+    "presence_penalty": f"{_CONFIG}.presencePenalty",
+    "frequency_penalty": f"{_CONFIG}.frequencyPenalty",
+    "seed": f"{_CONFIG}.seed",
+    "logprobs": f"{_CONFIG}.responseLogprobs",
+    "choices": f"{_CONFIG}.candidateCount",
+    "modalities": f"{_CONFIG}.responseModalities",
+    "tier": "serviceTier",
+    "safety": "safetySettings",
+    "metadata": "labels",
+    "image": "inlineData",
+    "file": "inlineData",
+    "audio": "inlineData",
+    "file_reference": "fileData",
+    "tool_call": "functionCall",
+    "tool_result": "functionResponse",
+}
 _KINDS: dict[str, Literal["auto", "any", "none"]] = {
     "": "auto",
     "MODE_UNSPECIFIED": "auto",
@@ -84,7 +112,7 @@ def _leave_out(request: Request, config: GenerationConfig, losses: Losses) -> No
     ):
         if is_said(raw) and bytes(raw) != b'""':
             raise Uncarried(name, why, name)
-    where = "generationConfig"
+    where = _CONFIG
     if not {"TEXT", "IMAGE"}.issuperset(each.upper() for each in config.response_modalities):
         why = "only text and pictures are translated"
         raise Uncarried("modalities", why, f"{where}.responseModalities")
@@ -179,7 +207,7 @@ def _tool_choice(request: Request) -> tuple[ToolChoice | None, bool]:
 
 def _output(config: GenerationConfig) -> Output | None:
     """What the answer must be. https://ai.google.dev/gemini-api/docs/structured-output."""
-    where = "generationConfig"
+    where = _CONFIG
     schema = _schema(
         bytes(config.response_schema),
         bytes(config.response_json_schema),

@@ -1,9 +1,9 @@
 """A whole answer → a message, as callers of Anthropic's dialect get it. Pure.
 
 https://docs.claude.com/en/api/messages. There is one choice, for nobody can ask for more in this dialect. What a model
-says as it declines is text; why the message ended tells that it did. A picture that a model has made has no place in the
-dialect, and whether one comes is not known before: a block of text stands for it, which says so. What a source is named
-for is a block of its own; of a stream, whose sources come behind the text, it is the whole block.
+says as it declines is text; why the message ended tells that it did. A picture that a model has made has no place in
+the dialect, and whether one comes is not known before: a block of text stands for it, which says so. What a source is
+named for is a block of its own; of a stream, whose sources come behind the text, it is the whole block.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ _encode = msgspec.json.Encoder().encode
 _is_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def write_answer(answer: Answer, *, model: str) -> bytes:
+def write_answer(answer: Answer, *, model: str, now: int) -> bytes:  # noqa: ARG001 -- it tells no time
     """A message."""
     choice = answer.choices[0] if answer.choices else None
     parts = () if choice is None else choice.parts
@@ -76,7 +76,7 @@ def instead_of(image: Image) -> str:
     return f"[The model made a picture ({kind}), which answers in Anthropic's dialect cannot hold.]"
 
 
-def _blocks(part: Part) -> Sequence[dict[str, Any]]:
+def _blocks(part: Part) -> Sequence[dict[str, Any]]:  # noqa: PLR0911 -- each kind is told its own way
     match part:
         case Text():
             return _texts(part)
@@ -97,6 +97,8 @@ def _blocks(part: Part) -> Sequence[dict[str, Any]]:
 
 def _texts(part: Text) -> Sequence[dict[str, Any]]:
     """A text, cut where what its sources are named for begins and ends."""
+    if not part.citations:
+        return ({"type": "text", "text": part.text},)
     places = [_place(each, len(part.text)) for each in part.citations[:_MOST_PLACED]]
     places += [(0, len(part.text))] * (len(part.citations) - len(places))
     cuts = sorted({0, len(part.text), *(end for place in places for end in place)})

@@ -51,12 +51,17 @@ _TYPES: dict[FaultKind, str] = {
 }
 
 
+def writer(*, model: str, now: int) -> "MessageWriter":  # noqa: ARG001 -- it tells no time
+    """For a stream to a caller, who called the model `model`."""
+    return MessageWriter(model)
+
+
 class MessageWriter:
     """One for each call. The reason why the message ended waits for the usage, which stands beside it."""
 
     __slots__ = ("_before", "_finished", "_index", "_is_open", "_kind", "_model", "_usage")
 
-    def __init__(self, *, model: str) -> None:
+    def __init__(self, model: str) -> None:
         self._model = model
         self._index = -1
         self._kind = ""

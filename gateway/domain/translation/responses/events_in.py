@@ -69,6 +69,11 @@ _TEXTS: dict[str, Kind] = {
 }
 
 
+def reader() -> "ResponseReader":
+    """For a stream of an upstream."""
+    return ResponseReader()
+
+
 class ResponseReader:
     """Reads a stream. One part is open at a time: OpenAI sends its items one after the other."""
 

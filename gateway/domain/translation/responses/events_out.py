@@ -54,6 +54,11 @@ class _Part:
         self.thought = Thought()
 
 
+def writer(*, model: str, now: int) -> "ResponseWriter":
+    """For a stream to a caller, who called the model `model`."""
+    return ResponseWriter(model=model, now=now)
+
+
 class ResponseWriter:
     """One for each call. Numbers all events, and repeats at the end all that it has sent."""
 
@@ -73,7 +78,7 @@ class ResponseWriter:
         """The events of these deltas; may be none. A response has one choice, and others are passed over."""
         return b"".join([self._written(each) for each in deltas if not getattr(each, "choice", 0)])
 
-    def _written(self, delta: Delta) -> bytes:  # noqa: C901, PLR0911 -- each kind is told its own way
+    def _written(self, delta: Delta) -> bytes:  # noqa: C901, PLR0911, PLR0912 -- each kind is told its own way
         match delta:
             case TextDelta():
                 return self._text(delta)
