@@ -106,7 +106,7 @@ class ChunkReader:
             deltas.append(Started(self._id, chunk.model or "", seconds_of(chunk.created)))
         for choice in chunk.choices or ():
             self._choice(choice, deltas)
-        if is_said(chunk.usage):
+        if chunk.usage is not _ABSENT and is_said(chunk.usage):
             deltas += self._count(data)
         return deltas
 
@@ -154,16 +154,20 @@ class ChunkReader:
         if thought:
             choice.say("thought", thought, deltas)
         if said.content:
-            choice.say("text", said.content, deltas, logprobs_of(logprobs) or ())
-        for citation in citations_of(said.annotations):
-            choice.note(Cited(choice.number, citation), deltas)
-        for image in pictures_of(said.images):
-            choice.show(Shown(choice.number, image), deltas)
+            probable = () if logprobs is None else logprobs_of(logprobs) or ()
+            choice.say("text", said.content, deltas, probable)
+        if said.annotations:
+            for citation in citations_of(said.annotations):
+                choice.note(Cited(choice.number, citation), deltas)
+        if said.images:
+            for image in pictures_of(said.images):
+                choice.show(Shown(choice.number, image), deltas)
         if said.refusal:
             choice.has_declined = True
             choice.say("declined", said.refusal, deltas)
-        for call in said.tool_calls or ():
-            self._call(choice, call, deltas)
+        if said.tool_calls:
+            for call in said.tool_calls:
+                self._call(choice, call, deltas)
 
     def _call(self, choice: _Open, call: Call, deltas: list[Delta]) -> None:
         told, number = call.function, choice.number
