@@ -165,6 +165,13 @@ class Thinking(Value, frozen=True):
     shown: bool | None = None
 
 
+class Drawing(Value, frozen=True):
+    """How pictures in the answer shall be: their ratio, such as `16:9`, and their size, such as `2K`."""
+
+    aspect_ratio: str = ""
+    size: str = ""
+
+
 class Conversation(Value, frozen=True, kw_only=True):
     """A request for the next turn. What is None or empty was not said, and is left to the upstream.
 
@@ -195,6 +202,7 @@ class Conversation(Value, frozen=True, kw_only=True):
     choices: int = 1
     stream: bool = False
     modalities: tuple[str, ...] = ()
+    drawing: Drawing | None = None
     verbosity: str = ""
     tier: str = ""
     safety: tuple[tuple[str, str], ...] = ()

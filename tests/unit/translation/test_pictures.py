@@ -12,6 +12,7 @@ from gateway.domain.translation.codec import Codec, Losses, Uncarried
 from gateway.domain.translation.conversation import (
     Conversation,
     Data,
+    Drawing,
     Image,
     Text,
     Turn,
@@ -121,6 +122,7 @@ def test_a_conversation_goes_on_from_a_picture_with_its_signature():
     body = {
         "model": "m",
         "modalities": ["image", "text"],
+        "image_config": {"aspect_ratio": "16:9"},
         "messages": [
             {"role": "user", "content": "Draw a toll house."},
             {"role": "assistant", "content": "Here:", "images": [IN_CHATS]},
@@ -130,7 +132,10 @@ def test_a_conversation_goes_on_from_a_picture_with_its_signature():
     asked = chat.read_request(json.dumps(body).encode(), Losses(), model=GEMINI, stream=False)
     assert asked.turns[1].parts == (Text("Here:"), PICTURE)
     told = json.loads(contents.write_request(asked, Losses()))
-    assert told["generationConfig"]["responseModalities"] == ["IMAGE", "TEXT"]
+    assert told["generationConfig"] == {
+        "responseModalities": ["IMAGE", "TEXT"],
+        "imageConfig": {"aspectRatio": "16:9"},
+    }
     text, picture = told["contents"][1]["parts"]
     assert text == {"text": "Here:", "thoughtSignature": "skip_thought_signature_validator"}
     assert picture == {"inlineData": INLINE, "thoughtSignature": "c2ln"}
@@ -155,6 +160,8 @@ def test_items_that_draw_come_back_with_what_was_drawn():
     [
         (messages, {"modalities": ("image",)}, "modalities"),
         (responses, {"modalities": ("image",)}, "modalities"),
+        (messages, {"drawing": Drawing("16:9")}, "drawing"),
+        (responses, {"drawing": Drawing("16:9")}, "drawing"),
         (messages, {"turns": (USER, Turn("assistant", (PICTURE,)))}, "image"),
         (chat, {"turns": (USER, Turn("assistant", (PICTURE,)))}, "image"),
     ],

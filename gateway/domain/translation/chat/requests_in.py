@@ -9,6 +9,7 @@ from gateway.domain.translation.chat.turns_in import text_of, turns_of
 from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import (
     Conversation,
+    Drawing,
     Output,
     Text,
     Thinking,
@@ -24,6 +25,7 @@ PARAMS: Mapping[str, str] = {
     "choices": "n",
     "parallel_tools": "parallel_tool_calls",
     "output": "response_format",
+    "drawing": "image_config",
     "thinking": "reasoning_effort",
     "tier": "service_tier",
     "end_user": "user",
@@ -67,6 +69,7 @@ def read_request(body: bytes, losses: Losses, *, model: str, stream: bool) -> Co
         choices=asked.n or 1,
         stream=stream,
         modalities=() if asked.modalities == ["text"] else tuple(asked.modalities or ()),
+        drawing=_drawing(asked.image_config),
         verbosity="" if asked.verbosity == "medium" else asked.verbosity or "",
         tier="" if asked.service_tier in _USUAL_TIERS else asked.service_tier or "",
         metadata=asked.metadata or None,
@@ -161,6 +164,12 @@ def _output(form: wire.TextFormat | wire.ObjectFormat | wire.SchemaFormat | None
         schema = json_asked(told.schema) if is_said(told.schema) else "{}"
         return Output(schema, told.name, told.description or "", told.strict)
     return None
+
+
+def _drawing(asked: wire.ImageConfig | None) -> Drawing | None:
+    if asked is None or not (asked.aspect_ratio or asked.image_size):
+        return None
+    return Drawing(asked.aspect_ratio, asked.image_size)
 
 
 def _thinking(effort: str | None) -> Thinking | None:

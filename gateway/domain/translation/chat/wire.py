@@ -267,6 +267,13 @@ class StreamOptions(_Known):
     include_obfuscation: bool | None = None
 
 
+class ImageConfig(_Known):
+    """How pictures shall be: https://openrouter.ai/docs/features/multimodal/image-generation."""
+
+    aspect_ratio: str = ""
+    image_size: str = ""
+
+
 class Request(_Known):
     """A whole request. What no other dialect can say is not looked into."""
 
@@ -299,6 +306,7 @@ class Request(_Known):
     safety_identifier: str | None = None
     store: bool | None = None
     modalities: list[str] | None = None
+    image_config: ImageConfig | None = None
     prompt_cache_key: str | None = None
     prompt_cache_options: msgspec.Raw = _ABSENT
     prompt_cache_retention: str | None = None

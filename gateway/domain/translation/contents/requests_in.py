@@ -11,6 +11,7 @@ from gateway.domain.translation.contents.bodies import (
     Content,
     FunctionDeclaration,
     GenerationConfig,
+    ImageConfig,
     Request,
 )
 from gateway.domain.translation.contents.bodies import Tool as Declarations
@@ -19,6 +20,7 @@ from gateway.domain.translation.contents.thinking import read_thinking
 from gateway.domain.translation.contents.turns_in import TurnsReader, parts_of
 from gateway.domain.translation.conversation import (
     Conversation,
+    Drawing,
     Output,
     Text,
     Tool,
@@ -47,6 +49,7 @@ PARAMS: Mapping[str, str] = {
     "logprobs": f"{_CONFIG}.responseLogprobs",
     "choices": f"{_CONFIG}.candidateCount",
     "modalities": f"{_CONFIG}.responseModalities",
+    "drawing": f"{_CONFIG}.imageConfig",
     "tier": "serviceTier",
     "safety": "safetySettings",
     "metadata": "labels",
@@ -98,6 +101,7 @@ def conversation_of(request: Request, losses: Losses, *, model: str, stream: boo
         logprobs=(config.logprobs or 0) if config.response_logprobs else None,
         choices=config.candidate_count or 1,
         modalities=_modalities(config.response_modalities),
+        drawing=_drawing(config.image_config),
         tier=_tier(request.service_tier),
         safety=tuple((each.category, each.threshold) for each in request.safety_settings),
         metadata=request.labels or None,
@@ -130,6 +134,12 @@ def _leave_out(request: Request, config: GenerationConfig, losses: Losses) -> No
 def _modalities(told: Sequence[str]) -> tuple[str, ...]:
     modalities = tuple(each.lower() for each in told)
     return () if modalities == ("text",) else modalities
+
+
+def _drawing(config: ImageConfig | None) -> Drawing | None:
+    if config is None or not (config.aspect_ratio or config.image_size):
+        return None
+    return Drawing(config.aspect_ratio, config.image_size)
 
 
 def _tier(tier: str) -> str:

@@ -18,6 +18,7 @@ from gateway.domain.translation.conversation import (
     Conversation,
     Data,
     Declined,
+    Drawing,
     File,
     Image,
     Output,
@@ -289,6 +290,7 @@ def _generation(conversation: Conversation, losses: Losses) -> Json:
         "presencePenalty": conversation.presence_penalty,
         "frequencyPenalty": conversation.frequency_penalty,
         "seed": conversation.seed,
+        "imageConfig": _image_config(conversation.drawing),
         "candidateCount": conversation.choices if conversation.choices > 1 else None,
         "responseModalities": [each.upper() for each in conversation.modalities] or None,
         "responseLogprobs": None if conversation.logprobs is None else True,
@@ -302,6 +304,14 @@ def _generation(conversation: Conversation, losses: Losses) -> Json:
         if thinking:
             config["thinkingConfig"] = thinking
     return config
+
+
+def _image_config(drawing: Drawing | None) -> Json | None:
+    """https://ai.google.dev/gemini-api/docs/image-generation."""
+    if drawing is None:
+        return None
+    said: Json = {"aspectRatio": drawing.aspect_ratio, "imageSize": drawing.size}
+    return {name: value for name, value in said.items() if value}
 
 
 def _output(output: Output, losses: Losses) -> Json:

@@ -29,6 +29,7 @@ _UNSAYABLE = (
     "verbosity",
     "safety",
     "metadata",
+    "drawing",
 )
 _ANY_OBJECT = '{"type":"object"}'
 _encode = msgspec.json.Encoder().encode

@@ -38,6 +38,7 @@ Json = dict[str, Any]
 
 _UNSAYABLE = (
     *("stop", "top_k", "presence_penalty", "frequency_penalty", "seed", "logit_bias", "safety"),
+    "drawing",
 )
 _NO_MEMBER = "the Responses API has no member for it"
 _ANY_OBJECT = '{"type":"object","properties":{}}'
