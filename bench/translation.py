@@ -140,6 +140,7 @@ def translation(pair: Pair, *, stream: bool) -> Talk:
         Asked(
             route=found,
             dialect=pair.dialect,
+            form="chats",
             body=json.dumps(body, separators=(",", ":")).encode(),
             model="m",
             model_name="real",

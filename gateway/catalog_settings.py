@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, SecretStr, StrictBool, field_validator, model_validator
 
-from gateway.domain.catalog import NUSD_PER_USD
+from gateway.domain.catalog import NUSD_PER_USD, Form
 from gateway.domain.limits import MAX_EXACT, RINGS
 from gateway.domain.network import parse_blocks
 from gateway.domain.outbound import is_never_called
@@ -273,6 +273,7 @@ class UpstreamSettings(Section):
     ] = ""
     translate: bool = True
     leave_out: tuple[Annotated[str, Field(pattern=r"^(\*|[A-Za-z_.]{1,64})$")], ...] = ()
+    form: Form = "chats"
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -309,6 +310,12 @@ class UpstreamSettings(Section):
     def _check_way(self) -> Self:
         if self.proxy.get_secret_value() and self.unix_socket:
             raise ValueError("proxy and unix_socket are two ways: set one")
+        return self
+
+    @model_validator(mode="after")
+    def _check_form(self) -> Self:
+        if self.form != "chats" and self.dialect != "openai":
+            raise ValueError('form = "responses" needs dialect = "openai"')
         return self
 
     @model_validator(mode="after")

@@ -301,6 +301,7 @@ def _upstream(entries: Entries, settings: UpstreamSettings) -> Upstream:
         azure_api_version=settings.azure_api_version,
         translate=settings.translate,
         leave_out=frozenset(settings.leave_out),
+        form=settings.form,
     )
 
 

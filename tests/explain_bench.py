@@ -244,12 +244,17 @@ async def open_bench(
         long = {"name": "long", "max_input_tokens": 1_000, "default_output_tokens": 900}
         members["models"].append(PRICED | long)
         members["models"].append({"name": "either", "members": ["m", "long"]})
+        members["models"].append(PRICED | {"name": "claude"})
+        url = members["upstreams"][0]["base_url"]
         members["upstreams"] = [
+            {"name": "scripted", "base_url": url, "models": ["m", "unpriced", "long"]},
             {
-                "name": "scripted",
-                "base_url": members["upstreams"][0]["base_url"],
-                "models": ["m", "unpriced", "long"],
-            }
+                "name": "other",
+                "base_url": url,
+                "dialect": "anthropic",
+                "models": ["claude"],
+                "leave_out": ["seed"],
+            },
         ]
         for name, settings in GROUPS.items():
             members[f"groups.{name}"] = settings

@@ -67,6 +67,7 @@ class Upstream(_Entry):
     azure_api_version: str
     translate: bool
     leave_out: list[str]
+    form: Literal["chats", "responses"]
     file_only: FileOnly | None
     """Null for those of the API."""
 

@@ -110,6 +110,8 @@ class UpstreamFields(Body):
         | None
     ) = None
     """Settings of such calls that it need not be told where its dialect has no word for them; `*`: any."""
+    form: Literal["chats", "responses"] | None = None
+    """Whether such calls are chats, in OpenAI's dialect, or responses, which carry what a model has thought."""
 
 
 _OPENAI: Final[dict[str, Any]] = {

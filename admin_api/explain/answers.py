@@ -109,13 +109,31 @@ class UsedPrices(Prices):
     tiers: list[Tier]
 
 
+class Untold(Answer):
+    """Why an upstream of another dialect cannot be told the call."""
+
+    reason: str
+    message: str
+    case: str
+    params: dict[str, int | str | list[str]]
+    param: str | None
+    """The member of the body, as its caller calls it."""
+
+
 class ExplainedUpstream(Answer):
-    """An upstream that could serve the call."""
+    """An upstream that could serve the call, in the order in which they are tried."""
 
     upstream: str
     model: str
     priority: int
     weight: int
+    dialect: Literal["openai", "anthropic", "gemini"]
+    translated: bool
+    """The call is of another dialect."""
+    left_out: list[str]
+    """What it would not be told of the body, by the operator's leave or because it is put in words."""
+    refused: Untold | None
+    """What it cannot be told of the body; null where it can be told all, or no body is given."""
 
 
 class UsedLimit(Answer):

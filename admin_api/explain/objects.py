@@ -14,6 +14,7 @@ from gateway.explain.looking import Held
 from gateway.explain.question import Question
 from gateway.explain.remedies import inherits, remedy_of, rule_of
 from gateway.explain.walk import Check, Explanation, Result
+from gateway.explain.ways import Way
 from gateway.store.token_money import ScopeMoney
 from gateway.store.windows import Kind, Window, read_window_id
 
@@ -32,7 +33,8 @@ def explanation_object(
     """Everything; what the checks did not get to is null or empty."""
     checks = [_check(each, row) for each in found.checks]
     if found.shadows:
-        checks[-1] |= _shadows(found.shadows)  # the reservation is the last check
+        (reserved,) = (each for each in checks if each["check"] == "reserve")
+        reserved |= _shadows(found.shadows)
     denied = next((each for each in checks if each["result"] == Result.DENY), None)
     return {
         "decision": {"result": Result.ALLOW} if denied is None else denied,
@@ -40,15 +42,7 @@ def explanation_object(
         "call": _call(found, question),
         "hold": None if found.held is None else _hold(found.held, units),
         "price": _price(found),
-        "candidates": [
-            {
-                "upstream": each.upstream.name,
-                "model": each.model_name,
-                "priority": each.upstream.priority,
-                "weight": each.upstream.weight,
-            }
-            for each in found.candidates
-        ],
+        "candidates": [_upstream(each) for each in found.ways],
         "quota": _quota(found),
         "limits": []
         if found.looked is None
@@ -102,6 +96,21 @@ def _shadows(refusals: Sequence[Refusal]) -> dict[str, Any]:
     return {
         "message": f"Passes; but limits in the shadow would have refused it: {messages}",
         "shadow": [{**_told(each), **_figures(each)} for each in refusals],
+    }
+
+
+def _upstream(way: Way) -> dict[str, Any]:
+    """One that could serve the call, and what it could not be told."""
+    candidate, refusal = way.candidate, way.refusal
+    return {
+        "upstream": candidate.upstream.name,
+        "model": candidate.model_name,
+        "priority": candidate.upstream.priority,
+        "weight": candidate.upstream.weight,
+        "dialect": candidate.upstream.dialect,
+        "translated": way.is_translated,
+        "left_out": way.left_out,
+        "refused": None if refusal is None else {**_told(refusal), "param": refusal.param},
     }
 
 

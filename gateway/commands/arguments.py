@@ -151,7 +151,14 @@ def _add_rotate(actions: Subparsers) -> None:
 
 def _add_explain(actions: Subparsers) -> None:
     parser = _add_on_one(actions, "explain", "why a call would be refused; nothing is spent")
-    parser.add_argument("--model", required=True)
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--model")
+    asked.add_argument(
+        "--body",
+        metavar="FILE",
+        help="the call's own, in the place of what it says; -: standard input",
+    )
+    parser.add_argument("--path", help="the call's, as /v1/messages (default: that of chats)")
     parser.add_argument("--ip", metavar="ADDRESS", help="the caller's")
     parser.add_argument("--max-tokens", type=values.count, metavar="N")
 

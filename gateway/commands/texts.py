@@ -1,6 +1,6 @@
 """What the admin API answers, as texts for people (pure)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -152,6 +152,22 @@ def refusals(data: Object) -> list[list[str]]:
         if n
     ]
     return [*rows, ["refused in all", f"{data['total']['refusals']:,}", ""]]
+
+
+def upstreams(found: Sequence[Object]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """Those that could serve a call, and what would become of it there."""
+    rows = []
+    for each in found:
+        way = (
+            f"gets it in the dialect {each['dialect']}"
+            if each["translated"]
+            else "gets it as it is"
+        )
+        if each["left_out"]:
+            way += f", without {', '.join(each['left_out'])}"
+        refused = each["refused"]
+        rows.append((each["upstream"], each["model"], refused["message"] if refused else way))
+    return ("Upstream", "Model", "Message"), rows
 
 
 def decision(of: Object | str) -> str:

@@ -4,6 +4,7 @@ import argparse
 import getpass
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from gateway.commands import texts
@@ -186,7 +187,7 @@ async def _delete(api: Api, given: argparse.Namespace) -> None:
 
 
 async def _explain(api: Api, given: argparse.Namespace) -> None:
-    body = {"model": given.model, "ip": given.ip, "max_tokens": given.max_tokens}
+    body = {name: getattr(given, name) for name in ("model", "body", "path", "ip", "max_tokens")}
     answer = await api.call(
         "POST",
         f"{TOKENS}{await token_id(api, given)}/explain",
@@ -201,6 +202,9 @@ async def _explain(api: Api, given: argparse.Namespace) -> None:
         [name.capitalize() for name in columns],
         [[str(check.get(name) or "") for name in columns] for check in checks],
     )
+    if answer.data["candidates"]:
+        print()
+        show_table(*texts.upstreams(answer.data["candidates"]))
     print(f"\nDecision: {printable(texts.decision(answer.data['decision']))}")
 
 
@@ -273,6 +277,16 @@ def _read_key(given: argparse.Namespace) -> None:
         raise WrongUse("no key was given: type it, or pass it on standard input")
 
 
+def _read_body(given: argparse.Namespace) -> None:
+    if given.body is None:
+        return
+    try:
+        file = given.body
+        given.body = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUse(f"the body cannot be read: {error}") from None
+
+
 def _check_update(given: argparse.Namespace) -> None:
     if not needs_current(given):
         update_body(given, {})
@@ -282,6 +296,7 @@ _BEFORE: Final[Mapping[str, Callable[[argparse.Namespace], object]]] = {
     "create": create_body,
     "update": _check_update,
     "delete": _check_delete,
+    "explain": _read_body,
     "find": _read_key,
 }
 """What is asked, or wrong, before anything is started."""

@@ -18,6 +18,8 @@ NUSD_PER_USD = 1_000_000_000
 Dialect = Literal["openai", "anthropic", "gemini"]
 Dialects = tuple[Dialect, ...]
 """A caller's dialect, and behind it those that its call can be translated for."""
+Form = Literal["chats", "responses"]
+"""How an upstream of OpenAI's dialect takes calls that are translated for it."""
 
 
 class Tier(NamedTuple):
@@ -153,7 +155,7 @@ class Upstream:
     `api_keys` none is sent. `max_connections`, `breaker_failures` and `retry_after_budget_s` 0: no bound, no breaker,
     no waiting. `allow_cidrs`: what it may be called at though that is not public. `azure_api_version`: it is Azure
     OpenAI of this version. `translate`: calls of other dialects are translated for it, and may be sent without what
-    `leave_out` names.
+    `leave_out` names; in OpenAI's dialect they have this `form`.
     """
 
     name: str
@@ -186,12 +188,24 @@ class Upstream:
     azure_api_version: str = ""
     translate: bool = True
     leave_out: frozenset[str] = frozenset()
+    form: Form = "chats"
 
     def speaks(self, dialects: Dialects | None) -> bool:
         """Whether it can be called in the first of these, or the call translated for it; None: in whichever."""
         if dialects is None or self.dialect == dialects[0]:
             return True
         return self.translate and self.dialect in dialects
+
+    def max_field(self, model: Model, fields: tuple[str, ...]) -> str:
+        """Which of these a maximum is written into.
+
+        OpenAI's newer models refuse `max_tokens`, many other servers know nothing else.
+        """
+        if model.max_output_field in fields:
+            return str(model.max_output_field)
+        if (self.base_url.hostname or "").endswith(".openai.com"):
+            return fields[0]
+        return fields[-1]
 
     def model_name(self, model: str) -> str | None:
         """The upstream's own name for `model`; None where it does not serve it."""

@@ -53,6 +53,15 @@ class _Part(msgspec.Struct, forbid_unknown_fields=True):
     input_audio: _Audio | None = None
 
 
+class _Made(msgspec.Struct, forbid_unknown_fields=True):
+    """A picture that the model had made, as it stands in a chat's answer."""
+
+    image_url: _Image
+    type: Literal["image_url"] = "image_url"
+    index: msgspec.Raw = _ABSENT
+    extra_content: msgspec.Raw = _ABSENT
+
+
 class Entry(msgspec.Struct):
     """A message of a chat, or an item of a response's input. Members that are not here are text."""
 
@@ -64,6 +73,7 @@ class Entry(msgspec.Struct):
             "custom_tool_call",
             "custom_tool_call_output",
             "reasoning",
+            "image_generation_call",
         ]
         | None
     ) = None
@@ -71,10 +81,11 @@ class Entry(msgspec.Struct):
     content: str | list[_Part] | None = None
     output: str | list[_Part] | None = None
     encrypted_content: str | None = None
+    result: str | None = None
+    images: list[_Made] | None = None
     # An answer of the model by its id, and what some providers take beside the content.
     audio: None = None
     image: None = None
-    images: None = None
     image_url: None = None
     video: None = None
     videos: None = None
@@ -190,6 +201,12 @@ def _look_at(entries: list[Entry]) -> Content:
                 return Content(f"[{index}]")  # an item's id alone stands for the item
         elif entry.type == "reasoning" and entry.encrypted_content is None:
             return Content(f"[{index}].encrypted_content")  # likewise
+        elif entry.type == "image_generation_call":
+            if entry.result is None:
+                return Content(f"[{index}].result")
+            found = _with_image(found, len(entry.result))
+        for made in entry.images or ():
+            found = _with_image(found, _held(made.image_url.url))
         if isinstance(entry.content, list):
             found = _with_parts(found, entry.content)
         if isinstance(entry.output, list):
@@ -203,10 +220,18 @@ def _with_parts(found: Content, parts: list[_Part]) -> Content:
         if part.image_url is not None:
             address = part.image_url.url if isinstance(part.image_url, _Image) else part.image_url
             images += 1
-            if not address.startswith("http"):
-                image_bytes += len(address)
+            image_bytes += _held(address)
         has_audio = has_audio or part.input_audio is not None
     return Content(None, images, image_bytes, has_audio)
+
+
+def _with_image(found: Content, size_bytes: int) -> Content:
+    return found._replace(images=found.images + 1, image_bytes=found.image_bytes + size_bytes)
+
+
+def _held(address: str) -> int:
+    """The bytes of an image that the body holds itself."""
+    return 0 if address.startswith("http") else len(address)
 
 
 def _is_string(raw: msgspec.Raw) -> bool:

@@ -12,6 +12,10 @@ class Unasked(Told):
         "The token is limited to some addresses: say from which ip it calls.",
     )
     BODY = "no_body", "No body is given; input_tokens stands for it."
+    SAID = (
+        "no_body_to_translate",
+        "The call would be translated for another dialect: give its body to see what that would refuse.",
+    )
     ASK = "ask_unread", "What the call asks for could not be read."
     ROOM = "room_unknown", "It depends on what the worker that takes the call has yet to write."
     HOLD = "hold_unknown", "What the call would be held for is not known."

@@ -21,6 +21,7 @@ from gateway.domain.token import Token
 from gateway.explain.looking import Changed, Held, Looks
 from gateway.explain.question import Question
 from gateway.explain.unasked import NotAsked, Unasked
+from gateway.explain.ways import Way, ways_of
 from gateway.listen import origin_of
 from gateway.settings import Config
 from gateway.store.catalog import CatalogReader
@@ -103,6 +104,7 @@ class Explanation:
     ask: Ask | None = None
     pricing: Pricing | None = None
     candidates: tuple[Candidate, ...] = ()
+    ways: tuple[Way, ...] = ()
     held: Held | None = None
     looked: Looked | None = None
 
@@ -207,7 +209,23 @@ class _Walk:
         route = self._found.route
         for name in _KNOWN_CALLER if route is None else CHAINS[route.kind]:
             await self._ask(name, getattr(self, name))
+        if self._found.candidates:
+            await self._find_ways()
         return self._found
+
+    async def _find_ways(self) -> None:
+        """Leaves the ways. Where all of them are of other dialects, whether any can be gone is a check."""
+        question, found = self._question, self._found
+        ways = found.ways = await ways_of(
+            self._route,
+            self._asked,
+            found.candidates,
+            question.body,
+            max_output=None if found.held is None else found.held.hold.write_max_output,
+            now=self._now,
+        )
+        if all(way.is_translated for way in ways):  # those of the call's own dialect are told all
+            await self._ask("translate", self.translate)
 
     async def _ask(self, name: str, check: Callable[[], Answer]) -> None:
         try:
@@ -332,6 +350,13 @@ class _Walk:
         ):
             raise NotAsked(Unasked.STORE, most_nusd=quota.allow_bounded_nusd)
         return refusal
+
+    def translate(self) -> Refusal | None:
+        """What no upstream can be told; of several, the refusal is the last's that is tried."""
+        if self._question.body is None:
+            raise NotAsked(Unasked.SAID)
+        ways = self._found.ways
+        return None if any(way.refusal is None for way in ways) else ways[-1].refusal
 
     def _price(self) -> Pricing:
         ask = self._asked

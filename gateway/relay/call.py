@@ -56,15 +56,8 @@ class Target:
         return self.state.pool
 
     def max_field(self, fields: tuple[str, ...]) -> str:
-        """Which of these a maximum is written into.
-
-        OpenAI's newer models refuse `max_tokens`, many other servers know nothing else.
-        """
-        if self.model.max_output_field in fields:
-            return str(self.model.max_output_field)
-        if (self.upstream.base_url.hostname or "").endswith(".openai.com"):
-            return fields[0]
-        return fields[-1]
+        """Which of these a maximum is written into."""
+        return self.upstream.max_field(self.model, fields)
 
     def load(self, now: float) -> Load:
         """What the choice between targets rests on: of those that are fit, an earlier place goes first."""

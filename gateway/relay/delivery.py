@@ -6,6 +6,7 @@ charge is not on its way to the store.
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.domain.dialects.meter import BadAnswer
@@ -39,6 +40,21 @@ _ERROR = 400
 
 Settle = Callable[[Outcome], None]
 """Charges and records the call; does nothing the second time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An answer whose head has come: of which call, where it goes, how it begins there.
+
+    `secret` is the upstream's key: errors are known to quote it.
+    """
+
+    call: Call
+    writer: AnswerWriter
+    settle: Settle
+    status: int
+    lines: bytes
+    secret: str = field(repr=False)
 
 
 class Delivery(Protocol):
@@ -94,23 +110,13 @@ class EventDelivery:
     )
 
     def __init__(
-        self,
-        call: Call,
-        writer: AnswerWriter,
-        settle: Settle,
-        *,
-        status: int,
-        lines: bytes,
-        hide_usage: bool,
-        max_line_bytes: int,
-        allowance: Allowance | None,
-        secret: str = "",
+        self, begun: Begun, *, hide_usage: bool, max_line_bytes: int, allowance: Allowance | None
     ) -> None:
-        self._secret = secret
-        self._call = call
-        self._writer = writer
-        self._settle = settle
-        self._status = status
+        call = self._call = begun.call
+        self._writer = begun.writer
+        self._settle = begun.settle
+        self._status = begun.status
+        self._secret = begun.secret
         self._allowance = allowance
         self._kept = b""
         self._passed_events = self._passed_text = 0
@@ -127,7 +133,7 @@ class EventDelivery:
         )
         # Only what is held for in steps is ever ended by us.
         self._early_end = route.early_end() if allowance is not None and route.early_end else None
-        writer.begin(status, lines + b"x-accel-buffering: no\r\n")
+        begun.writer.begin(begun.status, begun.lines + b"x-accel-buffering: no\r\n")
 
     @property
     def can_stop(self) -> bool:
@@ -260,7 +266,7 @@ class EventDelivery:
 class WholeDelivery:
     """A body that is passed on when it is whole, so that a cut one becomes a clean error.
 
-    `secret` is the upstream's key: errors are known to quote it. A list is left to be looked through: `is_kept`.
+    A list is left to be looked through: `is_kept`.
     """
 
     __slots__ = (
@@ -276,24 +282,14 @@ class WholeDelivery:
         "status",
     )
 
-    def __init__(
-        self,
-        call: Call,
-        writer: AnswerWriter,
-        settle: Settle,
-        *,
-        status: int,
-        lines: bytes,
-        encoding: bytes = b"",
-        secret: str = "",
-    ) -> None:
+    def __init__(self, begun: Begun, *, encoding: bytes = b"") -> None:
         self._encoding = encoding
-        self._secret = secret
-        self.status = status
-        self.lines = lines
-        self._call = call
-        self._writer = writer
-        self._settle = settle
+        self._call = begun.call
+        self._writer = begun.writer
+        self._settle = begun.settle
+        self.status = begun.status
+        self.lines = begun.lines
+        self._secret = begun.secret
         self._pieces: list[bytes] = []
         self._size_bytes = 0
         self.is_kept = False

@@ -4,7 +4,7 @@ from gateway.domain.catalog import Upstream
 from gateway.relay.allowance import Allowance
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import Call
-from gateway.relay.delivery import Delivery, EventDelivery, Settle, WholeDelivery
+from gateway.relay.delivery import Begun, Delivery, EventDelivery, Settle, WholeDelivery
 from gateway.relay.headers import answer_lines, form_of
 from gateway.relay.sent import Sent
 from gateway.relay.translated import TranslatedEvents, TranslatedWhole, lines_of
@@ -32,54 +32,26 @@ def delivery_of(
     media_type, encoding = form_of(headers)
     answers = status < _NO_ANSWER
     streams = answers and media_type == b"text/event-stream" and not encoding
+    most_bytes, hides = upstream.max_line_bytes, sent.hide_usage
     translation = sent.translation
-    if translation is not None and (encoding or (answers and streams != call.ask.stream)):
+    if answers and media_type == b"text/html" and call.route.metering == "usage":
+        return "answered with a web page"
+    if translation is None:
+        begun = Begun(call, writer, settle, status, answer_lines(headers), secret)
+        if not streams:
+            return WholeDelivery(begun, encoding=encoding)
+        return EventDelivery(
+            begun, hide_usage=hides, max_line_bytes=most_bytes, allowance=allowance
+        )
+    if encoding or (answers and streams != call.ask.stream):
         return (
             f"answered with {media_type.decode('latin-1')!r} where it was asked for something else"
         )
-    if streams:
-        if translation is None:
-            return EventDelivery(
-                call,
-                writer,
-                settle,
-                status=status,
-                lines=answer_lines(headers),
-                hide_usage=sent.hide_usage,
-                max_line_bytes=upstream.max_line_bytes,
-                allowance=allowance,
-                secret=secret,
-            )
-        return TranslatedEvents(
-            call,
-            writer,
-            settle,
-            translation.events(upstream.max_line_bytes),
-            status=status,
-            lines=lines_of(headers, translation, media_type),
-            hide_usage=sent.hide_usage,
-            max_line_bytes=upstream.max_line_bytes,
-            allowance=allowance,
-            secret=secret,
-        )
-    if answers and media_type == b"text/html" and call.route.metering == "usage":
-        return "answered with a web page"
-    if translation is not None:
-        return TranslatedWhole(
-            call,
-            writer,
-            settle,
-            translation,
-            status=status,
-            lines=lines_of(headers, translation, b"application/json"),
-            secret=secret,
-        )
-    return WholeDelivery(
-        call,
-        writer,
-        settle,
-        status=status,
-        lines=answer_lines(headers),
-        encoding=encoding,
-        secret=secret,
+    told = lines_of(headers, translation, media_type if streams else b"application/json")
+    begun = Begun(call, writer, settle, status, told, secret)
+    if not streams:
+        return TranslatedWhole(begun, translation)
+    events = translation.events(most_bytes)
+    return TranslatedEvents(
+        begun, events, hide_usage=hides, max_line_bytes=most_bytes, allowance=allowance
     )

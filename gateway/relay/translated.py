@@ -10,11 +10,10 @@ from typing import Final
 from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.errors import Reason, Refusal
 from gateway.domain.translation.answers import FaultKind
-from gateway.domain.translation.one_call import Asked, Events, Translation
+from gateway.domain.translation.one_call import Events, Translation, asked_of
 from gateway.relay.allowance import Allowance
-from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import Call, Outcome, Target
-from gateway.relay.delivery import EventDelivery, Settle, WholeDelivery
+from gateway.relay.delivery import Begun, EventDelivery, WholeDelivery
 from gateway.relay.envelopes import body_of, status_of
 from gateway.relay.headers import answer_lines
 from gateway.relay.metering import estimate
@@ -49,23 +48,15 @@ def translation_of(call: Call, target: Target) -> Translation:
     """The call as `target` has it, once the forms are loaded. Raises `Untranslatable`."""
     from gateway.domain.translation.translators import translate  # noqa: PLC0415 -- see load_forms
 
-    model, hold = target.model, call.hold
-    default = min(
-        model.default_output_tokens, model.max_output_tokens or model.default_output_tokens
-    )
-    maximum = hold.write_max_output or default
     return translate(
-        Asked(
-            route=call.route,
-            dialect=target.upstream.dialect,
-            body=call.body,
-            model=call.ask.model,
-            model_name=target.model_name,
-            stream=call.ask.stream,
-            max_output_tokens=maximum,
-            max_field=target.max_field(("max_completion_tokens", "max_tokens")),
-            leave_out=target.upstream.leave_out,
-            thinks=model.hides_output,
+        asked_of(
+            call.route,
+            target.upstream,
+            target.model,
+            target.model_name,
+            call.ask,
+            call.body,
+            max_output=call.hold.write_max_output,
             now=int(call.started_at),
         )
     )
@@ -88,18 +79,8 @@ class TranslatedWhole(WholeDelivery):
 
     __slots__ = ("_translation",)
 
-    def __init__(
-        self,
-        call: Call,
-        writer: AnswerWriter,
-        settle: Settle,
-        translation: Translation,
-        *,
-        status: int,
-        lines: bytes,
-        secret: str,
-    ) -> None:
-        super().__init__(call, writer, settle, status=status, lines=lines, secret=secret)
+    def __init__(self, begun: Begun, translation: Translation) -> None:
+        super().__init__(begun)
         self._translation = translation
 
     @property
@@ -139,28 +120,15 @@ class TranslatedEvents(EventDelivery):
 
     def __init__(
         self,
-        call: Call,
-        writer: AnswerWriter,
-        settle: Settle,
+        begun: Begun,
         events: Events,
         *,
-        status: int,
-        lines: bytes,
         hide_usage: bool,
         max_line_bytes: int,
         allowance: Allowance | None,
-        secret: str,
     ) -> None:
         super().__init__(
-            call,
-            writer,
-            settle,
-            status=status,
-            lines=lines,
-            hide_usage=hide_usage,
-            max_line_bytes=max_line_bytes,
-            allowance=allowance,
-            secret=secret,
+            begun, hide_usage=hide_usage, max_line_bytes=max_line_bytes, allowance=allowance
         )
         self._events = events
 

@@ -322,6 +322,18 @@ def test_a_refusal_is_explained(run):
     assert "Decision: " in explained.stdout
 
 
+@needs("POST", "/api/token/{id}/explain")
+def test_a_body_is_explained_with_the_upstreams_that_would_get_it(run, tmp_path):
+    assert run("token", "create", "--name", "wide").returncode == 0
+    body = tmp_path / "call.json"
+    body.write_text('{"model":"demo","max_tokens":5,"messages":[{"role":"user","content":"Hi"}]}')
+    named = ("token", "explain", "wide", "--path", "/v1/messages", "--body")
+    explained = run(*named, str(body))
+    assert explained.returncode == 0, explained.stderr
+    assert "gets it" in explained.stdout
+    assert run(*named, str(tmp_path / "none.json")).returncode == 2
+
+
 @needs("GET", "/api/token/{id}/usage")
 async def test_what_a_token_used_is_shown_by_day(product, run):
     token = shown(run("token", "create", "--name", "used", "--json"))

@@ -155,6 +155,9 @@ asks = st.one_of(
     state=State(granted=8 * CALL_NUSD, running=[(3 * CALL_NUSD, 1)]), ask=Ask(body=chat("long"))
 )
 @example(state=State(limits=(TOKENS,)), ask=Ask(body=chat("long")))
+@example(state=State(), ask=Ask(path="/v1/messages", body=chat(max_tokens=50, store=True)))
+@example(state=State(), ask=Ask(body=chat("claude", seed=1)))
+@example(state=State(granted=USD), ask=Ask(body=chat("claude", n=2)))
 def test_a_call_comes_to_what_was_explained_and_asking_changes_nothing(
     steps: Steps, state: State, ask: Ask
 ) -> None:
@@ -300,7 +303,16 @@ async def test_a_call_that_passes_is_told_with_its_price_hold_upstreams_and_limi
     assert told["price"]["output_usd_per_mtok"] == 10
     assert told["price"]["ratio"] == 2
     assert told["candidates"] == [
-        {"upstream": "scripted", "model": "m", "priority": 0, "weight": 1}
+        {
+            "upstream": "scripted",
+            "model": "m",
+            "priority": 0,
+            "weight": 1,
+            "dialect": "openai",
+            "translated": False,
+            "left_out": [],
+            "refused": None,
+        }
     ]
     assert told["quota"]["token"] == {
         "granted_nusd": USD,
@@ -323,6 +335,31 @@ async def test_a_call_that_passes_is_told_with_its_price_hold_upstreams_and_limi
     assert told["concurrency"] == [
         {"scope": "subscription", "inherited": False, "limit": 2, "live": 1}
     ]
+
+
+async def test_what_a_translation_would_leave_out_or_refuse_is_told_for_each_upstream(
+    bench: Bench,
+) -> None:
+    token = await bench.token(State())
+    told = await bench.explain(token.row.id, {"body": chat("claude", seed=1)})
+    assert told["decision"] == {"result": "allow"}
+    assert told["checks"][-1] == {"check": "translate", "result": "allow"}
+    (other,) = told["candidates"]
+    assert (
+        other.items() >= {"upstream": "other", "dialect": "anthropic", "translated": True}.items()
+    )
+    assert (other["left_out"], other["refused"]) == (["seed"], None)
+
+    told = await bench.explain(token.row.id, {"body": chat("claude", n=2)})
+    decision, refused = told["decision"], told["candidates"][0]["refused"]
+    assert (decision["check"], decision["reason"]) == ("translate", "unsupported_parameter")
+    assert decision["param"] == refused["param"] == "n"
+    assert decision["message"] == refused["message"]
+
+    told = await bench.explain(token.row.id, {"model": "claude"})
+    assert told["decision"] == {"result": "allow"}
+    assert told["checks"][-1]["case"] == "no_body_to_translate"
+    assert told["candidates"][0]["translated"]
 
 
 async def test_a_call_holds_what_was_explained(bench: Bench) -> None:

@@ -1,6 +1,8 @@
 """How a call comes to an upstream of another dialect, what is refused on the way, and how its end is told."""
 
+import base64
 import json
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,7 +22,7 @@ def configure(members: dict[str, Any]) -> None:
     priced = {**PRICED, "max_input_tokens": 20_000}
     members["models"] += [
         {"name": name, **priced}
-        for name in ("both", "claude", "kept", "easy", "mine", "azured", "gem")
+        for name in ("both", "claude", "kept", "easy", "mine", "azured", "gem", "thinker")
     ]
     claude = {"dialect": "anthropic", "base_url": url}
     members["models"].append({"name": "minds", **priced, "hides_output": True})
@@ -39,6 +41,7 @@ def configure(members: dict[str, Any]) -> None:
             "models": {"azured": "deployed"},
         },
         {"name": "other", **claude, "models": {"both": "other-real", "claude": "claude-real"}},
+        {"name": "replier", "base_url": url, "models": {"thinker": "o-real"}, "form": "responses"},
         {"name": "keeper", **claude, "models": {"kept": "kept-real"}, "translate": False},
         {
             "name": "google",
@@ -207,6 +210,78 @@ async def test_azure_is_called_by_deployments_with_its_own_header(rig: Rig):
     headers = {name.lower(): value for name, value in received.headers}
     assert headers["api-key"] == "azure-secret"
     assert "authorization" not in headers
+
+
+async def test_pictures_that_are_drawn_reach_chats_and_responses_whole_and_streamed(rig: Rig):
+    picture = base64.b64encode(random.Random(7).randbytes(300_000)).decode()
+    parts = [{"text": "Here:"}, {"inlineData": {"mimeType": "image/png", "data": picture}}]
+    usage = {"promptTokenCount": 5, "candidatesTokenCount": 90, "totalTokenCount": 95}
+    drawn = {
+        "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}],
+        "usageMetadata": usage,
+    }
+    whole = Answer((json.dumps(drawn).encode(),))
+    event = b"data: %b\n\n" % json.dumps(drawn).encode()
+    streamed = Answer((event,), content_type="text/event-stream", framing="chunked")
+    rig.upstream.answer("gem-real", Turns((whole, streamed, whole, streamed)))
+    token = await rig.token(USD)
+    asked: dict[str, Any] = {"model": "gem", "messages": [{"role": "user", "content": "Draw."}]}
+    async with Chat(rig.url, token.key) as caller:
+        create = caller.client.chat.completions.create
+        more = {"modalities": ["image", "text"]}
+        found = [(await create(**asked, extra_body=more)).choices[0].message.model_extra["images"]]
+        async for chunk in await create(**asked, stream=True):
+            assert chunk.usage is None  # it was not asked for
+            found += [c.delta.images for c in chunk.choices if "images" in c.delta.model_extra]
+    told = json.loads(rig.upstream.requests[0].body)
+    assert told["generationConfig"]["responseModalities"] == ["IMAGE", "TEXT"]
+    urls = [image["image_url"]["url"] for images in found for image in images]
+    assert urls == [f"data:image/png;base64,{picture}"] * 2
+    async with Responses(rig.url, token.key) as caller:
+        answers_ = [await caller.client.responses.create(model="gem", input="Draw.")]
+        async with caller.client.responses.stream(model="gem", input="Draw.") as stream:
+            answers_.append(await stream.get_final_response())
+    for answer in answers_:
+        text, item = answer.output
+        assert (text.content[0].text, item.type, item.result) == (
+            "Here:",
+            "image_generation_call",
+            picture,
+        )
+    rows = await rig.ledger()
+    assert [row["amount"] for row in rows] == [5 * 1_000 + 90 * 10_000] * 4
+    assert not any(row["estimated"] or row["anomaly"] for row in rows)
+
+
+async def test_thoughts_of_a_model_that_is_called_by_responses_come_back_to_it(rig: Rig):
+    reasoning = {
+        "type": "reasoning",
+        "id": "rs_1",
+        "summary": [{"type": "summary_text", "text": "Hm."}],
+        "encrypted_content": "gAAAAABo",
+    }
+    said = {"type": "message", "content": [{"type": "output_text", "text": answers.TEXT}]}
+    usage = {"input_tokens": answers.INPUT, "output_tokens": answers.OUTPUT, "total_tokens": 21}
+    told = {"id": "resp_1", "status": "completed", "output": [reasoning, said], "usage": usage}
+    rig.upstream.answer("o-real", Answer((json.dumps(told).encode(),)))
+    thinking: Any = {"type": "enabled", "budget_tokens": 1024}
+    async with Messages(rig.url, (await rig.token(USD)).key) as caller:
+        first = await caller.say("thinker", max_tokens=2000, thinking=thinking)
+        again = [
+            {"role": "user", "content": QUESTION},
+            {"role": "assistant", "content": [b.model_dump() for b in first.raw.content]},
+            {"role": "user", "content": "And tomorrow?"},
+        ]
+        await caller.say("thinker", max_tokens=2000, thinking=thinking, messages=again)
+    asked, later = rig.upstream.requests
+    assert asked.path == later.path == "/v1/responses"
+    assert json.loads(asked.body)["max_output_tokens"] == 2000
+    assert json.loads(asked.body)["include"] == ["reasoning.encrypted_content"]
+    assert reasoning in json.loads(later.body)["input"]
+    rows = await rig.ledger()
+    assert [(row["output_tokens"], row["estimated"]) for row in rows] == [
+        (answers.OUTPUT, False)
+    ] * 2
 
 
 async def test_tokens_are_counted_by_whoever_has_the_model_and_cost_nothing(rig: Rig):

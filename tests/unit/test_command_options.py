@@ -190,6 +190,7 @@ def test_a_change_of_nothing_is_wrong_use():
         ("list", "--status", "3"),
         ("rotate", "7", "--overlap", "soon"),
         ("explain", "7"),
+        ("explain", "7", "--model", "m", "--body", "call.json"),
         ("vanish", "7"),
     ],
 )

@@ -103,6 +103,18 @@ def test_images_of_responses_stand_in_messages_and_in_what_tools_gave():
     assert (ask.opaque, ask.images) == (None, 2)
 
 
+def test_pictures_that_a_model_had_made_count_as_those_of_users_do():
+    told = {"role": "assistant", "content": "Here:", "images": [{**image(PNG), "index": 0}]}
+    body = {"messages": [told]}
+    told["images"][0]["image_url"].pop("detail")
+    ask = read(body)
+    size = len(json.dumps({"model": "m", **body}, separators=(",", ":")))
+    assert (ask.opaque, ask.images, ask.size_bytes) == (None, 1, size - len(PNG))
+    item = {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "aGk="}
+    ask = read({"input": [item]}, RESPONSES)
+    assert (ask.opaque, ask.images) == (None, 1)
+
+
 def test_inline_audio_is_bounded_by_its_bytes():
     body = said({"type": "input_audio", "input_audio": {"data": "UklGR" * 99, "format": "wav"}})
     ask = read(body)
@@ -144,7 +156,7 @@ def test_inline_audio_is_bounded_by_its_bytes():
             "messages[0].content[0].input_audio",
         ),
         ({"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}, "messages[0].audio"),
-        ({"messages": [{"role": "user", "images": ["aGk="]}]}, "messages[0].images"),
+        ({"messages": [{"role": "user", "images": ["aGk="]}]}, "messages[0].images[0]"),
         ({"messages": [{"id": "msg_1"}]}, "messages[0]"),
     ],
 )
@@ -164,6 +176,7 @@ def test_what_cannot_be_measured_is_named(body, where):
         ({"input": [{"id": "msg_1"}]}, "input[0]"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].type"),
         ({"input": [{"type": "reasoning", "id": "rs_1"}]}, "input[0].encrypted_content"),
+        ({"input": [{"type": "image_generation_call", "id": "ig_1"}]}, "input[0].result"),
         ({"input": [{"type": "compaction", "encrypted_content": "x"}]}, "input[0].type"),
         (
             {"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "x"}]}]},

@@ -1,15 +1,15 @@
 """What is answered, in the terms that all dialects share: whole, or as a stream of deltas. Values only.
 
 A stream is, in this order: `Started`; of each choice its parts one after the other, each `PartStarted`, any number of
-deltas, `PartEnded`; `Finished` of each choice; `Counted` at any place, of which the last counts; `Ended`. `Failed` ends
-a stream in its middle. A reader makes exactly that of whatever its upstream sends: it opens parts that are not opened
-on the wire, and closes those that are left open. A writer may rely on it.
+deltas, `PartEnded`, or a `Shown` alone; `Finished` of each choice; `Counted` at any place, of which the last counts;
+`Ended`. `Failed` ends a stream in its middle. A reader makes exactly that of whatever its upstream sends: it opens
+parts that are not opened on the wire, and closes those that are left open. A writer may rely on it.
 """
 
 from enum import StrEnum
 from typing import Literal
 
-from gateway.domain.translation.conversation import Citation, Part, Value
+from gateway.domain.translation.conversation import Citation, Image, Part, Value
 from gateway.domain.usage import NOTHING, Usage
 
 
@@ -121,6 +121,13 @@ class Cited(Value, frozen=True, tag=True):
     citation: Citation
 
 
+class Shown(Value, frozen=True, tag=True):
+    """A picture that the model has made: a part that comes whole."""
+
+    choice: int
+    image: Image
+
+
 class PartEnded(Value, frozen=True, tag=True):
     """The choice's open part is whole."""
 
@@ -161,6 +168,7 @@ Delta = (
     | TextDelta
     | Signed
     | Cited
+    | Shown
     | PartEnded
     | Finished
     | Counted

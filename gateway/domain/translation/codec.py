@@ -40,7 +40,19 @@ class Losses:
         """
         if not {"*", member, param} & self._drop:
             raise Uncarried(member, why, param)
-        told = param or member
+        self._note(param or member)
+
+    def leave_out_of(self, member: str, keyword: str, why: str) -> None:
+        """The same of a keyword of `member`, by whose name the operator lets it be left out."""
+        if not {"*", keyword} & self._drop:
+            raise Uncarried(member, why)
+        self._note(keyword)
+
+    def put_in_words(self, keyword: str) -> None:
+        """Note that a keyword binds no more, for it is told to the model in words: that needs no leave."""
+        self._note(keyword)
+
+    def _note(self, told: str) -> None:
         if told not in self.dropped:
             self.dropped.append(told)
 
@@ -66,7 +78,7 @@ class EventWriter(Protocol):
 
 
 class Codec(Protocol):
-    """One wire form. Everything here is pure; `now` is in Unix seconds, for dialects that tell when."""
+    """One wire form, which is a package. All of it is pure; `now` is in Unix seconds, for dialects that tell when."""
 
     PARAMS: Mapping[str, str]
     """What callers of this form call the members of a `Conversation`, where that differs."""
@@ -100,6 +112,6 @@ class Codec(Protocol):
         """For a stream of an upstream."""
         ...
 
-    def writer(self, conversation: Conversation, *, model: str, now: int) -> EventWriter:
-        """For a stream to a caller, who called the model `model`; `conversation` says how it wants it."""
+    def writer(self, *, model: str, now: int) -> EventWriter:
+        """For a stream to a caller, who called the model `model`."""
         ...

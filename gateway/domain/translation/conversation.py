@@ -33,7 +33,10 @@ class Text(Value, frozen=True, tag=True):
 
 
 class Citation(Value, frozen=True):
-    """Where a statement comes from. Offsets are characters of the text that it stands on; None: not said."""
+    """Where a statement comes from, and what is `quoted` of there.
+
+    Offsets are characters of the text that the statement stands in; None: not said.
+    """
 
     url: str = ""
     title: str = ""
@@ -43,11 +46,15 @@ class Citation(Value, frozen=True):
 
 
 class Image(Value, frozen=True, tag=True):
-    """A picture. `detail`: OpenAI's `low`, `high`, `auto`, or empty."""
+    """A picture. `detail`: OpenAI's `low`, `high`, `auto`, or empty.
+
+    `signature` is Gemini's beside one that it has made, which it wants back.
+    """
 
     data: Data
     detail: str = ""
     cache: str = ""
+    signature: str = ""
 
 
 class File(Value, frozen=True, tag=True):
@@ -158,10 +165,18 @@ class Thinking(Value, frozen=True):
     shown: bool | None = None
 
 
+class Drawing(Value, frozen=True):
+    """How pictures in the answer shall be: their ratio, such as `16:9`, and their size, such as `2K`."""
+
+    aspect_ratio: str = ""
+    size: str = ""
+
+
 class Conversation(Value, frozen=True, kw_only=True):
     """A request for the next turn. What is None or empty was not said, and is left to the upstream.
 
     `max_output_tokens` counts thoughts, too. `logprobs`: how many alternatives, 0 for those of the chosen tokens only.
+    `modalities` are what the answer may consist of (`text`, `image`) where that is said to be more than text.
     `safety` is Gemini's settings, as category and threshold. `tier` is OpenAI's `service_tier`. `metadata` is the
     caller's own tags, `end_user` an opaque id of whom the caller serves.
     """
@@ -186,7 +201,8 @@ class Conversation(Value, frozen=True, kw_only=True):
     logprobs: int | None = None
     choices: int = 1
     stream: bool = False
-    wants_usage: bool = True
+    modalities: tuple[str, ...] = ()
+    drawing: Drawing | None = None
     verbosity: str = ""
     tier: str = ""
     safety: tuple[tuple[str, str], ...] = ()

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple, Protocol
 
-from gateway.domain.ask import Invalid
+from gateway.domain.ask import Ask, Invalid
 from gateway.domain.cases import Case, refusal
-from gateway.domain.catalog import Dialect
+from gateway.domain.catalog import Dialect, Form, Model, Upstream
 from gateway.domain.errors import Refusal
 from gateway.domain.routes import Route
 from gateway.domain.translation.answers import Fault
@@ -12,7 +12,7 @@ from gateway.domain.translation.codec import Codec, Losses, Uncarried
 
 
 class Asked(NamedTuple):
-    """A call, and the upstream that it is for.
+    """A call, and the upstream that it is for. `form`: of OpenAI's dialect, in which it takes calls of other dialects.
 
     `model` is what the caller calls the model, `model_name` what the upstream does; `max_output_tokens` is what the
     answer may have where the caller does not say, `max_field` where that stands in OpenAI's dialect, `leave_out` what
@@ -21,6 +21,7 @@ class Asked(NamedTuple):
 
     route: Route
     dialect: Dialect
+    form: Form
     body: bytes
     model: str
     model_name: str
@@ -30,6 +31,37 @@ class Asked(NamedTuple):
     leave_out: frozenset[str]
     thinks: bool
     now: int
+
+
+def asked_of(
+    route: Route,
+    upstream: Upstream,
+    model: Model,
+    model_name: str,
+    ask: Ask,
+    body: bytes,
+    *,
+    max_output: int | None,
+    now: int,
+) -> Asked:
+    """A call as `upstream` is to have it, under its own name for the model; `max_output` is what the hold allows."""
+    default = min(
+        model.default_output_tokens, model.max_output_tokens or model.default_output_tokens
+    )
+    return Asked(
+        route=route,
+        dialect=upstream.dialect,
+        form=upstream.form,
+        body=body,
+        model=ask.model,
+        model_name=model_name,
+        stream=ask.stream,
+        max_output_tokens=max_output or default,
+        max_field=upstream.max_field(model, ("max_completion_tokens", "max_tokens")),
+        leave_out=upstream.leave_out,
+        thinks=model.hides_output,
+        now=now,
+    )
 
 
 class Untranslatable(Exception):

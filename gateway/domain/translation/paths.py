@@ -1,18 +1,18 @@
 """Where upstreams of each dialect take calls, below their base URL. Pure.
 
-https://platform.openai.com/docs/api-reference/chat, https://docs.claude.com/en/api/messages,
+https://platform.openai.com/docs/api-reference, https://docs.claude.com/en/api/messages,
 https://ai.google.dev/api/generate-content
 """
 
 from urllib.parse import quote
 
-from gateway.domain.catalog import Dialect
+from gateway.domain.catalog import Dialect, Form
 
 
-def path_of(dialect: Dialect, model_name: str, *, stream: bool) -> str:
-    """Of the next turn of a conversation."""
+def path_of(dialect: Dialect, form: Form, model_name: str, *, stream: bool) -> str:
+    """Of the next turn of a conversation; OpenAI's dialect has two forms."""
     if dialect == "openai":
-        return "/chat/completions"
+        return "/responses" if form == "responses" else "/chat/completions"
     if dialect == "anthropic":
         return "/messages"
     return of_action(model_name, "streamGenerateContent?alt=sse" if stream else "generateContent")

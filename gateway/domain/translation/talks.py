@@ -8,8 +8,7 @@ import msgspec
 from gateway.domain.ask import decode_members
 from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.translation.answers import Counted, Delta
-from gateway.domain.translation.codec import Codec, Losses
-from gateway.domain.translation.conversation import Conversation
+from gateway.domain.translation.codec import Losses
 from gateway.domain.translation.one_call import Translation
 from gateway.domain.translation.paths import path_of
 from gateway.domain.translation.wire import EventCutter
@@ -21,24 +20,22 @@ _LISTS: Final = "stream_generate_content"
 class Talk(Translation):
     """A turn that is asked for, and answered."""
 
-    _conversation: Conversation
-
     def _write(self, losses: Losses) -> bytes:
         asked = self.asked
         told = self.caller.read_request(asked.body, losses, model=asked.model, stream=asked.stream)
         thinking = told.thinking
         if thinking is not None and not thinking.is_on and not asked.thinks:
             thinking = None  # OpenAI's models that do not think refuse to be told not to
-        self._conversation = msgspec.structs.replace(
+        conversation = msgspec.structs.replace(
             told,
             model=asked.model_name,
             thinking=thinking,
-            wants_usage=True,  # what the caller is not to see is hidden behind the meter
             max_output_tokens=told.max_output_tokens or asked.max_output_tokens,
         )
-        self.path = path_of(asked.dialect, asked.model_name, stream=asked.stream)
-        body = self.upstream.write_request(self._conversation, losses)
-        return _renamed(body, asked.max_field) if asked.dialect == "openai" else body
+        self.path = path_of(asked.dialect, asked.form, asked.model_name, stream=asked.stream)
+        body = self.upstream.write_request(conversation, losses)
+        is_chat = asked.dialect == "openai" and asked.form == "chats"
+        return _renamed(body, asked.max_field) if is_chat else body
 
     def whole(self, body: bytes) -> bytes:
         """A whole answer in the caller's dialect. Raises `BadAnswer`."""
@@ -52,18 +49,17 @@ class Talk(Translation):
 
     def events(self, most_bytes: int) -> "TalkEvents":
         """What becomes of a stream of events, of which none may have more bytes."""
-        return TalkEvents(self, self._conversation, most_bytes)
+        return TalkEvents(self, most_bytes)
 
 
 class TalkEvents:
     """What `Events` says."""
 
-    def __init__(self, talk: Talk, conversation: Conversation, most_bytes: int) -> None:
-        caller: Codec = talk.caller
+    def __init__(self, talk: Talk, most_bytes: int) -> None:
         asked = talk.asked
         self._cutter = EventCutter(most_bytes)
         self._reader = talk.upstream.reader()
-        self._writer = caller.writer(conversation, model=asked.model, now=asked.now)
+        self._writer = talk.caller.writer(model=asked.model, now=asked.now)
         self.is_counted = False
 
     def feed(self, data: bytes) -> bytes:

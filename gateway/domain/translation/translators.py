@@ -11,19 +11,19 @@ from gateway.domain.translation.one_call import Asked, Translation
 from gateway.domain.translation.talks import Talk
 
 _KINDS: Final[dict[str, tuple[type[Translation], Codec]]] = {
-    "chat_completions": (Talk, chat.codec),
-    "responses": (Talk, responses.codec),
-    "messages": (Talk, messages.codec),
-    "generate_content": (Talk, contents.codec),
-    "stream_generate_content": (Talk, contents.codec),
-    "embeddings": (Embedding, chat.codec),
-    "embed_content": (Embedding, contents.codec),
+    "chat_completions": (Talk, chat),
+    "responses": (Talk, responses),
+    "messages": (Talk, messages),
+    "generate_content": (Talk, contents),
+    "stream_generate_content": (Talk, contents),
+    "embeddings": (Embedding, chat),
+    "embed_content": (Embedding, contents),
 }
-_COUNTS: Final[dict[Dialect, Codec]] = {"anthropic": messages.codec, "gemini": contents.codec}
+_COUNTS: Final[dict[Dialect, Codec]] = {"anthropic": messages, "gemini": contents}
 _UPSTREAMS: Final[dict[Dialect, Codec]] = {
-    "openai": chat.codec,
-    "anthropic": messages.codec,
-    "gemini": contents.codec,
+    "openai": chat,
+    "anthropic": messages,
+    "gemini": contents,
 }
 
 
@@ -33,4 +33,6 @@ def translate(asked: Asked) -> Translation:
     if route.name == "count_tokens":
         return Count(asked, _COUNTS[route.dialect], upstream)
     kind, caller = _KINDS[route.name]
+    if kind is Talk and asked.dialect == "openai" and asked.form == "responses":
+        upstream = responses
     return kind(asked, caller, upstream)

@@ -11,24 +11,24 @@ from gateway.domain.dialects.meter import BadAnswer
 _END_OF_EVENT: Final = re.compile(rb"\r\n\r\n|\n\r?\n|\r\r")
 _END_OF_LINE: Final = re.compile(rb"\r\n|\n|\r")
 _MOST_LINES: Final = 3  # a name, data, and nothing
+_LONGEST_END: Final = 3  # bytes of one that is not whole
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class EventCutter:
-    """Keeps what is no whole event yet, up to `most_bytes`."""
+    """Keeps what is no whole event yet, up to `most_bytes`; what was looked through is not looked through again."""
 
     __slots__ = ("_held", "_is_first", "_most_bytes")
 
     def __init__(self, most_bytes: int) -> None:
-        self._held = b""
+        self._held = bytearray()
         self._most_bytes = most_bytes
         self._is_first = True
 
     def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
         """The events that are whole now, each as its name and data; one without data is none. Raises `BadAnswer`."""
-        if self._held:
-            data = self._held + data
-        elif data.endswith(b"\n\n") and data.count(b"\n") <= _MOST_LINES:
+        held = self._held
+        if not held and data.endswith(b"\n\n") and data.count(b"\n") <= _MOST_LINES:
             # One event alone, as they nearly always come.
             event = _plain(data[:-2])
             if event is not None:
@@ -37,14 +37,23 @@ class EventCutter:
         if self._is_first and data:
             self._is_first = False
             data = data.removeprefix(_BYTE_ORDER_MARK)
-        *whole, self._held = _END_OF_EVENT.split(data)
-        if len(self._held) > self._most_bytes:
+        events = []
+        at = max(len(held) - _LONGEST_END, 0)  # an end may have come in halves
+        begin = 0
+        held += data
+        while (found := _END_OF_EVENT.search(held, at)) is not None:
+            event = _event(bytes(held[begin : found.start()]))
+            begin = at = found.end()
+            if event is not None:
+                events.append(event)
+        del held[:begin]
+        if len(held) > self._most_bytes:
             raise BadAnswer("sent an endless event")
-        return [event for text in whole if (event := _event(text)) is not None]
+        return events
 
     def rest(self) -> list[tuple[bytes, bytes]]:
         """The event that the stream ended in: some send no blank line behind the last."""
-        event, self._held = _event(self._held), b""
+        event, self._held = _event(bytes(self._held)), bytearray()
         return [] if event is None else [event]
 
 

@@ -9,7 +9,7 @@ from gateway.domain.translation import chat, contents, messages, responses
 from gateway.domain.translation.codec import Codec, Losses, Uncarried
 from tests.fuzz.target import Target
 
-CODECS: Final[tuple[Codec, ...]] = (*(chat.codec, responses.codec, messages.codec, contents.codec),)
+CODECS: Final[tuple[Codec, ...]] = (*(chat, responses, messages, contents),)
 _ALL = frozenset({"*"})
 
 

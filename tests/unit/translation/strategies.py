@@ -9,6 +9,7 @@ from gateway.domain.translation.conversation import (
     Conversation,
     Data,
     Declined,
+    Drawing,
     File,
     Image,
     Output,
@@ -83,9 +84,16 @@ def _places() -> st.SearchStrategy[tuple[Citation, ...]]:
     return st.lists(place, max_size=2).map(tuple)
 
 
+def made_pictures() -> st.SearchStrategy[Image]:
+    """Pictures that a model has made."""
+    data = st.builds(Data, st.sampled_from(("image/png", "image/jpeg")), PACKED)
+    return st.builds(Image, data, signature=st.sampled_from(("", "c2lnbmVk")))
+
+
 _CHAT_PARTS = st.tuples(
     st.lists(st.builds(Thought, SAID), max_size=1),
     st.lists(st.builds(Text, SAID, citations=_places()), max_size=1),
+    st.lists(made_pictures(), max_size=2),
     st.lists(st.builds(Declined, SAID), max_size=1),
     st.lists(calls(), max_size=2, unique_by=lambda call: call.id),
 )
@@ -94,11 +102,11 @@ _CHAT_ENDS = st.sampled_from((Finish.STOP, Finish.LENGTH, Finish.CONTENT_FILTER)
 
 @st.composite
 def chat_choices(draw: Draw) -> Choice:
-    thought, told, declined, called = draw(_CHAT_PARTS)
+    thought, told, shown, declined, called = draw(_CHAT_PARTS)
     finish = draw(_CHAT_ENDS)
     if finish is Finish.STOP:
         finish = Finish.TOOL_CALLS if called else Finish.DECLINED if declined else finish
-    return Choice((*thought, *told, *declined, *called), finish)
+    return Choice((*thought, *told, *shown, *declined, *called), finish)
 
 
 def chat_answers() -> st.SearchStrategy[Answer]:
@@ -192,8 +200,12 @@ def _turns(
 
 
 def _tools(*, cached: bool) -> st.SearchStrategy[tuple[Tool, ...]]:
-    strict = st.sampled_from((None, True, False))
-    tool = st.builds(Tool, NAMES, st.text(max_size=5), SCHEMAS, strict, _caches(there=cached))
+    loose = st.sampled_from((None, False))
+    said = (NAMES, st.text(max_size=5))
+    caches = _caches(there=cached)
+    tool = st.builds(Tool, *said, SCHEMAS, loose, caches) | st.builds(
+        Tool, *said, st.sampled_from(CLOSED[1:]), st.just(value=True), caches
+    )
     return st.lists(tool, max_size=2).map(tuple)
 
 
@@ -238,6 +250,8 @@ _SAMPLING = st.fixed_dictionaries(
         "choices": st.integers(1, 3),
         "stop": st.lists(SAID, max_size=4).map(tuple),
         "verbosity": st.sampled_from(("low", "high")),
+        "drawing": st.just(Drawing("16:9")) | st.just(Drawing("1:1", "2K")),
+        "modalities": st.sampled_from((("image",), ("image", "text"))),
         "tier": st.sampled_from(("flex", "priority")),
         "metadata": st.dictionaries(SAID, SAID, min_size=1, max_size=2),
         "end_user": st.text(max_size=64),
@@ -253,15 +267,13 @@ _SAMPLING = st.fixed_dictionaries(
 @st.composite
 def chat_conversations(draw: Draw) -> Conversation:
     tools = draw(_CHAT_TOOLS)
-    stream = draw(st.booleans())
     return Conversation(
         model="m",
         turns=draw(_CHAT_TURNS),
         tools=tools,
         tool_choice=draw(_CHAT_CHOICES) if tools else None,
         parallel_tools=draw(_MAYBE_FALSE) if tools else None,
-        stream=stream,
-        wants_usage=stream,
+        stream=draw(st.booleans()),
         **draw(_SAMPLING),
     )
 

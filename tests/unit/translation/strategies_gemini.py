@@ -11,6 +11,7 @@ from gateway.domain.translation.conversation import (
     Conversation,
     Data,
     Declined,
+    Drawing,
     Image,
     Output,
     Part,
@@ -23,7 +24,7 @@ from gateway.domain.translation.conversation import (
     ToolResult,
     Turn,
 )
-from tests.unit.translation.strategies import usages
+from tests.unit.translation.strategies import made_pictures, usages
 
 SAID = st.text(min_size=1, max_size=8)
 NAMES = st.sampled_from(("look", "f_2", "get-it"))
@@ -67,7 +68,7 @@ PROVED = st.builds(Thought, SAID, st.sampled_from(("", "proof"))) | st.builds(
 def contents_answers(
     thoughts: st.SearchStrategy[Thought] = _THOUGHTS,
 ) -> st.SearchStrategy[Answer]:
-    each = _choices(st.builds(Text, SAID), thoughts, _calls(SIGNATURES))
+    each = _choices(st.builds(Text, SAID), thoughts, _calls(SIGNATURES), made_pictures())
     return st.builds(
         Answer,
         id=SAID,
@@ -81,7 +82,7 @@ def responses_answers(
     thoughts: st.SearchStrategy[Thought] = _THOUGHTS, signatures: Sequence[str] = ("",)
 ) -> st.SearchStrategy[Answer]:
     declined = st.builds(Declined, SAID)
-    each = _choices(st.builds(Text, SAID), declined, thoughts, _calls(signatures))
+    each = _choices(st.builds(Text, SAID), declined, thoughts, _calls(signatures), made_pictures())
     return st.builds(
         Answer,
         id=SAID.map("resp_{}".format),
@@ -149,6 +150,8 @@ def contents_conversations() -> st.SearchStrategy[Conversation]:
         seed=st.none() | st.integers(0, 9),
         logprobs=st.none() | st.integers(0, 5),
         choices=st.integers(1, 3),
+        drawing=st.sampled_from((None, Drawing("16:9"), Drawing(size="4K"))),
+        modalities=st.sampled_from(((), ("image",), ("text", "image"))),
         stream=st.booleans(),
         tier=st.sampled_from(("", "flex", "priority", "default")),
         safety=st.sampled_from(((), (("HARM_CATEGORY_HARASSMENT", "OFF"),))),

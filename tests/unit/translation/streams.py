@@ -15,21 +15,20 @@ from gateway.domain.translation.answers import (
     PartEnded,
     PartStarted,
     Ping,
+    Shown,
     Signed,
     Started,
     TextDelta,
 )
 from gateway.domain.translation.codec import Codec
 from gateway.domain.translation.conversation import (
-    Conversation,
     Declined,
+    Image,
     Part,
     Text,
     Thought,
     ToolCall,
 )
-
-ASKED = Conversation(model="m", turns=(), stream=True)
 
 
 def events(written: bytes) -> list[tuple[bytes, bytes]]:
@@ -49,8 +48,8 @@ def events(written: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def written(codec: Codec, deltas: Iterable[Delta], asked: Conversation = ASKED) -> bytes:
-    writer = codec.writer(asked, model="m", now=7)
+def written(codec: Codec, deltas: Iterable[Delta]) -> bytes:
+    writer = codec.writer(model="m", now=7)
     return b"".join(writer.write((delta,)) for delta in deltas)
 
 
@@ -79,6 +78,9 @@ def _deltas_of_part(number: int, part: Part, pieces: int) -> Iterator[Delta]:
             yield from _pieces(number, part.text, pieces)
             for citation in part.citations:
                 yield Cited(number, citation)
+        case Image():
+            yield Shown(number, part)
+            return
         case Thought():
             yield PartStarted(number, "thought")
             yield from _pieces(number, part.text, pieces)
@@ -120,6 +122,8 @@ def keep_order(deltas: list[Delta]) -> None:
                 opened[delta.choice] = delta.kind
             case PartEnded():
                 opened.pop(delta.choice)
+            case Shown():
+                assert delta.choice not in opened
             case TextDelta():
                 assert delta.text
                 assert delta.choice in opened
@@ -151,6 +155,8 @@ def fold(deltas: Iterable[Delta]) -> Answer:
                 parts.setdefault(delta.choice, [])
             case PartEnded():
                 parts.setdefault(delta.choice, []).append(_folded(opened.pop(delta.choice)))
+            case Shown():
+                parts.setdefault(delta.choice, []).append(delta.image)
             case PartStarted():
                 opened[delta.choice] = [delta]
             case TextDelta() | Signed() | Cited():

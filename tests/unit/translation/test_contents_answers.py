@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.dialects.meter import BadAnswer
+from gateway.domain.translation import contents as codec
 from gateway.domain.translation.answers import (
     Answer,
     Choice,
@@ -26,10 +27,8 @@ from gateway.domain.translation.answers import (
     Started,
     TextDelta,
 )
-from gateway.domain.translation.contents import codec
 from gateway.domain.translation.conversation import (
     Citation,
-    Conversation,
     Declined,
     Part,
     Text,
@@ -41,7 +40,6 @@ from gateway.domain.usage import Usage
 from tests.unit.translation.strategies_gemini import PROVED, batches, contents_answers
 from tests.unit.translation.streams import deltas_of, events, fold, keep_order
 
-ASKED = Conversation(model="m", turns=())
 USAGE = {
     "promptTokenCount": 10,
     "candidatesTokenCount": 4,
@@ -154,7 +152,7 @@ def test_sources_and_probabilities_are_read():
         },
     }
     read = codec.read_answer(json.dumps(body).encode())
-    cited = (Citation("https://a.example", "A", "It rains."),)
+    cited = (Citation("https://a.example", "A", start=0, end=9),)
     probable = (Logprob("It", -0.5, (("He", -2.5),)),)
     assert read.choices == (
         Choice((Text("It rains.", citations=cited),), Finish.STOP, logprobs=probable),
@@ -344,7 +342,7 @@ def test_arguments_that_are_no_object_are_a_malformed_call():
     )
     (candidate,) = seen(codec.write_answer(answer, model="m", now=0)).candidates
     assert candidate.finish_reason is types.FinishReason.MALFORMED_FUNCTION_CALL
-    writer = codec.writer(ASKED, model="m", now=0)
+    writer = codec.writer(model="m", now=0)
     deltas = [PartStarted(0, "tool", "x", "f"), TextDelta(0, "{oops"), PartEnded(0)]
     written = writer.write([*deltas, Finished(0, Finish.TOOL_CALLS), Ended()])
     ((_, data),) = events(written)
@@ -353,7 +351,7 @@ def test_arguments_that_are_no_object_are_a_malformed_call():
 
 
 def test_arguments_over_several_lines_are_one_line_of_an_event():
-    writer = codec.writer(ASKED, model="m", now=0)
+    writer = codec.writer(model="m", now=0)
     deltas = [PartStarted(0, "tool", "x", "f"), TextDelta(0, '{\n"a":\r\n "b c"}'), PartEnded(0)]
     ((_, data),) = events(writer.write(deltas))
     assert b'"args":{"a":"b c"}' in data
@@ -367,7 +365,7 @@ def test_a_refusal_is_text_that_a_filter_stands_behind():
 
 
 def test_the_last_event_has_finish_reasons_and_usage_and_some_content():
-    writer = codec.writer(ASKED, model="m", now=0)
+    writer = codec.writer(model="m", now=0)
     first = writer.write([Started("r1", "x"), PartStarted(0, "text"), TextDelta(0, "Hi")])
     ((_, data),) = events(first)
     assert seen(data).text == "Hi"
@@ -382,7 +380,7 @@ def test_the_last_event_has_finish_reasons_and_usage_and_some_content():
 
 
 def test_a_stream_that_fails_tells_it_and_ends_nothing():
-    writer = codec.writer(ASKED, model="m", now=0)
+    writer = codec.writer(model="m", now=0)
     written = writer.write([TextDelta(0, "Hi"), Failed(Fault("overloaded", "Busy."))])
     (_, said), (_, failed) = events(written)
     assert seen(said).text == "Hi"
@@ -409,7 +407,7 @@ def texts_of(*responses: types.GenerateContentResponse) -> dict[tuple[int, bool]
 @given(contents_answers(PROVED), st.integers(1, 5), st.integers(1, 5))
 def test_the_sdk_reads_whatever_is_written_whole_or_as_a_stream(answer, pieces, size):
     whole = seen(codec.write_answer(answer, model="m", now=0))
-    writer = codec.writer(ASKED, model="m", now=0)
+    writer = codec.writer(model="m", now=0)
     deltas = list(deltas_of(answer, pieces))
     written = b"".join(writer.write(batch) for batch in batches(deltas, size))
     chunks = [seen(data) for _, data in events(written)]

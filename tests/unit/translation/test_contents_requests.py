@@ -7,8 +7,8 @@ import pytest
 from google.genai import types
 
 from gateway.domain.ask import Invalid
+from gateway.domain.translation import contents as codec
 from gateway.domain.translation.codec import Losses, Uncarried
-from gateway.domain.translation.contents import codec
 from gateway.domain.translation.contents.counting import (
     read_count,
     read_count_request,
@@ -423,7 +423,7 @@ def test_the_choice_of_tools_is_read(config, choice, is_strict):
         ({"generationConfig": {"speechConfig": {}}}, "generationConfig.speechConfig"),
         ({"generationConfig": {"whatever": 1}}, "generationConfig.whatever"),
         (
-            {"generationConfig": {"responseModalities": ["IMAGE"]}},
+            {"generationConfig": {"responseModalities": ["TEXT", "AUDIO"]}},
             "generationConfig.responseModalities",
         ),
         (

@@ -31,7 +31,6 @@ from gateway.domain.translation.conversation import (
     Turn,
 )
 from gateway.domain.translation.media import data_of_url
-from gateway.domain.translation.messages.schemas import closed
 from gateway.domain.usage import Usage
 from tests.unit.translation.streams import events, written
 
@@ -43,7 +42,7 @@ def to_claude(model: str = "claude-3-7-sonnet", **members: Any) -> dict[str, Any
     asked = Conversation(
         **{"model": model, "turns": USER, "max_output_tokens": 9000, **members},
     )
-    told: dict[str, Any] = json.loads(messages.codec.write_request(asked, losses))
+    told: dict[str, Any] = json.loads(messages.write_request(asked, losses))
     return told
 
 
@@ -143,7 +142,7 @@ def test_what_is_not_as_usual_may_be_said_without_thoughts_alone(member: str, va
 
 def test_what_is_left_out_of_stops_is_only_what_is_too_much():
     asked = Conversation(model="m", turns=USER, stop=("1", "2", "3", "4", "5"))
-    told = json.loads(chat.codec.write_request(asked, Losses(frozenset({"stop"}))))
+    told = json.loads(chat.write_request(asked, Losses(frozenset({"stop"}))))
     assert told["stop"] == ["1", "2", "3", "4"]
     losses = Losses(frozenset({"stop"}))
     assert to_claude(stop=("\n", "x"), losses=losses)["stop_sequences"] == ["x"]
@@ -156,7 +155,7 @@ def test_documents_of_which_nobody_can_make_anything_are_told():
             to_claude(turns=(Turn("user", (part,)),))
         assert refused.value.member == "file"
     kept = Image(Data(reference="file-1"))
-    for codec in (chat.codec, messages.codec):
+    for codec in (chat, messages):
         asked = Conversation(model="m", turns=(Turn("user", (kept,)),), max_output_tokens=9)
         with pytest.raises(Uncarried) as refused:
             codec.write_request(asked, Losses())
@@ -176,55 +175,8 @@ def test_a_url_holds_data_or_leads_to_it(url: str, data: Data):
     assert data_of_url(url, "p") == data
 
 
-@pytest.mark.parametrize(
-    ("open_", "shut"),
-    [
-        ({"type": "object"}, {"type": "object", "additionalProperties": False}),
-        (
-            {"type": ["object", "null"], "properties": {"type": {"type": "object"}}},
-            {
-                "type": ["object", "null"],
-                "properties": {"type": {"type": "object", "additionalProperties": False}},
-                "additionalProperties": False,
-            },
-        ),
-        (
-            {"$defs": {"a": {"type": "array", "items": {"anyOf": [{"type": "object"}]}}}},
-            {
-                "$defs": {
-                    "a": {
-                        "type": "array",
-                        "items": {"anyOf": [{"type": "object", "additionalProperties": False}]},
-                    }
-                }
-            },
-        ),
-    ],
-)
-def test_objects_that_say_nothing_of_further_members_are_closed(
-    open_: dict[str, Any], shut: dict[str, Any]
-):
-    assert json.loads(closed(json.dumps(open_))) == shut
-    assert json.loads(closed(json.dumps(shut))) == shut
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        '{"type":"object", "additionalProperties":true}',
-        '{"allOf":[{"type":"object"}], "const":{"type":"object"}}',
-        '{"default":1e400, "type":"object"}',
-        "[1]",
-        "{",
-        '{"items":' * 3000 + "{}" + "}" * 3000,
-    ],
-)
-def test_another_schema_stays_as_it_is(schema: str):
-    assert closed(schema) == schema
-
-
 def blocks_of(*deltas: Delta) -> list[tuple[str, int, dict[str, Any]]]:
-    told = written(messages.codec, (Started("a", "m"), *deltas, Finished(0, Finish.STOP), Ended()))
+    told = written(messages, (Started("a", "m"), *deltas, Finished(0, Finish.STOP), Ended()))
     found = [json.loads(data) for _, data in events(told)]
     return [
         (event["type"].removeprefix("content_block_"), event["index"], event.get("content_block"))
@@ -249,7 +201,7 @@ def test_a_count_that_is_taken_back_by_the_last_is_not_charged():
     last = Usage(9, 3)
     deltas = (Started("a", "m", 0, first), Finished(0, Finish.STOP), Counted(last), Ended())
     meter = MessagesMeter()
-    for _, data in events(written(messages.codec, deltas)):
+    for _, data in events(written(messages, deltas)):
         meter.event(data)
     assert meter.usage == last
 
@@ -259,5 +211,5 @@ def test_choices_are_put_in_their_order():
         {"index": index, "message": {"content": str(index)}, "finish_reason": "stop"}
         for index in (1, 0)
     ]
-    answer = chat.codec.read_answer(json.dumps({"choices": choices}).encode())
+    answer = chat.read_answer(json.dumps({"choices": choices}).encode())
     assert [choice.parts for choice in answer.choices] == [(Text("0"),), (Text("1"),)]

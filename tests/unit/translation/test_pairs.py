@@ -59,8 +59,8 @@ SIGNED = {"google": {"thought_signature": "c2ln"}}
 ARGUMENTS = '{"city": "Ulm"}'
 
 CHAT_TO_GEMINI = Pair(
-    chat.codec,
-    contents.codec,
+    chat,
+    contents,
     GEMINI,
     asked={
         "model": "weather",
@@ -152,8 +152,8 @@ CHAT_TO_GEMINI = Pair(
 )
 
 MESSAGES_TO_GEMINI = Pair(
-    messages.codec,
-    contents.codec,
+    messages,
+    contents,
     GEMINI,
     asked={
         "model": "weather",
@@ -243,8 +243,8 @@ MESSAGES_TO_GEMINI = Pair(
 )
 
 GOOGLE_TO_CLAUDE = Pair(
-    contents.codec,
-    messages.codec,
+    contents,
+    messages,
     CLAUDE,
     asked={
         "system_instruction": {"parts": [{"text": "Be brief."}]},
@@ -373,14 +373,8 @@ def test_each_sees_a_call_in_its_own_form(pair: Pair):
 
 
 def test_a_stream_of_geminis_is_one_of_typed_events_for_callers_of_responses():
-    asked = responses.codec.read_request(
-        b'{"model":"weather","input":"And in Ulm?","stream":true}',
-        Losses(),
-        model="weather",
-        stream=True,
-    )
-    reader = contents.codec.reader()
-    writer = responses.codec.writer(asked, model="weather", now=NOW)
+    reader = contents.reader()
+    writer = responses.writer(model="weather", now=NOW)
     told = json.dumps(GEMINIS_ANSWER).encode()
     written = writer.write(reader.event(b"", told)) + writer.write(reader.end())
     found = [json.loads(data) for _, data in events(written)]

@@ -12,6 +12,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from gateway.domain.dialects.meter import BadAnswer
+from gateway.domain.translation import responses as codec
 from gateway.domain.translation.answers import (
     Answer,
     Choice,
@@ -33,14 +34,12 @@ from gateway.domain.translation.answers import (
 )
 from gateway.domain.translation.conversation import (
     Citation,
-    Conversation,
     Declined,
     Text,
     Thought,
     ToolCall,
 )
 from gateway.domain.translation.proofs import read_thought
-from gateway.domain.translation.responses import codec
 from gateway.domain.usage import Usage
 from tests.unit.translation.strategies_gemini import (
     PROVED,
@@ -50,7 +49,6 @@ from tests.unit.translation.strategies_gemini import (
 )
 from tests.unit.translation.streams import deltas_of, events, fold
 
-ASKED = Conversation(model="m", turns=())
 NOW = 1_700_000_000
 USAGE = Usage(10, 9, 3, reasoning_tokens=4)
 event_types = TypeAdapter(ResponseStreamEvent)
@@ -62,7 +60,7 @@ def seen(body: bytes) -> Response:
 
 def stream_of(deltas: list[Delta], size: int = 100) -> list[Any]:
     """The events that are written, each as the SDK's types have it."""
-    writer = codec.writer(ASKED, model="m", now=NOW)
+    writer = codec.writer(model="m", now=NOW)
     written = b"".join(writer.write(batch) for batch in batches(deltas, size))
     found = []
     for name, data in events(written):

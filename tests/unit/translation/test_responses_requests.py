@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.ask import Invalid
+from gateway.domain.translation import responses as codec
 from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import (
     Audio,
@@ -26,7 +27,6 @@ from gateway.domain.translation.conversation import (
     Turn,
 )
 from gateway.domain.translation.proofs import write_proof
-from gateway.domain.translation.responses import codec
 
 USER = Turn("user", (Text("Hi"),))
 

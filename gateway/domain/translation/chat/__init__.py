@@ -1,54 +1,19 @@
-"""OpenAI's chat completions as a wire form. Pure."""
+"""OpenAI's chat completions as a wire form: what `Codec` asks for. Pure."""
 
-from collections.abc import Mapping
+from gateway.domain.translation.chat.answers_in import read_answer, read_fault
+from gateway.domain.translation.chat.answers_out import write_answer
+from gateway.domain.translation.chat.events_in import reader
+from gateway.domain.translation.chat.events_out import writer
+from gateway.domain.translation.chat.requests_in import PARAMS, read_request
+from gateway.domain.translation.chat.requests_out import write_request
 
-from gateway.domain.translation.answers import Answer, Fault
-from gateway.domain.translation.chat import (
-    answers_in,
-    answers_out,
-    events_in,
-    events_out,
-    requests_in,
-    requests_out,
-)
-from gateway.domain.translation.codec import Codec, EventReader, EventWriter, Losses
-from gateway.domain.translation.conversation import Conversation
-
-
-class ChatCodec:
-    """What `Codec` says, of chat completions."""
-
-    PARAMS: Mapping[str, str] = requests_in.PARAMS
-
-    def read_request(
-        self, body: bytes, losses: Losses, *, model: str, stream: bool
-    ) -> Conversation:
-        """What a caller asks. Raises `Invalid`, `Uncarried`."""
-        return requests_in.read_request(body, losses, model=model, stream=stream)
-
-    def write_request(self, conversation: Conversation, losses: Losses) -> bytes:
-        """The body for an upstream; its maximum is `max_tokens`. Raises `Uncarried`."""
-        return requests_out.write_request(conversation, losses)
-
-    def read_answer(self, body: bytes) -> Answer:
-        """A whole answer of an upstream. Raises `BadAnswer`."""
-        return answers_in.read_answer(body)
-
-    def write_answer(self, answer: Answer, *, model: str, now: int) -> bytes:
-        """A whole answer for a caller, who called the model `model`."""
-        return answers_out.write_answer(answer, model=model, now=now)
-
-    def read_fault(self, status: int, body: bytes) -> Fault:
-        """An error of an upstream."""
-        return answers_in.read_fault(status, body)
-
-    def reader(self) -> EventReader:
-        """For a stream of an upstream."""
-        return events_in.ChunkReader()
-
-    def writer(self, conversation: Conversation, *, model: str, now: int) -> EventWriter:
-        """For a stream to a caller, who called the model `model`."""
-        return events_out.ChunkWriter(model=model, now=now, wants_usage=conversation.wants_usage)
-
-
-codec: Codec = ChatCodec()
+__all__ = [
+    "PARAMS",
+    "read_answer",
+    "read_fault",
+    "read_request",
+    "reader",
+    "write_answer",
+    "write_request",
+    "writer",
+]

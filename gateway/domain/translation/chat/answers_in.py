@@ -1,13 +1,16 @@
 """A chat completion that an upstream answers with, and its errors → the neutral form. Pure.
 
 https://platform.openai.com/docs/api-reference/chat/object, and what others that speak the dialect answer with: thoughts
-in `reasoning_content` or `reasoning`, errors as a text. Members that the neutral form does not have are passed over.
+in `reasoning_content` or `reasoning`, pictures in `images`, errors as a text. Members that the neutral form does not
+have are passed over.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
+from gateway.domain.ask import Invalid
 from gateway.domain.dialects.meter import BadAnswer, BadUsage
 from gateway.domain.dialects.openai import OpenAIMeter
 from gateway.domain.translation import faults
@@ -16,11 +19,13 @@ from gateway.domain.translation.chat.wire import Annotation, ExtraContent
 from gateway.domain.translation.conversation import (
     Citation,
     Declined,
+    Image,
     Part,
     Text,
     Thought,
     ToolCall,
 )
+from gateway.domain.translation.media import data_of_url
 from gateway.domain.translation.reading import read_answered
 
 _FINISHES: Final = {
@@ -76,6 +81,17 @@ class Call(msgspec.Struct):
     extra_content: ExtraContent | None = None
 
 
+class _Url(msgspec.Struct):
+    url: str
+
+
+class Picture(msgspec.Struct):
+    """A picture that the model has made: https://openrouter.ai/docs/features/multimodal/image-generation."""
+
+    image_url: _Url
+    extra_content: ExtraContent | None = None
+
+
 class Said(msgspec.Struct):
     """What the model says, or in a stream more of it."""
 
@@ -85,6 +101,7 @@ class Said(msgspec.Struct):
     reasoning: str | None = None
     tool_calls: list[Call] | None = None
     annotations: list[Annotation] | None = None
+    images: list[Picture] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -196,6 +213,16 @@ def citations_of(found: list[Annotation] | None) -> tuple[Citation, ...]:
     )
 
 
+def pictures_of(found: list[Picture] | None) -> Iterator[Image]:
+    """The pictures that the model has made. Raises `BadAnswer`."""
+    for each in found or ():
+        try:
+            data = data_of_url(each.image_url.url, "images")
+        except Invalid:
+            raise BadAnswer("sent a picture that is none") from None
+        yield Image(data, signature=signature_of(each))
+
+
 def seconds_of(created: float | None) -> int:
     """When an answer was made, in Unix seconds; 0 where that is no time."""
     return int(created) if created is not None and 0 < created < _NO_TIME else 0
@@ -206,9 +233,9 @@ def call_id(answer_id: str, choice: int, number: int) -> str:
     return f"call_{answer_id}_{choice}_{number}"
 
 
-def signature_of(call: Call) -> str:
-    """Gemini's, of the thought before a call."""
-    extra = call.extra_content
+def signature_of(found: Call | Picture) -> str:
+    """Gemini's, of the thought before a call or a picture."""
+    extra = found.extra_content
     return "" if extra is None or extra.google is None else extra.google.thought_signature or ""
 
 
@@ -220,6 +247,8 @@ def _choice(found: _Choice, answer_id: str) -> Choice:
         parts.append(Thought(thought))
     if said.content:
         parts.append(Text(said.content, citations=citations_of(said.annotations)))
+    if said.images:
+        parts += pictures_of(said.images)
     if said.refusal:
         parts.append(Declined(said.refusal))
     for number, call in enumerate(said.tool_calls or ()):

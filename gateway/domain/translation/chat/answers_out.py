@@ -2,7 +2,8 @@
 
 https://platform.openai.com/docs/api-reference/chat/object. Thoughts stand in `reasoning_content`
 (https://api-docs.deepseek.com/guides/thinking_mode); those that their provider wants back with a proof of them also in
-`reasoning_details` (https://openrouter.ai/docs/use-cases/reasoning-tokens#preserving-reasoning-blocks).
+`reasoning_details` (https://openrouter.ai/docs/use-cases/reasoning-tokens#preserving-reasoning-blocks). Pictures stand
+in `images`, as OpenRouter and LiteLLM have them (https://openrouter.ai/docs/features/multimodal/image-generation).
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,15 @@ import msgspec
 
 from gateway.domain.translation.answers import Answer, Choice, Finish, Logprob
 from gateway.domain.translation.chat.usage import counts_of
-from gateway.domain.translation.conversation import Citation, Declined, Text, Thought, ToolCall
+from gateway.domain.translation.conversation import (
+    Citation,
+    Declined,
+    Image,
+    Text,
+    Thought,
+    ToolCall,
+)
+from gateway.domain.translation.media import url_of_data
 
 _FINISHES: Final = {
     Finish.LENGTH: "length",
@@ -92,8 +101,24 @@ def call_of(part: ToolCall) -> dict[str, Any]:
         "function": {"name": part.name, "arguments": part.arguments},
     }
     if part.signature:
-        told["extra_content"] = {"google": {"thought_signature": part.signature}}
+        told["extra_content"] = _signed(part.signature)
     return told
+
+
+def picture_of(image: Image, index: int) -> dict[str, Any]:
+    """A picture that the model has made, and Gemini's signature where it has one of calls."""
+    told: dict[str, Any] = {
+        "type": "image_url",
+        "image_url": {"url": url_of_data(image.data)},
+        "index": index,
+    }
+    if image.signature:
+        told["extra_content"] = _signed(image.signature)
+    return told
+
+
+def _signed(signature: str) -> dict[str, Any]:
+    return {"google": {"thought_signature": signature}}
 
 
 def _choice(index: int, choice: Choice) -> dict[str, Any]:
@@ -112,6 +137,7 @@ def _message(choice: Choice) -> dict[str, Any]:
     declined: list[str] = []
     thoughts: list[Thought] = []
     calls: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
     length = 0
     for part in choice.parts:
         match part:
@@ -126,6 +152,8 @@ def _message(choice: Choice) -> dict[str, Any]:
                 thoughts.append(part)
             case ToolCall():
                 calls.append(call_of(part))
+            case Image():
+                images.append(picture_of(part, len(images)))
             case _:
                 pass  # nothing else is answered by any of the dialects
     message: dict[str, Any] = {
@@ -135,6 +163,8 @@ def _message(choice: Choice) -> dict[str, Any]:
     }
     if annotations:
         message["annotations"] = annotations
+    if images:
+        message["images"] = images
     if calls:
         message["tool_calls"] = calls
     _think(message, thoughts)

@@ -1,11 +1,10 @@
 """Chunks of a chat completion, as an upstream sends them → deltas. Pure.
 
 https://platform.openai.com/docs/api-reference/chat-streaming, and what others that speak the dialect do: thoughts in
-`reasoning_content` or `reasoning`, calls without an index, with the same one, or whole in one chunk.
+`reasoning_content` or `reasoning`, calls without an index, with the same one, whole in one chunk, or several at once.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
@@ -18,11 +17,9 @@ from gateway.domain.translation.answers import (
     Ended,
     Failed,
     Finished,
-    Logprob,
-    PartEnded,
     PartStarted,
+    Shown,
     Started,
-    TextDelta,
 )
 from gateway.domain.translation.chat.answers_in import (
     Call,
@@ -34,9 +31,11 @@ from gateway.domain.translation.chat.answers_in import (
     fault_of,
     finish_of,
     logprobs_of,
+    pictures_of,
     seconds_of,
     signature_of,
 )
+from gateway.domain.translation.chat.parts_in import Parts
 from gateway.domain.translation.reading import is_said, read_answered
 
 _ABSENT = msgspec.Raw(b"")
@@ -62,20 +61,20 @@ class _Chunk(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Chunk).decode
 
 
-class _Open:
-    """What of a choice decides how it goes on. `index` and `id` are those of the call that is open."""
+class _Open(Parts):
+    """What of a choice decides how it goes on."""
 
-    __slots__ = ("calls", "has_declined", "id", "index", "is_over", "kind", "number", "wrote")
+    __slots__ = ("has_declined", "is_over")
 
     def __init__(self, number: int) -> None:
-        self.number = number
-        self.kind = ""
-        self.calls = 0
-        self.index: int | None = None
-        self.id: str | None = None
-        self.wrote = False
+        super().__init__(number)
         self.has_declined = False
         self.is_over = False
+
+
+def reader() -> "ChunkReader":
+    """For a stream of an upstream."""
+    return ChunkReader()
 
 
 class ChunkReader:
@@ -107,7 +106,7 @@ class ChunkReader:
             deltas.append(Started(self._id, chunk.model or "", seconds_of(chunk.created)))
         for choice in chunk.choices or ():
             self._choice(choice, deltas)
-        if is_said(chunk.usage):
+        if chunk.usage is not _ABSENT and is_said(chunk.usage):
             deltas += self._count(data)
         return deltas
 
@@ -139,7 +138,7 @@ class ChunkReader:
         if found.delta is not None:
             self._said(choice, found.delta, found.logprobs, deltas)
         if found.finish_reason:
-            _close(choice, deltas)
+            choice.end(deltas)
             choice.is_over = True
             finish = finish_of(
                 found.finish_reason,
@@ -153,58 +152,30 @@ class ChunkReader:
     ) -> None:
         thought = said.reasoning_content or said.reasoning
         if thought:
-            _more(choice, "thought", thought, deltas)
+            choice.say("thought", thought, deltas)
         if said.content:
-            _more(choice, "text", said.content, deltas, logprobs_of(logprobs) or ())
-        if said.annotations and choice.kind == "text":
-            deltas += [Cited(choice.number, each) for each in citations_of(said.annotations)]
+            probable = () if logprobs is None else logprobs_of(logprobs) or ()
+            choice.say("text", said.content, deltas, probable)
+        if said.annotations:
+            for citation in citations_of(said.annotations):
+                choice.note(Cited(choice.number, citation), deltas)
+        if said.images:
+            for image in pictures_of(said.images):
+                choice.show(Shown(choice.number, image), deltas)
         if said.refusal:
             choice.has_declined = True
-            _more(choice, "declined", said.refusal, deltas)
-        for call in said.tool_calls or ():
-            self._call(choice, call, deltas)
+            choice.say("declined", said.refusal, deltas)
+        if said.tool_calls:
+            for call in said.tool_calls:
+                self._call(choice, call, deltas)
 
     def _call(self, choice: _Open, call: Call, deltas: list[Delta]) -> None:
         told, number = call.function, choice.number
-        if choice.kind != "tool" or _is_another(choice, call):
+        if not choice.has_call(call.index, call.id):
             if told is None or not told.name:
-                raise BadAnswer("called a tool without its name, or went back to one")
-            _close(choice, deltas)
+                raise BadAnswer("called a tool without its name")
             given = call.id or call_id(self._id, number, choice.calls)
-            choice.kind, choice.index, choice.id = "tool", call.index, call.id
-            choice.wrote = False
-            choice.calls += 1
-            deltas.append(PartStarted(number, "tool", given, told.name, signature_of(call)))
+            started = PartStarted(number, "tool", given, told.name, signature_of(call))
+            choice.call(started, call.index, call.id, deltas)
         if told is not None and told.arguments:
-            choice.wrote = True
-            deltas.append(TextDelta(number, told.arguments))
-
-
-def _is_another(choice: _Open, call: Call) -> bool:
-    if call.id and choice.id and call.id != choice.id:
-        return True
-    return call.index is not None and choice.index is not None and call.index != choice.index
-
-
-def _more(
-    choice: _Open,
-    kind: Literal["text", "thought", "declined"],
-    text: str,
-    deltas: list[Delta],
-    logprobs: tuple[Logprob, ...] = (),
-) -> None:
-    if choice.kind != kind:
-        _close(choice, deltas)
-        choice.kind = kind
-        deltas.append(PartStarted(choice.number, kind))
-    deltas.append(TextDelta(choice.number, text, logprobs))
-
-
-def _close(choice: _Open, deltas: list[Delta]) -> None:
-    """End the open part; a call that was told no arguments has an object without any."""
-    if not choice.kind:
-        return
-    if choice.kind == "tool" and not choice.wrote:
-        deltas.append(TextDelta(choice.number, "{}"))
-    choice.kind = ""
-    deltas.append(PartEnded(choice.number))
+            choice.go_on(told.arguments, deltas)

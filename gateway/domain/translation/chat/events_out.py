@@ -20,6 +20,7 @@ from gateway.domain.translation.answers import (
     PartEnded,
     PartStarted,
     Ping,
+    Shown,
     Signed,
     Started,
     TextDelta,
@@ -30,6 +31,7 @@ from gateway.domain.translation.chat.answers_out import (
     detail_of,
     finish_of,
     logprobs_of,
+    picture_of,
 )
 from gateway.domain.translation.chat.usage import counts_of
 from gateway.domain.translation.conversation import Thought, ToolCall
@@ -49,11 +51,12 @@ _TYPES: dict[FaultKind, str] = {
 class _Choice:
     """What of a choice decides how it goes on. Positions are characters of its text, which citations stand on."""
 
-    __slots__ = ("at", "calls", "declined", "kind", "length", "signed", "thoughts")
+    __slots__ = ("at", "calls", "declined", "kind", "length", "pictures", "signed", "thoughts")
 
     def __init__(self) -> None:
         self.kind = ""
         self.calls = 0
+        self.pictures = 0
         self.thoughts = 0
         self.declined = False
         self.length = 0
@@ -61,8 +64,13 @@ class _Choice:
         self.signed: list[str] = []
 
 
+def writer(*, model: str, now: int) -> "ChunkWriter":
+    """For a stream to a caller, who called the model `model`."""
+    return ChunkWriter(model=model, now=now)
+
+
 class ChunkWriter:
-    """One for each call. `wants_usage`: the last chunk shall tell what was used."""
+    """One for each call. The last chunk tells what was used; whom it is not for does not get that far."""
 
     __slots__ = (
         "_before",
@@ -72,13 +80,11 @@ class ChunkWriter:
         "_model",
         "_now",
         "_usage",
-        "_wants_usage",
     )
 
-    def __init__(self, *, model: str, now: int, wants_usage: bool) -> None:
+    def __init__(self, *, model: str, now: int) -> None:
         self._model = model
         self._now = now
-        self._wants_usage = wants_usage
         self._begins = self._head = b""
         self._before: dict[tuple[int, str], bytes] = {}
         self._choices: dict[int, _Choice] = {}
@@ -100,6 +106,8 @@ class ChunkWriter:
                 return self._cited(delta)
             case PartEnded():
                 return b""
+            case Shown():
+                return self._shown(delta)
             case Started():
                 return self._start(delta)
             case Finished():
@@ -122,7 +130,7 @@ class ChunkWriter:
             "model": self._model,
         }
         self._begins = b"data: %b," % orjson.dumps(told)[:-1]
-        self._head = self._begins + (b'"usage":null,' if self._wants_usage else b"")
+        self._head = self._begins + b'"usage":null,'
         return self._open(0)
 
     def _open(self, choice: int) -> bytes:
@@ -193,6 +201,14 @@ class ChunkWriter:
         told = annotation_of(delta.citation, choice.at, choice.length)
         return self._chunk(delta.choice, {"annotations": [told]})
 
+    def _shown(self, delta: Shown) -> bytes:
+        number = delta.choice
+        opened = b"" if number in self._choices else self._open(number)
+        choice = self._choices[number]
+        told = picture_of(delta.image, choice.pictures)
+        choice.pictures += 1
+        return opened + self._chunk(number, {"images": [told]})
+
     def _finish(self, delta: Finished) -> bytes:
         number = delta.choice
         opened = b"" if number in self._choices else self._open(number)
@@ -201,7 +217,7 @@ class ChunkWriter:
 
     def _end(self) -> bytes:
         done = b"data: [DONE]\n\n"
-        if not self._wants_usage or self._usage is None:
+        if self._usage is None:
             return done
         counts = orjson.dumps(counts_of(self._usage))
         return b'%b"choices":[],"usage":%b}\n\n%b' % (self._begins, counts, done)

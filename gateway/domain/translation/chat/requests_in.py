@@ -1,5 +1,6 @@
 """A chat completion's request, as callers send it → the neutral form. Pure."""
 
+from collections.abc import Mapping
 from itertools import takewhile
 
 from gateway.domain.translation.caches import cache_of
@@ -8,6 +9,7 @@ from gateway.domain.translation.chat.turns_in import text_of, turns_of
 from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import (
     Conversation,
+    Drawing,
     Output,
     Text,
     Thinking,
@@ -16,31 +18,35 @@ from gateway.domain.translation.conversation import (
 )
 from gateway.domain.translation.reading import UNKNOWN, is_said, json_asked, read_asked
 
-PARAMS = {
+PARAMS: Mapping[str, str] = {
     "turns": "messages",
     "system": "messages",
     "max_output_tokens": "max_completion_tokens",
     "choices": "n",
     "parallel_tools": "parallel_tool_calls",
     "output": "response_format",
+    "drawing": "image_config",
     "thinking": "reasoning_effort",
     "tier": "service_tier",
     "end_user": "user",
-    "wants_usage": "stream_options",
 }
 _NO_OTHER = "no other dialect has it"
+# Pictures are asked for so at OpenRouter and LiteLLM: https://openrouter.ai/docs/features/multimodal/image-generation
+_MODALITIES = frozenset({"text", "image"})
 # What asks for nothing: https://platform.openai.com/docs/api-reference/chat/create
 _USUAL_TIERS = frozenset({None, "auto", "default"})
 
 
 def read_request(body: bytes, losses: Losses, *, model: str, stream: bool) -> Conversation:
-    """What a caller asks. Raises `Invalid`, `Uncarried`."""
+    """What a caller asks. Raises `Invalid`, `Uncarried`.
+
+    `stream_options` ask for nothing: the usage is told in any case, and hidden from whom it is not for.
+    """
     asked = read_asked(wire.decode_request, wire.KNOWN, body, losses)
     _require_carried(asked)
     _leave_out(asked, losses)
     count = sum(1 for _ in takewhile(_is_system, asked.messages))
     limits = [most for most in (asked.max_completion_tokens, asked.max_tokens) if most is not None]
-    options = asked.stream_options
     return Conversation(
         model=model,
         turns=turns_of(asked.messages, count, losses),
@@ -62,7 +68,8 @@ def read_request(body: bytes, losses: Losses, *, model: str, stream: bool) -> Co
         logprobs=(asked.top_logprobs or 0) if asked.logprobs else None,
         choices=asked.n or 1,
         stream=stream,
-        wants_usage=options is not None and bool(options.include_usage),
+        modalities=() if asked.modalities == ["text"] else tuple(asked.modalities or ()),
+        drawing=_drawing(asked.image_config),
         verbosity="" if asked.verbosity == "medium" else asked.verbosity or "",
         tier="" if asked.service_tier in _USUAL_TIERS else asked.service_tier or "",
         metadata=asked.metadata or None,
@@ -72,8 +79,9 @@ def read_request(body: bytes, losses: Losses, *, model: str, stream: bool) -> Co
 
 def _require_carried(asked: wire.Request) -> None:
     """Refuse what is part of the conversation, and stands in no other dialect or in another way."""
-    if asked.modalities not in (None, ["text"]) or is_said(asked.audio):
-        raise Uncarried("audio", "only text is answered in another dialect", "modalities")
+    if not _MODALITIES.issuperset(asked.modalities or ()) or is_said(asked.audio):
+        why = "only text and pictures are answered in another dialect"
+        raise Uncarried("audio", why, "modalities")
     for name, value in (("functions", asked.functions), ("function_call", asked.function_call)):
         if is_said(value):
             raise Uncarried(name, "it has been replaced by tools; send those", name)
@@ -156,6 +164,12 @@ def _output(form: wire.TextFormat | wire.ObjectFormat | wire.SchemaFormat | None
         schema = json_asked(told.schema) if is_said(told.schema) else "{}"
         return Output(schema, told.name, told.description or "", told.strict)
     return None
+
+
+def _drawing(asked: wire.ImageConfig | None) -> Drawing | None:
+    if asked is None or not (asked.aspect_ratio or asked.image_size):
+        return None
+    return Drawing(asked.aspect_ratio, asked.image_size)
 
 
 def _thinking(effort: str | None) -> Thinking | None:

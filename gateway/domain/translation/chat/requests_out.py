@@ -64,6 +64,11 @@ def _tell_of_the_call(body: dict[str, Any], asked: Conversation) -> None:
         body["logprobs"] = True
         if asked.logprobs:
             body["top_logprobs"] = asked.logprobs
+    if asked.modalities:
+        body["modalities"] = asked.modalities
+    if asked.drawing is not None:
+        told = {"aspect_ratio": asked.drawing.aspect_ratio, "image_size": asked.drawing.size}
+        body["image_config"] = {name: value for name, value in told.items() if value}
     if asked.verbosity:
         body["verbosity"] = asked.verbosity
     if asked.tier:

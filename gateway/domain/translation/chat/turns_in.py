@@ -1,6 +1,6 @@
 """The messages of a chat, as callers send them → turns. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gateway.domain.translation.caches import cache_of
 from gateway.domain.translation.chat import wire
@@ -146,6 +146,7 @@ def _said(message: wire.Assistant, names: dict[str, str], at: str, losses: Losse
                 parts.append(_text(each, at, losses))
             else:
                 parts.append(Declined(each.refusal))
+    parts += _pictures(message, at)
     if message.refusal:
         parts.append(Declined(message.refusal))
     for index, call in enumerate(message.tool_calls or ()):
@@ -159,8 +160,14 @@ def _said(message: wire.Assistant, names: dict[str, str], at: str, losses: Losse
     return parts
 
 
-def _signature(call: wire.CallOfTool) -> str:
-    extra = call.extra_content
+def _pictures(message: wire.Assistant, at: str) -> Iterator[Image]:
+    for index, each in enumerate(message.images or ()):
+        data = data_of_url(each.image_url.url, f"{at}.images[{index}].image_url.url")
+        yield Image(data, signature=_signature(each))
+
+
+def _signature(given: wire.CallOfTool | wire.MadePicture) -> str:
+    extra = given.extra_content
     return "" if extra is None or extra.google is None else extra.google.thought_signature or ""
 
 

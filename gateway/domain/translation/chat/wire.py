@@ -156,6 +156,15 @@ class User(_Known, tag_field="role", tag="user"):
     name: str | None = None
 
 
+class MadePicture(_Known):
+    """A picture that the model had made, as it was answered."""
+
+    image_url: ImageUrl
+    type: str = "image_url"
+    index: int | None = None
+    extra_content: ExtraContent | None = None
+
+
 class Assistant(_Known, tag_field="role", tag="assistant"):
     """What the model said."""
 
@@ -167,6 +176,7 @@ class Assistant(_Known, tag_field="role", tag="assistant"):
     reasoning: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
     annotations: list[Annotation] | None = None
+    images: list[MadePicture] | None = None
     audio: msgspec.Raw = _ABSENT
     function_call: msgspec.Raw = _ABSENT
 
@@ -257,6 +267,13 @@ class StreamOptions(_Known):
     include_obfuscation: bool | None = None
 
 
+class ImageConfig(_Known):
+    """How pictures shall be: https://openrouter.ai/docs/features/multimodal/image-generation."""
+
+    aspect_ratio: str = ""
+    image_size: str = ""
+
+
 class Request(_Known):
     """A whole request. What no other dialect can say is not looked into."""
 
@@ -289,6 +306,7 @@ class Request(_Known):
     safety_identifier: str | None = None
     store: bool | None = None
     modalities: list[str] | None = None
+    image_config: ImageConfig | None = None
     prompt_cache_key: str | None = None
     prompt_cache_options: msgspec.Raw = _ABSENT
     prompt_cache_retention: str | None = None

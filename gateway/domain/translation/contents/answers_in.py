@@ -14,9 +14,10 @@ from gateway.domain.translation.contents.candidates import (
     is_blocked,
     logprobs_of,
     parts_of,
+    picture_of,
 )
 from gateway.domain.translation.contents.usage import read_usage
-from gateway.domain.translation.conversation import Text, Thought, ToolCall
+from gateway.domain.translation.conversation import Image, Text, Thought, ToolCall
 
 
 def read_answer(body: bytes) -> Answer:
@@ -35,8 +36,18 @@ def read_answer(body: bytes) -> Answer:
     return Answer(id=response_id, model=found.model_version or "", choices=choices, usage=usage)
 
 
+def _cite(candidate: Candidate, parts: list[Text | Thought | ToolCall | Image]) -> None:
+    """Let the last text have the sources."""
+    for at in reversed(range(len(parts))):
+        text = parts[at]
+        if isinstance(text, Text):
+            cited = tuple(citations_of(candidate, text.text))
+            parts[at] = msgspec.structs.replace(text, citations=cited)
+            break
+
+
 def _choice(candidate: Candidate, response_id: str) -> Choice:
-    parts: list[Text | Thought | ToolCall] = []
+    parts: list[Text | Thought | ToolCall | Image] = []
     calls = 0
     for part in parts_of(candidate):
         if part.function_call is not None:
@@ -45,17 +56,18 @@ def _choice(candidate: Candidate, response_id: str) -> Choice:
             signature = part.thought_signature or ""
             parts.append(ToolCall(call_id, call.name, arguments_of(call), signature))
             calls += 1
+        elif part.inline_data is not None:
+            image = picture_of(part)
+            if image is not None:
+                parts.append(image)
         elif part.text:
             kind: type[Text | Thought] = Thought if part.thought else Text
             if parts and isinstance(parts[-1], kind):
                 parts[-1] = kind(parts[-1].text + part.text)
             else:
                 parts.append(kind(part.text))
-    cited = tuple(citations_of(candidate))
-    if cited:
-        at = next((i for i in reversed(range(len(parts))) if isinstance(parts[i], Text)), None)
-        if at is not None:
-            parts[at] = msgspec.structs.replace(parts[at], citations=cited)
+    if candidate.citation_metadata is not None or candidate.grounding_metadata is not None:
+        _cite(candidate, parts)
     probabilities = logprobs_of(candidate.logprobs_result)
     finish = finish_of(candidate.finish_reason, calls)
     return Choice(tuple(parts), finish, logprobs=probabilities or None)

@@ -7,10 +7,8 @@ import msgspec
 from gateway.domain.translation.answers import Answer, Choice, Finish, Logprob
 from gateway.domain.translation.contents.usage import write_usage
 from gateway.domain.translation.conversation import (
-    Audio,
     Citation,
     Declined,
-    File,
     Image,
     Part,
     Text,
@@ -72,7 +70,7 @@ def _candidate(choice: Choice, index: int) -> Json:
     if choice.logprobs:
         candidate["logprobsResult"] = write_logprobs(choice.logprobs)
     texts = (part for part in choice.parts if isinstance(part, Text))
-    cited = [citation for text in texts for citation in text.citations]
+    cited = [(each, _words_of(each, text.text)) for text in texts for each in text.citations]
     if cited:
         candidate["groundingMetadata"] = write_citations(cited)
     return candidate
@@ -84,10 +82,10 @@ def _written(part: Part) -> Iterable[Json]:
             return ({"text": text},) if text else ()
         case Thought():
             return (write_thought(part),)
-        case Image(data) | File(data) | Audio(data) if data.base64:
-            return ({"inlineData": {"mimeType": data.media_type, "data": data.base64}},)
+        case Image():
+            return (write_picture(part),)
         case _:
-            return ()
+            return ()  # nothing else is answered by any of the dialects
 
 
 def write_thought(thought: Thought) -> Json:
@@ -95,6 +93,17 @@ def write_thought(thought: Thought) -> Json:
     part: Json = {"text": thought.text, "thought": True}
     if thought.signature or thought.redacted:
         part["thoughtSignature"] = write_proof(thought)
+    return part
+
+
+def write_picture(image: Image) -> Json:
+    """A picture that the model has made, or where it is."""
+    data = image.data
+    part: Json = {"inlineData": {"mimeType": data.media_type, "data": data.base64}}
+    if not data.base64:
+        part = {"fileData": {"fileUri": data.url}}
+    if image.signature:
+        part["thoughtSignature"] = image.signature
     return part
 
 
@@ -134,15 +143,22 @@ def write_logprobs(logprobs: Sequence[Logprob]) -> Json:
     return written
 
 
-def write_citations(citations: Sequence[Citation]) -> Json:
-    """The `groundingMetadata`: what Gemini tells of the pages that it has found itself."""
+def _words_of(citation: Citation, text: str) -> str:
+    """The words of the text that it is said to stand on."""
+    if citation.start is None or citation.end is None:
+        return ""
+    return text[citation.start : citation.end]
+
+
+def write_citations(cited: Sequence[tuple[Citation, str]]) -> Json:
+    """The `groundingMetadata`: what Gemini tells of the pages that it has found itself. Of each, the words if known."""
     written: Json = {
-        "groundingChunks": [{"web": {"uri": each.url, "title": each.title}} for each in citations]
+        "groundingChunks": [{"web": {"uri": each.url, "title": each.title}} for each, _ in cited]
     }
     supports = [
-        {"segment": {"text": each.quoted}, "groundingChunkIndices": [at]}
-        for at, each in enumerate(citations)
-        if each.quoted
+        {"segment": {"text": words}, "groundingChunkIndices": [at]}
+        for at, (_, words) in enumerate(cited)
+        if words
     ]
     if supports:
         written["groundingSupports"] = supports

@@ -122,6 +122,13 @@ class SafetySetting(_Body):
     threshold: str
 
 
+class ImageConfig(_Body):
+    """How pictures shall be."""
+
+    aspect_ratio: str = ""
+    image_size: str = ""
+
+
 class GenerationConfig(_Body):
     """How the answer is made."""
 
@@ -141,6 +148,7 @@ class GenerationConfig(_Body):
     response_logprobs: bool = False
     logprobs: int | None = None
     thinking_config: ThinkingConfig | None = None
+    image_config: ImageConfig | None = None
     media_resolution: str = ""
     enable_enhanced_civic_answers: bool = False
 
@@ -181,7 +189,6 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
     "toolResponse": ("code", "what a tool of Google's has done"),
     "videoMetadata": ("video", _MEDIA),
     "speechConfig": ("speech", "spoken answers, which this model is not asked for here"),
-    "imageConfig": ("images", "drawn answers, which this model is not asked for here"),
 }
 
 B = TypeVar("B", bound=msgspec.Struct)

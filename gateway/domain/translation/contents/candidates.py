@@ -13,7 +13,8 @@ from gateway.domain.dialects.gemini import UsageMetadata
 from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.translation.answers import Finish, Logprob
 from gateway.domain.translation.contents.faults import Error
-from gateway.domain.translation.conversation import Citation
+from gateway.domain.translation.conversation import Citation, Data, Image
+from gateway.domain.translation.proofs import standard_base64
 
 _NO_ARGUMENTS = msgspec.Raw(b"{}")
 _CANNOT_BE_READ = "sent what cannot be read as an answer of Gemini's"
@@ -27,6 +28,11 @@ class Call(msgspec.Struct):
     args: msgspec.Raw = _NO_ARGUMENTS
 
 
+class _Blob(msgspec.Struct, rename="camel"):
+    mime_type: str | None = None
+    data: str | None = None
+
+
 class Part(msgspec.Struct, rename="camel"):
     """A part of an answer."""
 
@@ -34,7 +40,7 @@ class Part(msgspec.Struct, rename="camel"):
     thought: bool | None = None
     function_call: Call | None = None
     thought_signature: str | None = None
-    inline_data: msgspec.Raw | None = None
+    inline_data: _Blob | None = None
 
 
 class _Content(msgspec.Struct):
@@ -144,12 +150,23 @@ def finish_of(reason: str | None, calls: int) -> Finish:
 
 
 def parts_of(candidate: Candidate) -> Sequence[Part]:
-    """The candidate's parts. Raises `BadAnswer` of such as no other dialect has."""
-    parts = (candidate.content and candidate.content.parts) or ()
-    for part in parts:
-        if part.inline_data is not None:
-            raise BadAnswer("answered with media, which only callers of Gemini's own API can take")
-    return parts
+    """The candidate's parts."""
+    return (candidate.content and candidate.content.parts) or ()
+
+
+def picture_of(part: Part) -> Image | None:
+    """The picture that a part is; None of one that the model has thought in, which no other dialect has.
+
+    Raises `BadAnswer` of other media. https://ai.google.dev/gemini-api/docs/image-generation
+    """
+    found = part.inline_data or _Blob()
+    media_type = found.mime_type or ""
+    if not media_type.startswith("image/"):
+        raise BadAnswer("answered with media that only callers of Gemini's own API can take")
+    if part.thought:
+        return None
+    data = Data(media_type, standard_base64(found.data or ""))
+    return Image(data, signature=part.thought_signature or "")
 
 
 def arguments_of(call: Call) -> str:
@@ -187,8 +204,11 @@ def logprobs_of(found: _Logprobs | None) -> tuple[Logprob, ...]:
     )
 
 
-def citations_of(candidate: Candidate) -> Iterator[Citation]:
-    """The sources. Where in the text they belong is counted in bytes of it, and left out."""
+def citations_of(candidate: Candidate, text: str = "") -> Iterator[Citation]:
+    """The sources; one whose words are found once in `text` has its place.
+
+    Gemini itself counts in bytes of a part, and repeats the words.
+    """
     if candidate.citation_metadata is not None:
         found = candidate.citation_metadata
         for source in (*(found.citation_sources or ()), *(found.citations or ())):
@@ -196,11 +216,19 @@ def citations_of(candidate: Candidate) -> Iterator[Citation]:
     grounding = candidate.grounding_metadata
     if grounding is None:
         return
-    quoted: dict[int, str] = {}
+    supported: dict[int, str] = {}
     for support in grounding.grounding_supports or ():
-        text = "" if support.segment is None else support.segment.text or ""
+        words = "" if support.segment is None else support.segment.text or ""
         for at in support.grounding_chunk_indices or ():
-            quoted.setdefault(at, text)
+            supported.setdefault(at, words)
     for at, chunk in enumerate(grounding.grounding_chunks or ()):
         if chunk.web is not None:
-            yield Citation(chunk.web.uri or "", chunk.web.title or "", quoted.get(at, ""))
+            cited = Citation(chunk.web.uri or "", chunk.web.title or "")
+            yield _placed(cited, supported.get(at, ""), text)
+
+
+def _placed(citation: Citation, words: str, text: str) -> Citation:
+    if not words or text.count(words) != 1:
+        return citation
+    start = text.index(words)
+    return msgspec.structs.replace(citation, start=start, end=start + len(words))

@@ -14,6 +14,7 @@ from gateway.domain.translation.answers import (
     Finished,
     PartEnded,
     PartStarted,
+    Shown,
     Started,
     TextDelta,
 )
@@ -29,10 +30,16 @@ from gateway.domain.translation.contents.candidates import (
     is_blocked,
     logprobs_of,
     parts_of,
+    picture_of,
 )
 from gateway.domain.translation.contents.faults import fault_of
 from gateway.domain.translation.contents.usage import read_usage
 from gateway.domain.translation.conversation import Citation
+
+
+def reader() -> "ContentsReader":
+    """For a stream of an upstream."""
+    return ContentsReader()
 
 
 class ContentsReader:
@@ -94,6 +101,8 @@ class ContentsReader:
         for part in parts_of(candidate):
             if part.function_call is not None:
                 self._call(choice, part, part.function_call, deltas)
+            elif part.inline_data is not None:
+                self._show(choice, part, deltas)
             elif part.text:
                 self._go_on(choice, "thought" if part.thought else "text", deltas)
                 deltas.append(TextDelta(choice, part.text, probabilities))
@@ -116,6 +125,12 @@ class ContentsReader:
             TextDelta(choice, arguments_of(call)),
             PartEnded(choice),
         )
+
+    def _show(self, choice: int, part: Part, deltas: list[Delta]) -> None:
+        image = picture_of(part)
+        if image is not None:
+            self._close(choice, deltas)
+            deltas.append(Shown(choice, image))
 
     def _go_on(self, choice: int, kind: Literal["text", "thought"], deltas: list[Delta]) -> None:
         """With a part of this kind: the open one, or another."""

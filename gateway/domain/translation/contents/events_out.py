@@ -7,6 +7,7 @@ and the usage. No terminator follows. https://ai.google.dev/api/generate-content
 from collections.abc import Sequence
 
 import msgspec
+import orjson
 
 from gateway.domain.translation.answers import (
     Cited,
@@ -19,6 +20,7 @@ from gateway.domain.translation.answers import (
     PartEnded,
     PartStarted,
     Ping,
+    Shown,
     Signed,
     Started,
     TextDelta,
@@ -29,6 +31,7 @@ from gateway.domain.translation.contents.answers_out import (
     write_call,
     write_citations,
     write_logprobs,
+    write_picture,
     write_thought,
 )
 from gateway.domain.translation.contents.faults import write_fault
@@ -38,48 +41,55 @@ from gateway.domain.usage import Usage
 
 Json = dict[str, object]
 
+_encode = msgspec.json.Encoder().encode
+# Google's SDK keeps an answer for its history only if each event of it has content.
+_NOTHING = b'{"text":""}'
+
 
 class _Choice:
-    """One candidate: which part is open, and what is to be told of it with the next event."""
+    """One candidate: which part is open, and what is to be told of it with the next event, its parts in JSON."""
 
     __slots__ = ("arguments", "citations", "logprobs", "part", "parts", "reason")
 
     def __init__(self) -> None:
         self.part: PartStarted | None = None
         self.arguments: list[str] = []
-        self.parts: list[Json] = []
+        self.parts: list[bytes] = []
         self.logprobs: list[Logprob] = []
         self.citations: list[Citation] = []
         self.reason = ""
 
-    def take(self, delta: Delta) -> None:
+    def say(self, delta: TextDelta) -> None:
+        """More of the open part, which nearly always is text."""
+        kind = "text" if self.part is None else self.part.kind
+        if kind == "tool":
+            self.arguments.append(delta.text)
+        elif delta.text:
+            if kind == "thought":
+                self._add(write_thought(Thought(delta.text)))
+            else:
+                self.parts.append(b'{"text":%b}' % orjson.dumps(delta.text))
+            self.logprobs += delta.logprobs
+
+    def take(self, delta: PartStarted | PartEnded | Signed | Shown | Cited | Finished) -> None:
+        """What is no text."""
         match delta:
-            case TextDelta():
-                self._text(delta)
             case PartStarted():
                 self.part = delta
                 self.arguments = []
             case PartEnded():
                 self._end_part()
             case Signed():
-                self.parts.append(write_thought(Thought("", delta.signature, delta.redacted)))
+                self._add(write_thought(Thought("", delta.signature, delta.redacted)))
+            case Shown():
+                self._add(write_picture(delta.image))
             case Cited():
                 self.citations.append(delta.citation)
-            case Finished() if not self.reason:
-                self.reason = reason_of(delta.finish)
-            case _:
-                pass
+            case Finished():
+                self.reason = self.reason or reason_of(delta.finish)
 
-    def _text(self, delta: TextDelta) -> None:
-        kind = "text" if self.part is None else self.part.kind
-        if kind == "tool":
-            self.arguments.append(delta.text)
-        elif delta.text:
-            is_thought = kind == "thought"
-            self.parts.append(
-                write_thought(Thought(delta.text)) if is_thought else {"text": delta.text}
-            )
-            self.logprobs += delta.logprobs
+    def _add(self, part: Json) -> None:
+        self.parts.append(_encode(part))
 
     def _end_part(self) -> None:
         part, self.part = self.part, None
@@ -89,35 +99,39 @@ class _Choice:
         if call is None:
             self.reason = MALFORMED
         else:
-            self.parts.append(call)
+            self._add(call)
 
-    def candidate(self, index: int, *, is_last: bool) -> Json | None:
-        """What is new of it; None where nothing is."""
+    def candidate(self, index: int, *, is_last: bool) -> bytes:
+        """What is new of it; empty where nothing is."""
         if not self.parts and not self.citations and not is_last:
-            return None
-        # Google's SDK keeps an answer for its history only if each event of it has content.
-        parts = self.parts or [{"text": ""}]
-        candidate: Json = {"content": {"parts": parts, "role": "model"}, "index": index}
+            return b""
+        parts = b",".join(self.parts) or _NOTHING
         self.parts = []
+        more = b""
         if is_last:
-            candidate["finishReason"] = self.reason or "STOP"
+            more = b',"finishReason":"%b"' % (self.reason or "STOP").encode()
         if self.logprobs:
-            candidate["logprobsResult"] = write_logprobs(self.logprobs)
+            more += b',"logprobsResult":%b' % _encode(write_logprobs(self.logprobs))
             self.logprobs = []
         if self.citations:
-            candidate["groundingMetadata"] = write_citations(self.citations)
+            cited = write_citations([(each, "") for each in self.citations])
+            more += b',"groundingMetadata":%b' % _encode(cited)
             self.citations = []
-        return candidate
+        return b'{"content":{"parts":[%b],"role":"model"},"index":%d%b}' % (parts, index, more)
+
+
+def writer(*, model: str, now: int) -> "ContentsWriter":  # noqa: ARG001 -- Gemini tells no time
+    """For a stream to a caller, who called the model `model`."""
+    return ContentsWriter(model)
 
 
 class ContentsWriter:
     """Writes a stream for a caller, who called the model `model`."""
 
-    __slots__ = ("_choices", "_common", "_model", "_usage")
+    __slots__ = ("_choices", "_common", "_usage")
 
     def __init__(self, model: str) -> None:
-        self._model = model
-        self._common: Json = {"modelVersion": model}
+        self._common = b',"modelVersion":%b' % orjson.dumps(model)
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
 
@@ -126,39 +140,37 @@ class ContentsWriter:
         is_last = False
         for delta in deltas:
             match delta:
+                case TextDelta():
+                    self._choice(delta.choice).say(delta)
+                case PartStarted() | PartEnded() | Signed() | Shown() | Cited() | Finished():
+                    self._choice(delta.choice).take(delta)
                 case Started():
-                    self._common = {"modelVersion": self._model, "responseId": delta.id}
+                    self._common += b',"responseId":%b' % orjson.dumps(delta.id)
                 case Counted():
                     self._usage = delta.usage
                 case Ended():
                     is_last = True
                 case Failed():
                     return self._event(is_last=False) + write_fault(delta.fault)
-                case (
-                    PartStarted(choice)
-                    | PartEnded(choice)
-                    | TextDelta(choice)
-                    | Signed(choice)
-                    | Cited(choice)
-                    | Finished(choice)
-                ):
-                    if choice not in self._choices:
-                        self._choices[choice] = _Choice()
-                    self._choices[choice].take(delta)
                 case Ping():
                     pass
         return self._event(is_last=is_last)
 
+    def _choice(self, number: int) -> _Choice:
+        choice = self._choices.get(number)
+        if choice is None:
+            choice = self._choices[number] = _Choice()
+        return choice
+
     def _event(self, *, is_last: bool) -> bytes:
-        candidates = []
-        for index, choice in self._choices.items():
-            candidate = choice.candidate(index, is_last=is_last)
-            if candidate is not None:
-                candidates.append(candidate)
-        if not candidates and not is_last:
+        told = [
+            candidate
+            for index, choice in self._choices.items()
+            if (candidate := choice.candidate(index, is_last=is_last))
+        ]
+        if not told and not is_last:
             return b""
-        event: Json = {"candidates": candidates}
+        usage = b""
         if is_last and self._usage is not None:
-            event["usageMetadata"] = write_usage(self._usage)
-        event |= self._common
-        return b"data: %b\n\n" % msgspec.json.encode(event)
+            usage = b',"usageMetadata":%b' % _encode(write_usage(self._usage))
+        return b'data: {"candidates":[%b]%b%b}\n\n' % (b",".join(told), usage, self._common)

@@ -1,6 +1,6 @@
 """A caller's body of Gemini's `generateContent` as a conversation. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from gateway.domain.ask import Invalid
@@ -11,6 +11,7 @@ from gateway.domain.translation.contents.bodies import (
     Content,
     FunctionDeclaration,
     GenerationConfig,
+    ImageConfig,
     Request,
 )
 from gateway.domain.translation.contents.bodies import Tool as Declarations
@@ -19,6 +20,7 @@ from gateway.domain.translation.contents.thinking import read_thinking
 from gateway.domain.translation.contents.turns_in import TurnsReader, parts_of
 from gateway.domain.translation.conversation import (
     Conversation,
+    Drawing,
     Output,
     Text,
     Tool,
@@ -29,6 +31,35 @@ from gateway.domain.translation.reading import is_said
 _reader = BodyReader(Request)
 _NOTHING = (b"", b"null")
 _NO_OTHER = "no other provider knows it"
+_CONFIG = "generationConfig"
+PARAMS: Mapping[str, str] = {
+    "turns": "contents",
+    "system": "systemInstruction",
+    "tool_choice": "toolConfig.functionCallingConfig",
+    "output": f"{_CONFIG}.responseMimeType",
+    "thinking": f"{_CONFIG}.thinkingConfig",
+    "max_output_tokens": f"{_CONFIG}.maxOutputTokens",
+    "stop": f"{_CONFIG}.stopSequences",
+    "temperature": f"{_CONFIG}.temperature",
+    "top_p": f"{_CONFIG}.topP",
+    "top_k": f"{_CONFIG}.topK",
+    "presence_penalty": f"{_CONFIG}.presencePenalty",
+    "frequency_penalty": f"{_CONFIG}.frequencyPenalty",
+    "seed": f"{_CONFIG}.seed",
+    "logprobs": f"{_CONFIG}.responseLogprobs",
+    "choices": f"{_CONFIG}.candidateCount",
+    "modalities": f"{_CONFIG}.responseModalities",
+    "drawing": f"{_CONFIG}.imageConfig",
+    "tier": "serviceTier",
+    "safety": "safetySettings",
+    "metadata": "labels",
+    "image": "inlineData",
+    "file": "inlineData",
+    "audio": "inlineData",
+    "file_reference": "fileData",
+    "tool_call": "functionCall",
+    "tool_result": "functionResponse",
+}
 _KINDS: dict[str, Literal["auto", "any", "none"]] = {
     "": "auto",
     "MODE_UNSPECIFIED": "auto",
@@ -69,6 +100,8 @@ def conversation_of(request: Request, losses: Losses, *, model: str, stream: boo
         seed=config.seed,
         logprobs=(config.logprobs or 0) if config.response_logprobs else None,
         choices=config.candidate_count or 1,
+        modalities=_modalities(config.response_modalities),
+        drawing=_drawing(config.image_config),
         tier=_tier(request.service_tier),
         safety=tuple((each.category, each.threshold) for each in request.safety_settings),
         metadata=request.labels or None,
@@ -83,9 +116,10 @@ def _leave_out(request: Request, config: GenerationConfig, losses: Losses) -> No
     ):
         if is_said(raw) and bytes(raw) != b'""':
             raise Uncarried(name, why, name)
-    where = "generationConfig"
-    if any(each.upper() != "TEXT" for each in config.response_modalities):
-        raise Uncarried("modalities", "only text is translated", f"{where}.responseModalities")
+    where = _CONFIG
+    if not {"TEXT", "IMAGE"}.issuperset(each.upper() for each in config.response_modalities):
+        why = "only text and pictures are translated"
+        raise Uncarried("modalities", why, f"{where}.responseModalities")
     if config.media_resolution:
         losses.leave_out("media_resolution", _NO_OTHER, f"{where}.mediaResolution")
     if config.enable_enhanced_civic_answers:
@@ -95,6 +129,17 @@ def _leave_out(request: Request, config: GenerationConfig, losses: Losses) -> No
     tools = request.tool_config
     if tools is not None and is_said(tools.retrieval_config):
         losses.leave_out("retrieval", _NO_OTHER, "toolConfig.retrievalConfig")
+
+
+def _modalities(told: Sequence[str]) -> tuple[str, ...]:
+    modalities = tuple(each.lower() for each in told)
+    return () if modalities == ("text",) else modalities
+
+
+def _drawing(config: ImageConfig | None) -> Drawing | None:
+    if config is None or not (config.aspect_ratio or config.image_size):
+        return None
+    return Drawing(config.aspect_ratio, config.image_size)
 
 
 def _tier(tier: str) -> str:
@@ -172,7 +217,7 @@ def _tool_choice(request: Request) -> tuple[ToolChoice | None, bool]:
 
 def _output(config: GenerationConfig) -> Output | None:
     """What the answer must be. https://ai.google.dev/gemini-api/docs/structured-output."""
-    where = "generationConfig"
+    where = _CONFIG
     schema = _schema(
         bytes(config.response_schema),
         bytes(config.response_json_schema),

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.domain.translation.codec import Losses, Uncarried
-from gateway.domain.translation.contents.schemas import with_description
+from gateway.domain.translation.contents.schemas import binding, with_description
 from gateway.domain.translation.contents.thinking import is_before_levels, write_thinking
 from gateway.domain.translation.conversation import (
     Audio,
     Conversation,
     Data,
     Declined,
+    Drawing,
     File,
     Image,
     Output,
@@ -68,7 +69,8 @@ def request_of(conversation: Conversation, losses: Losses) -> Json:
     if system:
         body["systemInstruction"] = {"parts": system}
     if conversation.tools:
-        body["tools"] = [{"functionDeclarations": [_tool(each) for each in conversation.tools]}]
+        declared = [_tool(each, losses) for each in conversation.tools]
+        body["tools"] = [{"functionDeclarations": declared}]
     choice = _tool_config(conversation.tool_choice, conversation.tools)
     if choice:
         body["toolConfig"] = {"functionCallingConfig": choice}
@@ -159,6 +161,8 @@ class _Contents:
                 written = self._part(part)
                 if written is not None:
                     parts.append(written)
+        if self._signs and turn.role == "assistant":
+            _sign_pictures(parts)
         return parts
 
     def _part(self, part: Part) -> Json | None:
@@ -166,6 +170,8 @@ class _Contents:
         match part:
             case Text(text) | Declined(text):
                 return {"text": text} if text else None
+            case Image(data) if part.signature:
+                return _media(data) | {"thoughtSignature": part.signature}
             case Image(data) | File(data) | Audio(data):
                 return _media(data)
             case ToolResult():
@@ -191,6 +197,16 @@ class _Contents:
 
 def _is_no_result(part: Json) -> bool:
     return "functionResponse" not in part
+
+
+def _sign_pictures(parts: list[Json]) -> None:
+    """Of a turn in which the model has made pictures Gemini 3 wants them and the turn's beginning signed.
+
+    https://ai.google.dev/gemini-api/docs/thought-signatures
+    """
+    pictures = [part for part in parts if "inlineData" in part]
+    for part in (*parts[:1], *pictures) if pictures else ():
+        part.setdefault("thoughtSignature", NO_SIGNATURE)
 
 
 def _call(call: ToolCall, signature: str) -> Json:
@@ -232,12 +248,13 @@ def _media(data: Data) -> Json:
 # Tools
 
 
-def _tool(tool: Tool) -> Json:
+def _tool(tool: Tool, losses: Losses) -> Json:
     declaration: Json = {"name": tool.name}
     if tool.description:
         declaration["description"] = tool.description
     if tool.schema:
-        declaration["parametersJsonSchema"] = msgspec.Raw(tool.schema.encode())
+        schema = binding(tool.schema, losses, "tools") if tool.strict else tool.schema
+        declaration["parametersJsonSchema"] = msgspec.Raw(schema.encode())
     return declaration
 
 
@@ -273,13 +290,15 @@ def _generation(conversation: Conversation, losses: Losses) -> Json:
         "presencePenalty": conversation.presence_penalty,
         "frequencyPenalty": conversation.frequency_penalty,
         "seed": conversation.seed,
+        "imageConfig": _image_config(conversation.drawing),
         "candidateCount": conversation.choices if conversation.choices > 1 else None,
+        "responseModalities": [each.upper() for each in conversation.modalities] or None,
         "responseLogprobs": None if conversation.logprobs is None else True,
         "logprobs": conversation.logprobs or None,
     }
     config = {name: value for name, value in said.items() if value is not None}
     if conversation.output is not None:
-        config.update(_output(conversation.output))
+        config.update(_output(conversation.output, losses))
     if conversation.thinking is not None:
         thinking = write_thinking(conversation.thinking, conversation.model, losses)
         if thinking:
@@ -287,10 +306,18 @@ def _generation(conversation: Conversation, losses: Losses) -> Json:
     return config
 
 
-def _output(output: Output) -> Json:
+def _image_config(drawing: Drawing | None) -> Json | None:
+    """https://ai.google.dev/gemini-api/docs/image-generation."""
+    if drawing is None:
+        return None
+    said: Json = {"aspectRatio": drawing.aspect_ratio, "imageSize": drawing.size}
+    return {name: value for name, value in said.items() if value}
+
+
+def _output(output: Output, losses: Losses) -> Json:
     """https://ai.google.dev/gemini-api/docs/structured-output."""
     written: Json = {"responseMimeType": "application/json"}
     if output.schema:
-        schema = with_description(output.schema, output.description)
+        schema = binding(with_description(output.schema, output.description), losses, "output")
         written["responseJsonSchema"] = msgspec.Raw(schema.encode())
     return written

@@ -1,4 +1,4 @@
-"""Gemini's own schemas, a subset of OpenAPI 3.0, as JSON Schema. Pure.
+"""Gemini's own schemas, a subset of OpenAPI 3.0, as JSON Schema; and which of that its answers keep to. Pure.
 
 Their types are in capitals and have `nullable` beside them, and what is counted may be a text, as proto JSON does with
 64 bits: https://ai.google.dev/api/caching#Schema
@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+
+from gateway.domain.translation.codec import Losses
+from gateway.domain.translation.schemas import Subset, fitted
 
 _NAMES = {
     "any_of": "anyOf",
@@ -24,6 +27,18 @@ _NAMES = {
 _COUNTS = frozenset(_NAMES.values()) - {"anyOf", "additionalProperties", "$defs", "$ref"}
 # They order what is shown, or are of OpenAPI alone.
 _LEFT_OUT = frozenset({"propertyOrdering", "property_ordering", "nullable", "example"})
+
+_SUBSET = Subset(
+    whose="Gemini's models",
+    keywords=frozenset(
+        {
+            *("$id", "$defs", "$ref", "$anchor", "type", "format", "title", "description", "enum"),
+            *("items", "prefixItems", "minItems", "maxItems", "minimum", "maximum"),
+            *("anyOf", "oneOf", "properties", "additionalProperties", "required"),
+            "propertyOrdering",
+        }
+    ),
+)
 
 
 def json_schema(schema: bytes) -> str:
@@ -76,6 +91,14 @@ def _allow_null(schema: dict[str, Any]) -> None:
         schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]
     if isinstance(schema.get("enum"), list):
         schema["enum"] = [*schema["enum"], None]
+
+
+def binding(schema: str, losses: Losses, member: str) -> str:
+    """The JSON of a schema that binds; `member` holds it. Raises `Uncarried`.
+
+    Gemini passes over what it does not know: https://ai.google.dev/api/generate-content#GenerationConfig
+    """
+    return fitted(schema, _SUBSET, losses, member)
 
 
 def with_description(schema: str, description: str) -> str:

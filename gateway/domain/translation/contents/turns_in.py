@@ -86,7 +86,10 @@ class TurnsReader:
         if part.function_response is not None:
             return self._result(part.function_response, where)
         if part.inline_data is not None:
-            return _inline(part.inline_data, f"{where}.inlineData")
+            found = _inline(part.inline_data, f"{where}.inlineData")
+            if isinstance(found, Image) and part.thought_signature:
+                return msgspec.structs.replace(found, signature=part.thought_signature)
+            return found
         if part.file_data is not None:
             return _at_address(part.file_data, f"{where}.fileData")
         return None

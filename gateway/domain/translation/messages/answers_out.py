@@ -1,9 +1,13 @@
 """A whole answer → a message, as callers of Anthropic's dialect get it. Pure.
 
 https://docs.claude.com/en/api/messages. There is one choice, for nobody can ask for more in this dialect. What a model
-says as it declines is text; why the message ended tells that it did.
+says as it declines is text; why the message ended tells that it did. A picture that a model has made has no place in
+the dialect, and whether one comes is not known before: a block of text stands for it, which says so. What a source is
+named for is a block of its own; of a stream, whose sources come behind the text, it is the whole block.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +16,7 @@ from gateway.domain.translation.answers import Answer, Finish
 from gateway.domain.translation.conversation import (
     Citation,
     Declined,
+    Image,
     Part,
     Text,
     Thought,
@@ -27,11 +32,12 @@ _REASONS: Final = {
     Finish.DECLINED: "refusal",
     Finish.PAUSED: "pause_turn",
 }
+_MOST_PLACED: Final = 256  # sources of a text; others stand for all of it
 _encode = msgspec.json.Encoder().encode
 _is_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def write_answer(answer: Answer, *, model: str) -> bytes:
+def write_answer(answer: Answer, *, model: str, now: int) -> bytes:  # noqa: ARG001 -- it tells no time
     """A message."""
     choice = answer.choices[0] if answer.choices else None
     parts = () if choice is None else choice.parts
@@ -40,7 +46,7 @@ def write_answer(answer: Answer, *, model: str) -> bytes:
         "type": "message",
         "role": "assistant",
         "model": model,
-        "content": [block for part in parts if (block := _block(part)) is not None],
+        "content": [block for part in parts for block in _blocks(part)],
         "stop_reason": "end_turn" if choice is None else reason_of(choice.finish),
         "stop_sequence": None if choice is None else choice.stop_sequence or None,
         "usage": counts_of(answer.usage),
@@ -64,23 +70,57 @@ def cited(citation: Citation) -> dict[str, Any]:
     }
 
 
-def _block(part: Part) -> dict[str, Any] | None:
+def instead_of(image: Image) -> str:
+    """What is said where a picture was made."""
+    kind = image.data.media_type or "image"
+    return f"[The model made a picture ({kind}), which answers in Anthropic's dialect cannot hold.]"
+
+
+def _blocks(part: Part) -> Sequence[dict[str, Any]]:  # noqa: PLR0911 -- each kind is told its own way
     match part:
         case Text():
-            block: dict[str, Any] = {"type": "text", "text": part.text}
-            if part.citations:
-                block["citations"] = [cited(each) for each in part.citations]
-            return block
+            return _texts(part)
         case Declined():
-            return {"type": "text", "text": part.text}
+            return ({"type": "text", "text": part.text},)
+        case Image():
+            return ({"type": "text", "text": instead_of(part)},)
         case Thought():
             if part.redacted:
-                return {"type": "redacted_thinking", "data": part.redacted}
-            return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+                return ({"type": "redacted_thinking", "data": part.redacted},)
+            return ({"type": "thinking", "thinking": part.text, "signature": part.signature},)
         case ToolCall():
-            return {"type": "tool_use", "id": part.id, "name": part.name, "input": _input(part)}
+            called = {"type": "tool_use", "id": part.id, "name": part.name, "input": _input(part)}
+            return (called,)
         case _:
-            return None  # nothing else is answered by any of the dialects
+            return ()  # nothing else is answered by any of the dialects
+
+
+def _texts(part: Text) -> Sequence[dict[str, Any]]:
+    """A text, cut where what its sources are named for begins and ends."""
+    if not part.citations:
+        return ({"type": "text", "text": part.text},)
+    places = [_place(each, len(part.text)) for each in part.citations[:_MOST_PLACED]]
+    places += [(0, len(part.text))] * (len(part.citations) - len(places))
+    cuts = sorted({0, len(part.text), *(end for place in places for end in place)})
+    blocks = []
+    for start, end in pairwise(cuts) if part.text else ((0, 0),):
+        block: dict[str, Any] = {"type": "text", "text": part.text[start:end]}
+        named = [
+            cited(each)
+            for each, (first, last) in zip(part.citations, places, strict=True)
+            if first <= start and end <= last
+        ]
+        if named:
+            block["citations"] = named
+        blocks.append(block)
+    return blocks
+
+
+def _place(citation: Citation, length: int) -> tuple[int, int]:
+    """Where a text has what a source is named for; all of it where that is not said, or is nowhere in it."""
+    start = 0 if citation.start is None else citation.start
+    end = length if citation.end is None else citation.end
+    return (start, end) if 0 <= start < end <= length else (0, length)
 
 
 def _input(part: ToolCall) -> object:

@@ -71,6 +71,11 @@ _decode = msgspec.json.Decoder(_Event).decode
 _PASSED_OVER = -1
 
 
+def reader() -> "MessageReader":
+    """For a stream of an upstream."""
+    return MessageReader()
+
+
 class MessageReader:
     """One for each call."""
 

@@ -21,11 +21,12 @@ from gateway.domain.translation.answers import (
     PartEnded,
     PartStarted,
     Ping,
+    Shown,
     Signed,
     Started,
     TextDelta,
 )
-from gateway.domain.translation.messages.answers_out import cited, reason_of
+from gateway.domain.translation.messages.answers_out import cited, instead_of, reason_of
 from gateway.domain.translation.messages.usage import counts_of
 from gateway.domain.usage import NOTHING, Usage
 
@@ -50,12 +51,17 @@ _TYPES: dict[FaultKind, str] = {
 }
 
 
+def writer(*, model: str, now: int) -> "MessageWriter":  # noqa: ARG001 -- it tells no time
+    """For a stream to a caller, who called the model `model`."""
+    return MessageWriter(model)
+
+
 class MessageWriter:
     """One for each call. The reason why the message ended waits for the usage, which stands beside it."""
 
     __slots__ = ("_before", "_finished", "_index", "_is_open", "_kind", "_model", "_usage")
 
-    def __init__(self, *, model: str) -> None:
+    def __init__(self, model: str) -> None:
         self._model = model
         self._index = -1
         self._kind = ""
@@ -85,6 +91,9 @@ class MessageWriter:
                 return self._change({"type": "citations_delta", "citation": cited(delta.citation)})
             case PartEnded():
                 return self._close()
+            case Shown(choice):
+                said = TextDelta(choice, instead_of(delta.image))
+                return self.write((PartStarted(choice, "text"), said, PartEnded(choice)))
             case Started():
                 return self._start(delta)
             case Finished():

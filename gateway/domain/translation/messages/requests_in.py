@@ -3,6 +3,8 @@
 One for the counting of tokens has the same members, and fewer: https://docs.claude.com/en/api/messages-count-tokens.
 """
 
+from collections.abc import Mapping
+
 from gateway.domain.translation.caches import cache_of
 from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import (
@@ -17,7 +19,7 @@ from gateway.domain.translation.messages import wire
 from gateway.domain.translation.messages.turns_in import text_of, turns_of
 from gateway.domain.translation.reading import is_said, json_asked, read_asked
 
-PARAMS = {
+PARAMS: Mapping[str, str] = {
     "turns": "messages",
     "max_output_tokens": "max_tokens",
     "parallel_tools": "tool_choice.disable_parallel_tool_use",
@@ -25,7 +27,6 @@ PARAMS = {
     "stop": "stop_sequences",
     "tier": "service_tier",
     "end_user": "metadata.user_id",
-    "wants_usage": "stream",
 }
 _NO_OTHER = "no other dialect has it"
 # What asks for nothing: https://docs.claude.com/en/docs/build-with-claude/fast-mode and .../about-claude/pricing

@@ -13,7 +13,7 @@ from gateway.domain.translation.caches import cache_control_of
 from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import Conversation, Output, Text, Tool, ToolChoice
 from gateway.domain.translation.messages.sampling_out import sample
-from gateway.domain.translation.messages.schemas import closed
+from gateway.domain.translation.messages.schemas import binding
 from gateway.domain.translation.messages.thinking_out import thinking_of
 from gateway.domain.translation.messages.turns_out import block_of_text, turns_of
 
@@ -29,6 +29,7 @@ _UNSAYABLE = (
     "verbosity",
     "safety",
     "metadata",
+    "drawing",
 )
 _ANY_OBJECT = '{"type":"object"}'
 _encode = msgspec.json.Encoder().encode
@@ -43,16 +44,18 @@ def write_request(asked: Conversation, losses: Losses) -> bytes:
         raise Uncarried("max_output_tokens", "Anthropic's models must be told a maximum")
     if asked.choices > 1:
         raise Uncarried("choices", "Anthropic's models give one answer to a call")
+    if asked.modalities:
+        raise Uncarried("modalities", "Anthropic's models answer in words alone")
     system, messages = turns_of(asked)
     body: dict[str, Any] = {"model": asked.model, "max_tokens": asked.max_output_tokens}
     if system:
         body["system"] = _system(system)
     body["messages"] = messages
     if asked.tools:
-        body["tools"] = [_tool(tool) for tool in _allowed(asked)]
+        body["tools"] = [_tool(tool, losses) for tool in _allowed(asked)]
         _choose(body, asked)
     thinks = _think(body, asked, losses)
-    _format(body, asked.output)
+    _format(body, asked.output, losses)
     sample(body, asked, losses, thinks=thinks)
     _tell_of_the_call(body, asked, losses)
     return _encode(body)
@@ -93,11 +96,14 @@ def _allowed(asked: Conversation) -> tuple[Tool, ...]:
     return tuple(tool for tool in asked.tools if tool.name in names) if names else asked.tools
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool, losses: Losses) -> dict[str, Any]:
     told: dict[str, Any] = {"name": tool.name}
     if tool.description:
         told["description"] = tool.description
-    told["input_schema"] = msgspec.Raw((tool.schema or _ANY_OBJECT).encode())
+    schema = tool.schema or _ANY_OBJECT
+    if tool.strict:
+        schema = binding(schema, losses, "tools")
+    told["input_schema"] = msgspec.Raw(schema.encode())
     if tool.strict is not None:
         told["strict"] = tool.strict
     if tool.cache:
@@ -137,11 +143,12 @@ def _think(body: dict[str, Any], asked: Conversation, losses: Losses) -> bool:
     return wanted.is_on and bool(thinking)
 
 
-def _format(body: dict[str, Any], output: Output | None) -> None:
+def _format(body: dict[str, Any], output: Output | None, losses: Losses) -> None:
     """What the answer keeps to: https://docs.claude.com/en/docs/build-with-claude/structured-outputs."""
     if output is None:
         return
     if not output.schema:
         raise Uncarried("output", "Anthropic's models keep to a schema; send one")
-    form = {"type": "json_schema", "schema": msgspec.Raw(closed(output.schema).encode())}
+    schema = binding(output.schema, losses, "output")
+    form = {"type": "json_schema", "schema": msgspec.Raw(schema.encode())}
     body.setdefault("output_config", {})["format"] = form

@@ -1,47 +1,34 @@
-"""JSON Schemas that answers keep to, as Anthropic takes them. Pure.
+"""JSON Schemas that answers and the arguments of strict tools keep to, as Anthropic takes them. Pure.
 
-It wants every object closed, while other dialects take one that says nothing of further members. What keeps to the
-closed one keeps to the open one, too:
-https://docs.claude.com/en/docs/build-with-claude/structured-outputs#json-schema-limitations
+https://docs.claude.com/en/docs/build-with-claude/structured-outputs#json-schema-limitations: whatever else is in one,
+the call is refused. Which expressions a `pattern` may have is left to the provider.
 """
 
-from typing import Any, Final
+from typing import Final
 
-import msgspec
+from gateway.domain.translation.codec import Losses
+from gateway.domain.translation.schemas import Subset, fitted
 
-_FURTHER: Final = "additionalProperties"
-_MAPS: Final = ("properties", "$defs", "definitions")
-# Not `allOf`: an object that is closed in one of several that all hold would be empty.
-_LISTS: Final = ("anyOf", "oneOf", "prefixItems")
-
-
-def closed(schema: str) -> str:
-    """The schema with every object closed that says nothing of further members; as it is where none has to be."""
-    try:
-        document = msgspec.json.decode(schema)
-        return msgspec.json.encode(document).decode() if _close(document) else schema
-    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-        return schema  # the provider will say what is wrong with it
-
-
-def _close(schema: Any) -> bool:
-    """Close it and what it consists of; whether something had to be."""
-    if not isinstance(schema, dict):
-        return False
-    within = [schema.get("items")]
-    for name in _MAPS:
-        named = schema.get(name)
-        within += named.values() if isinstance(named, dict) else ()
-    for name in _LISTS:
-        listed = schema.get(name)
-        within += listed if isinstance(listed, list) else ()
-    found = [_close(each) for each in within]
-    if _is_object(schema) and _FURTHER not in schema:
-        schema[_FURTHER] = False
-        return True
-    return any(found)
+_SUBSET: Final = Subset(
+    whose="Anthropic's models",
+    keywords=frozenset(
+        {
+            *("type", "properties", "required", "additionalProperties", "items", "minItems"),
+            *("enum", "const", "anyOf", "allOf", "$ref", "$defs", "definitions"),
+            *("format", "pattern", "default", "description", "title"),
+        }
+    ),
+    formats=frozenset(
+        {
+            *("date-time", "time", "date", "duration", "email", "hostname"),
+            *("uri", "ipv4", "ipv6", "uuid"),
+        }
+    ),
+    most_min_items=1,
+    is_closed=True,
+)
 
 
-def _is_object(schema: dict[str, Any]) -> bool:
-    kind = schema.get("type")
-    return kind == "object" or (isinstance(kind, list) and "object" in kind)
+def binding(schema: str, losses: Losses, member: str) -> str:
+    """The JSON of a schema that binds; `member` holds it. Raises `Uncarried`."""
+    return fitted(schema, _SUBSET, losses, member)

@@ -27,6 +27,7 @@ from gateway.domain.translation.conversation import (
     ToolResult,
 )
 from gateway.domain.translation.media import text_of_file
+from gateway.domain.translation.proofs import is_sealed
 
 _Block = dict[str, Any]
 # https://docs.claude.com/en/docs/build-with-claude/vision and .../pdf-support
@@ -43,6 +44,8 @@ def turns_of(asked: Conversation) -> tuple[list[Text], list[dict[str, Any]]]:
         if turn.role == "system":
             system += [part for part in turn.parts if isinstance(part, Text) and part.text]
             continue
+        if turn.role == "assistant":
+            _require_words(turn.parts)
         blocks = _blocks(turn.parts)
         if not blocks:
             continue
@@ -55,6 +58,13 @@ def turns_of(asked: Conversation) -> tuple[list[Text], list[dict[str, Any]]]:
     for message in messages:
         _put_in_order(message)
     return system, messages
+
+
+def _require_words(parts: tuple[Part, ...]) -> None:
+    for part in parts:
+        if isinstance(part, Image | File):
+            why = "Anthropic's models make none, and do not take what another has made as theirs"
+            raise Uncarried(type(part).__name__.lower(), why)
 
 
 def block_of_text(text: Text) -> _Block:
@@ -129,7 +139,7 @@ def _document(part: File) -> _Block:
 def _thought(part: Thought) -> _Block | None:
     if part.redacted:
         return {"type": "redacted_thinking", "data": part.redacted}
-    if part.signature:
+    if part.signature and not is_sealed(part):
         return {"type": "thinking", "thinking": part.text, "signature": part.signature}
     return None
 

@@ -1,7 +1,7 @@
 """A response of an upstream, whole. Pure.
 
-Of a thought its summary is read, or what it says where that is told. What OpenAI would have back of it
-(`encrypted_content`) is left: another provider, which the next call may go to, would refuse it.
+Of a thought its summary is read, or what it says where that is told, and what OpenAI would have back of it
+(`encrypted_content`) as a signature that no other provider is given.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,12 +13,15 @@ from gateway.domain.dialects.openai import OpenAIMeter
 from gateway.domain.translation.answers import Answer, Choice, Finish, Logprob
 from gateway.domain.translation.conversation import (
     Citation,
+    Data,
     Declined,
+    Image,
     Part,
     Text,
     Thought,
     ToolCall,
 )
+from gateway.domain.translation.proofs import sealed
 from gateway.domain.translation.reading import read_answered
 from gateway.domain.usage import Usage
 
@@ -54,15 +57,28 @@ class Content(msgspec.Struct):
     logprobs: list[TokenLogprob] | None = None
 
 
+class _Google(msgspec.Struct):
+    thought_signature: str | None = None
+
+
+class _Extra(msgspec.Struct):
+    google: _Google | None = None
+
+
 class Item(msgspec.Struct):
     """An item of the output."""
 
     type: str = ""
+    id: str | None = None
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
     content: list[Content] | None = None
     summary: list[Content] | None = None
+    encrypted_content: str | None = None
+    result: str | None = None
+    output_format: str | None = None
+    extra_content: _Extra | None = None
 
 
 class _Incomplete(msgspec.Struct):
@@ -148,6 +164,18 @@ def citation_of(annotation: Annotation) -> Citation | None:
     )
 
 
+def signature_of(item: Item) -> str:
+    """What OpenAI would have back of a thought; empty where it was not asked for."""
+    return "" if not item.encrypted_content else sealed(item.id or "", item.encrypted_content)
+
+
+def picture_of(item: Item, result: str) -> Image:
+    """A picture that a tool of OpenAI's has drawn: PNG, as it draws unasked, unless it says what it is."""
+    google = None if item.extra_content is None else item.extra_content.google
+    signature = "" if google is None else google.thought_signature or ""
+    return Image(Data(f"image/{item.output_format or 'png'}", result), signature=signature)
+
+
 def logprobs_of(found: Sequence[TokenLogprob] | None) -> tuple[Logprob, ...]:
     """Probabilities of a text's tokens."""
     return tuple(
@@ -171,11 +199,16 @@ def _parts(item: Item) -> Iterator[Part]:
                     cited = tuple(each for each in found if each is not None)
                     yield Text(content.text, citations=cited)
         case "reasoning":
-            for content in item.content or item.summary or ():
-                yield Thought(content.text or "")
+            *before, last = [each.text or "" for each in item.content or item.summary or ()] or [""]
+            yield from map(Thought, before)
+            signature = signature_of(item)
+            if last or signature:
+                yield Thought(last, signature)
         case "function_call":
             if not (item.call_id and item.name):
                 raise BadAnswer("told a call of a function without its id or name")
             yield ToolCall(item.call_id, item.name, item.arguments or "{}")
+        case "image_generation_call" if item.result:
+            yield picture_of(item, item.result)
         case _:
             pass

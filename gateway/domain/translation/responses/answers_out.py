@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import orjson
 
 from gateway.domain.translation.answers import Answer, Choice, Finish
-from gateway.domain.translation.conversation import Declined, Text, Thought, ToolCall
+from gateway.domain.translation.conversation import Declined, Image, Text, Thought, ToolCall
 from gateway.domain.translation.responses import items
 from gateway.domain.translation.responses.items import Ids, Json
 
@@ -34,7 +34,7 @@ def _output(choice: Choice, ids: Ids) -> Iterator[Json]:
             case Declined():
                 content.append(items.refusal(part.text))
                 continue
-            case Thought() | ToolCall():
+            case Thought() | ToolCall() | Image():
                 pass
             case _:
                 continue
@@ -43,6 +43,8 @@ def _output(choice: Choice, ids: Ids) -> Iterator[Json]:
             index, content = index + 1, []
         if isinstance(part, Thought):
             yield items.reasoning(ids.item("rs", index), part)
+        elif isinstance(part, Image):
+            yield items.picture(ids.item("ig", index), part)
         else:
             call = (part.id, part.name, part.arguments, part.signature)
             yield items.function_call(ids.item("fc", index), call)

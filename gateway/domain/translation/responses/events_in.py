@@ -18,6 +18,8 @@ from gateway.domain.translation.answers import (
     Finished,
     PartEnded,
     PartStarted,
+    Shown,
+    Signed,
     Started,
     TextDelta,
 )
@@ -31,6 +33,8 @@ from gateway.domain.translation.responses.answers_in import (
     citation_of,
     finish_of,
     logprobs_of,
+    picture_of,
+    signature_of,
     usage_of,
 )
 from gateway.domain.translation.responses.faults import fault_of
@@ -63,6 +67,11 @@ _TEXTS: dict[str, Kind] = {
     "response.reasoning_summary_text.delta": "thought",
     "response.reasoning_text.delta": "thought",
 }
+
+
+def reader() -> "ResponseReader":
+    """For a stream of an upstream."""
+    return ResponseReader()
 
 
 class ResponseReader:
@@ -110,7 +119,7 @@ class ResponseReader:
                 if citation is not None and self._open == (*_where(event), "text"):
                     deltas.append(Cited(0, citation))
             case "response.output_item.done":
-                self._close(deltas)
+                self._done(event.item or Item(), deltas)
             case _:
                 pass
 
@@ -128,6 +137,19 @@ class ResponseReader:
             self._calls[event.output_index] = False
             self._open = (event.output_index, 0, "tool")
             deltas.append(PartStarted(0, "tool", item.call_id, item.name))
+
+    def _done(self, item: Item, deltas: list[Delta]) -> None:
+        """An item is whole; of some only now is told what is in them."""
+        signature = signature_of(item) if item.type == "reasoning" else ""
+        if signature:
+            if self._open is None or self._open[2] != "thought":
+                self._close(deltas)
+                self._open = (0, 0, "thought")
+                deltas.append(PartStarted(0, "thought"))
+            deltas.append(Signed(0, signature))
+        self._close(deltas)
+        if item.type == "image_generation_call" and item.result:
+            deltas.append(Shown(0, picture_of(item, item.result)))
 
     def _arguments(self, event: _Event, text: str, deltas: list[Delta]) -> None:
         if self._open != (event.output_index, 0, "tool"):

@@ -20,11 +20,12 @@ from gateway.domain.translation.answers import (
     PartEnded,
     PartStarted,
     Ping,
+    Shown,
     Signed,
     Started,
     TextDelta,
 )
-from gateway.domain.translation.conversation import Citation, Thought
+from gateway.domain.translation.conversation import Citation, Data, Image, Thought
 from gateway.domain.translation.responses import items
 from gateway.domain.translation.responses.items import Ids, Json
 from gateway.domain.usage import Usage
@@ -53,6 +54,11 @@ class _Part:
         self.thought = Thought()
 
 
+def writer(*, model: str, now: int) -> "ResponseWriter":
+    """For a stream to a caller, who called the model `model`."""
+    return ResponseWriter(model=model, now=now)
+
+
 class ResponseWriter:
     """One for each call. Numbers all events, and repeats at the end all that it has sent."""
 
@@ -72,7 +78,7 @@ class ResponseWriter:
         """The events of these deltas; may be none. A response has one choice, and others are passed over."""
         return b"".join([self._written(each) for each in deltas if not getattr(each, "choice", 0)])
 
-    def _written(self, delta: Delta) -> bytes:  # noqa: C901, PLR0911 -- each kind is told its own way
+    def _written(self, delta: Delta) -> bytes:  # noqa: C901, PLR0911, PLR0912 -- each kind is told its own way
         match delta:
             case TextDelta():
                 return self._text(delta)
@@ -88,6 +94,8 @@ class ResponseWriter:
                 return b""
             case Cited():
                 return self._cited(delta)
+            case Shown():
+                return self._shown(delta.image)
             case Finished():
                 self._finish = delta.finish
                 return b""
@@ -154,6 +162,19 @@ class ResponseWriter:
         place["summary_index"] = 0
         told = {**place, "part": {"type": "summary_text", "text": ""}}
         return added + self._event("response.reasoning_summary_part.added", told)
+
+    def _shown(self, image: Image) -> bytes:
+        """A picture, with the events of a tool that draws; it is there at once."""
+        ended = self._end_message()
+        place: Json = {
+            "item_id": self._ids.item("ig", len(self._output)),
+            "output_index": len(self._output),
+        }
+        begun = items.picture(place["item_id"], Image(Data()), "in_progress")
+        told = ended + self._added(begun)
+        for step in ("in_progress", "generating", "completed"):
+            told += self._event(f"response.image_generation_call.{step}", place)
+        return told + self._done(items.picture(place["item_id"], image))
 
     def _start_content(self, place: Json, kind: str) -> bytes:
         """A part of the open message, or of a new one."""

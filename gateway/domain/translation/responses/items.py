@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.domain.translation.answers import Finish, Logprob
-from gateway.domain.translation.conversation import Citation, Thought
+from gateway.domain.translation.conversation import Citation, Image, Thought
 from gateway.domain.translation.proofs import write_proof
 from gateway.domain.translation.responses.usage import counts_of
 from gateway.domain.usage import Usage
@@ -24,6 +24,9 @@ _INCOMPLETE: dict[Finish, str | None] = {
 }
 
 
+_PICTURES = frozenset({"png", "webp", "jpeg", "gif"})
+
+
 class Ids:
     """Ids made of the answer's own: of the response, and of its items by kind and place."""
 
@@ -36,7 +39,7 @@ class Ids:
         return f"resp_{self._stem}"
 
     def item(self, kind: str, index: int) -> str:
-        """An item's; `kind` is `msg`, `rs` or `fc`."""
+        """An item's; `kind` is `msg`, `rs`, `fc` or `ig`."""
         return f"{kind}_{self._stem}_{index}"
 
 
@@ -121,6 +124,25 @@ def reasoning(item_id: str, thought: Thought, status: str = "completed") -> Json
         "summary": [{"type": "summary_text", "text": thought.text}] if thought.text else [],
         "encrypted_content": write_proof(thought),
     }
+
+
+def picture(item_id: str, image: Image, status: str = "completed") -> Json:
+    """A picture that the model has made, as OpenAI tells of its tool that draws.
+
+    https://platform.openai.com/docs/guides/tools-image-generation. The result is base64, never an address.
+    """
+    item: Json = {
+        "id": item_id,
+        "type": "image_generation_call",
+        "status": status,
+        "result": image.data.base64 or None,
+    }
+    subtype = image.data.media_type.removeprefix("image/")
+    if subtype in _PICTURES:
+        item["output_format"] = subtype
+    if image.signature:
+        item["extra_content"] = {"google": {"thought_signature": image.signature}}
+    return item
 
 
 def function_call(

@@ -1,5 +1,7 @@
 """A request of the Responses API, as callers send it → the neutral form. Pure."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from gateway.domain.ask import Invalid
@@ -17,7 +19,7 @@ from gateway.domain.translation.reading import is_said, read_asked
 from gateway.domain.translation.responses import wire
 from gateway.domain.translation.responses.turns_in import turns_of
 
-PARAMS = {
+PARAMS: Mapping[str, str] = {
     "turns": "input",
     "system": "instructions",
     "parallel_tools": "parallel_tool_calls",

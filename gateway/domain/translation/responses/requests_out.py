@@ -1,8 +1,8 @@
 """A conversation as a request of the Responses API. Pure.
 
-Nothing is stored, so each call sends all. What is left out because it steers nothing: thoughts of earlier turns
-(without their items' ids OpenAI asks for none of its own, and nobody else's mean anything to it), sources of earlier
-answers, marks of a prompt cache, and whether a tool has failed, which its answer tells.
+Nothing is stored, so each call sends all: of thoughts what OpenAI has encrypted of its own, which is asked for where
+the model is to think. What is left out because it steers nothing: thoughts of others, sources of earlier answers, marks
+of a prompt cache, and whether a tool has failed, which its answer tells.
 https://platform.openai.com/docs/api-reference/responses/create
 """
 
@@ -23,6 +23,7 @@ from gateway.domain.translation.conversation import (
     Part,
     Text,
     Thinking,
+    Thought,
     Tool,
     ToolCall,
     ToolChoice,
@@ -31,11 +32,13 @@ from gateway.domain.translation.conversation import (
 )
 from gateway.domain.translation.efforts import effort_of
 from gateway.domain.translation.media import url_of_data
+from gateway.domain.translation.proofs import is_sealed, unsealed
 
 Json = dict[str, Any]
 
 _UNSAYABLE = (
     *("stop", "top_k", "presence_penalty", "frequency_penalty", "seed", "logit_bias", "safety"),
+    "drawing",
 )
 _NO_MEMBER = "the Responses API has no member for it"
 _ANY_OBJECT = '{"type":"object","properties":{}}'
@@ -44,11 +47,7 @@ _FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 def write_request(conversation: Conversation, losses: Losses) -> bytes:
     """The body for an upstream. Raises `Uncarried`."""
-    if conversation.choices > 1:
-        raise Uncarried("choices", "the Responses API gives one answer to a call")
-    for member in _UNSAYABLE:
-        if getattr(conversation, member) not in (None, ()):
-            losses.leave_out(member, _NO_MEMBER)
+    _require_sayable(conversation, losses)
     body: Json = {"model": conversation.model, "store": False}
     body["input"] = list(_input(conversation))
     if len(conversation.system) == 1:
@@ -62,14 +61,13 @@ def write_request(conversation: Conversation, losses: Losses) -> bytes:
     text = _text_config(conversation)
     if text:
         body["text"] = text
-    if conversation.logprobs is not None:
-        body["include"] = ["message.output_text.logprobs"]
     said: Json = {
         "parallel_tool_calls": False if conversation.parallel_tools is False else None,
         "max_output_tokens": conversation.max_output_tokens,
         "temperature": conversation.temperature,
         "top_p": conversation.top_p,
         "top_logprobs": conversation.logprobs or None,
+        "include": list(_include(conversation)) or None,
         "service_tier": conversation.tier or None,
         "metadata": conversation.metadata,
         "safety_identifier": conversation.end_user or None,
@@ -77,6 +75,24 @@ def write_request(conversation: Conversation, losses: Losses) -> bytes:
     }
     body.update((name, value) for name, value in said.items() if value is not None)
     return msgspec.json.encode(body)
+
+
+def _require_sayable(conversation: Conversation, losses: Losses) -> None:
+    if conversation.choices > 1:
+        raise Uncarried("choices", "the Responses API gives one answer to a call")
+    if conversation.modalities:
+        raise Uncarried("modalities", "the Responses API draws with a tool of its own")
+    for member in _UNSAYABLE:
+        if getattr(conversation, member) not in (None, ()):
+            losses.leave_out(member, _NO_MEMBER)
+
+
+def _include(conversation: Conversation) -> Iterator[str]:
+    """Models that do not think refuse to be asked for thoughts."""
+    if conversation.logprobs is not None:
+        yield "message.output_text.logprobs"
+    if conversation.thinking is not None and conversation.thinking.is_on:
+        yield "reasoning.encrypted_content"
 
 
 # Input
@@ -94,17 +110,38 @@ def _items(turn: Turn) -> Iterator[Json]:
     """What one side says: messages of what stands together, and calls and results each by itself."""
     content: list[Json] = []
     for part in turn.parts:
-        if isinstance(part, ToolCall | ToolResult):
+        item = _item(part)
+        if item is not None:
             if content:
                 yield _message(turn.role, content)
                 content = []
-            yield _call(part) if isinstance(part, ToolCall) else _result(part)
+            yield item
             continue
         written = _said(part) if turn.role == "assistant" else _asked(part)
         if written is not None:
             content.append(written)
     if content:
         yield _message(turn.role, content)
+
+
+def _item(part: Part) -> Json | None:
+    """What is an item by itself."""
+    match part:
+        case ToolCall():
+            return _call(part)
+        case ToolResult():
+            return _result(part)
+        case Thought() if is_sealed(part):
+            item_id, encrypted = unsealed(part)
+            summary = [{"type": "summary_text", "text": part.text}] if part.text else []
+            return {
+                "type": "reasoning",
+                "id": item_id,
+                "summary": summary,
+                "encrypted_content": encrypted,
+            }
+        case _:
+            return None
 
 
 def _message(role: str, content: list[Json]) -> Json:

@@ -78,6 +78,8 @@ class _Items:
                 return "assistant", [_thought(item)]
             case "function_call":
                 return "assistant", [self._call(item, at)]
+            case "image_generation_call":
+                return "assistant", [_picture(item, at)]
             case "function_call_output":
                 return "user", [self._result(item, at)]
             case _:
@@ -131,9 +133,7 @@ class _Items:
             why = f"'{at}.{name}' is missing."
             raise Invalid(Case.MEMBER_UNREADABLE, f"{at}.{name}", why=why)
         self._names[item.call_id] = item.name
-        google = item.extra_content.google if item.extra_content is not None else None
-        signature = (google.thought_signature or "") if google is not None else ""
-        return ToolCall(item.call_id, item.name, item.arguments or "{}", signature)
+        return ToolCall(item.call_id, item.name, item.arguments or "{}", _signature(item))
 
     def _result(self, item: wire.Item, at: str) -> ToolResult:
         called = item.call_id or ""
@@ -154,6 +154,19 @@ def _thought(item: wire.Item) -> Thought:
     told = told or item.summary or []
     texts = [part.text for part in told if isinstance(part, wire.SummaryText | wire.ReasoningText)]
     return read_thought("\n\n".join(texts), item.encrypted_content or "")
+
+
+def _picture(item: wire.Item, at: str) -> Image:
+    """A picture that was made, and stands in the item; one that does not, OpenAI has kept."""
+    if not item.result:
+        raise Uncarried("item", "the picture is not in it; only OpenAI has kept it", f"{at}.result")
+    data = Data(f"image/{item.output_format or 'png'}", item.result)
+    return Image(data, signature=_signature(item))
+
+
+def _signature(item: wire.Item) -> str:
+    google = item.extra_content.google if item.extra_content is not None else None
+    return (google.thought_signature or "") if google is not None else ""
 
 
 def _data(url: str | None, file_id: str | None, at: str) -> Data:

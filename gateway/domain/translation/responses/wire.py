@@ -133,6 +133,13 @@ class Item(msgspec.Struct, forbid_unknown_fields=True):
     caller: msgspec.Raw = ABSENT
     is_async: bool | None = msgspec.field(default=None, name="async")
     extra_content: Extra | None = None
+    result: str | None = None
+    output_format: str | None = None
+    action: str | None = None
+    background: str | None = None
+    quality: str | None = None
+    revised_prompt: str | None = None
+    size: str | None = None
 
 
 class FunctionTool(_Strict, tag="function"):

@@ -116,7 +116,7 @@ const NumberField = ({ form, name }) => html`
     unit=${name.endsWith("_s") ? t("entries.seconds") : UNITS[name] && t(UNITS[name])} placeholder=${t("entries.default")} />`;
 
 const Traffic = ({ form }) => html`
-  <${Fold} title=${t("upstreams.traffic")} open=${[...TRAFFIC, "on_disconnect", "leave_out"].some(form.of)}>
+  <${Fold} title=${t("upstreams.traffic")} open=${[...TRAFFIC, "on_disconnect", "leave_out", "form"].some(form.of)}>
     <${Check} label=${t("upstreams.affinity")} hint=${t("upstreams.affinity_hint")} checked=${form.draft.affinity} disabled=${form.readOnly}
       onChange=${(affinity) => form.set({ affinity })} />
     <${Check} label=${t("upstreams.retry_unanswered")} hint=${t("upstreams.retry_unanswered_hint")} checked=${form.draft.retry_unanswered}
@@ -124,6 +124,9 @@ const Traffic = ({ form }) => html`
     <${Check} label=${t("upstreams.translate")} hint=${t("upstreams.translate_hint")} checked=${form.draft.translate}
       disabled=${form.readOnly} onChange=${(translate) => form.set({ translate })} />
     <${Names} ...${form.list("leave_out", t("upstreams.leave_out"))} hint=${t("upstreams.leave_out_hint")} placeholder="seed" />
+    <${Select} label=${t("upstreams.form")} hint=${t("upstreams.form_hint")} value=${form.draft.form} disabled=${form.readOnly}
+      mistake=${form.of("form")} options=${["chats", "responses"].map((each) => [each, t(`upstreams.form.${each}`)])}
+      onChange=${(value) => form.set({ form: value })} />
     <${Select} label=${t("upstreams.on_disconnect")} value=${form.draft.on_disconnect} disabled=${form.readOnly}
       mistake=${form.of("on_disconnect")}
       options=${["abort", "drain"].map((each) => [each, t(`upstreams.on_disconnect.${each}`)])}

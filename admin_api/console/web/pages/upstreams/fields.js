@@ -17,7 +17,7 @@ export function draftOf(entry) {
     api_keys: entry ? null : "", allow_cidrs: entry?.allow_cidrs ?? [], headers: Object.entries(entry?.headers ?? {}),
     mapped, names: mapped ? [] : models, pairs: mapped ? Object.entries(models) : [],
     affinity: entry?.affinity ?? false, retry_unanswered: entry?.retry_unanswered ?? false,
-    azure_api_version: entry?.azure_api_version ?? "", translate: entry?.translate ?? true, leave_out: entry?.leave_out ?? [], on_disconnect: entry?.on_disconnect ?? "abort",
+    azure_api_version: entry?.azure_api_version ?? "", translate: entry?.translate ?? true, leave_out: entry?.leave_out ?? [], form: entry?.form ?? "chats", on_disconnect: entry?.on_disconnect ?? "abort",
     ...Object.fromEntries(NUMBERS.map((name) => [name, typed(entry?.[name])])),
   };
 }
@@ -29,7 +29,7 @@ export function bodyOf(draft) {
     allow_cidrs: draft.allow_cidrs, headers: objectOf(draft.headers),
     models: draft.mapped ? objectOf(draft.pairs) : draft.names,
     affinity: draft.affinity, retry_unanswered: draft.retry_unanswered,
-    azure_api_version: draft.azure_api_version.trim(), translate: draft.translate, leave_out: draft.leave_out, on_disconnect: draft.on_disconnect,
+    azure_api_version: draft.azure_api_version.trim(), translate: draft.translate, leave_out: draft.leave_out, form: draft.form, on_disconnect: draft.on_disconnect,
     ...Object.fromEntries(NUMBERS.map((name) => [name, numberOf(draft[name])])),
   };
 }
