@@ -38,6 +38,14 @@ class Check(NamedTuple):
     files: tuple[str, ...]
     commands: Callable[[Path], Iterator[list[str]]]
 
+    @property
+    def lacks(self) -> str:
+        """Why it cannot be run here; empty where it can."""
+        if shutil.which(self.tool, path=_PATH) is not None:
+            return ""
+        how = f"apt-get install {self.package}" if self.package else "make .venv/deploy-ok"
+        return f"not installed ({how})"
+
 
 def haproxy(room: Path) -> Iterator[list[str]]:
     """HAProxy's own check, with a certificate that is there."""
@@ -147,24 +155,27 @@ def main() -> int:
     """Run all checks that can be run, and print what came of each."""
     found = 0
     for check in CHECKS:
-        if shutil.which(check.tool, path=_PATH) is None:
-            install = (
-                f"apt-get install {check.package}" if check.package else "make .venv/deploy-ok"
-            )
-            print(f"SKIPPED  {check.tool:20} {', '.join(check.files)}: not installed ({install})")
+        if lacking := check.lacks:
+            print(f"SKIPPED  {check.tool:20} {', '.join(check.files)}: {lacking}")
             continue
-        problem = _run(check)
+        problem = run(check)
         found += bool(problem)
         print(
             f"{'WRONG' if problem else 'good':8} {check.tool:20} {', '.join(check.files)}\n{problem}".strip()
         )
-    for name, problem in (*_configurations(), *_figures()):
+    for name, problem in own_checks():
         found += bool(problem)
         print(f"{'WRONG' if problem else 'good':8} {'tollhouse':20} {name}\n{problem}".strip())
     return 1 if found else 0
 
 
-def _run(check: Check) -> str:
+def own_checks() -> Iterator[tuple[str, str]]:
+    """What needs no other tool: of each file what is wrong with it, empty where nothing is."""
+    yield from _configurations()
+    yield from _figures()
+
+
+def run(check: Check) -> str:
     """What the tool has to say against the files; empty where it has nothing."""
     with tempfile.TemporaryDirectory(prefix="tollhouse-deploy-") as name:
         for command in check.commands(Path(name)):
