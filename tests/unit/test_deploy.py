@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from gateway.catalog_settings import UpstreamSettings
 from gateway.config import read_secret
@@ -136,6 +137,12 @@ def test_a_process_is_given_its_own_secrets_and_no_other(way: str, secrets: Path
         }.get(name, {"gateway_dsn", *common})
         assert not [each for each in part.environment.values() if re.search("[0-9a-f]{64}", each)]
         assert all((secrets / each).exists() for each in given)
+
+
+def test_everything_of_kubernetes_is_applied():
+    place = DEPLOY / "kubernetes"
+    applied = yaml.safe_load((place / "kustomization.yaml").read_text())["resources"]
+    assert sorted(applied) == sorted(file.name for file in place.glob("[0-9]*.yaml"))
 
 
 def test_the_readme_names_every_file():
