@@ -28,7 +28,7 @@ ifneq ($(VENV),usable)
 .venv/ok: always
 endif
 
-.PHONY: help setup run test chaos rolling deploy-check check fmt bench bench-compare bench-peers bench-keys soak llm openapi security clients browser licences vendor lock build compiled clean always
+.PHONY: help setup run test chaos rolling deploy-check image-check check fmt bench bench-compare bench-peers bench-keys soak llm openapi security clients browser licences vendor lock build compiled clean always
 always:
 
 help:  ## list these commands
@@ -50,6 +50,9 @@ rolling: .venv/dev-ok  ## restart three gateways behind HAProxy under load: no c
 
 deploy-check: .venv/deploy-ok  ## have each file of deploy/ read by the tool that it is for, where that is installed
 	@exec $(BIN)/python tools/deploy_check.py $(ARGS)
+
+image-check:  ## build deploy/Dockerfile and start a container of it, where buildah and debootstrap are installed
+	@exec tools/image_check
 
 check: .venv/dev-ok  ## all that CI asks for: format, lint, spelling, imports, types, tests
 	$(call step,format,$(BIN)/ruff format --check --quiet .)

@@ -5,6 +5,7 @@ Each command imports what it needs when it runs: all of it together takes a seco
 
 import argparse
 import asyncio
+import dataclasses
 import json
 import os
 import shutil
@@ -88,7 +89,8 @@ def _parser() -> argparse.ArgumentParser:
         "--account", type=int, metavar="ID", help="tell of this account alone; everything is read"
     )
     _add_config(books)
-    _add_config(people_arguments.add_user(commands))
+    for parser_of_one in people_arguments.add_user(commands):
+        _add_config(parser_of_one)
     people_arguments.add_access_token(commands)
     people_arguments.add_audit_log(commands)
     add_token(commands)
@@ -224,7 +226,8 @@ def _audit(given: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _user(given: argparse.Namespace, rest: list[str]) -> int:
-    return _user_password(given) if given.action == "password" else _people(given, rest)
+    own = {"password": _user_password, "first": _user_first}.get(given.action)
+    return own(given) if own is not None else _people(given, rest)
 
 
 def _people(given: argparse.Namespace, _: list[str]) -> int:
@@ -253,6 +256,37 @@ def _user_password(given: argparse.Namespace) -> int:
         print(json.dumps({"username": given.username, "password": password}))
     else:
         print(f"One-time password of {given.username}: {password}")
+    return 0
+
+
+def _user_first(given: argparse.Namespace) -> int:
+    from gateway.config import load
+    from gateway.store.bootstrap import Credentials, bootstrap
+    from gateway.store.postgres import check_schema, open_pool
+    from gateway.stores_in_use import database_in_use, pepper_in_use
+
+    loaded = load(os.environ, given.config)
+    dsn, pepper = database_in_use(loaded), pepper_in_use(loaded)
+
+    async def make() -> Credentials | None:
+        async with await open_pool(dsn, size=1, statement_timeout_s=10) as pool:
+            await check_schema(pool)
+            return await bootstrap(pool, pepper, loaded.config)
+
+    made = asyncio.run(make())
+    if made is None:
+        print(
+            "tollhouse: there are users already; `tollhouse user password NAME` lets one in again",
+            file=sys.stderr,
+        )
+        return 1
+    if given.json:
+        print(json.dumps(dataclasses.asdict(made)))
+        return 0
+    print(f"The first administrator is {made.username}. What follows is shown this once.")
+    print(f"One-time password: {made.password}")
+    print(f"Access token:      {made.access_token}")
+    print(f"First key ($1):    {made.key}")
     return 0
 
 

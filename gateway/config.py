@@ -25,6 +25,9 @@ _MISSPELT_SETTING = re.compile(
     rf"TOLLHOUSE_({'|'.join(Config.model_fields)})_([A-Z0-9_]+)", re.IGNORECASE
 )
 
+# Settings that are secrets, and so may stand in files, too.
+_SECRET_SETTINGS = ("TOLLHOUSE_POSTGRES__DSN", "TOLLHOUSE_REDIS__URL")
+
 # No setting: which admin API commands call (gateway/commands/reach.py).
 _ADMIN_URL = "TOLLHOUSE_ADMIN_URL"
 
@@ -133,12 +136,11 @@ def load(environment: Mapping[str, str] = os.environ, path: str | None = None) -
     except ValidationError as error:
         problems += [_problem(detail) for detail in error.errors()]
         raise ConfigError(problems) from None
-    if problems:
-        raise ConfigError(problems)
     keys, kept, left_out = {}, [], []
     for upstream in config.upstreams:
         names = upstream.key_names
-        missing = [name for name in names if not environment.get(name)]
+        given = [_told_text(environment, name, problems) for name in names]
+        missing = [name for name, text in zip(names, given, strict=True) if not text]
         unset = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} empty or not set."
         if missing and len(missing) == len(names):
             notices.append(f"Upstream {upstream.name!r} is left out: {unset}")
@@ -146,8 +148,10 @@ def load(environment: Mapping[str, str] = os.environ, path: str | None = None) -
             continue
         if missing:
             notices.append(f"Upstream {upstream.name!r} has fewer keys: {unset}")
-        keys[upstream.name] = tuple(environment[name] for name in names if name not in missing)
+        keys[upstream.name] = tuple(text for text in given if text)
         kept.append(upstream)
+    if problems:
+        raise ConfigError(problems)
     config = config.model_copy(update={"upstreams": tuple(kept)})
     return Loaded(config, file, keys, tuple(notices), tuple(left_out))
 
@@ -158,16 +162,10 @@ def read_secret(environment: Mapping[str, str], name: str) -> bytes:
     64 hexadecimal digits. Raises `ConfigError` saying what is wrong, never what was given.
     """
     variable = f"TOLLHOUSE_{name}"
-    text = environment.get(variable)
-    source = variable
-    if not text and (file := environment.get(f"{variable}_FILE")):
-        source = f"{variable}_FILE ({file})"
-        try:
-            text = Path(file).read_text().strip()
-        except OSError as error:
-            raise ConfigError([f"{source}: cannot be read: {error.strerror}"]) from None
+    text = _text(environment, variable)
     if not text:
         raise ConfigError([f"{variable} or {variable}_FILE must be given: 64 hexadecimal digits"])
+    source = variable if environment.get(variable) else _file_of(environment, variable)
     try:
         secret = bytes.fromhex(text)
     except ValueError:
@@ -210,13 +208,14 @@ def _read_previous(environment: Mapping[str, str], name: str) -> bytes | None:
 
 def read_service_secrets(environment: Mapping[str, str], config: Config) -> ServiceSecrets:
     """What other services ask of the admin app. Raises `ConfigError` naming each variable that is empty."""
-    found, problems = {}, []
+    found: dict[str, str] = {}
+    problems: list[str] = []
     for setting, name, variable in (
         ("mail.password_env", "mail_password", config.mail.password_env),
         ("oidc.client_secret_env", "oidc_client_secret", config.oidc.client_secret_env),
         ("warnings.webhook_secret_env", "warnings_secret", config.warnings.webhook_secret_env),
     ):
-        found[name] = environment.get(variable, "") if variable else ""
+        found[name] = _told_text(environment, variable, problems) if variable else ""
         if variable and not found[name]:
             problems.append(f"{setting}: {variable} is empty or not set")
     if problems:
@@ -233,7 +232,7 @@ def read_trace_headers(environment: Mapping[str, str], config: Config) -> dict[s
     variable = config.traces.headers_env
     if not variable:
         return {}
-    text = environment.get(variable, "")
+    text = _text(environment, variable)
     if not text:
         raise ConfigError([f"traces.headers_env: {variable} is empty or not set"])
     headers = {}
@@ -244,6 +243,39 @@ def read_trace_headers(environment: Mapping[str, str], config: Config) -> dict[s
             raise ConfigError([f"traces.headers_env: {variable} must be name=value,name=value"])
         headers[name] = value
     return headers
+
+
+def _text(environment: Mapping[str, str], name: str) -> str:
+    """A secret: what the variable `name` holds, else the file that `<name>_FILE` names; empty where neither is given.
+
+    Raises `ConfigError` for a file that holds no text.
+    """
+    file = environment.get(f"{name}_FILE", "")
+    if (text := environment.get(name, "")) or not file:
+        return text
+    try:
+        text = Path(file).read_text(encoding="utf-8").strip()
+        problem = "" if text else "is empty"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        problem = "holds bytes that are no UTF-8"
+    if problem:
+        raise ConfigError([f"{_file_of(environment, name)}: {problem}"])
+    return text
+
+
+def _told_text(environment: Mapping[str, str], name: str, problems: list[str]) -> str:
+    """The same; what is wrong is added to `problems`, and the answer empty."""
+    try:
+        return _text(environment, name)
+    except ConfigError as error:
+        problems += error.problems
+        return ""
+
+
+def _file_of(environment: Mapping[str, str], name: str) -> str:
+    return f"{name}_FILE ({environment[f'{name}_FILE']})"
 
 
 def _read(file: Path, problems: list[str]) -> dict[str, Any]:
@@ -259,7 +291,11 @@ def _read(file: Path, problems: list[str]) -> dict[str, Any]:
 
 
 def _override(data: dict[str, Any], environment: Mapping[str, str], problems: list[str]) -> None:
-    for name, text in environment.items():
+    given = dict(environment)
+    for name in _SECRET_SETTINGS:
+        if given.pop(f"{name}_FILE", ""):
+            given[name] = _told_text(environment, name, problems)
+    for name, text in given.items():
         if not (match := _ENVIRONMENT_SETTING.fullmatch(name)):
             if name != _ADMIN_URL and (misspelt := _MISSPELT_SETTING.fullmatch(name)):
                 meant = f"TOLLHOUSE_{misspelt[1]}__{misspelt[2]}".upper()
@@ -293,7 +329,7 @@ def _upstreams_of(environment: Mapping[str, str]) -> list[dict[str, Any]]:
             "models": provider.models,
         }
         for provider in _PROVIDERS
-        if environment.get(provider.variable)
+        if environment.get(provider.variable) or environment.get(f"{provider.variable}_FILE")
     ]
 
 

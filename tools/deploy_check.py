@@ -38,6 +38,14 @@ class Check(NamedTuple):
     files: tuple[str, ...]
     commands: Callable[[Path], Iterator[list[str]]]
 
+    @property
+    def lacks(self) -> str:
+        """Why it cannot be run here; empty where it can."""
+        if shutil.which(self.tool, path=_PATH) is not None:
+            return ""
+        how = f"apt-get install {self.package}" if self.package else "make .venv/deploy-ok"
+        return f"not installed ({how})"
+
 
 def haproxy(room: Path) -> Iterator[list[str]]:
     """HAProxy's own check, with a certificate that is there."""
@@ -80,18 +88,27 @@ def systemd(room: Path) -> Iterator[list[str]]:
 
 
 def compose(room: Path) -> Iterator[list[str]]:
-    """What compose makes of its file, with the example's variables filled in."""
-    example = (DEPLOY / "compose/example.env").read_text()
-    lines = [f"{line}x" if line.endswith("=") else line for line in example.splitlines()]
-    (room / "env").write_text("\n".join(lines) + "\n")
-    file = str(DEPLOY / "compose/compose.yaml")
-    yield ["docker-compose", "--env-file", str(room / "env"), "--file", file, "config", "--quiet"]
+    """What compose makes of its file, with the example's variables, and secrets."""
+    place = _with_secrets("compose", room)
+    (place / "example.env").rename(place / ".env")
+    file, environment = str(place / "compose.yaml"), str(place / ".env")
+    yield ["docker-compose", "--env-file", environment, "--file", file, "config", "--quiet"]
 
 
 def kubernetes(room: Path) -> Iterator[list[str]]:  # noqa: ARG001 -- it needs none
     """The manifests against the API's own schema, unknown fields refused."""
-    files = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+    files = sorted((DEPLOY / "kubernetes").glob("[0-9]*.yaml"))
     yield ["kubernetes-validate", "--strict", *map(str, files)]
+
+
+def kustomize(room: Path) -> Iterator[list[str]]:
+    """What is applied of them, with secrets."""
+    yield ["kubectl", "kustomize", str(_with_secrets("kubernetes", room))]
+
+
+def shellcheck(room: Path) -> Iterator[list[str]]:  # noqa: ARG001 -- it needs none
+    """The script."""
+    yield ["shellcheck", str(DEPLOY / "secrets.sh")]
 
 
 def hadolint(room: Path) -> Iterator[list[str]]:  # noqa: ARG001 -- it needs none
@@ -122,6 +139,8 @@ CHECKS = (
         "docker-compose", "docker-compose", ("compose/compose.yaml", "compose/example.env"), compose
     ),
     Check("kubernetes-validate", "", ("kubernetes",), kubernetes),
+    Check("kubectl", "kubernetes-client", ("kubernetes/kustomization.yaml",), kustomize),
+    Check("shellcheck", "shellcheck", ("secrets.sh",), shellcheck),
     Check("hadolint", "", ("Dockerfile",), hadolint),
     Check(
         "promtool",
@@ -136,24 +155,27 @@ def main() -> int:
     """Run all checks that can be run, and print what came of each."""
     found = 0
     for check in CHECKS:
-        if shutil.which(check.tool, path=_PATH) is None:
-            install = (
-                f"apt-get install {check.package}" if check.package else "make .venv/deploy-ok"
-            )
-            print(f"SKIPPED  {check.tool:20} {', '.join(check.files)}: not installed ({install})")
+        if lacking := check.lacks:
+            print(f"SKIPPED  {check.tool:20} {', '.join(check.files)}: {lacking}")
             continue
-        problem = _run(check)
+        problem = run(check)
         found += bool(problem)
         print(
             f"{'WRONG' if problem else 'good':8} {check.tool:20} {', '.join(check.files)}\n{problem}".strip()
         )
-    for name, problem in (*_configurations(), *_figures()):
+    for name, problem in own_checks():
         found += bool(problem)
         print(f"{'WRONG' if problem else 'good':8} {'tollhouse':20} {name}\n{problem}".strip())
     return 1 if found else 0
 
 
-def _run(check: Check) -> str:
+def own_checks() -> Iterator[tuple[str, str]]:
+    """What needs no other tool: of each file what is wrong with it, empty where nothing is."""
+    yield from _configurations()
+    yield from _figures()
+
+
+def run(check: Check) -> str:
     """What the tool has to say against the files; empty where it has nothing."""
     with tempfile.TemporaryDirectory(prefix="tollhouse-deploy-") as name:
         for command in check.commands(Path(name)):
@@ -201,6 +223,19 @@ def _figures() -> Iterator[tuple[str, str]]:
         used = re.findall(r"\btollhouse_[a-z0-9_]+|\bgen_ai_[a-z0-9_]+(?=\{|\[)", text)
         unknown = sorted({each for each in used if not known.get(each)})
         yield name, f"no figure is called {', '.join(unknown)}" if unknown else ""
+
+
+def _with_secrets(name: str, room: Path) -> Path:
+    """A copy of a directory of deploy/, with the secrets that somebody makes there first."""
+    place = Path(
+        shutil.copytree(
+            DEPLOY / name, room / name, ignore=shutil.ignore_patterns("secrets", ".env")
+        )
+    )
+    subprocess.run(
+        [DEPLOY / "secrets.sh", place / "secrets"], check=True, stdout=subprocess.DEVNULL
+    )
+    return place
 
 
 def _certificate(room: Path) -> Path:

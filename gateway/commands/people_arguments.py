@@ -12,8 +12,8 @@ from gateway.commands.arguments import Subparsers, add_common, add_span, add_ver
 ROLES: Final = ("owner", "admin", "operator", "viewer", "user")
 
 
-def add_user(commands: Subparsers) -> argparse.ArgumentParser:
-    """`tollhouse user ACTION`; answers the parser of `password`, which needs no admin app."""
+def add_user(commands: Subparsers) -> tuple[argparse.ArgumentParser, ...]:
+    """`tollhouse user ACTION`; answers the parsers of those that need no admin app."""
     user = commands.add_parser("user", help="people: list, make, change, disable, delete")
     actions = user.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_list(actions)
@@ -29,8 +29,12 @@ def add_user(commands: Subparsers) -> argparse.ArgumentParser:
         "password", help="make a new one-time password, straight in the database"
     )
     password.add_argument("username")
-    password.add_argument("--json", action="store_true", help="for scripts")
-    return password
+    first: argparse.ArgumentParser = actions.add_parser(
+        "first", help="make the first administrator, on a database without any user"
+    )
+    for each in (password, first):
+        each.add_argument("--json", action="store_true", help="for scripts")
+    return password, first
 
 
 def add_access_token(commands: Subparsers) -> None:

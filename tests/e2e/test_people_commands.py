@@ -58,6 +58,8 @@ def test_a_one_time_password_is_made_without_the_admin_app(run):
     told = shown(run("user", "password", "admin", "--json"))
     assert (told["username"], len(told["password"])) == ("admin", 20)
     assert run("user", "password", "nobody").returncode == 1
+    first = run("user", "first")
+    assert (first.returncode, "there are users already" in first.stderr) == (1, True)
 
 
 def test_an_access_token_is_made_used_and_ended(product, run):

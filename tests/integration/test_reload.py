@@ -1,6 +1,7 @@
 """A worker that takes a changed file over: calls that run keep what they began with, the next go by the new."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -64,6 +65,35 @@ async def test_models_prices_upstreams_and_groups_are_those_of_the_new_file(
             rows, price.values(), counts, strict=True
         ):
             assert row["amount"] == 1000 * (read * nusd_in + made * nusd_out)
+
+
+async def test_a_providers_key_that_stands_in_a_file_is_read_again(
+    postgres_dsn: str, valkey_url: str, tmp_path: Path
+):
+    file = tmp_path / "key"
+    file.write_text("first\n")
+    own = {"PROVIDER_FILE": str(file)}
+
+    def named(members: dict[str, Any]) -> None:
+        members["upstreams"][0]["api_key_env"] = "PROVIDER"
+
+    async with (
+        ScriptedUpstream() as upstream,
+        running(postgres_dsn, valkey_url, upstream, named, environment=own) as rig,
+    ):
+        token = await rig.token(USD)
+        as_process = as_role(postgres_dsn, GATEWAY)
+
+        def read() -> Loaded:
+            return configuration(as_process, valkey_url, upstream.base_url, named, own)
+
+        for key in ("first", "second"):
+            file.write_text(f"{key}\n")
+            await taken_over(rig, read)
+            async with rig.post(token.key, chat()) as answer:
+                assert answer.status == 200
+        sent = [request.header("authorization") for request in upstream.requests]
+        assert sent == ["Bearer first", "Bearer second"]
 
 
 async def test_settings_of_the_data_plane_bind_the_next_call_on_a_kept_connection(

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import ConfigError, config_path, load, read_secret
+from gateway.config import (
+    ConfigError,
+    config_path,
+    load,
+    read_secret,
+    read_service_secrets,
+    read_trace_headers,
+)
 from gateway.settings import Config
 
 
@@ -215,6 +222,58 @@ def test_a_secret_is_read_from_the_environment_or_a_file(tmp_path):
     file.write_text(secret.hex() + "\n")
     assert read_secret({"TOLLHOUSE_PEPPER": secret.hex()}, "PEPPER") == secret
     assert read_secret({"TOLLHOUSE_PEPPER_FILE": str(file)}, "PEPPER") == secret
+
+
+def test_whatever_is_secret_may_stand_in_a_file_and_the_variable_itself_wins(write, tmp_path):
+    texts = {
+        "TOLLHOUSE_POSTGRES__DSN": "postgresql://u:p@db/x",
+        "TOLLHOUSE_REDIS__URL": "redis://u:p@store:6379/0",
+        "A1": "one",
+        "A2": "two",
+        "MAIL": "mail",
+        "OTEL": "a=b",
+    }
+    environment = {}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(f"{text}\n")
+        environment[f"{name}_FILE"] = str(tmp_path / name)
+    loaded = load(
+        environment | {"A2": "", "A3": "three", "A3_FILE": "/nowhere"},
+        write(
+            '[mail]\npassword_env = "MAIL"\n[traces]\nheaders_env = "OTEL"\n[[upstreams]]\nname = "a"\n'
+            'base_url = "https://a/v1"\napi_key_envs = ["A1", "A2", "A3"]\n'
+        ),
+    )
+    config = loaded.config
+    assert config.postgres.dsn.get_secret_value() == texts["TOLLHOUSE_POSTGRES__DSN"]
+    assert config.redis.url.get_secret_value() == texts["TOLLHOUSE_REDIS__URL"]
+    assert loaded.upstream_keys == {"a": ("one", "two", "three")}
+    assert read_service_secrets(environment, config).mail_password == "mail"
+    assert read_trace_headers(environment, config) == {"a": "b"}
+    (named,) = load(
+        {"GEMINI_API_KEY_FILE": str(tmp_path / "A1")}, write("")
+    ).upstream_keys.keys() - {"gemini-openai"}
+    assert named == "gemini"
+
+
+def test_a_file_that_holds_no_secret_is_named(write, tmp_path):
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    told = problems_of(
+        {
+            "TOLLHOUSE_POSTGRES__DSN_FILE": "/nowhere/dsn",
+            "TOLLHOUSE_REDIS__URL_FILE": str(tmp_path / "empty"),
+            "OPENAI_API_KEY_FILE": str(tmp_path / "bytes"),
+            "TOLLHOUSE_GATEWAY__LISTEN_FILE": "/nowhere/listen",
+        },
+        write(""),
+    )
+    assert told == [
+        "TOLLHOUSE_POSTGRES__DSN_FILE (/nowhere/dsn): cannot be read: No such file or directory",
+        f"TOLLHOUSE_REDIS__URL_FILE ({tmp_path}/empty): is empty",
+        "TOLLHOUSE_GATEWAY__LISTEN_FILE: there is no setting [gateway] listen_file",
+        f"OPENAI_API_KEY_FILE ({tmp_path}/bytes): holds bytes that are no UTF-8",
+    ]
 
 
 @pytest.mark.parametrize(
