@@ -10,7 +10,7 @@ Posting may not wait for it, and may bring a row of any age. So `rollup_state` s
 
 Both move by quarters of an hour, so that the last hour and day have a part of what they will have. Before anything is
 summed up, `noted_before` is raised under a lock that posting shares: whoever posts without having seen it has
-committed, and is seen by the sum; whoever comes later notes. The reasons are in docs/decisions/0018-ledger-at-length.md.
+committed, and is seen by the sum; whoever comes later notes. The reasons: docs/decisions/0018-ledger-at-length.md.
 """
 
 from typing import Final
