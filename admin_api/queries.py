@@ -158,7 +158,18 @@ class SeriesQuery(Query):
     """A series for each of these, or of the values of a tag: `tag:KEY`."""
 
 
-class CallSeriesQuery(SeriesQuery, CallQuery):
+class UsageQuery(SeriesQuery):
+    """Which series, and how many."""
+
+    top: Number = ""
+    """How many keys have a series of their own, brought into 1 to what 10,000 points allow; without it at most 100 if
+    they have several points.
+    """
+    top_by: Literal["", "cost", "requests", "tokens", "errors"] = "cost"
+    """Of what these have the most."""
+
+
+class CallSeriesQuery(UsageQuery, CallQuery):
     """Which series, over which calls."""
 
 

@@ -11,7 +11,12 @@ from admin_api.context import CALLER, SERVICES
 from admin_api.envelope import Code, Declined, accept
 from admin_api.logs.objects import call_object, new_api_object
 from admin_api.logs.queries import FILTERS, MAX_ROWS_OF_PAGES, cursor_of, filter_of, log_query_of
-from admin_api.logs.usage_queries import PARAMETERS, series_object, series_query_of, sums_object
+from admin_api.logs.usage_queries import (
+    USAGE_PARAMETERS,
+    series_object,
+    series_query_of,
+    sums_object,
+)
 from gateway.domain.roles import Permission
 from gateway.domain.units import Units
 from gateway.store.ledger_calls import CallFilter
@@ -49,10 +54,11 @@ async def sum_up(request: web.Request) -> web.Response:
 async def show_usage(request: web.Request) -> web.Response:
     """GET /api/usage: series over the calls of a filter."""
     services = request.app[SERVICES]
-    query = series_query_of(request.query, services.now(), PARAMETERS | FILTERS)
-    chosen = filter_of(request.query, request[CALLER].user.id, PARAMETERS | FILTERS)
+    known = USAGE_PARAMETERS | FILTERS
+    query = series_query_of(request.query, services.now(), known)
+    chosen = within_reach(request, filter_of(request.query, request[CALLER].user.id, known))
     series = await read_series(
-        services.pool, within_reach(request, chosen), query.edges, query.by, query.most
+        services.pool, chosen, query.edges, query.by, query.most, query.weight
     )
     return accept(series_object(query, series, services.units))
 

@@ -10,7 +10,7 @@ from gateway.domain.roles import Permission
 # fmt: off
 ROUTES: Final = (
     Route("GET", r"/api/token/{id:[0-9]+}/usage", usage.of_token, Permission.TOKEN_READ,
-          answers.TokenUsage, query=queries.SeriesQuery),
+          answers.TokenUsage, query=queries.UsageQuery),
     Route("GET", "/api/usage", handlers.show_usage, Permission.TOKEN_READ,
           answers.Usage, query=queries.CallSeriesQuery),
     Route("GET", "/api/log", handlers.list_calls, Permission.TOKEN_READ,

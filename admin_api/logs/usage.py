@@ -17,5 +17,7 @@ async def of_token(request: web.Request) -> web.Response:
     query = series_query_of(request.query, services.now())
     row = await get_token(services.pool, actor_of(request, writes=False), number_in_path(request))
     chosen = CallFilter(user_id=None, token_id=row.id)
-    series = await read_series(services.pool, chosen, query.edges, query.by, query.most)
+    series = await read_series(
+        services.pool, chosen, query.edges, query.by, query.most, query.weight
+    )
     return accept({"token_id": row.id} | series_object(query, series, services.units))

@@ -9,18 +9,21 @@ from zoneinfo import ZoneInfo
 from multidict import MultiMapping
 
 from admin_api.mistakes import Mistakes
-from admin_api.parameters import choice, instant, require_known, text, time_zone
+from admin_api.parameters import choice, instant, integer, require_known, text, time_zone
 from admin_api.tokens.objects import usd
 from gateway.domain.intervals import INTERVALS, Interval, TooManyPoints, default_start, edges
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
 from gateway.domain.units import Units
 from gateway.store.ledger import COUNTS
-from gateway.store.usage import KEYS, TAG, Series, Sums, add_up
+from gateway.store.usage import KEYS, TAG, WEIGHTS, Series, Sums, Weight, add_up
 
 PARAMETERS: Final = frozenset({"interval", "start", "end", "time_zone", "by"})
+USAGE_PARAMETERS: Final = PARAMETERS | {"top", "top_by"}
 MAX_POINTS: Final = 1000
-_MAX_CELLS = 10_000  # points of all series together
+_MAX_CELLS: Final = 10_000  # points of all series together
+_SERIES: Final = 100
+"""How many series of several points there are unless somebody asks for more: each takes its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +34,19 @@ class SeriesQuery:
     zone: ZoneInfo
     edges: tuple[datetime, ...]
     by: str
+    top: int
+    weight: Weight
 
     @property
     def most(self) -> int:
         """How many keys have a series of their own."""
-        return _MAX_CELLS // (len(self.edges) - 1)
+        return max(1, min(self.top, _MAX_CELLS // (len(self.edges) - 1)))
 
 
 def series_query_of(
     parameters: MultiMapping[str],
     now: datetime,
-    known: frozenset[str] = PARAMETERS,
+    known: frozenset[str] = USAGE_PARAMETERS,
     key_of: Callable[[Mapping[str, str]], str] | None = None,
 ) -> SeriesQuery:
     """The series asked for. Raises `Rejected` naming the parameter; `known` are all that are read.
@@ -55,6 +60,8 @@ def series_query_of(
     end = found.reading(instant, parameters, "end") or now
     zone = found.reading(time_zone, parameters, "time_zone")
     by = found.reading(key_of or _key_of, parameters)
+    top = found.reading(integer, parameters, "top", _MAX_CELLS if interval == "all" else _SERIES)
+    weight = found.reading(choice, parameters, "top_by", WEIGHTS, "cost")
     found.raise_any()
     start = begun or default_start(end, interval, zone)
     if start >= end:
@@ -69,30 +76,31 @@ def series_query_of(
             points=error.points,
             most=MAX_POINTS,
         ) from None
-    return SeriesQuery(interval, zone, points, by)
+    return SeriesQuery(interval, zone, points, by, top, weight)
 
 
 def series_object(query: SeriesQuery, series: Sequence[Series], units: Units) -> dict[str, Any]:
     """The answer: what was asked, the total, and each series with its points."""
     starts = [int(edge.timestamp()) for edge in query.edges]
+    totals = [each.total for each in series]
     return {
         "interval": query.interval,
         "time_zone": query.zone.key,
         "start": starts[0],
         "end": starts[-1],
         "by": query.by or None,
-        "total": sums_object(add_up([each.total for each in series]), units),
+        "total": sums_object(add_up(totals), units),
         "series": [
             {
                 "key": each.key,
                 "name": each.name,
-                "total": sums_object(each.total, units),
+                "total": sums_object(total, units),
                 "points": [
                     {"start": start, **sums_object(point, units)}
                     for start, point in zip(starts, each.points, strict=False)
                 ],
             }
-            for each in series
+            for each, total in zip(series, totals, strict=True)
         ],
     }
 

@@ -1,19 +1,21 @@
-"""Which part of a stretch of time the rollup answers, and which the ledger itself (pure).
+"""Which sums of the rollup, and which calls of the ledger, make up the points of a stretch of time (pure).
 
-The rollup has sums by steps (hours, or quarters of an hour) and whole days of UTC, up to where it has come. What is
-left are the tail behind that, and what the edges of points cut off a step.
+The rollup has sums of days, of hours and of parts of hours, up to where it has come. A day that a point's edge cuts is
+put whole into one of the two points; then the hours between the edge and the day's begin or end are moved to the other,
+and within the hour that is cut, its parts, and at last single calls. So the days of any time zone take those of UTC and
+a few hours of each. Behind where the rollup has come, calls are read one by one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 QUARTER: Final = timedelta(minutes=15)
+HALF: Final = timedelta(minutes=30)
 HOUR: Final = timedelta(hours=1)
-_DAY: Final = timedelta(days=1)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DAY: Final = timedelta(days=1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Span(NamedTuple):
@@ -23,69 +25,118 @@ class Span(NamedTuple):
     end: datetime
 
 
+class Layer(NamedTuple):
+    """Sums of one length: `edges` are where points begin in them, `spans` which of them are read.
+
+    Those of the first layer are added to the points of its edges. Those of each other one are moved: added to the point
+    of its own edges, and taken from that of the layer's before.
+    """
+
+    length: timedelta
+    edges: tuple[datetime, ...]
+    spans: tuple[Span, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What to read of days, of steps and of the ledger: each instant once, in order, neighbours joined."""
+    """What points between `edges` are made of.
 
-    days: list[Span] = field(default_factory=list)
-    steps: list[Span] = field(default_factory=list)
-    calls: list[Span] = field(default_factory=list)
+    Calls in `moved` are added to the point of `edges`, and taken from that of the last layer's; those in `tail`, which
+    may be empty, are added.
+    """
+
+    edges: tuple[datetime, ...]
+    layers: tuple[Layer, ...]
+    moved: tuple[Span, ...]
+    tail: Span
 
 
 def parts_of(
     edges: Sequence[datetime],
+    lengths: Mapping[timedelta, datetime],
     rolled_before: datetime,
     dropped_before: datetime,
-    *,
-    step: timedelta,
 ) -> Parts:
     """The parts of the points between neighbours of `edges`.
 
-    Both instants are whole hours, `dropped_before` the earlier. What is before that is no longer in the ledger: a
-    step that an edge cuts there is in the point that it begins in.
+    `lengths`: whole days, whole hours and what is shorter, and from when on the rollup has each. Calls of before
+    `dropped_before`, a whole day, are no longer in the ledger: what an edge cuts there of the shortest sums is in the
+    point that it begins in.
     """
-    parts = Parts()
-    for start, end in pairwise(edges):
-        there = min(max(start, dropped_before), end)
-        _add_rolled(parts, _ceiling(start, step), _ceiling(there, step))
-        first, last = _ceiling(there, step), min(_floor(end, step), rolled_before)
-        if first < last:
-            _add(parts.calls, there, first)
-            _add_rolled(parts, first, last)
-            _add(parts.calls, last, end)
+    told = tuple(
+        edge if edge >= dropped_before else _ceiling(edge, _shortest(lengths, edge))
+        for edge in edges
+    )
+    rolled = tuple(min(edge, rolled_before) for edge in told)
+    without_days = {each: since for each, since in lengths.items() if each < DAY}
+    layers = min(
+        _layers(rolled, lengths, rolled_before),
+        _layers(rolled, without_days, rolled_before),
+        key=_reads,
+    )
+    tail = Span(max(told[0], rolled_before), told[-1])
+    return Parts(told, layers, _between(layers[-1].edges, rolled), tail)
+
+
+def _shortest(lengths: Mapping[timedelta, datetime], at: datetime) -> timedelta:
+    return min(each for each, since in lengths.items() if since <= at)
+
+
+def _layers(
+    edges: Sequence[datetime], lengths: Mapping[timedelta, datetime], rolled_before: datetime
+) -> tuple[Layer, ...]:
+    """The layers of edges that are not behind where the rollup has come."""
+    layers: list[Layer] = []
+    for length, since in lengths.items():
+        before = layers[-1].edges if layers else None
+        found = tuple(
+            before[n] if before and edge < since else _nearest(edge, length, rolled_before)
+            for n, edge in enumerate(edges)
+        )
+        spans = _between(found, before) if before else _joined([Span(found[0], found[-1])])
+        layers.append(Layer(length, found, spans))
+    return tuple(layers)
+
+
+def _nearest(edge: datetime, length: timedelta, rolled_before: datetime) -> datetime:
+    """Where a point begins in sums of that length: the nearest whole day, the hour or less that it lies in.
+
+    The last day and hour have what is rolled of them, and no more.
+    """
+    if edge == rolled_before:
+        return edge
+    begin = edge - (edge - EPOCH) % length
+    end = min(begin + length, rolled_before)
+    return begin if length < DAY or edge - begin <= end - edge else end
+
+
+def _reads(layers: Sequence[Layer]) -> float:
+    """How many sums of each key are read; those that are moved count twice."""
+    return sum(
+        (span.end - span.start) / layer.length * (2 if n else 1)
+        for n, layer in enumerate(layers)
+        for span in layer.spans
+    )
+
+
+def _between(some: Iterable[datetime], others: Iterable[datetime]) -> tuple[Span, ...]:
+    """What lies between each edge and where the other layer has it."""
+    return _joined(Span(min(pair), max(pair)) for pair in zip(some, others, strict=True))
+
+
+def _joined(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """In order, each instant once."""
+    found: list[Span] = []
+    for span in sorted(spans):
+        if span.start >= span.end:
+            continue
+        if found and span.start <= found[-1].end:
+            found[-1] = Span(found[-1].start, max(found[-1].end, span.end))
         else:
-            _add(parts.calls, there, end)
-    return parts
+            found.append(span)
+    return tuple(found)
 
 
-def cuts_hours(edges: Sequence[datetime]) -> bool:
-    """Whether points begin within an hour, as the days of some time zones do."""
-    return any((edge - _EPOCH) % HOUR for edge in edges[1:-1])
-
-
-def _add_rolled(parts: Parts, first: datetime, last: datetime) -> None:
-    middle, late = _ceiling(first, _DAY), _floor(last, _DAY)
-    if middle < late:
-        _add(parts.steps, first, middle)
-        _add(parts.days, middle, late)
-        _add(parts.steps, late, last)
-    else:
-        _add(parts.steps, first, last)
-
-
-def _add(spans: list[Span], start: datetime, end: datetime) -> None:
-    if start >= end:
-        return
-    if spans and spans[-1].end == start:
-        spans[-1] = Span(spans[-1].start, end)
-    else:
-        spans.append(Span(start, end))
-
-
-def _floor(at: datetime, step: timedelta) -> datetime:
-    """The begin of the step that it lies in: hours and days are UTC's, which began with the epoch."""
-    return at - (at - _EPOCH) % step
-
-
-def _ceiling(at: datetime, step: timedelta) -> datetime:
-    return at + (_EPOCH - at) % step
+def _ceiling(at: datetime, length: timedelta) -> datetime:
+    """The begin of the next such length, unless it is one: they are UTC's, which began with the epoch."""
+    return at + (EPOCH - at) % length

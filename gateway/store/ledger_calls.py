@@ -87,6 +87,12 @@ class Where:
         """A condition with a `{}` for each of its values."""
         self._conditions.append(condition.format(*(self.value(each) for each in values)))
 
+    def copy(self) -> "Where":
+        """The same, for another statement."""
+        other = Where()
+        other.values, other._conditions = [*self.values], [*self._conditions]
+        return other
+
     def value(self, value: Any) -> str:
         """The placeholder of a value."""
         self.values.append(value)

@@ -1,9 +1,11 @@
 """What is summed up of calls: the names, and the SQL that makes sums of the ledger's rows.
 
-Raw calls are summed as `CALLS` shows them, a charge with its correction. The rollup counts the ledger's rows, each once
-and whenever it comes: so a correction's share takes back what its charge has added, and adds what both are together.
+Raw calls are summed as `CALLS` shows them, a charge with its correction. The rollup, and what is read beside it, counts
+the ledger's rows, each once and whenever it comes: so a correction's share takes back what its charge has added, and
+adds what both are together.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.store.ledger import COUNTS
@@ -29,8 +31,10 @@ OF_CALLS: Final = ", ".join(
 )
 """Sums of calls."""
 
-OF_SUMS: Final = ", ".join(f"sum({name})::bigint AS {name}" for name in MEASURES)
-"""Sums of sums."""
+
+def of_sums(measures: Iterable[str] = MEASURES) -> str:
+    """Sums of sums."""
+    return ", ".join(f"sum({name})::bigint AS {name}" for name in measures)
 
 
 def shares(rows: str) -> str:
@@ -38,7 +42,9 @@ def shares(rows: str) -> str:
     charge = {name: f"r.{name}" for name in ADDED}
     exact = charge | {"amount": "l.amount + r.amount", "ttfb_ms": "coalesce(r.ttfb_ms, l.ttfb_ms)"}
     before = {name: f"l.{name}" for name in ADDED}
-    corrected = """JOIN ledger l ON l.request_id = r.request_id AND l.kind = 'c' AND l.anomaly = 'lost_worker'
+    # LATERAL: no plan can know how few these are, and the ledger must never be read whole.
+    corrected = """CROSS JOIN LATERAL (
+   SELECT * FROM ledger WHERE request_id = r.request_id AND kind = 'c' AND anomaly = 'lost_worker' LIMIT 1) l
  WHERE r.kind = 'x'"""
     return " UNION ALL ".join(
         (

@@ -4,15 +4,13 @@ Exact at all times: what the rollup has, what it has been told of and not added 
 read in one snapshot. What the rollup does not tell apart is read of the ledger alone.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from asyncpg import Range
-
-from gateway.domain.rollup import HOUR, QUARTER, Span, cuts_hours, parts_of
+from gateway.domain.rollup import DAY, EPOCH, HALF, HOUR, QUARTER, Layer, Span, parts_of
 from gateway.store.ledger_calls import CALLS, CallFilter, Where, uuid7_floor
-from gateway.store.measures import DIMENSIONS, MEASURES, OF_CALLS
+from gateway.store.measures import DIMENSIONS, MEASURES, OF_CALLS, of_sums, shares
 from gateway.store.postgres import Connection
 from gateway.store.rollups import LATE
 
@@ -20,58 +18,45 @@ ROLLED_KEYS: Final = frozenset({"", *DIMENSIONS})
 """By what the rollup can group."""
 
 _COARSE_KEYS: Final = frozenset({"", "model", "upstream"})
-# Sums by key take more memory than a session has by itself; without it they would be sorted on the disk.
-_STATE = """
-SELECT set_config('work_mem', '64MB', true), rolled_before, EXISTS (SELECT FROM rollup_late) AS has_late,
-       (SELECT greatest(dropped_before, to_timestamp(0)) FROM ledger_keeping) AS dropped_before
+_OF_KEYS: Final = {DAY: "d", HOUR: "h", HALF: "f"}
+_TOTALS: Final = "t"
+_OF_ALL: Final = {DAY: "D", HOUR: "H", QUARTER: "Q"}
+# Sums by key take more memory than a session has by itself; without it they would be sorted on the disk. Of which rows
+# there are few, only the values say: no plan is for all of them. And none is so long that it should be compiled.
+_REACH = """
+SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true),
+       set_config('jit', 'off', true),
+       rolled_before, (SELECT greatest(dropped_before, to_timestamp(0)) FROM ledger_keeping) AS dropped_before,
+       complete_from, EXISTS (SELECT FROM rollup_late) AS has_late
   FROM rollup_state
 """
-_MEASURES = ", ".join(f"call.{name}" for name in MEASURES)
 
 
-class Cells(NamedTuple):
-    """A statement of sums. `is_cheap`: to read its rows once more takes less than to keep them."""
+class Reach(NamedTuple):
+    """How far the rollup has come, and what it has; `has_late`: something is noted, and not in its sums."""
 
-    statement: str
-    is_cheap: bool
+    rolled_before: datetime
+    dropped_before: datetime
+    complete_from: datetime
+    has_late: bool
+
+    @property
+    def totals_from(self) -> datetime:
+        """The first day that has totals."""
+        return self.complete_from + (EPOCH - self.complete_from) % DAY
+
+    def lengths(self, *, of_all: bool) -> Mapping[timedelta, datetime]:
+        """From when on it has sums of which length, of all tokens together or of each."""
+        if of_all:
+            return {DAY: EPOCH, HOUR: EPOCH, QUARTER: EPOCH}
+        return {DAY: EPOCH, HOUR: EPOCH, HALF: self.complete_from}
 
 
-async def cells_of(
-    connection: Connection,
-    chosen: CallFilter,
-    where: Where,
-    edges: Sequence[datetime],
-    key: str,
-    by: str,
-) -> Cells:
-    """The statement of `point`, `key` and sums, which are to be added up; `key` is the expression of `by`.
-
-    A sum can be of no request: a correction leaves nothing where its charge was. `where` is the filter without its
-    times, and gets the statement's values. To be run in the snapshot that `connection` is in.
-    """
-    if not is_rolled(chosen, by) or edges[0] >= edges[-1]:
-        where.add("call.request_id >= {}", uuid7_floor(edges[0]))
-        where.add("call.request_id < {}", uuid7_floor(edges[-1]))
-        statement = f"""
-SELECT {_point("call.request_id", where, edges)} AS point, {key} AS key, {OF_CALLS}
-  FROM {CALLS} WHERE {where} GROUP BY 1, 2"""  # noqa: S608 -- our own names
-        return Cells(statement, is_cheap=False)
-    state = await connection.fetchrow(_STATE)
-    assert state is not None, "rollup_state has its row from the beginning"
-    coarse = _is_coarse(chosen, by)
-    step = QUARTER if coarse and cuts_hours(edges) else HOUR
-    parts = parts_of(edges, state["rolled_before"], state["dropped_before"], step=step)
-    selects = []
-    if parts.days:
-        selects.append(_rolled("D" if coarse else "d", parts.days, where, edges, key))
-    if parts.steps:
-        span = {(True, QUARTER): "Q", (True, HOUR): "H"}.get((coarse, step), "h")
-        selects.append(_rolled(span, parts.steps, where, edges, key))
-    if state["has_late"] and (rolled := [*parts.days, *parts.steps]):
-        selects.append(_late(rolled, where, edges, key))
-    if parts.calls:
-        selects.append(_calls(parts.calls, where, edges, key))
-    return Cells(" UNION ALL ".join(selects), is_cheap=bool(parts.days or parts.steps))
+async def reach_of(connection: Connection) -> Reach:
+    """As it is in the connection's snapshot; for its transaction, what such statements need is set."""
+    row = await connection.fetchrow(_REACH)
+    assert row is not None, "rollup_state has its row from the beginning"
+    return Reach(*(row[name] for name in Reach._fields))
 
 
 def is_rolled(chosen: CallFilter, by: str) -> bool:
@@ -86,55 +71,145 @@ def is_rolled(chosen: CallFilter, by: str) -> bool:
     )
 
 
-def _is_coarse(chosen: CallFilter, by: str) -> bool:
+def cells_of(
+    reach: Reach,
+    chosen: CallFilter,
+    where: Where,
+    edges: Sequence[datetime],
+    key: str,
+    by: str,
+    measures: Iterable[str] = MEASURES,
+) -> str:
+    """The statement of `point`, `key` and `measures`, which are to be added up; `key` is the expression of `by`.
+
+    A sum can be of no request: a correction leaves nothing where its charge was. `where` is the filter without its
+    times, and gets the statement's values. To be run in the snapshot that `reach` is of.
+    """
+    of_all = _is_of_all(chosen, by)
+    parts = parts_of(edges, reach.lengths(of_all=of_all), reach.rolled_before, reach.dropped_before)
+    telling = _Telling(where, key, tuple(measures), len(parts.edges) - 1)
+    selects: list[str] = []
+    before: Sequence[datetime] | None = None
+    for layer in parts.layers:
+        kinds = _kinds(layer, reach, chosen, by)
+        selects += [telling.rolled(kind, each, before) for kind, each in kinds if each.spans]
+        before = layer.edges
+    assert before is not None, "there are days, or hours"
+    if reach.has_late and before[0] < before[-1]:
+        selects.append(telling.late(before))
+    if parts.moved:
+        selects.append(telling.moved(parts.moved, parts.edges, before))
+    if parts.tail.start < parts.tail.end or not selects:
+        selects.append(telling.tail(parts.tail, parts.edges))
+    return " UNION ALL ".join(selects)
+
+
+def cells_of_calls(where: Where, edges: Sequence[datetime], key: str) -> str:
+    """The same of the ledger alone, whatever the filter; each point and key is there once."""
+    where.add("call.request_id >= {}", uuid7_floor(edges[0]))
+    where.add("call.request_id < {}", uuid7_floor(edges[-1]))
+    ids = where.value([uuid7_floor(each) for each in edges])
+    return f"""
+SELECT width_bucket(call.request_id, {ids}::uuid[]) AS point, {key} AS key, {OF_CALLS}
+  FROM {CALLS} WHERE {where} GROUP BY 1, 2
+"""  # noqa: S608 -- our own names
+
+
+def _is_of_all(chosen: CallFilter, by: str) -> bool:
     """Whether the sums of all tokens together tell it."""
     whose = (chosen.user_id, chosen.token_id, chosen.token_name)
     return by in _COARSE_KEYS and all(each is None for each in whose)
 
 
-def _point(column: str, where: Where, edges: Sequence[datetime]) -> str:
-    """Which two neighbours of the edges it lies between, counted from 1."""
-    if column.endswith("request_id"):
-        return (
-            f"width_bucket({column}, {where.value([uuid7_floor(each) for each in edges])}::uuid[])"
+def _kinds(layer: Layer, reach: Reach, chosen: CallFilter, by: str) -> list[tuple[str, Layer]]:
+    """Which kinds of the rollup's sums a layer is read of."""
+    if _is_of_all(chosen, by):
+        return [(_OF_ALL[layer.length], layer)]
+    apart = (chosen.model, chosen.upstream, chosen.group)
+    if layer.length < DAY or by in ("model", "upstream") or any(each is not None for each in apart):
+        return [(_OF_KEYS[layer.length], layer)]
+    since = reach.totals_from
+    before = [Span(each.start, min(each.end, since)) for each in layer.spans if each.start < since]
+    after = [Span(max(each.start, since), each.end) for each in layer.spans if since < each.end]
+    return [
+        (kind, layer._replace(spans=tuple(spans)))
+        for kind, spans in ((_OF_KEYS[DAY], before), (_TOTALS, after))
+    ]
+
+
+class _Telling(NamedTuple):
+    """Statements of cells: `point`, `key` and `measures` of what `where` chooses, in so many points."""
+
+    where: Where
+    key: str
+    measures: Sequence[str]
+    points: int
+
+    def rolled(self, kind: str, layer: Layer, before: Sequence[datetime] | None) -> str:
+        """Sums that the rollup has, of one length: added, or moved from where the layer before has them."""
+        value = self.where.value
+        if len(layer.spans) == 1:
+            start, end = map(value, layer.spans[0])
+            rows = f"rollup call WHERE span = '{kind}' AND at >= {start} AND at < {end} AND {self.where}"
+        else:
+            starts, ends = (value(list(each)) for each in zip(*layer.spans, strict=True))
+            # OFFSET: each by the index, where its rows lie together, whatever the plan expects of so many.
+            rows = f"""
+       unnest({starts}::timestamptz[], {ends}::timestamptz[]) AS piece (start, until)
+ CROSS JOIN LATERAL (SELECT * FROM rollup call WHERE span = '{kind}' AND at >= piece.start AND at < piece.until
+                        AND {self.where} OFFSET 0) call"""  # noqa: S608 -- our own names
+        point = self._point(layer.edges)
+        if before is None:
+            return self._added(point, rows)
+        return self._moved(point, self._point(before), rows)
+
+    def late(self, edges: Sequence[datetime]) -> str:
+        """What is noted and not in the sums yet, where they would have it."""
+        ids = self._ids([Span(edges[0], edges[-1])])
+        return self._added(self._point_of_id(edges), f"({LATE}) call WHERE {ids} AND {self.where}")
+
+    def tail(self, span: Span, edges: Sequence[datetime]) -> str:
+        """Calls behind where the rollup has come."""
+        return self._added(self._point_of_id(edges), self._calls([span]))
+
+    def moved(
+        self, spans: Sequence[Span], edges: Sequence[datetime], before: Sequence[datetime]
+    ) -> str:
+        """Calls that the last layer's sums have in another point."""
+        points = self._point_of_id(edges), self._point_of_id(before)
+        return self._moved(*points, self._calls(spans))
+
+    def _calls(self, spans: Sequence[Span]) -> str:
+        rows = f"(SELECT * FROM ledger WHERE {self._ids(spans)})"  # noqa: S608 -- our own names
+        return f"({shares(rows)}) call WHERE {self.where}"
+
+    def _added(self, point: str, rows: str) -> str:
+        measures = ", ".join(f"call.{name}" for name in self.measures)
+        return f"SELECT {point} AS point, {self.key} AS key, {measures} FROM {rows}"  # noqa: S608 -- our own names
+
+    def _moved(self, point: str, other: str, rows: str) -> str:
+        """Added to the one point, and taken from the other."""
+        signed = ", ".join(f"moved.sign * cell.{name} AS {name}" for name in self.measures)
+        return f"""
+SELECT moved.point, cell.key, {signed}
+  FROM (SELECT {point} AS point, {self.key} AS key, {other} AS other, {of_sums(self.measures)}
+          FROM {rows} GROUP BY 1, 2, 3) cell
+ CROSS JOIN LATERAL (VALUES (cell.point, 1), (cell.other, -1)) moved (point, sign)
+ WHERE moved.point BETWEEN 1 AND {self.points}
+"""  # noqa: S608 -- our own names
+
+    def _point(self, edges: Sequence[datetime]) -> str:
+        """Which two neighbours of the edges it lies between, counted from 1."""
+        return f"width_bucket(call.at, {self.where.value(list(edges))}::timestamptz[])"
+
+    def _point_of_id(self, edges: Sequence[datetime]) -> str:
+        ids = self.where.value([uuid7_floor(each) for each in edges])
+        return f"width_bucket(call.request_id, {ids}::uuid[])"
+
+    def _ids(self, spans: Sequence[Span]) -> str:
+        """As a list of ranges, each of which leaves out other months, and is found by its ids."""
+        return " OR ".join(
+            f"request_id >= {self.where.value(uuid7_floor(each.start))} "
+            f"AND request_id < {self.where.value(uuid7_floor(each.end))}"
+            for each in spans
         )
-    return f"width_bucket({column}, {where.value(list(edges))}::timestamptz[])"
-
-
-def _rolled(
-    span: str, spans: Sequence[Span], where: Where, edges: Sequence[datetime], key: str
-) -> str:
-    """Sums that the rollup has."""
-    times = f"call.at >= {where.value(spans[0].start)} AND call.at < {where.value(spans[-1].end)}"
-    if len(spans) > 1:
-        times += f" AND call.at <@ {where.value(_ranges(spans))}::tstzmultirange"
-    return f"""
-SELECT {_point("call.at", where, edges)} AS point, {key} AS key, {_MEASURES} FROM rollup call
- WHERE call.span = '{span}' AND {times} AND {where}
-"""  # noqa: S608 -- our own names
-
-
-def _late(spans: Sequence[Span], where: Where, edges: Sequence[datetime], key: str) -> str:
-    """What is noted for the hours and days that are read of the rollup."""
-    return f"""
-SELECT {_point("call.request_id", where, edges)} AS point, {key} AS key, {_MEASURES} FROM ({LATE}) call
- WHERE uuid7_time(call.request_id) <@ {where.value(_ranges(spans))}::tstzmultirange AND {where}
-"""  # noqa: S608 -- our own names
-
-
-def _calls(spans: Sequence[Span], where: Where, edges: Sequence[datetime], key: str) -> str:
-    """Sums of what the rollup does not have."""
-    # As a list of ranges, each of which leaves out other months, and is found by its ids.
-    times = " OR ".join(
-        f"call.request_id >= {where.value(uuid7_floor(each.start))} "
-        f"AND call.request_id < {where.value(uuid7_floor(each.end))}"
-        for each in spans
-    )
-    return f"""
-SELECT {_point("call.request_id", where, edges)} AS point, {key} AS key, {OF_CALLS}
-  FROM {CALLS} WHERE ({times}) AND {where} GROUP BY 1, 2
-"""  # noqa: S608 -- our own names
-
-
-def _ranges(spans: Sequence[Span]) -> list[Range[datetime]]:
-    return [Range(each.start, each.end) for each in sorted(spans)]

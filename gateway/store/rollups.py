@@ -1,32 +1,35 @@
 """The rollup: sums of the ledger by hours and days, kept up behind the posting, and exact at all times.
 
-Quarters of an hour are there of all tokens together: the days of every time zone are made of them.
+Quarters of an hour are there of all tokens together, and of each token the first half of each hour: the days of time
+zones are made of them. And of each token there are days whatever the model, by which tokens are ranked.
 
 Posting may not wait for it, and may bring a row of any age. So `rollup_state` says where the rollup has come:
 
     noted_before   posting notes each row of before this in `rollup_late`, in its own transaction
     rolled_before  sums are of all rows of before this but those that are noted
 
-Before an hour is summed up, `noted_before` is raised under a lock that posting shares: whoever posts without having
-seen it has committed, and is seen by the sum; whoever comes later notes. The reasons are in
-docs/decisions/0018-ledger-at-length.md.
+Both move by quarters of an hour, so that the last hour and day have a part of what they will have. Before anything is
+summed up, `noted_before` is raised under a lock that posting shares: whoever posts without having seen it has
+committed, and is seen by the sum; whoever comes later notes. The reasons: docs/decisions/0018-ledger-at-length.md.
 """
 
 from typing import Final
 
 from gateway.store.ledger import POSTING_LOCK
-from gateway.store.measures import DIMENSIONS, MEASURES, OF_SUMS, shares
+from gateway.store.measures import DIMENSIONS, MEASURES, of_sums, shares
 from gateway.store.postgres import Connection, Pool, transaction
 
 _TURN: Final = 0x746F6C72
 _LONGEST_S: Final = 1800
 _LATE_AT_ONCE: Final = 20_000
-_BEHIND: Final = "15 minutes"
-"""Calls take as long, and are posted when they end: few of them are to be noted."""
+_BEHIND: Final = "5 minutes"
+"""Few calls take as long, and are posted when they end: only those are noted."""
 
-_SETTINGS: Final = f"SET LOCAL statement_timeout = '{_LONGEST_S}s'; SET LOCAL lock_timeout = '1s'"
+_SETTINGS: Final = f"""
+SET LOCAL statement_timeout = '{_LONGEST_S}s'; SET LOCAL lock_timeout = '1s'; SET LOCAL work_mem = '64MB'
+"""
 _STATE: Final = """
-SELECT noted_before, rolled_before, date_trunc('hour', now() - $1::text::interval, 'UTC') AS goal,
+SELECT noted_before, rolled_before, date_bin('15 minutes', now() - $1::text::interval, to_timestamp(0)) AS goal,
        uuid7_time((SELECT request_id FROM ledger WHERE request_id >= uuid7_floor(rolled_before)
                     ORDER BY request_id LIMIT 1)) AS next
   FROM rollup_state
@@ -36,24 +39,36 @@ UPDATE rollup_state
    SET noted_before = least($1::timestamptz,
                             date_trunc('hour', coalesce($2::timestamptz, $1), 'UTC') + interval '1 day')
 """
-_ROLLED: Final = "UPDATE rollup_state SET rolled_before = noted_before"
+# Whoever rolls without all kinds, a worker of before they were there, leaves the mark behind: they begin anew.
+_ROLLED: Final = """
+UPDATE rollup_state
+   SET complete_from = CASE WHEN complete_before = rolled_before THEN complete_from
+                          ELSE date_trunc('hour', rolled_before + interval '59 minutes', 'UTC') END,
+       complete_before = noted_before, rolled_before = noted_before
+"""
 
 _DIMENSIONS = ", ".join(DIMENSIONS)
 _OF_ALL = "group_id, model, upstream"
 _SUMMED_UP = f"""
 fine AS MATERIALIZED (
-  SELECT date_bin('15 minutes', uuid7_time(request_id), to_timestamp(0)) AS quarter, {_DIMENSIONS}, {OF_SUMS}
+  SELECT date_bin('15 minutes', uuid7_time(request_id), to_timestamp(0)) AS quarter, {_DIMENSIONS}, {of_sums()}
     FROM share GROUP BY quarter, {_DIMENSIONS}
 )
 INSERT INTO rollup (span, at, {_DIMENSIONS}, {", ".join(MEASURES)})
-SELECT CASE WHEN GROUPING(token_id) = 0 THEN CASE WHEN GROUPING(hour) = 0 THEN 'h' ELSE 'd' END
-            WHEN GROUPING(hour) = 0 THEN 'H' WHEN GROUPING(day) = 0 THEN 'D' ELSE 'Q' END::"char",
-       coalesce(hour, day, quarter), coalesce(token_id, 0), coalesce(user_id, 0), coalesce(account_id, 0),
-       {_OF_ALL}, {OF_SUMS}
+SELECT CASE WHEN GROUPING(token_id) = 0
+            THEN CASE WHEN GROUPING(hour) = 0 THEN 'h' WHEN GROUPING(model) = 1 THEN 't' WHEN GROUPING(day) = 0 THEN 'd'
+                      ELSE 'f' END
+            WHEN GROUPING(hour) = 0 THEN 'H' WHEN GROUPING(day) = 0 THEN 'D' ELSE 'Q' END::"char" AS span,
+       coalesce(hour, day, half, quarter) AS at, coalesce(token_id, 0) AS token, coalesce(user_id, 0),
+       coalesce(account_id, 0), coalesce(group_id, 0), coalesce(model, ''), coalesce(upstream, ''), {of_sums()}
   FROM fine CROSS JOIN LATERAL (
          SELECT date_trunc('hour', quarter, 'UTC') AS hour, date_trunc('day', quarter, 'UTC') AS day) longer
- GROUP BY GROUPING SETS ((hour, {_DIMENSIONS}), (day, {_DIMENSIONS}), (quarter, {_OF_ALL}), (hour, {_OF_ALL}),
-                         (day, {_OF_ALL}))
+       CROSS JOIN LATERAL (SELECT CASE WHEN quarter < hour + interval '30 minutes' THEN hour END AS half) first
+ GROUP BY GROUPING SETS ((hour, {_DIMENSIONS}), (half, {_DIMENSIONS}), (day, {_DIMENSIONS}),
+                         (day, token_id, user_id, account_id),
+                         (quarter, {_OF_ALL}), (hour, {_OF_ALL}), (day, {_OF_ALL}))
+HAVING GROUPING(half) = 1 OR half IS NOT NULL
+ ORDER BY span, at, token
     ON CONFLICT (span, at, {_DIMENSIONS}) DO UPDATE
    SET {", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in MEASURES)}
 """  # noqa: S608 -- our own names
@@ -62,6 +77,7 @@ _OF_HOURS = """
   WHERE request_id >= uuid7_floor($1) AND request_id < uuid7_floor($2)
     AND NOT EXISTS (SELECT FROM rollup_late n WHERE n.request_id = one.request_id AND n.kind = one.kind))
 """
+# In the order of time: questions read a few hours of each day.
 _ROLL: Final = f"WITH share AS ({shares(_OF_HOURS)}), {_SUMMED_UP}"
 
 # LATERAL: no plan can know how few these are, and the ledger must never be read whole.

@@ -112,6 +112,16 @@ async def test_rows_of_before_are_there_afterwards(server_addresses):
         assert await early.fetchval("SELECT sum(amount) FROM ledger") == 14
 
 
+async def test_hours_that_were_rolled_before_have_no_halves(server_addresses):
+    async with of_version(server_addresses, 3) as (dsn, early):
+        rolled = await early.fetchval(
+            "UPDATE rollup_state SET noted_before = now(), rolled_before = now() RETURNING rolled_before"
+        )
+        await apply_schema(dsn)
+        row = await early.fetchrow("SELECT complete_from, complete_before FROM rollup_state")
+        assert tuple(row) == (rolled, rolled)
+
+
 async def test_an_earlier_schema_is_told_what_to_run(server_addresses):
     async with of_version(server_addresses, 1) as (_, early):
         with pytest.raises(SchemaError, match="run `tollhouse migrate`"):

@@ -122,6 +122,30 @@ async def test_keys_beyond_what_a_chart_can_hold_are_one_series(admin, calls):
     assert data["total"]["amount_nusd"] == sum(range(1, 13))
 
 
+async def test_as_many_keys_have_a_series_as_are_asked_for(admin, calls):
+    used = {
+        "dear": (100, 1, 200),
+        "wordy": (1, 50, 200),
+        "broken": (2, 2, 500),
+        "rare": (3, 3, 200),
+    }
+    for at in (MIDNIGHT - DAY, MIDNIGHT):
+        for model, (amount, tokens, status) in used.items():
+            await calls.post(at, amount, model, output_tokens=tokens, status=status)
+    await calls.post(MIDNIGHT, 0, "rare")
+    firsts = {"": "dear", "cost": "dear", "requests": "rare", "tokens": "wordy", "errors": "broken"}
+    for by, first in firsts.items():
+        for interval, points in (("day", 30), ("all", 1)):
+            data = await series(admin, f"by=model&top=1&top_by={by}&interval={interval}")
+            assert [each["key"] for each in data["series"]] == [first, None]
+            assert data["total"]["amount_nusd"] == 2 * 106
+            rest = data["series"][1]
+            assert rest["total"]["amount_nusd"] == 2 * (106 - used[first][0])
+            assert len(rest["points"]) == points
+    assert len((await series(admin, "by=model&top=4"))["series"]) == 4
+    assert len((await series(admin, "by=model&top=-7"))["series"]) == 2
+
+
 async def test_a_correction_counts_once_and_brings_the_exact_figures(admin, calls):
     lost = await calls.post(MIDNIGHT, 100, anomaly=b"lost_worker", input_tokens=900, upstream=b"")
     await calls.repost(lost, MIDNIGHT, 130, input_tokens=7, output_tokens=8)
@@ -145,6 +169,8 @@ BAD = {
     "by=password": "by",
     "by='--": "by",
     "models=m": "models",
+    "top=x": "top",
+    "top_by=luck": "top_by",
 }
 
 

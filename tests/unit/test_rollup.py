@@ -1,83 +1,126 @@
-"""What is read of the rollup and what of the ledger: each instant once."""
+"""What is read of the rollup and what of the ledger: each call counts once, in the point that it is in."""
 
+from bisect import bisect_right
+from collections import Counter
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.intervals import edges
-from gateway.domain.rollup import HOUR, QUARTER, Parts, Span, parts_of
+from gateway.domain.rollup import DAY, EPOCH, HALF, HOUR, QUARTER, Parts, Span, parts_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-ALL_THERE = datetime(1970, 1, 1, tzinfo=UTC)
+OF_ALL = {DAY: EPOCH, HOUR: EPOCH, QUARTER: EPOCH}
 
 
 def at(hours: float) -> datetime:
     return START + timedelta(hours=hours)
 
 
-def spans(*pairs: tuple[float, float]) -> list[Span]:
-    return [Span(at(start), at(end)) for start, end in pairs]
+def of_keys(halves_from: datetime = EPOCH) -> dict[timedelta, datetime]:
+    return {DAY: EPOCH, HOUR: EPOCH, HALF: halves_from}
+
+
+def spans(*pairs: tuple[float, float]) -> tuple[Span, ...]:
+    return tuple(Span(at(start), at(end)) for start, end in pairs)
+
+
+def read(parts: Parts) -> dict[timedelta, tuple[Span, ...]]:
+    return {layer.length: layer.spans for layer in parts.layers if layer.spans}
 
 
 def test_whole_days_are_read_as_days_and_the_tail_of_the_ledger():
-    parts = parts_of([at(0), at(24), at(60.5)], at(50), ALL_THERE, step=HOUR)
-    assert parts == Parts(spans((0, 48)), spans((48, 50)), spans((50, 60.5)))
+    parts = parts_of([at(0), at(24), at(60.5)], of_keys(), at(50), EPOCH)
+    assert read(parts) == {DAY: spans((0, 50))}
+    assert (parts.moved, parts.tail) == ((), *spans((50, 60.5)))
 
 
-def test_hours_of_days_that_are_cut_are_joined():
-    parts = parts_of([at(2), at(26), at(60.5)], at(49), ALL_THERE, step=HOUR)
-    assert parts == Parts([], spans((2, 49)), spans((49, 60.5)))
+def test_days_of_a_zone_are_those_of_utc_and_the_hours_between():
+    parts = parts_of([at(-2), at(22), at(46), at(70)], of_keys(), at(100), EPOCH)
+    assert read(parts) == {DAY: spans((0, 72)), HOUR: spans((-2, 0), (22, 24), (46, 48), (70, 72))}
+    assert not parts.moved
+    parts = parts_of([at(5), at(29), at(53)], of_keys(), at(100), EPOCH)
+    assert read(parts) == {DAY: spans((0, 48)), HOUR: spans((0, 5), (24, 29), (48, 53))}
 
 
-def test_days_of_a_zone_that_begin_within_an_hour_read_the_cut_hours_of_the_ledger():
-    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), ALL_THERE, step=HOUR)
-    assert parts == Parts([], spans((1, 24), (25, 48)), spans((0.5, 1), (24, 25), (48, 48.5)))
+def test_within_the_hours_that_are_cut_their_halves_are_read_and_calls_where_there_are_none():
+    points = [at(18.5), at(42.5), at(66.5)]
+    parts = parts_of(points, of_keys(), at(100), EPOCH)
+    assert read(parts)[HALF] == spans((18, 18.5), (42, 42.5), (66, 66.5))
+    assert not parts.moved
+    parts = parts_of(points, of_keys(at(60)), at(100), EPOCH)
+    assert read(parts)[HALF] == spans((66, 66.5))
+    assert parts.moved == spans((18, 18.5), (42, 42.5))
 
 
-def test_quarters_of_an_hour_make_the_days_of_every_zone():
-    points = [at(0.5), at(24.5), at(48.5), at(50)]
-    parts = parts_of(points, at(49), ALL_THERE, step=QUARTER)
-    assert parts == Parts([], spans((0.5, 49)), spans((49, 50)))
+def test_hours_are_read_as_hours():
+    parts = parts_of([at(n) for n in range(30)], of_keys(), at(100), EPOCH)
+    assert read(parts) == {HOUR: spans((0, 29))}
 
 
-def test_of_months_that_are_gone_an_hour_is_in_the_point_in_which_it_begins():
-    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), at(24), step=HOUR)
-    assert parts == Parts([], spans((1, 24), (25, 48)), spans((24, 25), (48, 48.5)))
-    parts = parts_of([at(0.5), at(24.5), at(48.5)], at(100), at(90), step=HOUR)
-    assert parts == Parts([], spans((1, 49)), [])
+def test_of_months_that_are_gone_what_is_cut_is_in_the_point_in_which_it_begins():
+    points = [at(18.75), at(42.75), at(66.75)]
+    parts = parts_of(points, of_keys(), at(100), at(48))
+    assert parts.edges == (at(19), at(43), at(66.75))
+    assert parts.moved == spans((66.5, 66.75))
+    assert parts_of(points, of_keys(at(60)), at(100), at(72)).edges == (at(19), at(43), at(67))
 
 
-ZONES = st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe"])
-MINUTES = st.integers(0, 60 * 24 * 40)
+ZONES = st.sampled_from(
+    ["UTC", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "Asia/Kathmandu", "Etc/GMT+12"]
+)
+MINUTES = st.integers(0, 60 * 24 * 12)
+STEP = timedelta(minutes=5)
 
 
 @given(
     MINUTES,
     MINUTES,
-    st.integers(0, 24 * 40),
+    st.integers(0, 24 * 4 * 12),
+    st.integers(0, 24 * 12),
     ZONES,
     st.sampled_from(["hour", "day", "all"]),
-    st.sampled_from([HOUR, QUARTER]),
+    st.booleans(),
 )
-def test_parts_are_each_instant_once_and_no_more_than_there_is(
-    start, length, rolled, zone, interval, step
+def test_each_call_is_counted_once_in_its_point(
+    start, length, rolled, halves, zone, interval, of_all
 ):
-    begin = START + timedelta(minutes=start)
-    points = edges(begin, begin + timedelta(minutes=1 + length), interval, ZoneInfo(zone), 10_000)
-    parts = parts_of(points, at(rolled), ALL_THERE, step=step)
-    found = sorted([*parts.days, *parts.steps, *parts.calls])
-    assert (found[0].start, found[-1].end) == (points[0], points[-1])
-    assert all(before.end == after.start for before, after in pairwise(found))
-    assert all(span.start < span.end for span in found)
-    for span in (*parts.days, *parts.steps):
-        assert span.end <= at(rolled)
-        assert not (span.start - START) % step
-        assert not (span.end - START) % step
-    # No step or day of the rollup lies in two points.
-    inner = {edge for edge in points[1:-1] if any(s.start < edge < s.end for s in parts.steps)}
-    assert not any((edge - START) % step for edge in inner)
-    inner = {edge for edge in points[1:-1] if any(s.start < edge < s.end for s in parts.days)}
-    assert all(edge == edge.replace(hour=0, minute=0) for edge in inner)
+    begin = START + timedelta(minutes=start - start % 5)
+    end = begin + timedelta(minutes=5 + length - length % 5)
+    points = edges(begin, end, interval, ZoneInfo(zone), 10_000)
+    rolled_before = at(rolled / 4)
+    parts = parts_of(points, OF_ALL if of_all else of_keys(at(halves)), rolled_before, EPOCH)
+    assert parts.edges == points
+    call = START
+    while call < end + DAY:
+        counted = {n: times for n, times in counts(parts, call, rolled_before).items() if times}
+        point = bisect_right(points, call)
+        assert counted == ({point: 1} if 1 <= point < len(points) else {}), call
+        call += STEP
+
+
+def counts(parts: Parts, call: datetime, rolled_before: datetime) -> Counter[int]:
+    """How often a call is in which point, as a statement of these parts counts it."""
+    counted: Counter[int] = Counter()
+    before = None
+    for layer in parts.layers:
+        begin = call - (call - EPOCH) % layer.length
+        # Of halves there are the first ones.
+        there = layer.length != HALF or not (begin - EPOCH) % HOUR
+        if call < rolled_before and there and within(begin, layer.spans):
+            counted[bisect_right(layer.edges, begin)] += 1
+            if before is not None:
+                counted[bisect_right(before, begin)] -= 1
+        before = layer.edges
+    if within(call, parts.moved):
+        counted[bisect_right(parts.edges, call)] += 1
+        counted[bisect_right(before, call)] -= 1
+    if within(call, [parts.tail]):
+        counted[bisect_right(parts.edges, call)] += 1
+    return Counter({n: times for n, times in counted.items() if 1 <= n < len(parts.edges)})
+
+
+def within(instant: datetime, some) -> bool:
+    return any(span.start <= instant < span.end for span in some)

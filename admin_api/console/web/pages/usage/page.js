@@ -16,7 +16,7 @@ import { ClearFilters, MoreFilters, OfKey, OfModel, WhoseCalls } from "../calls/
 import { MEASURES, tileOf } from "../calls/figures.js";
 import { REFUSED } from "../calls/refused.js";
 import { Breakdown } from "./breakdown.js";
-import { chartOf, FALLBACK, pointNames, questionOf, seriesOf } from "./question.js";
+import { chartOf, drawnOf, FALLBACK, pointNames, questionOf } from "./question.js";
 import { Refused, RefusedTile } from "./refused.js";
 
 const PERIODS = ["today", "7d", "30d", "custom"];
@@ -24,7 +24,7 @@ const PERIODS = ["today", "7d", "30d", "custom"];
 export default function Usage({ query }) {
   const { may } = useSession();
   const asked = useMemo(() => questionOf(query, may), [query.toString()]);
-  const series = useUsage(seriesOf(asked, asked.interval, asked.measure === REFUSED ? "" : asked.by));
+  const series = useUsage(drawnOf(asked));
   return html`
     <${Page} title=${t("page.usage")} text=${t("usage.text")} actions=${html`<${Actions} query=${query} filter=${asked.filter} />`}>
       <div class="filters">

@@ -32,6 +32,13 @@ export function questionOf(query, may) {
 /** Parameters of a series. */
 export const seriesOf = ({ filter }, interval, by) => ({ ...filter, interval, by, time_zone: zone() });
 
+/** Parameters of what is drawn: as many series as have a colour, of those with the largest figures. */
+export function drawnOf(asked) {
+  const { interval, measure } = asked;
+  const by = measure === REFUSED ? "" : asked.by;
+  return { ...seriesOf(asked, interval, by), ...(by && { top: MOST_SERIES, top_by: MEASURES[measure].lines ? "requests" : measure }) };
+}
+
 /** What a key of a series is called. */
 export function nameOf({ key, name }) {
   if (key === null) return t("calls.others");
