@@ -110,10 +110,10 @@ def parse_block(line: int, text: str) -> str:
     """One of them. Raises `BrokenRule`."""
     try:
         network = ipaddress.ip_network(text, strict=False)
+        if "/" not in text:
+            return parse_address(text).text
     except ValueError:
         raise BrokenRule(Rule.NO_BLOCK, line=line, given=text) from None
-    if "/" not in text:
-        return parse_address(text).text
     if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
         address = str(network.network_address.ipv4_mapped)
         raise BrokenRule(Rule.MAPPED_BLOCK, line=line, given=text, address=address)

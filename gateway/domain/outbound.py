@@ -91,8 +91,9 @@ def _v4(value: int) -> Address:
 
 def _parsed(host: str) -> Address | None:
     """The address that a host is; None for a name. A port behind it makes it a name."""
+    bare = host.partition("%")[0]
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        ipaddress.ip_address(bare)
     except ValueError:
         return None
-    return parse_address(host)
+    return parse_address(bare)

@@ -103,6 +103,7 @@ def test_blocks_are_normalised(text, blocks):
         ("2001:db8::5/32", 1, "the block is 2001:db8::/32"),
         ("::ffff:10.0.0.0/104", 1, "write 10.0.0.0/"),
         ("http://10.0.0.1", 1, "no IPv4 or IPv6 address"),
+        (f"fe80::%{'1' * 100}", 1, "no IPv4 or IPv6 address"),
     ],
 )
 def test_a_bad_line_is_named_with_its_number_and_the_remedy(text, line, said):
