@@ -68,23 +68,29 @@ async def call(shipped: Installation, session: aiohttp.ClientSession, name: str,
         assert answer.status == 200, await answer.text()
 
 
-@pytest.mark.parametrize("way", READERS)
 async def test_what_is_shipped_makes_its_tables_and_takes_calls_with_a_user_of_each_process(
-    way: str, stores: Stores, first: dict[str, str]
+    stores: Stores, first: dict[str, str], subtests
 ):
     async with ScriptedUpstream() as upstream, aiohttp.ClientSession() as session:
-        parts = READERS[way](stores.secrets)
-        gateway = next(name for name in parts if name.startswith("gateway"))
-        shipped = Installation(stores, parts, scripted(upstream.base_url))
-        assert (await shipped.run("migrate"))[0] == 0
-        async with shipped.up(session, gateway, "admin"):
-            key = await new_key(shipped, session, first["access_token"])
-            await call(shipped, session, gateway, key)
-            there = await stores.ask(
-                "SELECT DISTINCT usename FROM pg_stat_activity"
-                " WHERE datname = 'tollhouse' AND pid <> pg_backend_pid()"
-            )
-            assert {row[0] for row in there} == {"tollhouse_gateway", "tollhouse_admin"}
+        for way, read in READERS.items():
+            with subtests.test(way=way):
+                shipped = Installation(stores, read(stores.secrets), scripted(upstream.base_url))
+                await takes_calls(shipped, session, first)
+
+
+async def takes_calls(
+    shipped: Installation, session: aiohttp.ClientSession, first: dict[str, str]
+) -> None:
+    gateway = next(name for name in shipped.parts if name.startswith("gateway"))
+    assert (await shipped.run("migrate"))[0] == 0
+    async with shipped.up(session, gateway, "admin"):
+        key = await new_key(shipped, session, first["access_token"])
+        await call(shipped, session, gateway, key)
+        there = await shipped.stores.ask(
+            "SELECT DISTINCT usename FROM pg_stat_activity"
+            " WHERE datname = 'tollhouse' AND pid <> pg_backend_pid()"
+        )
+        assert {row[0] for row in there} == {"tollhouse_gateway", "tollhouse_admin"}
 
 
 REFUSED = {
@@ -126,30 +132,30 @@ async def test_a_secret_of_postgres_opens_what_its_process_needs_and_no_more(
         await asyncpg.connect(stores.dsn("owner"), user="somebody", password="else")
 
 
-@pytest.mark.parametrize(
-    ("user", "command", "said"),
-    [
-        (None, "PING", "Authentication required"),
+def test_a_user_of_valkey_may_what_it_is_for_and_no_more(stores: Stores, subtests):
+    address = f"{stores.network}.2"
+    users = {
+        "nobody": redis.Redis(address, protocol=2, retry=Retry(NoBackoff(), 0)),
+        "health": redis.Redis(address, username="health", password="none"),
+        "tollhouse": redis.Redis.from_url(stores.valkey_url),
+    }
+    for user in ("health", "tollhouse"):
+        assert users[user].ping()
+    for user, command, said in (
+        ("nobody", "PING", "authentication required"),
         ("health", "GET q:x", "no permissions"),
         ("health", "INFO", "no permissions"),
         ("tollhouse", "FLUSHALL", "no permissions"),
         ("tollhouse", "GET other", "no permissions"),
         ("tollhouse", "ACL LIST", "no permissions"),
-    ],
-)
-def test_a_user_of_valkey_may_what_it_is_for_and_no_more(
-    stores: Stores, user: str | None, command: str, said: str
-):
-    with redis.Redis.from_url(stores.valkey_url) as client:
-        assert client.ping()
-    address = f"{stores.network}.2"
-    asked = {
-        None: redis.Redis(address, protocol=2, retry=Retry(NoBackoff(), 0)),
-        "health": redis.Redis(address, username="health", password="none"),
-        "tollhouse": redis.Redis.from_url(stores.valkey_url),
-    }[user]
-    with asked, pytest.raises(redis.RedisError, match=f"(?i){said}"):
-        asked.execute_command(command)
+    ):
+        with (
+            subtests.test(user=user, may_not=command),
+            pytest.raises(redis.RedisError, match=f"(?i){said}"),
+        ):
+            users[user].execute_command(command)
+    for client in users.values():
+        client.close()
 
 
 async def test_a_postgres_of_an_hour_ago_beside_a_valkey_that_knows_more_goes_on_as_the_documents_say(
