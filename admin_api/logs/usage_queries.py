@@ -53,7 +53,8 @@ def series_query_of(
 ) -> SeriesQuery:
     """The series asked for. Raises `Rejected` naming the parameter; `known` are all that are read.
 
-    `key_of` reads by what they are grouped; without it by what calls have in common.
+    Where `top` is not read there are as many as there may be. `key_of` reads by what they are grouped; without it by
+    what calls have in common.
     """
     found = Mistakes()
     found.reading(require_known, parameters, known, repeatable="tag")
@@ -62,7 +63,7 @@ def series_query_of(
     end = found.reading(instant, parameters, "end") or now
     zone = found.reading(time_zone, parameters, "time_zone")
     by = found.reading(key_of or _key_of, parameters)
-    top = found.reading(integer, parameters, "top", 0)
+    top = found.reading(integer, parameters, "top", 0 if "top" in known else _MAX_CELLS)
     weight = found.reading(choice, parameters, "top_by", WEIGHTS, "cost")
     found.raise_any()
     start = begun or default_start(end, interval, zone)
