@@ -162,9 +162,7 @@ class UsageQuery(SeriesQuery):
     """Which series, and how many."""
 
     top: Number = ""
-    """How many keys have a series of their own, brought into 1 to what 10,000 points allow; without it at most 100 if
-    they have several points.
-    """
+    """How many keys have a series of their own, brought into 1 to what 10,000 points allow; else what 1,500 do."""
     top_by: Literal["", "cost", "requests", "tokens", "errors"] = "cost"
     """Of what these have the most."""
 

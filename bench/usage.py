@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from datetime import time as dt_time
 from pathlib import Path
@@ -43,22 +44,27 @@ _FILTERS = {
     "one user's": CallFilter(user_id=7),
     "one key's": CallFilter(user_id=None, token_id=9),
 }
-_ZONES = ("UTC", "Europe/Berlin", "Asia/Shanghai", "Asia/Kolkata", "Asia/Kathmandu")
-# By what, how long a point is, how many days (0: all that there are), and how many series (0: as many as there may be).
+_ZONES = {
+    "day": ("UTC", "Europe/Berlin", "Asia/Shanghai", "Asia/Kolkata", "Asia/Kathmandu"),
+    "hour": ("UTC", "Asia/Kolkata"),
+    "all": ("UTC", "Asia/Kolkata"),
+}
+# By what, how long a point is, how many days (0: all that there are), and how many series (0: unsaid).
 _QUESTIONS: tuple[tuple[str, str, int, int], ...] = (
     ("", "day", 30, 0),
     ("model", "day", 30, 6),
     ("token_id", "day", 30, 6),
     ("token_id", "day", 30, 0),
+    ("token_id", "day", 30, 333),
     ("user_id", "day", 30, 6),
     ("user_id", "day", 30, 0),
     ("", "hour", 7, 0),
     ("model", "hour", 7, 6),
     ("token_id", "hour", 7, 6),
-    ("token_id", "hour", 30, 0),
-    ("model", "all", 30, 0),
-    ("token_id", "all", 30, 0),
-    ("user_id", "all", 30, 0),
+    ("token_id", "hour", 30, 6),
+    ("model", "all", 30, 10_000),
+    ("token_id", "all", 30, 10_000),
+    ("user_id", "all", 30, 10_000),
     ("model", "day", 0, 6),
     ("token_id", "day", 0, 6),
 )
@@ -195,15 +201,15 @@ async def _ask_all(pool: Pool, options: argparse.Namespace) -> None:
         while await roll(pool):  # as a worker does each minute
             pass
         for by, interval, days, top in _QUESTIONS:
-            if whose != "everybody's" and (by == "user_id" or (not top and by == "token_id")):
+            if whose != "everybody's" and (by == "user_id" or (by == "token_id" and top != 6)):
                 continue
-            for zone in _ZONES if interval != "all" else ("UTC", "Asia/Kolkata"):
+            for zone in _ZONES[interval]:
                 asked = _parameters(by, interval, days or options.days, zone, top)
                 stretch = f"{days or options.days} days by {interval}, {zone}"
                 name = f"{whose}, {by or 'all'}, {f'top {top}, ' if top else ''}{stretch}"
                 ask = functools.partial(_answer, pool, chosen, asked)
                 slowest = max(slowest, await _show(name, ask, options.reps))
-        sums = functools.partial(read_sums, pool, chosen)
+        sums = functools.partial(read_sums, pool, replace(chosen, end=datetime.now(UTC)))
         slowest = max(slowest, await _show(f"{whose}, sums of all time", sums, options.reps))
     print(f"the slowest p50: {slowest:.0f} ms; load average {os.getloadavg()[0]:.1f}")
 

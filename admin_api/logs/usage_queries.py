@@ -21,9 +21,10 @@ from gateway.store.usage import KEYS, TAG, WEIGHTS, Series, Sums, Weight, add_up
 PARAMETERS: Final = frozenset({"interval", "start", "end", "time_zone", "by"})
 USAGE_PARAMETERS: Final = PARAMETERS | {"top", "top_by"}
 MAX_POINTS: Final = 1000
-_MAX_CELLS: Final = 10_000  # points of all series together
-_SERIES: Final = 100
-"""How many series of several points there are unless somebody asks for more: each takes its time."""
+_MAX_CELLS: Final = 10_000
+"""Points of all series together."""
+_CELLS: Final = 1500
+"""The same, unless more are asked for: each takes its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,14 @@ class SeriesQuery:
     zone: ZoneInfo
     edges: tuple[datetime, ...]
     by: str
-    top: int
+    top: int  # 0: unsaid
     weight: Weight
 
     @property
     def most(self) -> int:
         """How many keys have a series of their own."""
-        return max(1, min(self.top, _MAX_CELLS // (len(self.edges) - 1)))
+        points = len(self.edges) - 1
+        return max(1, min(self.top or _CELLS // points, _MAX_CELLS // points))
 
 
 def series_query_of(
@@ -51,7 +53,8 @@ def series_query_of(
 ) -> SeriesQuery:
     """The series asked for. Raises `Rejected` naming the parameter; `known` are all that are read.
 
-    `key_of` reads by what they are grouped; without it by what calls have in common.
+    Where `top` is not read there are as many as there may be. `key_of` reads by what they are grouped; without it by
+    what calls have in common.
     """
     found = Mistakes()
     found.reading(require_known, parameters, known, repeatable="tag")
@@ -60,7 +63,7 @@ def series_query_of(
     end = found.reading(instant, parameters, "end") or now
     zone = found.reading(time_zone, parameters, "time_zone")
     by = found.reading(key_of or _key_of, parameters)
-    top = found.reading(integer, parameters, "top", _MAX_CELLS if interval == "all" else _SERIES)
+    top = found.reading(integer, parameters, "top", 0 if "top" in known else _MAX_CELLS)
     weight = found.reading(choice, parameters, "top_by", WEIGHTS, "cost")
     found.raise_any()
     start = begun or default_start(end, interval, zone)

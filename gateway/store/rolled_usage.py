@@ -6,7 +6,7 @@ read in one snapshot. What the rollup does not tell apart is read of the ledger 
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gateway.domain.rollup import DAY, EPOCH, HALF, HOUR, QUARTER, Layer, Span, parts_of
 from gateway.store.ledger_calls import CALLS, CallFilter, Where, uuid7_floor
@@ -20,6 +20,7 @@ ROLLED_KEYS: Final = frozenset({"", *DIMENSIONS})
 _COARSE_KEYS: Final = frozenset({"", "model", "upstream"})
 _OF_KEYS: Final = {DAY: "d", HOUR: "h", HALF: "f"}
 _TOTALS: Final = "t"
+_TYPES: Final = {"token_id": "bigint", "user_id": "bigint", "model": "text", "upstream": "text"}
 _OF_ALL: Final = {DAY: "D", HOUR: "H", QUARTER: "Q"}
 # Sums by key take more memory than a session has by itself; without it they would be sorted on the disk. Of which rows
 # there are few, only the values say: no plan is for all of them. And none is so long that it should be compiled.
@@ -79,15 +80,19 @@ def cells_of(
     key: str,
     by: str,
     measures: Iterable[str] = MEASURES,
+    among: Sequence[Any] | None = None,
 ) -> str:
     """The statement of `point`, `key` and `measures`, which are to be added up; `key` is the expression of `by`.
+
+    Of all keys, or of those `among` some.
 
     A sum can be of no request: a correction leaves nothing where its charge was. `where` is the filter without its
     times, and gets the statement's values. To be run in the snapshot that `reach` is of.
     """
     of_all = _is_of_all(chosen, by)
     parts = parts_of(edges, reach.lengths(of_all=of_all), reach.rolled_before, reach.dropped_before)
-    telling = _Telling(where, key, tuple(measures), len(parts.edges) - 1)
+    keys = None if among is None else f"{where.value(among)}::{_TYPES[by]}[]"
+    telling = _Telling(where, key, keys, tuple(measures), len(parts.edges) - 1)
     selects: list[str] = []
     before: Sequence[datetime] | None = None
     for layer in parts.layers:
@@ -138,10 +143,14 @@ def _kinds(layer: Layer, reach: Reach, chosen: CallFilter, by: str) -> list[tupl
 
 
 class _Telling(NamedTuple):
-    """Statements of cells: `point`, `key` and `measures` of what `where` chooses, in so many points."""
+    """Statements of cells: `point`, `key` and `measures` of what `where` chooses, in so many points.
+
+    `keys` is an array of the only keys that are wanted, if they are not all.
+    """
 
     where: Where
     key: str
+    keys: str | None
     measures: Sequence[str]
     points: int
 
@@ -150,14 +159,16 @@ class _Telling(NamedTuple):
         value = self.where.value
         if len(layer.spans) == 1:
             start, end = map(value, layer.spans[0])
-            rows = f"rollup call WHERE span = '{kind}' AND at >= {start} AND at < {end} AND {self.where}"
+            rows = f"rollup call WHERE span = '{kind}' AND at >= {start} AND at < {end} AND {self._chosen}"
         else:
             starts, ends = (value(list(each)) for each in zip(*layer.spans, strict=True))
+            each = "" if self.keys is None else f"CROSS JOIN unnest({self.keys}) AS wanted (key)"
+            wanted = "" if self.keys is None else f"AND {self.key} = wanted.key"
             # OFFSET: each by the index, where its rows lie together, whatever the plan expects of so many.
             rows = f"""
-       unnest({starts}::timestamptz[], {ends}::timestamptz[]) AS piece (start, until)
+       unnest({starts}::timestamptz[], {ends}::timestamptz[]) AS piece (start, until) {each}
  CROSS JOIN LATERAL (SELECT * FROM rollup call WHERE span = '{kind}' AND at >= piece.start AND at < piece.until
-                        AND {self.where} OFFSET 0) call"""  # noqa: S608 -- our own names
+                        {wanted} AND {self.where} OFFSET 0) call"""  # noqa: S608 -- our own names
         point = self._point(layer.edges)
         if before is None:
             return self._added(point, rows)
@@ -166,7 +177,9 @@ class _Telling(NamedTuple):
     def late(self, edges: Sequence[datetime]) -> str:
         """What is noted and not in the sums yet, where they would have it."""
         ids = self._ids([Span(edges[0], edges[-1])])
-        return self._added(self._point_of_id(edges), f"({LATE}) call WHERE {ids} AND {self.where}")
+        return self._added(
+            self._point_of_id(edges), f"({LATE}) call WHERE {ids} AND {self._chosen}"
+        )
 
     def tail(self, span: Span, edges: Sequence[datetime]) -> str:
         """Calls behind where the rollup has come."""
@@ -181,7 +194,15 @@ class _Telling(NamedTuple):
 
     def _calls(self, spans: Sequence[Span]) -> str:
         rows = f"(SELECT * FROM ledger WHERE {self._ids(spans)})"  # noqa: S608 -- our own names
-        return f"({shares(rows)}) call WHERE {self.where}"
+        return f"({shares(rows)}) call WHERE {self._chosen}"
+
+    @property
+    def _chosen(self) -> str:
+        return (
+            f"{self.where}"
+            if self.keys is None
+            else f"{self.where} AND {self.key} = ANY({self.keys})"
+        )
 
     def _added(self, point: str, rows: str) -> str:
         measures = ", ".join(f"call.{name}" for name in self.measures)

@@ -42,7 +42,6 @@ WEIGHTS: Final[Mapping[Weight, Sequence[str]]] = {
 }
 """The sums that a weight is made of."""
 
-_TYPES: Final = {"token_id": "bigint", "user_id": "bigint", "model": "text", "upstream": "text"}
 
 Sums = Mapping[str, int]
 """`requests`, of which `errors` failed; each of `COUNTS`; `amount` in nano-dollars; `duration_ms`, and `ttfb_ms` of the
@@ -135,7 +134,7 @@ class _Asked(NamedTuple):
 
     async def points(self) -> _Points:
         """Of all calls together."""
-        return _points(await self._cells("", self.where.copy()))
+        return _points(await self._cells(""))
 
     async def series(self, by: str, most: int, weight: Weight) -> dict[str | None, _Points]:
         """Of each key. They are ranked first, and read apart are those that are told apart."""
@@ -143,10 +142,7 @@ class _Asked(NamedTuple):
         kept = [row["key"] for row in ranked[:most]]
         rows: Sequence[Any] = ranked[:most]
         if len(self.edges) > 2:  # noqa: PLR2004 -- of one point, ranks are of all that is told
-            where = self.where.copy()
-            if len(ranked) > most:
-                where.add(f"{KEYS[by]} = ANY({{}}::{_TYPES[by]}[])", kept)
-            rows = await self._cells(by, where)
+            rows = await self._cells(by, kept if len(ranked) > most else None)
         found: dict[str | None, _Points] = dict(_grouped(rows, map(str, kept)))
         if len(ranked) > most:
             found[None] = _left(await self.points(), found.values())
@@ -164,8 +160,9 @@ SELECT key, 1 AS point, {of_sums(measures)} FROM ({cells}) cell GROUP BY key HAV
 """  # noqa: S608 -- our own names
         return await self.connection.fetch(statement, *where.values)
 
-    async def _cells(self, by: str, where: Where) -> list[Any]:
-        cells = cells_of(self.reach, self.chosen, where, self.edges, KEYS[by], by)
+    async def _cells(self, by: str, among: Sequence[Any] | None = None) -> list[Any]:
+        where = self.where.copy()
+        cells = cells_of(self.reach, self.chosen, where, self.edges, KEYS[by], by, among=among)
         statement = f"""
 SELECT key, point, {of_sums()} FROM ({cells}) cell GROUP BY key, point HAVING sum(requests) <> 0
 """  # noqa: S608 -- our own names

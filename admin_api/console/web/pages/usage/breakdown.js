@@ -12,9 +12,10 @@ import { shareOf, tokensOf } from "../calls/figures.js";
 import { distinct, nameOf, seriesOf } from "./question.js";
 
 const FIRST_ROWS = 10;
+const MOST_ROWS = 10_000;
 
 export function Breakdown({ by, asked, query }) {
-  const parameters = seriesOf(asked, "all", by);
+  const parameters = { ...seriesOf(asked, "all", by), top: MOST_ROWS };
   const answer = useAnswer((signal) => api.get("/api/usage", parameters, { signal }), [pathWith("", parameters)]);
   const [all, setAll] = useState(false);
   const title = t(`usage.of.${by}`);
