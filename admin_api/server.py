@@ -8,10 +8,10 @@ from aiohttp import web
 
 from admin_api.app import EVERYWHERE
 from admin_api.envelope import STATUS, Code, decline
+from gateway.admin_settings import AdminSettings
 from gateway.bounded_server import BoundedServer, Bounds, Unfit
 from gateway.crowd import Crowd
 from gateway.domain.network import Blocks
-from gateway.settings import AdminSettings
 
 _KEEPALIVE_S: Final = 75.0
 _SLOW_READER_S: Final = 60.0

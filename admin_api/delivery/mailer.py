@@ -8,8 +8,8 @@ from typing import Final
 import aiosmtplib
 
 from admin_api.delivery.courier import NotSent
+from gateway.admin_settings import MailSettings
 from gateway.domain.emails import domain_of
-from gateway.settings import MailSettings
 from gateway.store.outbox_queue import Message
 
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}

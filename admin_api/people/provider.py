@@ -17,10 +17,10 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from admin_api.people.id_token import BadIdToken, Person, claims_of, person_of
+from gateway.admin_settings import OidcSettings
 from gateway.domain.network import Blocks
 from gateway.domain.outbound import trusted_literal
 from gateway.outbound import open_session
-from gateway.settings import OidcSettings
 
 _TIMEOUT_S = 10.0
 _KEPT_S = 3600.0

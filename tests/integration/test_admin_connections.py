@@ -9,7 +9,7 @@ from aiohttp import web
 
 from admin_api import arrival
 from admin_api.server import Runner
-from gateway.settings import AdminSettings
+from gateway.admin_settings import AdminSettings
 from gateway.slowness import WHOLE_WITHIN_S
 from tests.admin import running_admin
 from tests.integration.rig import until

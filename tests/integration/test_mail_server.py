@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from admin_api.delivery.courier import NotSent
 from admin_api.delivery.mailer import Mailer
-from gateway.settings import MailSettings
+from gateway.admin_settings import MailSettings
 from gateway.store.outbox_queue import Message
 from tests.mail import running_mail
 

@@ -10,6 +10,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from gateway.admin_settings import (
+    AdminSettings,
+    ConsoleSettings,
+    MailSettings,
+    OidcSettings,
+    WarningSettings,
+    WebhookSettings,
+)
 from gateway.catalog_settings import (
     GroupSettings,
     LimitSettings,
@@ -22,22 +30,16 @@ from gateway.catalog_settings import (
 )
 from gateway.config import load
 from gateway.settings import (
-    AdminSettings,
     Config,
-    ConsoleSettings,
     GatewaySettings,
     KeySettings,
     LedgerSettings,
     LogSettings,
-    MailSettings,
     MetricsSettings,
-    OidcSettings,
     PostgresSettings,
     QuotaSettings,
     RedisSettings,
     TraceSettings,
-    WarningSettings,
-    WebhookSettings,
 )
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
