@@ -15,9 +15,9 @@ from pathlib import Path
 
 from aiohttp.test_utils import TestClient, TestServer
 
-from admin_api.bodies import LoginBody
 from admin_api.context import SERVICES
 from admin_api.notifier import StoreNotifier
+from admin_api.people.bodies import LoginBody
 from gateway.store.people import set_password
 from gateway.store.pipeline import Pipeline
 from gateway.store.quota import QuotaStore

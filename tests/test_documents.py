@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from admin_api.bodies import CreateBody, UpdateBody
 from admin_api.envelope import STATUS
 from admin_api.openapi import path_of
 from admin_api.routes import ROUTES
+from admin_api.tokens.bodies import CreateBody, UpdateBody
 from gateway.domain.key import create_key
 from gateway.domain.webhook import secret_of
 from gateway.relay.envelopes import WIRE

@@ -6,9 +6,10 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from admin_api.bodies import ExplainBody, read_body
+from admin_api.bodies import read_body
 from admin_api.context import SERVICES, actor_of
 from admin_api.envelope import accept
+from admin_api.explain.bodies import ExplainBody
 from admin_api.explain.objects import explanation_object
 from admin_api.mistakes import Mistakes
 from admin_api.requests import number_in_path

@@ -4,7 +4,39 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict
 
-from admin_api.answers import Answer, Effective, Page, Profile, Seconds
+from admin_api.answers import Answer, Effective, Page, Seconds
+
+
+class Profile(Answer):
+    """A user."""
+
+    id: int
+    username: str
+    display_name: str
+    role: Literal["owner", "admin", "operator", "viewer", "user"]
+    status: Literal[1, 2]
+    """1 enabled, 2 disabled."""
+    group: str
+    password_change_required: bool
+    """Whether the password is a one-time one."""
+
+
+class OwnProfile(Profile):
+    """The caller, with the money of their account."""
+
+    email: str | None
+    email_verified: bool
+    mail_warnings: bool
+    """Whether warnings come by e-mail."""
+    account_id: int
+    quota: int
+    """Quota units left; 0 where it is unlimited."""
+    used_quota: int
+    unlimited_quota: bool
+    permissions: list[str]
+    """What role and access token allow together."""
+    address: str | None
+    """The address that this call came from; null where a proxy tells an unreadable one."""
 
 
 class User(Profile):

@@ -1,4 +1,4 @@
-"""The bodies of people: what may be said of a user and of an access token."""
+"""The bodies of people: what may be said of a user, of oneself and of an access token, and to log in."""
 
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -132,3 +132,50 @@ class AccessTokenBody(Body):
     """Unix seconds, in the future; -1 or 0 is never."""
     expires_in_days: Annotated[StrictInt, Field(ge=0, le=_MAX_DAYS)] | None = None
     """Counted from the call; 0 is never."""
+
+
+class LoginBody(Body):
+    """A user's name and password."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"username": "admin", "password": "three plain words"}]}
+    )
+
+    username: Annotated[StrictStr, Field(max_length=256)]
+    """As the user was made with; case does not matter."""
+    password: Annotated[StrictStr, Field(max_length=1024)]
+    """The password, a one-time one or their own."""
+
+
+class SelfBody(Body):
+    """What is to change of yourself: at least one of them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"display_name": "Ada"}],
+            "anyOf": [
+                {"required": ["display_name"]},
+                {"required": ["password"]},
+                {"required": ["account_id"]},
+                {"required": ["email"]},
+                {"required": ["mail_warnings"]},
+            ],
+            "dependentRequired": {
+                "password": ["original_password"],
+                "email": ["original_password"],
+            },
+        }
+    )
+
+    display_name: Annotated[StrictStr, Field(max_length=100)] | None = None
+    """How you are shown."""
+    original_password: Annotated[StrictStr, Field(max_length=1024)] | None = None
+    """Your present password; required with `password` and `email`."""
+    password: Annotated[StrictStr, Field(max_length=1024)] | None = None
+    """A new password. It ends all other sessions."""
+    account_id: Annotated[StrictInt, Field(ge=1, le=2**63 - 1)] | None = None
+    """The account that your new tokens belong to, one that you are a member of."""
+    email: Annotated[StrictStr, Field(max_length=254)] | None = None
+    """Another address of yours, or none (empty). It has to be verified."""
+    mail_warnings: StrictBool | None = None
+    """Whether you want warnings by e-mail."""

@@ -5,11 +5,12 @@ from typing import Any
 from aiohttp import web
 
 from admin_api.auth import check_json_type, check_same_origin
-from admin_api.bodies import LoginBody, SelfBody, read_body
+from admin_api.bodies import read_body
 from admin_api.brake import Braked
 from admin_api.context import ADDRESS, CALLER, SERVICES, Caller, Services, nobody, self_actor
 from admin_api.cookies import set_session
 from admin_api.envelope import Code, Declined, accept, too_many
+from admin_api.people.bodies import LoginBody, SelfBody
 from admin_api.people.fields import parse_display_name, parse_email
 from admin_api.people.letters import write_verification
 from gateway.domain.edit import UNCHANGED, Actor

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from admin_api import answers
-from admin_api import bodies as shared
 from admin_api.answers import Nothing
 from admin_api.envelope import Code
 from admin_api.people import access_tokens, audit, own, reach, sessions, users
@@ -14,7 +12,9 @@ from admin_api.people.answers import (
     CreatedUser,
     Group,
     Offer,
+    OwnProfile,
     Password,
+    Profile,
     Session,
     User,
     UserPage,
@@ -22,8 +22,10 @@ from admin_api.people.answers import (
 from admin_api.people.bodies import (
     AccessTokenBody,
     CreateUserBody,
+    LoginBody,
     ManageBody,
     PutUserBody,
+    SelfBody,
     UpdateUserBody,
 )
 from admin_api.people.queries import AuditListQuery, UserListQuery
@@ -45,11 +47,11 @@ _MAKES: Final = (
 # fmt: off
 ROUTES: Final = (
     Route("POST", "/api/user/login", own.login, Permission.PUBLIC,
-          answers.Profile, shared.LoginBody,
+          Profile, LoginBody,
           declines=(Code.INVALID_LOGIN, Code.USER_DISABLED, Code.CROSS_SITE, Code.TOO_MANY_ATTEMPTS)),
     Route("POST", "/api/user/logout", own.logout, Permission.SELF, Nothing),
-    Route("GET", _SELF, own.show_self, Permission.SELF, answers.OwnProfile),
-    Route("PUT", _SELF, own.update_self, Permission.SELF, Nothing, shared.SelfBody,
+    Route("GET", _SELF, own.show_self, Permission.SELF, OwnProfile),
+    Route("PUT", _SELF, own.update_self, Permission.SELF, Nothing, SelfBody,
           declines=(Problem.WRONG_PASSWORD, Problem.NOT_FOUND, Problem.EMAIL_TAKEN, Code.TOO_MANY_ATTEMPTS)),
     Route("GET", f"{_SELF}/session", sessions.list_them, Permission.SELF, list[Session]),
     Route("DELETE", f"{_SELF}/session", sessions.end_others, Permission.SELF, int),

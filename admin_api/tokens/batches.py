@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from admin_api.bodies import BatchStatusBody, IdsBody, read_body
+from admin_api.bodies import read_body
 from admin_api.context import SERVICES, actor_of
 from admin_api.envelope import accept
+from admin_api.tokens.bodies import BatchStatusBody, IdsBody
 from admin_api.tokens.requests import publish
 from gateway.domain.edit import TokenChange
 from gateway.store.editing import Edited

@@ -12,9 +12,9 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from admin_api import fields
-from admin_api.bodies import CreateBody, TokenFields, UpdateBody
 from admin_api.envelope import json_bytes
 from admin_api.mistakes import Mistakes
+from admin_api.tokens.bodies import CreateBody, TokenFields, UpdateBody
 from gateway.catalog_settings import TokenDefaultSettings
 from gateway.domain.edit import UNCHANGED, TokenChange, TokenDraft, TokenRow, Unchanged
 from gateway.domain.rejection import invalid

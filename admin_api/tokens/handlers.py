@@ -5,12 +5,13 @@ from typing import Any
 
 from aiohttp import web
 
-from admin_api.bodies import CreateBody, PutBody, UpdateBody, read_body
+from admin_api.bodies import read_body
 from admin_api.context import CALLER, SERVICES, actor_of, self_actor
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
 from admin_api.paging import page_object
 from admin_api.people.links import require_verified_email
 from admin_api.requests import asking_quota, if_match, number_in_path, once_of, wanted_version
+from admin_api.tokens.bodies import CreateBody, PutBody, UpdateBody
 from admin_api.tokens.edits import change_of, drafts_of, status_change_of
 from admin_api.tokens.objects import quota_object, reservation_object
 from admin_api.tokens.queries import query_of

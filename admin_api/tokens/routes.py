@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from admin_api import answers, bodies, queries
-from admin_api.answers import Nothing
+from admin_api import queries
+from admin_api.answers import Nothing, Reservation
 from admin_api.envelope import Code
 from admin_api.explain import answers as explained
 from admin_api.explain import handlers as explaining
+from admin_api.explain.bodies import ExplainBody
 from admin_api.route import Header, Media, Route
-from admin_api.tokens import batches, handlers, playground, secrets
+from admin_api.tokens import answers, batches, bodies, handlers, playground, secrets
 from gateway.domain.rejection import Problem
 from gateway.domain.roles import Permission
 
@@ -42,9 +43,9 @@ ROUTES: Final = (
           answers.Keys, bodies.IdsBody, declines=_REVEALS),
     Route("GET", _ONE, handlers.show, Permission.TOKEN_READ, answers.TokenWithQuota),
     Route("GET", f"{_ONE}/reservations", handlers.list_reservations, Permission.TOKEN_READ,
-          list[answers.Reservation]),
+          list[Reservation]),
     Route("POST", f"{_ONE}/explain", explaining.explain, Permission.TOKEN_READ,
-          explained.Explanation, bodies.ExplainBody),
+          explained.Explanation, ExplainBody),
     Route("PATCH", _ONE, handlers.update_by_path, Permission.TOKEN_WRITE,
           answers.Token, bodies.UpdateBody, queries.UpdateQuery, (Header.IF_MATCH,),
           declines=(*_CHANGES, Problem.VERSION_MISMATCH)),

@@ -4,11 +4,12 @@ from typing import Any
 
 from aiohttp import web
 
-from admin_api.bodies import FindBody, IdsBody, RotateBody, read_body
+from admin_api.bodies import read_body
 from admin_api.brake import Braked
 from admin_api.context import CALLER, SERVICES, Services, actor_of
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes, too_many
 from admin_api.requests import if_match, number_in_path, once_of, wanted_version
+from admin_api.tokens.bodies import FindBody, IdsBody, RotateBody
 from admin_api.tokens.requests import object_of, objects_of, publish, secrets_of
 from gateway.store.editing import Keyed
 from gateway.store.idempotency import carry_out

@@ -13,8 +13,10 @@ from admin_api.console.files import CONSOLE
 from admin_api.envelope import STATUS
 from admin_api.openapi import document_of, path_of, undescribed
 from admin_api.page import page_of
+from admin_api.people.answers import OwnProfile
 from admin_api.route import Media, Route
 from admin_api.routes import ROUTES
+from admin_api.tokens import answers as token_answers
 from admin_api.tokens.queries import query_of
 from gateway.domain.roles import Permission
 from gateway.store.token_pages import SORTS
@@ -125,13 +127,13 @@ async def test_answers_have_the_fields_that_are_described(admin):
     page = (await admin.call("GET", "/api/token/")).data
     limit = made["limits"][0]
     told = {
-        answers.CreatedToken: made,
-        answers.Token: page["items"][0],
-        answers.TokenPage: page,
-        answers.TokenWithQuota: await admin.get(made["id"]),
+        token_answers.CreatedToken: made,
+        token_answers.Token: page["items"][0],
+        token_answers.TokenPage: page,
+        token_answers.TokenWithQuota: await admin.get(made["id"]),
         answers.Limit: limit,
         answers.Effective: made["effective"],
-        answers.OwnProfile: (await admin.call("GET", "/api/user/self")).data,
+        OwnProfile: (await admin.call("GET", "/api/user/self")).data,
         answers.Installation: (await admin.bare("GET", "/api/status")).data,
     }
     for kind, shown in told.items():

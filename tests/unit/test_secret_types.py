@@ -11,8 +11,9 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 import admin_api
 import gateway
-from admin_api.bodies import Body, LoginBody
+from admin_api.bodies import Body
 from admin_api.catalog.bodies import CreateUpstreamBody
+from admin_api.people.bodies import LoginBody
 from admin_api.people.link_bodies import ResetBody
 from gateway.catalog_settings import UpstreamSettings
 from gateway.config import Loaded
