@@ -14,9 +14,10 @@ from gateway.domain.limits import Limit, Metric
 from gateway.embedded.state import StateDirectory
 from gateway.embedded.valkey import EmbeddedValkey
 from gateway.store.books import Book
+from gateway.store.contents import WindowSums
 from gateway.store.pipeline import Pipeline
 from gateway.store.prepared import Prepared
-from gateway.store.quota import QuotaStore, WindowSums
+from gateway.store.quota import QuotaStore
 from tests.quota_rig import token
 
 _ROUNDS = 15

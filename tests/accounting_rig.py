@@ -536,7 +536,7 @@ async def open_stores(dsn: str, url: str, scripts: Scripts) -> AsyncIterator[Sto
         for module in (
             "domain.token",
             "store.openings",
-            "store.quota",
+            "store.contents",
             "relay.announcing",
             "relay.housekeeping",
         ):

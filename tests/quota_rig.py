@@ -12,9 +12,10 @@ from gateway.domain.limits import Limit
 from gateway.domain.network import Blocks
 from gateway.domain.token import SCOPES, SHARDS, Token
 from gateway.store.books import Book, StoredBook, unpack_settlement
+from gateway.store.contents import WindowSums
 from gateway.store.pipeline import Pipeline
 from gateway.store.prepared import Prepared, key
-from gateway.store.quota import QuotaStore, WindowSums
+from gateway.store.quota import QuotaStore
 from gateway.store.replies import Reply, read_reply
 from gateway.store.scripts import Scripts, load_scripts
 from gateway.store.windows import windows_of

@@ -12,8 +12,9 @@ from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.families import LAG_S
 from gateway.relay.call import Call
 from gateway.store.books import Book, Settlement
+from gateway.store.contents import MAX_IDS
 from gateway.store.ledger import Charge, LedgerStore, Posted, settlement
-from gateway.store.quota import MAX_IDS, QuotaStore
+from gateway.store.quota import QuotaStore
 
 _log = logging.getLogger(__name__)
 BATCH: Final = 4000

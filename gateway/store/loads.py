@@ -20,11 +20,12 @@ import asyncpg
 from gateway.domain.limits import Metric
 from gateway.domain.token import Token
 from gateway.store.books import Reservation, Settlement
+from gateway.store.contents import Survey, WindowSums
 from gateway.store.keys import KeyStore
 from gateway.store.ledger import COLUMNS, LOST_WORKER, copy_text
 from gateway.store.postgres import Pool, reading
 from gateway.store.prepared import Prepared
-from gateway.store.quota import QuotaStore, Survey, WindowSums
+from gateway.store.quota import QuotaStore
 from gateway.store.windows import Window
 
 _MODEL_OF_DETAIL: Final = (

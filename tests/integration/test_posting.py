@@ -3,8 +3,8 @@
 import time
 
 from gateway.relay.record import RequestIds, instant_text
+from gateway.store.contents import MAX_IDS
 from gateway.store.ledger import COLUMNS, Charge
-from gateway.store.quota import MAX_IDS
 from tests.integration.rig import USD, Rig
 
 AMOUNT = 7

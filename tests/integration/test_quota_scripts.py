@@ -8,8 +8,8 @@ import pytest
 
 from gateway.domain.limits import Limit, Metric
 from gateway.store.books import Book, Reservation, Settlement
+from gateway.store.contents import MAX_IDS
 from gateway.store.prepared import key
-from gateway.store.quota import MAX_IDS
 from gateway.store.replies import Again, Obstacle, Refused, Reserved, Rule
 from tests.quota_rig import ACCOUNT, SHARD, START, Rig, name_run, open_rig, token
 
