@@ -6,9 +6,8 @@ import contextlib
 import functools
 import logging
 import os
-import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import cast
 
 import uvloop
@@ -22,8 +21,9 @@ from admin_api.record import access_log
 from admin_api.server import Runner
 from admin_api.status import base_urls
 from gateway import log
+from gateway.admin_settings import AdminSettings
 from gateway.bounded_server import BoundedServer
-from gateway.child import allow_descriptors, spare_the_collector, tell_ready
+from gateway.child import allow_descriptors, heed_signals, spare_the_collector, tell_ready
 from gateway.config import (
     ConfigError,
     Loaded,
@@ -121,18 +121,9 @@ async def _serve(
 ) -> None:
     """Open everything in the order in which it is needed; all of it is closed in reverse."""
     config = loaded.config
-    stopping, hangups = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, hangups.set)
+    stopping, hangups = heed_signals()
     probe_port(config.admin.listen, "admin.listen")
-    if not config.admin.public_url and (config.mail.host or config.oidc.issuer):
-        _log.warning("admin.public_url is not set: links lead people to %s", base_urls(config)[1])
-    if config.admin.insecure_http:
-        _log.warning(
-            "admin.insecure_http is on: over plain http, whoever listens on the network can take a session"
-        )
+    _warn(config)
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(
             config.postgres.dsn.get_secret_value(),
@@ -149,30 +140,44 @@ async def _serve(
         notifier = StoreNotifier(quota, valkey, timeout_s=2 * timeout_s)
         lines = stack.enter_context(access_log(config.log.access))
         app = build_app(
-            *(config, pool, notifier, quota, pepper, seal),
-            service_secrets=service_secrets,
+            *(loaded, pool, notifier, quota, pepper, seal, service_secrets),
             write_line=lines.write,
-            loaded=loaded,
         )
         runner = Runner(app, config.admin, _SHUTDOWN_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        listener = listening_socket(
-            config.admin.listen, "admin.listen", shared=False, backlog=_BACKLOG
-        )
-        if config.admin.proxy_protocol:
-            server = cast("BoundedServer", runner.server)
-            trusted = Blocks.of(config.admin.trusted_proxies)
-            proxied = serve_proxied(server, listener, trusted, backlog=_BACKLOG)
-            await stack.enter_async_context(proxied)
-        else:
-            await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+        bound = await stack.enter_async_context(_open_port(runner, config.admin))
         take = functools.partial(_take_over, read, app[SERVICES])
         following = asyncio.create_task(follow(hangups, take, loaded))
         stack.callback(following.cancel)
         spare_the_collector()
-        tell_ready(url_of(as_bound(config.admin.listen, listener)))
+        tell_ready(url_of(bound))
         await stopping.wait()
+
+
+def _warn(config: Config) -> None:
+    """Tell the operator of settings that are allowed and hardly meant."""
+    if not config.admin.public_url and (config.mail.host or config.oidc.issuer):
+        _log.warning("admin.public_url is not set: links lead people to %s", base_urls(config)[1])
+    if config.admin.insecure_http:
+        _log.warning(
+            "admin.insecure_http is on: over plain http, whoever listens on the network can take a session"
+        )
+
+
+@contextlib.asynccontextmanager
+async def _open_port(runner: Runner, settings: AdminSettings) -> AsyncIterator[str]:
+    """Serve for as long as the block runs; where, as `host:port`."""
+    listener = listening_socket(settings.listen, "admin.listen", shared=False, backlog=_BACKLOG)
+    bound = as_bound(settings.listen, listener)
+    if settings.proxy_protocol:
+        server = cast("BoundedServer", runner.server)
+        trusted = Blocks.of(settings.trusted_proxies)
+        async with serve_proxied(server, listener, trusted, backlog=_BACKLOG):
+            yield bound
+    else:
+        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+        yield bound
 
 
 async def _take_over(read: Callable[[], Loaded], services: Services, before: Loaded) -> Loaded:

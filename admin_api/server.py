@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from aiohttp import web
 
-from admin_api.app import EVERYWHERE
+from admin_api.answering import EVERYWHERE
 from admin_api.envelope import STATUS, Code, decline
 from gateway.admin_settings import AdminSettings
 from gateway.bounded_server import BoundedServer, Bounds, Unfit

@@ -82,6 +82,16 @@ def allow_descriptors() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
+def heed_signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Called by a child in its loop: what is set when it is to end, and whenever it is to read its file anew."""
+    stopping, hangups = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, hangups.set)
+    return stopping, hangups
+
+
 class Child:
     """One process. Its output goes to `log`; it lives in a session of its own and dies with the supervisor.
 

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 
 from admin_api.app import build_app
-from gateway.config import ServiceSecrets
+from gateway.config import Loaded, ServiceSecrets
 from gateway.domain.edit import Actor
 from gateway.domain.pepper import Pepper
 from gateway.settings import Config
@@ -158,13 +158,13 @@ async def running_admin(
         credentials = await bootstrap(pool, pepper, config)
         told, clock, lines = Told(), [1_800_000_000.0], []
         app = build_app(
-            config,
+            Loaded(config, None, {upstream.name: () for upstream in config.upstreams}, ()),
             own,
             notifier or told,
             quota or QuotaStore(Pipeline("redis://127.0.0.1:1")),
             pepper,
             seal or Seal(KEK),
-            service_secrets=service_secrets,
+            service_secrets,
             write_line=lines.append,
             clock=lambda: clock[0],
         )
