@@ -6,7 +6,6 @@ from typing import Final
 
 from gateway.app import Gateway
 from gateway.domain.errors import Reason, Refusal
-from gateway.relay.server import Server
 
 _ENDED: Final = Refusal(
     Reason.SHUTTING_DOWN, "The gateway is shutting down; repeat the call.", retry_after_s=1
@@ -14,16 +13,14 @@ _ENDED: Final = Refusal(
 _LAST_BYTES_S: Final = 2.0
 
 
-async def drain(
-    gateway: Gateway, server: Server, close_port: Callable[[], Awaitable[None]]
-) -> None:
+async def drain(gateway: Gateway, close_port: Callable[[], Awaitable[None]]) -> None:
     """Answer what comes until balancers have seen that we go, then what has come, then tell the rest.
 
     Takes `lame_duck_s` at most, then `drain_s`, then two seconds for callers who are slow to take their last bytes.
     What calls took is settled when it returns, but for those that go on without their caller.
     """
-    settings = gateway.config.gateway
-    gateway.accepting = False
+    settings, server = gateway.config.gateway, gateway.server
+    gateway.health.is_accepting = False
     server.close_after_answers()
     await asyncio.sleep(settings.lame_duck_s)
     await close_port()

@@ -5,6 +5,8 @@ import ctypes
 import socket
 import struct
 
+from gateway.settings import GatewaySettings
+
 _PUBLIC_NAMES = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
 _LAST_PORT = 65_535
 
@@ -34,6 +36,11 @@ def url_of(listen: str) -> str:
     host, port = parse_listen(listen)
     name = _PUBLIC_NAMES.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{name}:{port}"
+
+
+def origin_of(settings: GatewaySettings) -> str:
+    """The origin that callers are told to use."""
+    return settings.public_url.rstrip("/") or url_of(settings.listen)
 
 
 def probe_port(listen: str, setting: str) -> str:

@@ -8,7 +8,6 @@ import asyncio
 import functools
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping
 
@@ -17,9 +16,10 @@ from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from gateway import log
-from gateway.app import Gateway, adopt_settings, build_server, open_gateway
+from gateway.app import Gateway, open_gateway
 from gateway.child import (
     allow_descriptors,
+    heed_signals,
     map_large_blocks,
     spare_the_collector,
     tell_ready,
@@ -38,7 +38,6 @@ from gateway.domain.pepper import Pepper
 from gateway.drain import drain
 from gateway.listen import PortTaken, listening_socket, probe_port, turn_away
 from gateway.metrics import serve_metrics
-from gateway.relay.server import Server
 from gateway.reload import ADMIN_ONLY, follow, take_over
 from gateway.siblings import SOCKET, tell_figures
 from gateway.store.seal import Seal
@@ -93,11 +92,7 @@ async def _serve(
     shared = os.environ.get("TOLLHOUSE_SHARED_PORT") == "1"
     if not shared:
         probe_port(config.listen, "gateway.listen")
-    stopping, hangups = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, hangups.set)
+    stopping, hangups = heed_signals()
     # Bound first: whoever cannot have the port is told so before anything is opened.
     listener = listening_socket(config.listen, "gateway.listen", shared=shared, backlog=_BACKLOG)
     async with (
@@ -105,12 +100,12 @@ async def _serve(
         tell_figures(os.environ.get(SOCKET, ""), gateway.figures),
         serve_metrics(loaded.config.metrics.listen, functools.partial(_own_figures, gateway)),
     ):
-        server = build_server(gateway)
-        runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        runner = web.ServerRunner(gateway.server, shutdown_timeout=1.0)
         await runner.setup()
         site = web.SockSite(runner, listener, backlog=_BACKLOG)
         await site.start()
-        following = asyncio.create_task(_follow(hangups, read, loaded, gateway, server))
+        take = functools.partial(take_over, read=read, adopt=gateway.adopt, unread=ADMIN_ONLY)
+        following = asyncio.create_task(follow(hangups, take, loaded))
         spare_the_collector()
         tell_ready()
         await stopping.wait()
@@ -121,7 +116,7 @@ async def _serve(
             await asyncio.sleep(_BEGUN_S)
             await site.stop()
 
-        await drain(gateway, server, close_port)
+        await drain(gateway, close_port)
         await runner.cleanup()
     return 0
 
@@ -129,23 +124,6 @@ async def _serve(
 async def _own_figures(gateway: Gateway) -> list[Figure]:
     """What a worker tells that is alone."""
     return merged([gateway.figures()])
-
-
-async def _follow(
-    hangups: asyncio.Event,
-    read: Callable[[], Loaded],
-    loaded: Loaded,
-    gateway: Gateway,
-    server: Server,
-) -> None:
-    async def adopt(now: Loaded) -> None:
-        await gateway.adopt(now)
-        adopt_settings(server, now.config.gateway)
-
-    async def take(before: Loaded) -> Loaded:
-        return await take_over(before, read, adopt, unread=ADMIN_ONLY)
-
-    await follow(hangups, take, loaded)
 
 
 def _read_seal() -> Seal | None:

@@ -29,25 +29,19 @@ from gateway.domain.rejection import Rejected
 from gateway.domain.routes import Route
 from gateway.domain.usage import Usage
 from gateway.domain.wallets import Regrant
-from gateway.relay.announcing import Announcer
+from gateway.relay.accounting import Accounting, Records
 from gateway.relay.call import Call, Outcome
 from gateway.relay.counters import CallCounters
-from gateway.relay.extension import Extensions
-from gateway.relay.housekeeping import Housekeeping
-from gateway.relay.lease import Lease
 from gateway.relay.objects import Objects
 from gateway.relay.plain import Fields, Head
-from gateway.relay.posting import Poster
 from gateway.relay.record import AccessLog
 from gateway.relay.refusal_counts import RefusalCounts
 from gateway.relay.request import PlainRequest
-from gateway.relay.reservation import Reservations, StaleRow
-from gateway.relay.settlements import Settlements
+from gateway.relay.reservation import StaleRow
 from gateway.relay.shadow_counts import ShadowCounts
 from gateway.relay.spans import Tracer
 from gateway.relay.terms import TermsMaker
-from gateway.relay.unheard import Unheard
-from gateway.relay.waiting import Waiting
+from gateway.settings import QuotaSettings
 from gateway.store.connection import encode
 from gateway.store.conservation import Auditor, open_auditor
 from gateway.store.keys import KeyStore
@@ -188,7 +182,7 @@ class Wire(Pipeline):
         return self._names.get(rest[:40], "") if found else ""
 
 
-class Worker:
+class Worker(Accounting):
     """What a gateway worker has of the stores. A worker that is lost is replaced by a new one on the same wire."""
 
     def __init__(self, stores: "Stores", number: int, wire: Wire, ledger: LedgerStore) -> None:
@@ -199,53 +193,23 @@ class Worker:
         self.doomed_in = b""
         self.calls: list[Call] = []
         self._stores = stores
-        clock = stores.clock
         self.quota = QuotaStore(wire, lease_s=LEASE_S, sweep_s=SWEEP_S, pause_s=PAUSE_S)
-        self.poster = Poster(ledger, self.quota, interval_s=1)
-        self.poster.close()  # it is stepped, and does not wait between its tries
-        self.announcer = Announcer(self.quota, self.poster, self.live_calls, clock)
-        self.unheard = Unheard(self.quota, self.poster, lease_s=LEASE_S, clock=clock)
-        self.lease = Lease(LEASE_S, lambda: wire.connected)
-        self.housekeeping = Housekeeping(
-            self.quota,
-            self.poster,
-            self.announcer,
-            self.unheard,
-            generation=lambda: 1,
-            lease=self.lease,
-            sweep_s=SWEEP_S,
-            clock=clock,
-        )
-        waiting = Waiting()
-        self.settlements = Settlements(
-            self.quota,
-            self.poster,
-            stores.log,
-            self.unheard,
-            waiting,
-            Objects(stores.pool),
-            ShadowCounts(RefusalCounts(stores.pool)),
-            CallCounters(),
-            Tracer("", 0, {}),
-            clock,
-        )
-        self._terms = TermsMaker(self.quota)
         self.loads = Loads(stores.pool, stores.keys, self.quota)
-        reservations = Reservations(
+        self._terms = TermsMaker(self.quota)
+        shadows = ShadowCounts(RefusalCounts(stores.pool))
+        super().__init__(
             self.quota,
+            ledger,
             self.loads,
+            QuotaSettings(lease_s=LEASE_S, sweep_s=SWEEP_S, post_interval_s=1, hold_wait_s=0),
+            Records(stores.log, Objects(stores.pool), shadows, CallCounters(), Tracer("", 0, {})),
             renew_terms=self._terms.make,
             reach_catalog=stores.reach_catalog,
-            release=self.settlements.release,
-            disown=self.settlements.disown,
-            waiting=waiting,
-            hold_wait_s=0,
-            allow_bounded_nusd=0,
+            generation=lambda: 1,
+            live=self.live_calls,
+            clock=stores.clock,
         )
-        self._reserve = reservations.reserve
-        self._extend = Extensions(
-            self.quota, clear=reservations.clear, waiting=waiting, hold_wait_s=0
-        ).extend
+        self.poster.close()  # it is stepped, and does not wait between its tries
         self._entries: dict[int, Entry] = {}
 
     @property
@@ -274,7 +238,7 @@ class Worker:
     async def reserve(self, call: Call, token: int) -> Refusal | None:
         while True:
             try:
-                return await self._reserve(call)
+                return await self.reservations.reserve(call)
             except StaleRow:
                 try:
                     call.entry = await self._find(token)
@@ -285,7 +249,7 @@ class Worker:
     async def extend(self, call: Call, output_tokens: int, *, any_part: bool) -> bool:
         """Whether the call holds more now; one that was taken over is ended."""
         wanted = grown(call.hold, call.ask, MODEL, call.terms.ratio_ppm, output_tokens)
-        return await self._extend(call, wanted, any_part) is None
+        return await self.extensions.extend(call, wanted, any_part) is None
 
     async def reserve_again(self, call: Call) -> Reply:
         """The same command once more, as it could arrive."""

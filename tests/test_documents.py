@@ -113,9 +113,7 @@ def test_the_chain_is_the_list_in_the_code():
     assert None not in places
     starts = [place.start() for place in places if place]
     assert starts == sorted(starts)
-    named = set(
-        re.findall(r"^ +(?:reservations\.|poster\.)?(\w+)(?:\(.*\))?, +#", listed, re.MULTILINE)
-    )
+    named = set(re.findall(r"^ +(?:accounting\.\w+\.)?(\w+)(?:\(.*\))?, +#", listed, re.MULTILINE))
     assert named == {*links}
 
 

@@ -21,7 +21,7 @@ from gateway.domain.token import Token
 from gateway.explain.looking import Changed, Held, Looks
 from gateway.explain.question import Question
 from gateway.explain.unasked import NotAsked, Unasked
-from gateway.listen import url_of
+from gateway.listen import origin_of
 from gateway.settings import Config
 from gateway.store.catalog import CatalogReader
 from gateway.store.keys import KeyStore
@@ -178,7 +178,7 @@ class Explainer:
 
     def base_url(self) -> str:
         """The origin that callers are told to use."""
-        return self.config.gateway.public_url.rstrip("/") or url_of(self.config.gateway.listen)
+        return origin_of(self.config.gateway)
 
 
 class _Walk:

@@ -3,6 +3,7 @@
 Never in it: keys, bodies, prompts.
 """
 
+import asyncio
 import os
 import random
 import time
@@ -11,6 +12,8 @@ import orjson
 
 from gateway.domain.redaction import redact_line
 from gateway.store.ledger import copy_text
+
+_INTERVAL_S = 0.1
 
 
 class AccessLog:
@@ -42,6 +45,12 @@ class AccessLog:
             os.write(self._descriptor, b"".join(lines))
         except OSError:
             self.dropped += len(lines)
+
+    async def run(self) -> None:
+        """Flush again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(_INTERVAL_S)
+            self.flush()
 
     def close(self) -> None:
         """Write the rest and close."""

@@ -12,11 +12,10 @@ import aiohttp
 import asyncpg
 from aiohttp import web
 
-from gateway.app import Gateway, build_server, open_gateway
+from gateway.app import Gateway, open_gateway
 from gateway.config import Loaded, load
 from gateway.domain.edit import Actor, TokenDraft
 from gateway.domain.pepper import Pepper
-from gateway.relay.server import Server
 from gateway.store.bootstrap import bootstrap
 from gateway.store.editing import Keyed
 from gateway.store.pipeline import Pipeline
@@ -51,7 +50,6 @@ class Rig:
     url: str
     session: aiohttp.ClientSession
     database: asyncpg.Pool
-    server: Server
     site: web.BaseSite
     pepper: Pepper = PEPPER
     dsn: str = ""
@@ -78,7 +76,7 @@ class Rig:
     async def posted(self) -> None:
         """Until every finished call is in Postgres."""
         async with _deadline():
-            await until(lambda: not self.gateway.poster.waiting)
+            await until(lambda: not self.gateway.accounting.poster.waiting)
 
     async def quiet(self) -> None:
         """Until no call runs, and every one is in Postgres."""
@@ -119,8 +117,7 @@ async def running(
         gateway = await stack.enter_async_context(
             open_gateway(loaded, pepper=pepper, seal=SEAL, trace_headers=trace_headers or {})
         )
-        server = build_server(gateway)
-        runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        runner = web.ServerRunner(gateway.server, shutdown_timeout=1.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
@@ -131,15 +128,7 @@ async def running(
         )
         await stack.enter_async_context(session)
         yield Rig(
-            gateway,
-            upstream,
-            f"http://{host}:{port}",
-            session,
-            pool,
-            server,
-            site,
-            pepper,
-            postgres_dsn,
+            gateway, upstream, f"http://{host}:{port}", session, pool, site, pepper, postgres_dsn
         )
 
 

@@ -98,7 +98,7 @@ async def test_what_the_ledger_does_not_have_yet_is_counted_with_its_age(beside)
         # Posting waits for the account's row.
         await other.execute("SELECT FROM account WHERE id = $1 FOR UPDATE", account)
         await called(rig, token.key)
-        await until(lambda: rig.gateway.poster.waiting > 0)
+        await until(lambda: rig.gateway.accounting.poster.waiting > 0)
         state = await settled(rig, admin)
         assert state["ledger"]["unposted"] == 1
         assert 0 <= state["ledger"]["lag_s"] < 60

@@ -186,7 +186,7 @@ async def test_whoever_sends_ahead_without_end_is_not_read_without_end(rig: Rig)
         caller.write(request(token.key, chat()))
         await gate.waiting()
         caller.write(b"x" * 50_000_000)
-        (connection,) = rig.server._callers._all
+        (connection,) = rig.gateway.server._callers._all
         await asyncio.wait_for(_stands_still(caller), 10)
         assert len(connection._ahead) < 1_000_000
         gate.release()
@@ -200,8 +200,8 @@ async def test_nor_where_each_of_many_requests_is_answered(rig: Rig):
     most = 0
     async with wire(rig.url) as caller:
         caller.write(request(token.key, chat(text="x" * 1000)) * sent)
-        await until(lambda: bool(rig.server._callers._all))
-        (connection,) = rig.server._callers._all
+        await until(lambda: bool(rig.gateway.server._callers._all))
+        (connection,) = rig.gateway.server._callers._all
         for _ in range(sent):
             assert (await caller.answer()).status == 200
             most = max(most, len(connection._ahead))
@@ -324,7 +324,7 @@ async def test_at_the_end_idle_connections_are_closed_and_calls_are_given_their_
     async with wire(rig.url) as idle, wire(rig.url) as busy, asyncio.timeout(20):
         busy.write(request(token.key, chat()))
         await gate.waiting()
-        rig.server.pre_shutdown()
+        rig.gateway.server.pre_shutdown()
         await idle.is_closed()
         gate.release()
         answer = await busy.answer()

@@ -141,7 +141,7 @@ async def test_a_connection_that_changes_readers_counts_once(postgres_dsn, valke
 
 def bounded_connection(rig: Rig) -> BoundedConnection:
     """The one that aiohttp reads."""
-    (connection,) = rig.server.connections
+    (connection,) = rig.gateway.server.connections
     assert isinstance(connection, BoundedConnection)
     return connection
 
@@ -164,14 +164,14 @@ async def test_a_head_that_aiohttp_reads_has_its_minute_from_its_first_byte(rig:
 
 
 async def test_a_large_head_keeps_the_time_at_which_it_began(rig: Rig):
-    callers = rig.server._callers  # type: ignore[attr-defined]
+    callers = rig.gateway.server._callers  # type: ignore[attr-defined]
     async with wire(rig.url) as caller:
         caller.write(b"POST /v1/chat/completions HTTP/1.1\r\nx: " + b"x" * 4000)
         await until(lambda: any(each._ahead for each in callers._all))
         (ours,) = callers._all
         begun_at = ours._since
         caller.write(b"x" * 4100)
-        await until(lambda: bool(rig.server.connections))
+        await until(lambda: bool(rig.gateway.server.connections))
         assert bounded_connection(rig)._head_since == begun_at
 
 
@@ -259,7 +259,7 @@ async def test_whoever_takes_no_answers_is_not_answered_without_end(rig: Rig, be
 
 def only_caller(rig: Rig) -> CallerConnection:
     """The one that we read."""
-    (connection,) = rig.server._callers._all  # type: ignore[attr-defined]
+    (connection,) = rig.gateway.server._callers._all  # type: ignore[attr-defined]
     return connection
 
 

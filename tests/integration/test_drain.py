@@ -76,7 +76,7 @@ async def draining(rig: Rig) -> AsyncIterator["asyncio.Task[None]"]:
         await rig.site.stop()
         closed.set()
 
-    task = asyncio.create_task(drain(rig.gateway, rig.server, close_port))
+    task = asyncio.create_task(drain(rig.gateway, close_port))
     await closed.wait()
     yield task
     await task
@@ -107,7 +107,7 @@ async def test_readiness_turns_first_while_all_else_goes_on(make: Make):
     async with make(lame_duck_s=LONG_S, drain_s=LONG_S) as rig, wire(rig.url) as kept:
         token = await rig.token(USD)
         assert (await kept.ask(request(token.key, chat()))).header("connection") is None
-        stopping = asyncio.create_task(drain(rig.gateway, rig.server, rig.site.stop))
+        stopping = asyncio.create_task(drain(rig.gateway, rig.site.stop))
         async with wire(rig.url) as balancer, wire(rig.url) as caller:
             answer = await balancer.ask(get())
             assert closes(answer, 503)
@@ -167,10 +167,12 @@ async def test_a_call_of_which_half_has_come_is_answered(make: Make, cut_at: int
         token = await rig.token(USD)
         sent = request(token.key, chat())
         caller.write(sent[:cut_at])
-        (connection,) = rig.server._callers._all
+        (connection,) = rig.gateway.server._callers._all
         await until(lambda: connection._ahead or connection._head)
         async with draining(rig) as task:
-            await until(lambda: rig.server._callers._keepalive_timeout_s < 1)  # idle ones go
+            await until(
+                lambda: rig.gateway.server._callers._keepalive_timeout_s < 1
+            )  # idle ones go
             caller.write(sent[cut_at:])
             answer = await caller.answer()
             assert closes(answer)

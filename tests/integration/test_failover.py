@@ -97,14 +97,14 @@ async def test_calls_go_on_and_every_charge_comes_to_the_new_primary(pair, valke
                 pass
         # Its key is remembered, and the quota store decides: the call passes, its charge waits.
         assert await call(made.key) == 200
-        assert rig.gateway.poster.waiting
+        assert rig.gateway.accounting.poster.waiting
         await caught_up(primary, replica)
         await replica.execute("SELECT pg_promote()")
         await primary.close()
         await asyncio.to_thread(first.stop)
         assert await call(made.key) == 200
         async with asyncio.timeout(60):
-            await until(lambda: not rig.gateway.poster.waiting)
+            await until(lambda: not rig.gateway.accounting.poster.waiting)
         assert await replica.fetchval("SELECT count(DISTINCT request_id) FROM ledger") == 3
         # Edits and keys that nobody remembers, too, and what is counted beside calls.
         async with asyncio.timeout(60):

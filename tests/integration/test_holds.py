@@ -97,7 +97,7 @@ async def test_a_call_in_the_way_of_which_only_holds_stand_waits_for_a_settlemen
     calls = [asyncio.ensure_future(call()) for _ in range(2)]
     await gate.waiting(1)
     async with asyncio.timeout(5):
-        await until(lambda: bool(rig.gateway.waiting))
+        await until(lambda: bool(rig.gateway.accounting.waiting))
     assert not any(c.done() for c in calls)
     gate.release()
     assert await asyncio.gather(*calls) == [200, 200]
@@ -139,9 +139,9 @@ async def test_a_caller_who_leaves_while_waiting_holds_nothing(rig: Rig):
         async with wire(rig.url) as another:
             another.write(request(token.key, body))
             async with asyncio.timeout(5):
-                await until(lambda: bool(rig.gateway.waiting))
+                await until(lambda: bool(rig.gateway.accounting.waiting))
         async with asyncio.timeout(5):
-            await until(lambda: not rig.gateway.waiting)
+            await until(lambda: not rig.gateway.accounting.waiting)
         gate.release()
         assert (await caller.answer()).status == 200
     await rig.quiet()
@@ -309,10 +309,10 @@ async def test_a_caller_who_leaves_a_stream_that_waits_to_grow_is_charged_what_w
         await other.waiting(1)
         gate.release()
         async with asyncio.timeout(5):
-            await until(lambda: bool(rig.gateway.waiting))
+            await until(lambda: bool(rig.gateway.accounting.waiting))
         caller.leave()
         async with asyncio.timeout(5):
-            await until(lambda: not rig.gateway.waiting)
+            await until(lambda: not rig.gateway.accounting.waiting)
     await rig.quiet()
     row = next(r for r in await rig.ledger() if r["model"] == "big")
     assert (row["status"], row["anomaly"]) == (499, "client_closed")
@@ -348,7 +348,7 @@ async def test_a_stream_whose_lease_is_over_asks_before_it_goes_on(rig: Rig):
     async with wire(rig.url) as caller:
         caller.write(request(token.key, chat("big", stream=True)))
         await gate.waiting(1)
-        rig.gateway.lease.until = 0.0
+        rig.gateway.accounting.lease.until = 0.0
         gate.release()
         answer = await caller.answer()
     assert answer.events()[-1] == "[DONE]"
@@ -369,7 +369,7 @@ async def test_a_stream_that_was_taken_over_is_cut_and_nothing_more_is_passed_on
         rig.gateway.quota.confirm(
             account, await rig.gateway.keys.books(call.entry.token), [call.request_id]
         )
-        rig.gateway.lease.until = 0.0
+        rig.gateway.accounting.lease.until = 0.0
         gate.release()
         answer = await caller.answer()
     assert answer.body.count(b'"content"') == 5

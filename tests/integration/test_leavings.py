@@ -347,7 +347,7 @@ async def test_charges_wait_while_postgres_is_away_and_are_posted_after(valkey_u
             for _ in range(20):
                 async with rig.post(made.key, chat()) as answer:
                     assert answer.status == 200, "the data plane does not need Postgres"
-            assert rig.gateway.poster.waiting == 20
+            assert rig.gateway.accounting.poster.waiting == 20
             book = await rig.gateway.quota.book(made.row.account_id, f"t{made.row.id}")
             assert book is not None
             assert book.used + book.pending == 21 * row["amount"], (

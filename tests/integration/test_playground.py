@@ -239,7 +239,7 @@ async def test_a_consoles_secret_stops_after_five_minutes(pair):
     )
     assert 290 < left <= 300
     await end_secrets(pair)
-    pair.rig.gateway.changes_missed()  # no worker may remember it
+    pair.rig.gateway.notices.missed()  # no worker may remember it
     assert await pair.status(key) == 401
 
 

@@ -39,7 +39,9 @@ async def test_more_charges_of_one_account_than_fit_one_confirmation_are_all_con
     ids = RequestIds()
     count = 2 * MAX_IDS + 1
     for _ in range(count):
-        rig.gateway.poster.add(charge(ids.next(time.time()), token.account_id, token.id, group))
+        rig.gateway.accounting.poster.add(
+            charge(ids.next(time.time()), token.account_id, token.id, group)
+        )
     await rig.posted()
     used = await rig.database.fetchval("SELECT used FROM token WHERE id = $1", token.id)
     assert used == count * AMOUNT

@@ -6,7 +6,6 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.app import adopt_settings
 from gateway.config import ConfigError, Loaded
 from gateway.reload import take_over
 from gateway.store.roles import GATEWAY
@@ -24,12 +23,7 @@ def reader(postgres_dsn: str, valkey_url: str, upstream: ScriptedUpstream, chang
 
 async def taken_over(rig: Rig, read: Any) -> Loaded:
     """Have the rig's gateway go by what `read` gives."""
-
-    async def adopt(now: Loaded) -> None:
-        await rig.gateway.adopt(now)
-        adopt_settings(rig.server, now.config.gateway)
-
-    return await take_over(rig.gateway.catalogs._reader.loaded, read, adopt)
+    return await take_over(rig.gateway.catalogs._reader.loaded, read, rig.gateway.adopt)
 
 
 async def test_models_prices_upstreams_and_groups_are_those_of_the_new_file(

@@ -230,7 +230,7 @@ async def test_each_dialect_tells_the_end_in_its_own_way(
             assert answer.status == 200
             await gate.waiting(1)
             await update_token(rig.database, SYSTEM, made.row.id, lambda _: TokenChange(status=2))
-            rig.gateway.token_changed(made.row.id)
+            rig.gateway.notices.token_changed(made.row.id)
             text = await answer.read()
         assert event in text
         assert b"disabled" in text

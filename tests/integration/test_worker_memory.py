@@ -114,9 +114,9 @@ async def test_a_reservation_that_was_not_heard_of_is_given_back_and_charged_not
         async with rig.post(key, chat()) as answer:
             assert answer.status == 503
             assert (await answer.json())["error"]["code"] == "quota_unavailable"
-        assert len(rig.gateway.unheard) == 1
+        assert len(rig.gateway.accounting.unheard) == 1
         wire.resume()
-        await until(lambda: not len(rig.gateway.unheard))
+        await until(lambda: not len(rig.gateway.accounting.unheard))
         await assert_used(rig, token, used)
         row = (await rig.ledger())[-1]
         assert (row["amount"], row["anomaly"], row["status"]) == (0, "void", 503)
@@ -131,7 +131,7 @@ async def test_one_that_never_reached_the_store_makes_no_row(valkey_url, postgre
         assert await status_of(rig, key, chat()) == 503
         wire.cut()
         await back(rig, wire)
-        await until(lambda: not len(rig.gateway.unheard))
+        await until(lambda: not len(rig.gateway.accounting.unheard))
         await assert_used(rig, token, used)
         assert len(await rig.ledger()) == 1
 
@@ -147,9 +147,9 @@ async def test_a_caller_who_leaves_before_the_late_answer_is_charged_nothing(
         caller.write(request(key, chat()))
         await until(lambda: wire.held > 0)
         caller.leave()
-        await until(lambda: len(rig.gateway.unheard) == 1)
+        await until(lambda: len(rig.gateway.accounting.unheard) == 1)
         wire.resume()
-        await until(lambda: not len(rig.gateway.unheard))
+        await until(lambda: not len(rig.gateway.accounting.unheard))
         await assert_used(rig, token, used)
         assert [row["amount"] for row in await rig.ledger()][1:] == [0]
 
@@ -274,7 +274,7 @@ async def until_announced(rig: Rig) -> None:
     """Until the worker has announced everything in the present opening."""
     opening = await rig.gateway.quota.opening()
     assert opening is not None
-    await until(lambda: rig.gateway.announcer.known.get(0) == opening.name)
+    await until(lambda: rig.gateway.accounting.announcer.known.get(0) == opening.name)
 
 
 # Lost stores.
@@ -446,11 +446,11 @@ async def test_calls_are_refused_before_the_memory_for_their_charges_is_full(
                 assert answer.status == 503
                 assert answer.headers["retry-after"] == "5"
             assert len(upstream.requests) == reached
-            assert rig.gateway.poster.refused == 2
+            assert rig.gateway.accounting.poster.refused == 2
             assert caplog.text.count("no room for charges") == 1
-            assert rig.gateway.poster.waiting_bytes < 65_536 + 1_000
+            assert rig.gateway.accounting.poster.waiting_bytes < 65_536 + 1_000
         await rig.posted()
-        assert rig.gateway.poster.waiting_bytes == 0
+        assert rig.gateway.accounting.poster.waiting_bytes == 0
         assert await status_of(rig, key, chat()) == 200
         rows = await rig.ledger()
         assert [row["amount"] for row in rows] == [amount] * (passed + 1)
@@ -461,9 +461,9 @@ async def test_a_lock_on_postgres_holds_no_call_up(rig):
     async with locked_accounts(rig):
         for _ in range(50):
             assert await status_of(rig, key, chat()) == 200
-        assert rig.gateway.poster.waiting == 50
+        assert rig.gateway.accounting.poster.waiting == 50
     assert len(await rig.ledger()) == 51
-    lag = rig.gateway.poster.lag
+    lag = rig.gateway.accounting.poster.lag
     assert sum(lag.counts) == 51
     assert 0 < lag.quantile_s(0.5) <= lag.quantile_s(0.99)
 
