@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from admin_api.bodies import read_body
-from admin_api.context import CALLER, SERVICES, Services, actor_of
+from admin_api.context import CALLER, SERVICES, Caller, Services, actor_of
 from admin_api.envelope import Code, Declined, accept, accept_again, json_bytes
 from admin_api.fields import nusd_of
 from admin_api.paging import page_in, page_object
@@ -32,17 +32,7 @@ async def create(request: web.Request) -> web.Response:
     services, caller = request.app[SERVICES], request[CALLER]
     body = await read_body(request, InviteBody)
     _check_of_use(services)
-    if not may_manage(caller.user.role, body.role):
-        raise Declined(
-            Code.FORBIDDEN, f"role: {body.role!r} is not below your own; invite to a lower one."
-        )
-    if not caller.may(needed := Permission.ACCOUNT_WRITE_ANY):
-        if body.account_id is not None:
-            raise Declined(Code.FORBIDDEN, f"A place in an account needs the permission {needed}.")
-        if body.grant_usd is not None:
-            raise Declined(
-                Code.FORBIDDEN, f"grant_usd: giving money needs the permission {needed}."
-            )
+    _check_may_invite(caller, body)
     if body.email is not None:
         require_mail(services)
     draft = InviteDraft(
@@ -78,6 +68,21 @@ async def create(request: web.Request) -> web.Response:
         return accept_again(done)
     services.dispatch.wake()
     return accept(told_of(done))
+
+
+def _check_may_invite(caller: Caller, body: InviteBody) -> None:
+    """Raises `Declined` for what the caller could not make of somebody afterwards either."""
+    if not may_manage(caller.user.role, body.role):
+        raise Declined(
+            Code.FORBIDDEN, f"role: {body.role!r} is not below your own; invite to a lower one."
+        )
+    if not caller.may(needed := Permission.ACCOUNT_WRITE_ANY):
+        if body.account_id is not None:
+            raise Declined(Code.FORBIDDEN, f"A place in an account needs the permission {needed}.")
+        if body.grant_usd is not None:
+            raise Declined(
+                Code.FORBIDDEN, f"grant_usd: giving money needs the permission {needed}."
+            )
 
 
 async def list_page(request: web.Request) -> web.Response:

@@ -8,10 +8,10 @@ from multidict import MultiMapping
 from pydantic import Field
 
 from admin_api.mistakes import Mistakes
-from admin_api.paging import Page, page_in, size_in
-from admin_api.parameters import choice, instant, integer, require_known, text
+from admin_api.paging import Page, before_in, page_in, size_in
+from admin_api.parameters import choice, instant, require_known, text
 from admin_api.queries import Instant, Number, PageQuery, Query, Text
-from gateway.domain.rejection import invalid, mistake
+from gateway.domain.rejection import mistake
 from gateway.domain.roles import ROLES
 from gateway.domain.rules import Rule
 from gateway.store.audit_rows import AuditQuery
@@ -81,7 +81,7 @@ def audit_query_of(parameters: MultiMapping[str]) -> AuditQuery:
         action=reading(text, parameters, "action"),
         start=reading(instant, parameters, "start"),
         end=reading(instant, parameters, "end"),
-        before=reading(_cursor, parameters),
+        before=reading(before_in, parameters),
     )
     if query.object_id and not query.object_kind:
         found.add(mistake("object_id", Rule.ID_OF_WHAT))
@@ -92,10 +92,3 @@ def audit_query_of(parameters: MultiMapping[str]) -> AuditQuery:
 def _actor(parameters: Mapping[str, str]) -> str:
     actor = text(parameters, "actor")
     return f"user:{actor}" if actor.isascii() and actor.isdigit() else actor
-
-
-def _cursor(parameters: Mapping[str, str]) -> int | None:
-    before = integer(parameters, "cursor", 0)
-    if parameters.get("cursor", "").strip() and before < 1:
-        raise invalid("cursor", Rule.NO_CURSOR)
-    return before or None

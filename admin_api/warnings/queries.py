@@ -8,11 +8,9 @@ from pydantic import Field
 
 from admin_api.logs.queries import EVERYBODY
 from admin_api.mistakes import Mistakes
-from admin_api.paging import size_in
+from admin_api.paging import before_in, size_in
 from admin_api.parameters import choice, instant, integer, require_known
 from admin_api.queries import Instant, Number, Owner, Query
-from gateway.domain.rejection import invalid
-from gateway.domain.rules import Rule
 from gateway.store.warning_log import KINDS, STATES, WarningFilter
 
 _MAX_ID: Final = 10**15 - 1
@@ -61,7 +59,7 @@ def warning_filter_of(parameters: MultiMapping[str], user_id: int) -> WarningFil
         state=reading(choice, parameters, "state", ("", *STATES), "") or None,
         start=reading(instant, parameters, "start"),
         end=reading(instant, parameters, "end"),
-        before=reading(_cursor, parameters),
+        before=reading(before_in, parameters),
         limit=reading(size_in, parameters, "limit"),
     )
     found.raise_any()
@@ -72,10 +70,3 @@ def _whose(parameters: Mapping[str, str], user_id: int) -> int | None:
     if parameters.get("user_id") == EVERYBODY:
         return None
     return integer(parameters, "user_id", user_id)
-
-
-def _cursor(parameters: Mapping[str, str]) -> int | None:
-    before = integer(parameters, "cursor", 0)
-    if parameters.get("cursor", "").strip() and before < 1:
-        raise invalid("cursor", Rule.NO_CURSOR)
-    return before or None

@@ -12,7 +12,7 @@ from gateway.commands import catalog_texts
 from gateway.commands.api_client import Answer, Api
 from gateway.commands.catalog_bodies import entry_body
 from gateway.commands.errors import CommandFailed, WrongUse
-from gateway.commands.running import ask, carry_out, note, open_api, write_data
+from gateway.commands.running import ask, carry_out, if_version, note, open_api, report, write_data
 from gateway.commands.tables import show_pairs, show_table
 
 
@@ -66,7 +66,7 @@ async def _create(api: Api, given: argparse.Namespace) -> None:
 
 
 async def _update(api: Api, given: argparse.Namespace) -> None:
-    body, headers = given.body, _if_version(given)
+    body, headers = given.body, if_version(given)
     if isinstance(defaults := body.get("token_defaults"), dict):  # the API replaces them as a whole
         current = (await api.call("GET", _path(given))).data
         body = {**body, "token_defaults": {**current["token_defaults"], **defaults}}
@@ -76,7 +76,7 @@ async def _update(api: Api, given: argparse.Namespace) -> None:
 
 
 async def _delete(api: Api, given: argparse.Namespace) -> None:
-    headers = _if_version(given)
+    headers = if_version(given)
     if not given.yes:
         entry = (await api.call("GET", _path(given))).data
         headers = headers or {"If-Match": f'"{entry["version"]}"'}  # what was shown is deleted
@@ -84,11 +84,7 @@ async def _delete(api: Api, given: argparse.Namespace) -> None:
         if ask("Type 'delete' to go on:") != "delete":
             raise CommandFailed("Nothing was deleted.")
     answer = await api.call("DELETE", _path(given), headers=headers)
-    _tell(answer)
-    if given.json:
-        write_data(answer)
-    else:
-        note("Deleted.")
+    report(given, answer, "Deleted.")
 
 
 async def _test(api: Api, given: argparse.Namespace) -> None:
@@ -135,21 +131,11 @@ def _path(given: argparse.Namespace) -> str:
     return f"/api/{given.command}/{quote(given.name)}"
 
 
-def _if_version(given: argparse.Namespace) -> dict[str, str]:
-    return {} if given.if_version is None else {"If-Match": f'"{given.if_version}"'}
-
-
 def _report(given: argparse.Namespace, answer: Answer, done: str) -> None:
-    _tell(answer)
-    if given.json:
-        write_data(answer)
-    else:
-        note(f"{done} the {given.command} {answer.data['name']}, version {answer.data['version']}.")
-
-
-def _tell(answer: Answer) -> None:
-    if answer.message:
-        note(answer.message)
+    entry = answer.data
+    report(
+        given, answer, f"{done} the {given.command} {entry['name']}, version {entry['version']}."
+    )
 
 
 _ACTIONS: Final[Mapping[str, Callable[[Api, argparse.Namespace], Awaitable[None]]]] = {

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.commands.texts import dollars, limit, when
+from gateway.commands.texts import dollars, heading, limit, when
 
 Object = Mapping[str, Any]
 
@@ -56,7 +56,7 @@ def row(kind: str, entry: Object) -> list[str]:
 def details(entry: Object) -> list[tuple[str, str]]:
     """Everything of an entry that is not empty, a line each."""
     shown = [
-        (_heading(name), _text(name, value))
+        (heading(name), _text(name, value))
         for name, value in entry.items()
         if name not in _SKIPPED and value not in (None, [], {}, "")
     ]
@@ -118,7 +118,3 @@ def _figures(price: Object) -> str:
 
 def _usd(value: Any) -> str:
     return dollars(Decimal(value))
-
-
-def _heading(name: str) -> str:
-    return name.replace("_", " ").capitalize()

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from gateway.commands import wallet_texts
 from gateway.commands.api_client import Answer, Api
-from gateway.commands.running import note, write_data
-from gateway.commands.wallet_calls import Action, account_id, once, path_of, show_page, tell
+from gateway.commands.running import note, report, write_data
+from gateway.commands.wallet_calls import Action, account_id, once, path_of, show_page
 
 CODES: Final = "/api/redeem/"
 
@@ -49,7 +49,7 @@ async def _revoke_codes(api: Api, given: argparse.Namespace) -> None:
     body = {"ids": given.codes} if given.codes else {"batch_id": given.batch}
     answer = await api.call("POST", f"{CODES}revoke", body=body)
     count = answer.data
-    tell(given, answer, f"Revoked {count} code{'' if count == 1 else 's'}.")
+    report(given, answer, f"Revoked {count} code{'' if count == 1 else 's'}.")
 
 
 async def _use_code(api: Api, given: argparse.Namespace) -> None:
@@ -60,7 +60,7 @@ async def _use_code(api: Api, given: argparse.Namespace) -> None:
 
 
 def _report_granted(given: argparse.Namespace, answer: Answer) -> None:
-    tell(given, answer, wallet_texts.granted(answer.data))
+    report(given, answer, wallet_texts.granted(answer.data))
 
 
 GIVING: Final[Mapping[tuple[str, ...], Action]] = {

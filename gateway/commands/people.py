@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from gateway.commands import people_texts
-from gateway.commands.api_client import Answer, Api
+from gateway.commands.api_client import Api
 from gateway.commands.errors import CommandFailed, WrongUse
 from gateway.commands.naming import units_per_usd
 from gateway.commands.people_naming import USERS, user_id, whose
-from gateway.commands.running import ask, carry_out, note, open_api, write_data
+from gateway.commands.running import ask, carry_out, if_version, note, open_api, report, write_data
 from gateway.commands.tables import show_pairs, show_table
 
 _ENABLED, _DISABLED = 1, 2
@@ -96,20 +96,20 @@ async def _enable(api: Api, given: argparse.Namespace) -> None:
 
 async def _change(api: Api, given: argparse.Namespace, body: Mapping[str, Any], done: str) -> None:
     path = f"{USERS}{await user_id(api, given.user)}"
-    answer = await api.call("PATCH", path, body=body, headers=_if_version(given))
-    _report(given, answer, f"{done} {people_texts.user(answer.data)}.")
+    answer = await api.call("PATCH", path, body=body, headers=if_version(given))
+    report(given, answer, f"{done} {people_texts.user(answer.data)}.")
 
 
 async def _delete(api: Api, given: argparse.Namespace) -> None:
     path = f"{USERS}{await user_id(api, given.user)}"
-    headers = _if_version(given)
+    headers = if_version(given)
     if not given.yes:
         shown = (await api.call("GET", path)).data
         headers = headers or {"If-Match": f'"{shown["version"]}"'}  # who was shown is deleted
         note(f"This deletes {people_texts.user(shown)}. All of their keys end for good.")
         if ask("Type 'delete' to go on:") != "delete":
             raise CommandFailed("Nobody was deleted.")
-    _report(given, await api.call("DELETE", path, headers=headers), "Deleted.")
+    report(given, await api.call("DELETE", path, headers=headers), "Deleted.")
 
 
 async def _list_access(api: Api, given: argparse.Namespace) -> None:
@@ -137,7 +137,7 @@ async def _create_access(api: Api, given: argparse.Namespace) -> None:
 
 async def _delete_access(api: Api, given: argparse.Namespace) -> None:
     path = f"{await whose(api, given.user)}/access_token/{given.id}"
-    _report(given, await api.call("DELETE", path), "Deleted.")
+    report(given, await api.call("DELETE", path), "Deleted.")
 
 
 async def _audit_log(api: Api, given: argparse.Namespace) -> None:
@@ -166,20 +166,6 @@ def _body(given: argparse.Namespace) -> dict[str, Any]:
     return {
         member: getattr(given, name) for name, member in _FIELDS.items() if hasattr(given, name)
     }
-
-
-def _if_version(given: argparse.Namespace) -> dict[str, str]:
-    version = getattr(given, "if_version", None)
-    return {} if version is None else {"If-Match": f'"{version}"'}
-
-
-def _report(given: argparse.Namespace, answer: Answer, done: str) -> None:
-    if answer.message:
-        note(answer.message)
-    if given.json:
-        write_data(answer)
-    else:
-        note(done)
 
 
 def _show_once(what: str, secret: str) -> None:

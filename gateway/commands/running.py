@@ -74,6 +74,27 @@ def note(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
+def if_version(given: argparse.Namespace) -> dict[str, str]:
+    """The header that lets an edit be of one version alone."""
+    version = getattr(given, "if_version", None)
+    return {} if version is None else {"If-Match": f'"{version}"'}
+
+
+def remark(answer: Answer) -> None:
+    """What the API remarked, if anything."""
+    if answer.message:
+        note(answer.message)
+
+
+def report(given: argparse.Namespace, answer: Answer, done: str) -> None:
+    """What was done, in words or as the API wrote it, and what it remarked."""
+    remark(answer)
+    if given.json:
+        write_data(answer)
+    else:
+        note(done)
+
+
 def write_data(answer: Answer) -> None:
     """`data` as the API wrote it, one line."""
     sys.stdout.buffer.write(answer.raw + b"\n")

@@ -122,7 +122,7 @@ def scopes(quota: Object) -> list[list[str]]:
 def usage(data: Object) -> tuple[list[str], list[list[str]]]:
     """Columns and cells of a usage series: a row for each point that has calls, then the total."""
     counts = [name for name, sum_ in data["total"].items() if name not in _AMOUNTS and sum_]
-    keys = [_heading(data["by"])] if data["by"] else []
+    keys = [heading(data["by"])] if data["by"] else []
     zone = ZoneInfo(data["time_zone"])
 
     def row(start: str, key: str | None, sums: Object) -> list[str]:
@@ -139,7 +139,7 @@ def usage(data: Object) -> tuple[list[str], list[list[str]]]:
     shown = [row_ for _, row_ in sorted(cells, key=lambda cell: cell[0])]
     if shown:
         shown.append(row("total", "", data["total"]))
-    return ["From", *keys, *map(_heading, counts), "Amount"], shown
+    return ["From", *keys, *map(heading, counts), "Amount"], shown
 
 
 def refusals(data: Object) -> list[list[str]]:
@@ -186,5 +186,6 @@ def _start(seconds: int, zone: ZoneInfo, interval: str) -> str:
     return at.strftime("%Y-%m-%d" if interval == "day" else "%Y-%m-%d %H:%M")
 
 
-def _heading(name: str) -> str:
+def heading(name: str) -> str:
+    """A member's name as a heading."""
     return name.replace("_", " ").capitalize()

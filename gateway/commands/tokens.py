@@ -11,7 +11,16 @@ from gateway.commands.api_client import Answer, Api
 from gateway.commands.bodies import create_body, needs_current, update_body
 from gateway.commands.errors import CommandFailed, Declined, WrongUse, printable
 from gateway.commands.naming import TOKENS, token_id, units_per_usd, whose
-from gateway.commands.running import ask, carry_out, note, open_api, write_data
+from gateway.commands.running import (
+    ask,
+    carry_out,
+    if_version,
+    note,
+    open_api,
+    remark,
+    report,
+    write_data,
+)
 from gateway.commands.tables import show_pairs, show_table
 
 _EDITORS: Final = 5  # so often is an edit begun anew because somebody else was quicker
@@ -70,7 +79,7 @@ async def _create(api: Api, given: argparse.Namespace) -> None:
     idempotency = getattr(given, "idempotency_key", None)
     headers = {"Idempotency-Key": idempotency} if idempotency else {}
     answer = await api.call("POST", TOKENS, body=body, headers=headers)
-    _tell(answer)
+    remark(answer)
     if given.json:
         write_data(answer)
         return
@@ -116,7 +125,7 @@ async def _update(api: Api, given: argparse.Namespace) -> None:
 
 async def _change(api: Api, path: str, given: argparse.Namespace) -> Answer:
     current: Mapping[str, Any] = {}
-    headers = _if_version(given)
+    headers = if_version(given)
     if needs_current(given):
         current = (await api.call("GET", path)).data
         headers = headers or {"If-Match": f'"{current["version"]}"'}
@@ -127,14 +136,10 @@ async def _rotate(api: Api, given: argparse.Namespace) -> None:
     path = f"{TOKENS}{await token_id(api, given)}/rotate"
     if given.end_overlap:
         answer = await api.call("DELETE", path)
-        _tell(answer)
-        if given.json:
-            write_data(answer)
-        else:
-            note("The old key has ended.")
+        report(given, answer, "The old key has ended.")
         return
     answer = await api.call("POST", path, body={"overlap_seconds": given.overlap})
-    _tell(answer)
+    remark(answer)
     if given.json:
         write_data(answer)
         return
@@ -167,7 +172,7 @@ async def _set_status(api: Api, given: argparse.Namespace, status: int) -> None:
 
 async def _delete(api: Api, given: argparse.Namespace) -> None:
     path = f"{TOKENS}{await token_id(api, given)}"
-    headers = _if_version(given)
+    headers = if_version(given)
     if not given.yes:
         token = (await api.call("GET", path)).data
         headers = headers or {"If-Match": f'"{token["version"]}"'}  # what was shown is deleted
@@ -177,11 +182,7 @@ async def _delete(api: Api, given: argparse.Namespace) -> None:
         if ask("Type 'delete' to go on:") != "delete":
             raise CommandFailed("Nothing was deleted.")
     answer = await api.call("DELETE", path, headers=headers)
-    _tell(answer)
-    if given.json:
-        write_data(answer)
-    else:
-        note("Deleted.")
+    report(given, answer, "Deleted.")
 
 
 async def _explain(api: Api, given: argparse.Namespace) -> None:
@@ -239,12 +240,8 @@ async def _find(api: Api, given: argparse.Namespace) -> None:
         show_pairs(texts.details(answer.data, await units_per_usd(api)))
 
 
-def _if_version(given: argparse.Namespace) -> dict[str, str]:
-    return {} if given.if_version is None else {"If-Match": f'"{given.if_version}"'}
-
-
 async def _report(api: Api, given: argparse.Namespace, answer: Answer, done: str) -> None:
-    _tell(answer)
+    remark(answer)
     if given.json:
         write_data(answer)
     else:
@@ -263,11 +260,6 @@ async def _show_keys(api: Api, tokens: list[dict[str, Any]]) -> None:
         base_url = (await api.call("GET", "/api/status")).data["openai_base_url"]
         print(f"Its key, shown this once:\n\n  export OPENAI_API_KEY={tokens[0]['key']}")
         print(f"  export OPENAI_BASE_URL={base_url}\n")
-
-
-def _tell(answer: Answer) -> None:
-    if answer.message:
-        note(answer.message)
 
 
 def _check_delete(given: argparse.Namespace) -> None:

@@ -60,11 +60,6 @@ def once(given: argparse.Namespace) -> dict[str, str]:
     return {"Idempotency-Key": given.idempotency_key} if given.idempotency_key else {}
 
 
-def if_version(given: argparse.Namespace) -> dict[str, str]:
-    """The header that lets an edit be of one version alone."""
-    return {} if given.if_version is None else {"If-Match": f'"{given.if_version}"'}
-
-
 def show_page(
     given: argparse.Namespace, answer: Answer, columns: tuple[str, ...], row: Row, what: str
 ) -> None:
@@ -82,13 +77,3 @@ def show_page(
 def table(columns: tuple[str, ...], rows: Iterable[list[str]]) -> None:
     """A table whose figures stand at the right."""
     show_table(columns, rows, right=[each for each in columns if each in wallet_texts.NUMBERS])
-
-
-def tell(given: argparse.Namespace, answer: Answer, done: str) -> None:
-    """What was done, and what the API remarked."""
-    if answer.message:
-        note(answer.message)
-    if given.json:
-        write_data(answer)
-    else:
-        note(done)

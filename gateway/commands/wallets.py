@@ -9,18 +9,16 @@ from gateway.commands import wallet_texts
 from gateway.commands.api_client import Answer, Api
 from gateway.commands.errors import CommandFailed, WrongUse
 from gateway.commands.giving import GIVING
-from gateway.commands.running import carry_out, open_api, write_data
+from gateway.commands.running import carry_out, if_version, open_api, report, write_data
 from gateway.commands.values import rules
 from gateway.commands.wallet_calls import (
     ACCOUNTS,
     Action,
-    if_version,
     once,
     path_of,
     reach,
     show_page,
     table,
-    tell,
 )
 
 _ENABLED, _DISABLED = 1, 2
@@ -156,7 +154,7 @@ async def _update_member(api: Api, given: argparse.Namespace) -> None:
 async def _remove_member(api: Api, given: argparse.Namespace) -> None:
     path = await path_of(api, given, "member", _user(given))
     answer = await api.call("DELETE", path, headers=if_version(given))
-    tell(given, answer, "Removed. Their tokens in the account stop with the next call.")
+    report(given, answer, "Removed. Their tokens in the account stop with the next call.")
 
 
 async def _list_subscriptions(api: Api, given: argparse.Namespace) -> None:
@@ -185,18 +183,18 @@ def _user(given: argparse.Namespace) -> str:
 
 
 def _report(given: argparse.Namespace, answer: Answer, done: str) -> None:
-    tell(given, answer, f"{done} {wallet_texts.summary(answer.data)}.")
+    report(given, answer, f"{done} {wallet_texts.summary(answer.data)}.")
 
 
 def _report_member(given: argparse.Namespace, answer: Answer, done: str) -> None:
     member = answer.data
-    tell(given, answer, f"{done} {member['username']} ({member['role']}).")
+    report(given, answer, f"{done} {member['username']} ({member['role']}).")
 
 
 def _report_subscription(given: argparse.Namespace, answer: Answer) -> None:
     told = answer.data
     state = "is active" if told["active"] else "is not active"
-    tell(given, answer, f"The subscription to {told['group']} {state}.")
+    report(given, answer, f"The subscription to {told['group']} {state}.")
 
 
 _CHANGES: Final = {("account", "update"), ("account", "member", "update")}

@@ -196,12 +196,10 @@ def check_version(version: int, wanted: int | None) -> None:
 
 def differences(before: Any, after: Any) -> dict[str, dict[str, Any]]:
     """The fields of two rows that differ, for the audit."""
-    names = [name for name in before.__slots__ if getattr(before, name) != getattr(after, name)]
-    return {
-        "before": {name: _plain(getattr(before, name)) for name in names},
-        "after": {name: _plain(getattr(after, name)) for name in names},
-    }
+    return audit.differences(_auditable(before), _auditable(after))
 
 
-def _plain(value: Any) -> Any:
-    return [limit_document(each) for each in value] if isinstance(value, tuple) else value
+def _auditable(row: Any) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in row.__slots__}
+    limits = {k: [*map(limit_document, v)] for k, v in values.items() if isinstance(v, tuple)}
+    return values | limits

@@ -10,6 +10,15 @@ from gateway.domain.edit import Actor
 from gateway.store.postgres import Connection
 
 
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of what `record` may be told, the members that differ; one that is absent is None."""
+    changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return {
+        "before": {name: before.get(name) for name in changed},
+        "after": {name: after.get(name) for name in changed},
+    }
+
+
 async def record(
     connection: Connection,
     actor: Actor,

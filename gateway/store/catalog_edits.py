@@ -128,7 +128,13 @@ async def update_entry(
             return Changed(before, None)
         check(entries, name, draft.settings)
         row = await _write(connection, kind, name, draft, before)
-        await audit.record(connection, actor, f"{kind}.update", name, **_differences(before, row))
+        await audit.record(
+            connection,
+            actor,
+            f"{kind}.update",
+            name,
+            **audit.differences(_auditable(before), _auditable(row)),
+        )
         return Changed(row, await raise_generation(connection))
 
 
@@ -248,12 +254,3 @@ def _auditable(row: Row) -> dict[str, Any]:
     keys = {"api_keys": list(row.key_hints)} if row.kind == "upstream" else {}
     prices = {"price_version": row.price_version} if row.kind == "model" else {}
     return {**row.spec, **keys, **prices}
-
-
-def _differences(before: Row, after: Row) -> dict[str, dict[str, Any]]:
-    old, new = _auditable(before), _auditable(after)
-    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return {
-        "before": {name: old.get(name) for name in changed},
-        "after": {name: new.get(name) for name in changed},
-    }

@@ -88,7 +88,13 @@ async def _apply(
     scope: Scope = ("t", before.account_id, before.id)
     await write_regrant(connection, actor, scope, before.granted, values["granted"])
     row = await read_token(connection, Actor(actor.label), before.id)
-    await audit.record(connection, actor, "token.update", row.id, **_differences(before, row))
+    await audit.record(
+        connection,
+        actor,
+        "token.update",
+        row.id,
+        **audit.differences(_auditable(before), _auditable(row)),
+    )
     return Edited(row, (book_of(row),))
 
 
@@ -143,12 +149,3 @@ def _auditable(row: TokenRow) -> dict[str, Any]:
     document = row._asdict()
     document["limits"] = limit_documents(row.limits)
     return document
-
-
-def _differences(before: TokenRow, after: TokenRow) -> dict[str, dict[str, Any]]:
-    old, new = _auditable(before), _auditable(after)
-    changed = [name for name in new if new[name] != old[name]]
-    return {
-        "before": {name: old[name] for name in changed},
-        "after": {name: new[name] for name in changed},
-    }

@@ -164,7 +164,13 @@ async def update_user(
             raise taken(error, before.username, values["email"]) from None
         after = await read_user(connection, user_id)
         await _check_owners(connection, before, after)
-        await audit.record(connection, actor, "user.update", user_id, **_differences(before, after))
+        await audit.record(
+            connection,
+            actor,
+            "user.update",
+            user_id,
+            **audit.differences(_auditable(before), _auditable(after)),
+        )
         if then is not None:
             await then(connection, before, after)
         bound = (before.status, before.group) != (after.status, after.group)
@@ -239,12 +245,3 @@ async def _raise_members(connection: Connection, user_id: int) -> tuple[tuple[in
 def _auditable(row: UserRow) -> dict[str, Any]:
     document = asdict(row)
     return {name: document[name] for name in document if name not in {"granted", "used"}}
-
-
-def _differences(before: UserRow, after: UserRow) -> dict[str, dict[str, Any]]:
-    old, new = _auditable(before), _auditable(after)
-    changed = [name for name in new if new[name] != old[name]]
-    return {
-        "before": {name: old[name] for name in changed},
-        "after": {name: new[name] for name in changed},
-    }
