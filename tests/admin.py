@@ -113,6 +113,13 @@ class Admin:
         """What posting does to a token's book."""
         await self.pool.execute("UPDATE token SET used = used + $2 WHERE id = $1", token_id, nusd)
 
+    async def use(self, token_id, used):
+        """What posting does to a token's row."""
+        await self.pool.execute(
+            "UPDATE token SET used = $2, accessed_at = to_timestamp($3) WHERE id = $1",
+            *(token_id, used, self.clock[0]),
+        )
+
     async def user(
         self, username, *, role="user", password=None, once=False, account_id=None, **access
     ):
@@ -132,6 +139,20 @@ class Admin:
             )
             token = await write_access_token(connection, SYSTEM, user_id, "t", PEPPER, **access)
         return user_id, token
+
+
+async def done(admin, method, path, body=None, **more):
+    """`data` of a call that the API carries out."""
+    answer = await admin.call(method, path, body, **more)
+    assert answer.status == 200, answer.body
+    return answer.data
+
+
+async def declined(admin, status, code, method, path, body=None, **more):
+    """The message of a call that it declines."""
+    answer = await admin.call(method, path, body, **more)
+    assert (answer.status, answer.body.get("code")) == (status, code), answer.body
+    return answer.message
 
 
 @contextlib.asynccontextmanager

@@ -31,8 +31,7 @@ from gateway.embedded.valkey import EmbeddedValkey
 from gateway.store.passwords import Passwords
 from gateway.store.postgres import apply_schema
 from tests.databases import TEMPLATE, Databases, database
-from tests.integration.rig import Rig, running
-from tests.upstream import ScriptedUpstream
+from tests.integration.rig import Rig, running_rig
 
 # How long a test takes is the machine's business: examples are slow to make where others work, too.
 settings.register_profile("tollhouse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -222,8 +221,5 @@ def own_valkey_url() -> Iterator[str]:
 @pytest.fixture
 async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
     """A gateway before a scripted upstream, with default settings."""
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream) as running_rig,
-    ):
-        yield running_rig
+    async with running_rig(postgres_dsn, valkey_url) as rig:
+        yield rig

@@ -56,6 +56,14 @@ SELECT seqrelid::regclass::text AS name, pg_sequence_last_value(seqrelid) AS val
 """
 
 
+async def execute(dsn: str, *statements: str) -> None:
+    """Statements on a connection of their own."""
+    connection = await asyncpg.connect(dsn)
+    for statement in statements:
+        await connection.execute(statement)
+    await connection.close()
+
+
 def database(dsn: str, name: str) -> str:
     """The DSN of another database on the same server."""
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))

@@ -3,11 +3,12 @@
 import json
 import os
 import re
-import subprocess
 import sys
 
 import pytest
 from playwright.sync_api import expect
+
+from tests.e2e.product import output_of
 
 
 def ready(console):
@@ -45,10 +46,10 @@ def test_the_code_calls_the_gateway_as_it_stands(console, key):
     environment = {**os.environ, "TOLLHOUSE_KEY": key}
     python = code(console, "OpenAI · Python")
     assert key not in ready(console).inner_text()
-    said = run([sys.executable, "-c", python], environment)
+    said = output_of([sys.executable, "-c", python], environment)
     assert "demo" in said.lower()
     assert (
-        json.loads(run(["sh", "-c", code(console, "curl")], environment))["object"]
+        json.loads(output_of(["sh", "-c", code(console, "curl")], environment))["object"]
         == "chat.completion"
     )
 
@@ -89,11 +90,3 @@ def test_a_tool_and_a_model_can_be_sent_to_somebody(console):
     expect(console.page).to_have_url(re.compile("tool=codex&model=demo"))
     console.page.reload()
     expect(console.button("Codex")).to_have_attribute("aria-pressed", "true")
-
-
-def run(command, environment):
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout

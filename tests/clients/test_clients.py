@@ -14,8 +14,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 
-from tests.integration.rig import PRICED, USD, Rig, running
-from tests.upstream import CUT, Answer, Echo, ScriptedUpstream, Turns, refuse
+from tests.integration.rig import PRICED, USD, Rig, running_rig
+from tests.upstream import CUT, Answer, Echo, Turns, refuse
 
 NODE_SDK = "openai@7.57.0"
 NODE_PACKAGES = Path(__file__).parents[2] / ".venv" / "node"
@@ -51,11 +51,8 @@ def configure(members: dict[str, Any]) -> None:
 
 @pytest.fixture
 async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as running_rig,
-    ):
-        yield running_rig
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
+        yield rig
 
 
 @pytest.fixture

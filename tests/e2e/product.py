@@ -24,6 +24,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from tests.chaos.processes import children_of
+
 ROOT = Path(__file__).parents[2]
 START_S = 60.0
 STOP_S = 60.0
@@ -325,17 +327,6 @@ def _open_files(pid: int) -> set[str]:
     return found
 
 
-def children_of(pid: int) -> list[int]:
-    """The processes that `pid` started and that live."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            # The name, in parentheses, may hold anything: proc_pid_stat(5).
-            if int(file.read_text().rpartition(")")[2].split()[1]) == pid:
-                found.append(int(file.parent.name))
-    return found
-
-
 def audits_of(worker: int) -> list[int]:
     """The processes that compare the books for it."""
     found = []
@@ -373,3 +364,18 @@ def watching(pids: Iterable[int]) -> Iterator[Callable[[], None]]:
                 assert poll.poll(left_ms), f"process {pid} still runs"
 
         yield wait
+
+
+def output_of(command: list[str], environment: dict[str, str]) -> str:
+    """What a command that people copy prints; it has to succeed."""
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def shown(done: subprocess.CompletedProcess[str]) -> dict:
+    """What `--json` wrote; the command did what it was asked."""
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import asyncpg
 import pytest
@@ -21,6 +21,7 @@ from tests.e2e.product import (
     environment_of,
     folder,
     running,
+    shown,
     tollhouse,
 )
 
@@ -37,22 +38,6 @@ def needs(method: str, path: str) -> pytest.MarkDecorator:
 def product() -> Iterator[Product]:
     with running(TOLLHOUSE_GATEWAY__WORKERS="1") as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def run(product: Product) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """A command beside the running product, which it finds by itself."""
-
-    def command(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return tollhouse(product.place, *words, **settings)
-
-    return command
-
-
-def shown(done: subprocess.CompletedProcess[str]) -> dict:
-    """What `--json` wrote; the command did what it was asked."""
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def at_terminal(

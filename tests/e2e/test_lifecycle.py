@@ -21,11 +21,11 @@ import redis
 
 from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
+from tests.chaos.processes import children_of
 from tests.e2e.product import (
     Product,
     calling,
     calling_every_worker,
-    children_of,
     folder,
     linux_only,
     lives,

@@ -1,13 +1,11 @@
 """`tollhouse user`, `access-token` and `audit-log` as people and scripts use them."""
 
-import json
 import re
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.product import Product, calling, running, tollhouse
+from tests.e2e.product import Product, calling, running, shown
 
 ASK = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
 ACCESS_TOKEN = re.compile(r"tht_[0-9A-Za-z]{49}\n")
@@ -17,22 +15,6 @@ ACCESS_TOKEN = re.compile(r"tht_[0-9A-Za-z]{49}\n")
 def product() -> Iterator[Product]:
     with running(TOLLHOUSE_GATEWAY__WORKERS="2") as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def run(product: Product) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """A command beside the running product, which it finds by itself."""
-
-    def command(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return tollhouse(product.place, *words, **settings)
-
-    return command
-
-
-def shown(done: subprocess.CompletedProcess[str]) -> dict:
-    """What `--json` wrote; the command did what it was asked."""
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 async def test_a_user_that_a_script_makes_is_refused_while_disabled_on_every_worker(product, run):

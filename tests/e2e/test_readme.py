@@ -3,13 +3,12 @@
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.product import ROOT, Product, running
+from tests.e2e.product import ROOT, Product, output_of, running
 
 README = (ROOT / "README.md").read_text()
 STEPS = README.partition("## The first five minutes")[2].partition("\n## ")[0]
@@ -46,15 +45,7 @@ class Reader:
         ):
             block = block.replace(shown, real)
         command = ["sh", "-euc", block] if language == "sh" else [sys.executable, "-c", block]
-        return typed(command, self._shell)
-
-
-def typed(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+        return output_of(command, self._shell)
 
 
 def test_the_readme_works_as_it_stands(product: Product):
@@ -86,6 +77,6 @@ def test_the_readme_works_as_it_stands(product: Product):
 @pytest.mark.parametrize("program", ["curl", "python3"])
 def test_the_commands_that_are_printed_work(product: Product, program: str):
     (command,) = [line for line in product.output.splitlines() if line.startswith(f"{program} ")]
-    assert "This is Tollhouse's demo" in typed(
+    assert "This is Tollhouse's demo" in output_of(
         ["sh", "-euc", command], {"PATH": os.environ["PATH"]}
     )

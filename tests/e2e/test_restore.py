@@ -14,7 +14,7 @@ import pytest
 
 from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
-from tests.databases import database
+from tests.databases import database, execute
 from tests.e2e.product import (
     Product,
     calling,
@@ -56,13 +56,6 @@ def server(place: Path) -> Iterator[str]:
             yield postgres.start()
         finally:
             postgres.stop()
-
-
-async def execute(dsn: str, *statements: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    for statement in statements:
-        await connection.execute(statement)
-    await connection.close()
 
 
 async def program(name: str, *arguments: str) -> None:

@@ -1,13 +1,11 @@
 """`tollhouse account`, `grant` and `redeem` as people and scripts use them."""
 
-import json
 import re
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.product import Product, calling, running, tollhouse
+from tests.e2e.product import Product, calling, running, shown
 
 ASK = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
 CODE = re.compile(r"(?:[0-9A-Z]{4}-){4}[0-9A-Z]{4}")
@@ -17,22 +15,6 @@ CODE = re.compile(r"(?:[0-9A-Z]{4}-){4}[0-9A-Z]{4}")
 def product() -> Iterator[Product]:
     with running(TOLLHOUSE_GATEWAY__WORKERS="2") as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def run(product: Product) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """A command beside the running product, which it finds by itself."""
-
-    def command(*words: str) -> subprocess.CompletedProcess[str]:
-        return tollhouse(product.place, *words)
-
-    return command
-
-
-def shown(done: subprocess.CompletedProcess[str]) -> dict:
-    """What `--json` wrote; the command did what it was asked."""
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 async def test_a_code_lets_an_exhausted_account_go_on_on_every_worker(product, run):

@@ -11,9 +11,9 @@ import openai
 from google import genai
 from google.genai import types
 
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+PIXEL_BASE64 = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = base64.b64decode(PIXEL_BASE64)
+PIXEL_URL = f"data:image/png;base64,{PIXEL_BASE64}"
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"city": {"type": "string"}},
@@ -48,8 +48,8 @@ class Caller:
         await self._stack.aclose()
 
 
-class Chat(Caller):
-    """OpenAI's, with chat completions."""
+class OpenAI(Caller):
+    """OpenAI's client."""
 
     dialect = "openai"
     error = openai.APIStatusError
@@ -58,6 +58,10 @@ class Chat(Caller):
         client = openai.AsyncOpenAI(api_key=self._key, base_url=f"{self._url}/v1", max_retries=0)
         self.client = await self._stack.enter_async_context(client)
         return self
+
+
+class Chat(OpenAI):
+    """With chat completions."""
 
     async def say(self, model: str, text: str = QUESTION, **more: Any) -> Said:
         return self._read(
@@ -94,10 +98,9 @@ class Chat(Caller):
     ) -> dict[str, Any]:
         content: Any = text
         if image:
-            url = f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"
             content = [
                 {"type": "text", "text": text},
-                {"type": "image_url", "image_url": {"url": url}},
+                {"type": "image_url", "image_url": {"url": PIXEL_URL}},
             ]
         messages = [
             {"role": "system", "content": "Be brief."},
@@ -131,16 +134,8 @@ class Chat(Caller):
         )
 
 
-class Responses(Caller):
-    """OpenAI's, with responses."""
-
-    dialect = "openai"
-    error = openai.APIStatusError
-
-    async def __aenter__(self) -> Self:
-        client = openai.AsyncOpenAI(api_key=self._key, base_url=f"{self._url}/v1", max_retries=0)
-        self.client = await self._stack.enter_async_context(client)
-        return self
+class Responses(OpenAI):
+    """With responses."""
 
     async def say(self, model: str, text: str = QUESTION, **more: Any) -> Said:
         return self._read(await self.client.responses.create(**self._asked(model, text, **more)))
@@ -175,8 +170,7 @@ class Responses(Caller):
     ) -> dict[str, Any]:
         content: list[Any] = [{"type": "input_text", "text": text}]
         if image:
-            url = f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"
-            content.append({"type": "input_image", "image_url": url, "detail": "auto"})
+            content.append({"type": "input_image", "image_url": PIXEL_URL, "detail": "auto"})
         asked: dict[str, Any] = {
             "model": model,
             "instructions": "Be brief.",
@@ -253,7 +247,7 @@ class Messages(Caller):
             source = {
                 "type": "base64",
                 "media_type": "image/png",
-                "data": base64.b64encode(PIXEL).decode(),
+                "data": PIXEL_BASE64,
             }
             content = [{"type": "text", "text": text}, {"type": "image", "source": source}]
         asked: dict[str, Any] = {

@@ -68,6 +68,17 @@ class Rig:
             return self.session.post(self.url + path, data=body, headers=headers, **options)
         return self.session.post(self.url + path, json=body, headers=headers, **options)
 
+    async def status(self, key: str) -> int:
+        """What a plain call with this key comes to."""
+        async with self.post(key, chat()) as answer:
+            await answer.read()
+            return answer.status
+
+    async def only_row(self) -> dict[str, Any]:
+        """The one row that the ledger has."""
+        (row,) = await self.ledger()
+        return dict(row)
+
     async def ledger(self) -> list[asyncpg.Record]:
         """Every row, once nothing waits to be posted."""
         await self.posted()
@@ -130,6 +141,22 @@ async def running(
         yield Rig(
             gateway, upstream, f"http://{host}:{port}", session, pool, site, pepper, postgres_dsn
         )
+
+
+@contextlib.asynccontextmanager
+async def running_rig(
+    postgres_dsn: str,
+    valkey_url: str,
+    configure: Callable[[dict[str, Any]], None] | None = None,
+    environment: dict[str, str] | None = None,
+    **options: Any,
+) -> AsyncIterator[Rig]:
+    """The same before a scripted upstream of its own."""
+    async with (
+        ScriptedUpstream() as upstream,
+        running(postgres_dsn, valkey_url, upstream, configure, environment, **options) as rig,
+    ):
+        yield rig
 
 
 def configuration(

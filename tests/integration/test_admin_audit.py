@@ -1,20 +1,10 @@
 """The audit as it is read: filters, cursors, who may."""
 
-import pytest
-
-from tests.admin import running_admin
-
-
-@pytest.fixture
-async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn) as running:
-        yield running
+from tests.admin import done
 
 
 async def rows(admin, query, **more):
-    answer = await admin.call("GET", f"/api/audit?{query}", **more)
-    assert answer.status == 200, answer.body
-    return answer.data["items"]
+    return (await done(admin, "GET", f"/api/audit?{query}", **more))["items"]
 
 
 async def test_the_audit_tells_who_changed_what_from_where(admin):

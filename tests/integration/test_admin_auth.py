@@ -21,12 +21,6 @@ SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 NEW_PASSWORD = "three plain words"
 
 
-@pytest.fixture
-async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn) as running:
-        yield running
-
-
 async def log_in(admin, username, password, **headers):
     """The answer, and the headers of a call with the session."""
     body = {"username": username, "password": password}

@@ -9,7 +9,7 @@ from admin_api.context import SERVICES
 from gateway.store.resealing import reseal
 from gateway.store.seal import Seal
 from gateway.store.upstream_keys import opening
-from tests.admin import KEK, running_admin
+from tests.admin import KEK, declined, done, running_admin
 from tests.upstream import Answer, ScriptedUpstream, Turns, refuse
 
 KEY = "sk-provider-0123456789abcdef-wxyz"
@@ -34,18 +34,6 @@ FILE = {
 async def admin(aiohttp_client, postgres_dsn):
     async with running_admin(aiohttp_client, postgres_dsn, FILE) as running:
         yield running
-
-
-async def done(admin, method, path, body=None, **more):
-    answer = await admin.call(method, path, body, **more)
-    assert answer.status == 200, answer.body
-    return answer.data
-
-
-async def declined(admin, status, code, method, path, body=None, **more):
-    answer = await admin.call(method, path, body, **more)
-    assert (answer.status, answer.body.get("code")) == (status, code), answer.body
-    return answer.message
 
 
 # Upstreams

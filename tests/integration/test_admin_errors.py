@@ -2,20 +2,11 @@
 
 import json
 
-import pytest
-
 from gateway.domain.rules import Rule
-from tests.admin import running_admin
 
 SECRET = "sk-" + "Ab12" * 12 + "x"
 ACCESS = "tht_" + "Cd34" * 12 + "x"
 PASSWORD = "correct horse battery staple"
-
-
-@pytest.fixture
-async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn) as running:
-        yield running
 
 
 def told(answer):

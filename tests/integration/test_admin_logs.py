@@ -8,7 +8,7 @@ import pytest
 
 from gateway.store.attempts import AttemptRow, add_attempts
 from gateway.store.ledger_calls import CALLS, CallFilter, where_of
-from tests.admin import running_admin
+from tests.admin import done, running_admin
 from tests.ledger_lines import posting_calls
 
 NOW = 1_800_000_000  # the clock of the app
@@ -22,21 +22,12 @@ async def admin(aiohttp_client, postgres_dsn):
         yield running
 
 
-@pytest.fixture
-async def calls(admin, postgres_dsn):
-    """Calls of the first token."""
-    async with posting_calls(postgres_dsn, admin.pool, 1) as posting:
-        yield posting
-
-
 def text(request_id):
     return str(uuid.UUID(request_id.decode()))
 
 
 async def listed(admin, query="", path="/api/log/", **options):
-    answer = await admin.call("GET", f"{path}?{query}", **options)
-    assert answer.status == 200, answer.body
-    return answer.data
+    return await done(admin, "GET", f"{path}?{query}", **options)
 
 
 async def ids(admin, query=""):

@@ -18,12 +18,6 @@ from tests.upstream import Echo, Gate
 
 
 @pytest.fixture
-async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn) as running:
-        yield running
-
-
-@pytest.fixture
 async def keeping(aiohttp_client, postgres_dsn):
     async with running_admin(aiohttp_client, postgres_dsn, KEPT) as running:
         yield running

@@ -9,7 +9,7 @@ from gateway import __version__
 from gateway.store.outages import note_outages
 from gateway.store.people import write_access_token
 from gateway.store.postgres import SCHEMA_VERSION, transaction
-from tests.admin import PEPPER, SYSTEM, running_admin
+from tests.admin import PEPPER, SYSTEM, done, running_admin
 from tests.integration.rig import PRICED, USD, chat, until
 from tests.upstream import Echo, Gate
 
@@ -31,9 +31,7 @@ async def beside(rig, aiohttp_client, postgres_dsn):
 
 async def get(admin, path):
     admin.clock[0] = time.time()
-    answer = await admin.call("GET", path, token=admin.access)
-    assert answer.status == 200, answer.body
-    return answer.data
+    return await done(admin, "GET", path, token=admin.access)
 
 
 async def called(rig, key):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.admin import running_admin
+from tests.admin import done, running_admin
 from tests.integration.beside import Beside
 from tests.integration.rig import chat, until
 from tests.integration.test_admin_auth import SAME_SITE, log_in
@@ -23,9 +23,7 @@ async def admin(aiohttp_client, postgres_dsn):
 
 async def make(admin, username, token=None, **fields):
     """Make a user over the API; the answer's object."""
-    answer = await admin.call("POST", "/api/user", {"username": username, **fields}, token=token)
-    assert answer.status == 200, answer.body
-    return answer.data
+    return await done(admin, "POST", "/api/user", {"username": username, **fields}, token=token)
 
 
 # Making

@@ -10,16 +10,10 @@ from gateway.domain.errors import StoreNotAsked, StoreUnavailable
 from gateway.store.connection import encode
 from gateway.store.pipeline import Pipeline
 from tests.integration.test_pipeline import until
-from tests.severable import Wire, before_valkey
+from tests.severable import Wire
 
 TIMEOUT_S = 0.5
 ECHO = encode("ECHO", "late")
-
-
-@pytest.fixture
-async def wire(valkey_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wire]:
-    async with before_valkey(tmp_path_factory.mktemp("w") / "s", valkey_url) as wire:
-        yield wire
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from gateway.domain.key import create_key
 from gateway.domain.limits import Limit, Metric
 from gateway.store.quota import QuotaStore
-from tests.integration.rig import USD, Rig, chat, instant, running
+from tests.integration.rig import USD, Rig, chat, instant, running, running_rig
 from tests.upstream import Answer, Echo, Gate, ScriptedUpstream, refuse
 
 
@@ -136,10 +136,7 @@ async def test_models_are_those_that_the_key_can_call(postgres_dsn, valkey_url):
     def configure(members):
         members["upstreams"][0]["models"] = ["m", "other"]
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         free = await rig.token()
         bound = await rig.token(models=("other", "never-heard-of"), models_enabled=True)
         listed = {}
@@ -257,10 +254,7 @@ async def test_behind_a_trusted_proxy_the_rightmost_untrusted_hop_counts(postgre
     def configure(members):
         members["gateway"]["trusted_proxies"] = ["127.0.0.1", "10.0.0.0/8"]
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         token = await rig.token(allow_ips=("203.0.113.0/24",))
         for forwarded, status in (
             ("203.0.113.5", 200),
@@ -283,10 +277,7 @@ async def test_only_the_configured_header_of_a_trusted_proxy_is_believed(
         members["gateway"] |= {"trusted_proxies": ["127.0.0.1"], "client_header": "forwarded"}
         members["log"] = {"access": str(tmp_path / "access.log")}
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         token = await rig.token(allow_ips=("203.0.113.0/24",))
         for headers, status in (
             ({"Forwarded": "for=203.0.113.5;proto=https"}, 200),
@@ -322,10 +313,7 @@ async def test_a_body_that_is_too_large_or_compressed_is_refused(postgres_dsn, v
     def configure(members):
         members["gateway"]["max_body_bytes"] = 2048
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         token = await rig.token()
         large = chat(text="x" * 4000)
         await refused(rig.post(token.key, large), 413, "body_too_large")
@@ -350,10 +338,7 @@ async def test_an_unknown_model_says_that_it_does_not_exist(postgres_dsn, valkey
     def configure(members):
         members["upstreams"][0]["models"] = ["m"]
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         token = await rig.token()
         error = await refused(rig.post(token.key, chat("n")), 404, "model_not_found")
         assert error["param"] == "model"

@@ -5,15 +5,8 @@ import re
 import pytest
 
 from admin_api.console.files import CONSOLE
-from tests.admin import running_admin
 
 PAGES = ("/", "/link")
-
-
-@pytest.fixture
-async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn) as running:
-        yield running
 
 
 @pytest.mark.parametrize("path", PAGES)

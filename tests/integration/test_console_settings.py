@@ -100,9 +100,3 @@ async def test_behind_a_trusted_proxy_it_is_the_address_that_the_proxy_tells(
         for told, seen in (("203.0.113.7", "203.0.113.7"), ("nonsense", None)):
             answer = await admin.call("GET", "/api/user/self", headers={"X-Forwarded-For": told})
             assert answer.data["address"] == seen
-
-
-@pytest.fixture
-async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn) as running:
-        yield running

@@ -13,14 +13,6 @@ from tests.databases import as_role, database
 ROW = "INSERT INTO audit (actor, action, object_kind, object_id) VALUES ('user:1', 'token.delete', 'token', '7')"
 
 
-@pytest.fixture
-async def owner(postgres_dsn: str):
-    """The owner of the tables, here a superuser."""
-    connection = await asyncpg.connect(postgres_dsn)
-    yield connection
-    await connection.close()
-
-
 @pytest.mark.parametrize(
     "statement",
     [

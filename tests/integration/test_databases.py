@@ -6,7 +6,7 @@ import pytest
 from gateway.store.bootstrap import bootstrap
 from gateway.store.postgres import apply_schema, open_pool
 from tests.admin import running_admin
-from tests.databases import Databases, fresh_database
+from tests.databases import Databases, execute, fresh_database
 from tests.integration.rig import PEPPER, chat, configuration, running
 from tests.upstream import ScriptedUpstream
 
@@ -34,13 +34,6 @@ async def pool(server_addresses):
     made = Databases(server_addresses[0])
     yield made
     await made.drop()
-
-
-async def executed(dsn, *statements):
-    connection = await asyncpg.connect(dsn)
-    for statement in statements:
-        await connection.execute(statement)
-    await connection.close()
 
 
 async def dump(dsn):
@@ -132,7 +125,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_a_changed_database_is_not_used_again(pool, change):
     async with pool.taken() as used:
-        await executed(used, change)
+        await execute(used, change)
     async with pool.taken() as again:
         assert again != used
         await apply_schema(again)

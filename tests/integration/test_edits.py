@@ -18,16 +18,10 @@ async def edit(rig: Rig, token_id: int, **fields) -> None:
     assert await rig.gateway.quota.load(edited.row.account_id, edited.books)
 
 
-async def status(rig: Rig, key: str) -> int:
-    async with rig.post(key, chat()) as answer:
-        await answer.read()
-        return answer.status
-
-
 async def test_a_disabled_key_is_refused_on_its_next_call_and_an_enabled_one_passes(rig: Rig):
     token = await rig.token(USD)
     for _ in range(3):
-        assert await status(rig, token.key) == 200
+        assert await rig.status(token.key) == 200
         await edit(rig, token.row.id, status=2)
         await refused(rig.post(token.key, chat()), 401, "key_disabled")
         await edit(rig, token.row.id, status=1)
@@ -47,12 +41,12 @@ async def test_every_rule_can_be_tightened_under_a_warm_cache(rig: Rig):
         await edit(rig, token.row.id, **fields)
         await refused(rig.post(token.key, chat()), http, code)
     await edit(rig, token.row.id, granted=USD)
-    assert await status(rig, token.key) == 200
+    assert await rig.status(token.key) == 200
 
 
 async def test_a_deleted_key_is_refused_on_its_next_call(rig: Rig):
     token = await rig.token()
-    assert await status(rig, token.key) == 200
+    assert await rig.status(token.key) == 200
     deleted = await delete_token(rig.database, SYSTEM, token.row.id)
     assert await rig.gateway.quota.load(deleted.row.account_id, deleted.books)
     await refused(rig.post(token.key, chat()), 401, "invalid_api_key")
@@ -64,7 +58,7 @@ async def test_a_quota_lowered_below_what_is_used_lets_running_calls_end_and_no_
     token = await rig.token(USD)
     gate = Gate()
     rig.upstream.answer("m", Echo().first(gate))
-    running = asyncio.create_task(status(rig, token.key))
+    running = asyncio.create_task(rig.status(token.key))
     await gate.waiting(1)
     await edit(rig, token.row.id, granted=1)
     await refused(rig.post(token.key, chat()), 429, "insufficient_quota")
@@ -76,7 +70,7 @@ async def test_a_quota_lowered_below_what_is_used_lets_running_calls_end_and_no_
 
 async def test_an_edit_of_a_user_binds_all_of_their_keys_although_no_notice_arrives(rig: Rig):
     tokens = [await rig.token(), await rig.token(USD)]
-    assert [await status(rig, token.key) for token in tokens] == [200, 200]
+    assert [await rig.status(token.key) for token in tokens] == [200, 200]
     for status_, http in ((2, 403), (1, 200)):
         change = UserChange(status=status_)
         await rig.database.execute("""UPDATE "user" SET role = 'user'""")
@@ -85,4 +79,4 @@ async def test_an_edit_of_a_user_binds_all_of_their_keys_although_no_notice_arri
             assert await rig.gateway.quota.load(account_id, [book])
         if http == 200:
             rig.gateway.tokens.drop_user(1)
-        assert [await status(rig, token.key) for token in tokens] == [http, http]
+        assert [await rig.status(token.key) for token in tokens] == [http, http]

@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from tests.admin import running_admin
 from tests.integration.rig import USD, chat
 from tests.integration.test_leavings import TINY_S, called, due, new_id, worker
 from tests.ledger_lines import posting_calls
@@ -75,10 +74,9 @@ async def test_a_lost_workers_charge_has_what_its_caller_told(rig, valkey_url):
 
 
 @pytest.fixture
-async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn) as running:
-        await running.pool.execute("SELECT ensure_ledger_partitions(to_timestamp($1), 3)", NOW)
-        yield running
+async def admin(admin):
+    await admin.pool.execute("SELECT ensure_ledger_partitions(to_timestamp($1), 3)", NOW)
+    return admin
 
 
 async def test_usage_is_asked_by_end_user_and_by_tag(admin, postgres_dsn):

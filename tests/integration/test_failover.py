@@ -16,7 +16,7 @@ from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
 from gateway.store.conservation import open_auditor
 from gateway.store.postgres import apply_schema, open_pool, transaction
-from tests.integration.rig import USD, chat, running, until
+from tests.integration.rig import USD, running, until
 from tests.upstream import ScriptedUpstream
 
 pytestmark = pytest.mark.timeout(300)
@@ -83,12 +83,7 @@ async def test_calls_go_on_and_every_charge_comes_to_the_new_primary(pair, valke
     async with ScriptedUpstream() as upstream, running(both, valkey_url, upstream) as rig:
         made = await rig.token(USD)
 
-        async def call(key: str) -> int:
-            async with rig.post(key, chat()) as answer:
-                await answer.read()
-                return answer.status
-
-        assert await call(made.key) == 200
+        assert await rig.status(made.key) == 200
         assert len(await rig.ledger()) == 1
         await primary.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         await primary.execute("SELECT pg_reload_conf()")
@@ -96,13 +91,13 @@ async def test_calls_go_on_and_every_charge_comes_to_the_new_primary(pair, valke
             while await primary.fetchval("SHOW default_transaction_read_only") == "off":
                 pass
         # Its key is remembered, and the quota store decides: the call passes, its charge waits.
-        assert await call(made.key) == 200
+        assert await rig.status(made.key) == 200
         assert rig.gateway.accounting.poster.waiting
         await caught_up(primary, replica)
         await replica.execute("SELECT pg_promote()")
         await primary.close()
         await asyncio.to_thread(first.stop)
-        assert await call(made.key) == 200
+        assert await rig.status(made.key) == 200
         async with asyncio.timeout(60):
             await until(lambda: not rig.gateway.accounting.poster.waiting)
         assert await replica.fetchval("SELECT count(DISTINCT request_id) FROM ledger") == 3
@@ -112,7 +107,7 @@ async def test_calls_go_on_and_every_charge_comes_to_the_new_primary(pair, valke
                 with contextlib.suppress(StoreUnavailable):
                     other = await rig.token(USD)
                     break
-        assert await call(other.key) == 200
+        assert await rig.status(other.key) == 200
         await rig.posted()
         async with open_auditor(both, valkey_url, sweep_s=10, strict=True) as auditor:
             report = await auditor.audit()

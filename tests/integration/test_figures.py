@@ -16,9 +16,9 @@ from gateway.domain.limits import Limit, Metric
 from gateway.metrics import serve_metrics
 from gateway.siblings import Siblings, tell_figures
 from tests.documents import ROOT
-from tests.integration.rig import USD, Rig, chat, running, until
+from tests.integration.rig import USD, Rig, chat, running_rig, until
 from tests.promql import PROMETHEUS_OWN, of_alerts, of_dashboard
-from tests.upstream import CUT, Answer, Echo, Gate, ScriptedUpstream, refuse
+from tests.upstream import CUT, Answer, Echo, Gate, refuse
 from tests.wire import request, wire
 
 OPEN_METRICS = {"Accept": "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;q=0.5"}
@@ -197,10 +197,7 @@ async def everything(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
     def configure(members: dict[str, Any]) -> None:
         members["quota"]["audit_interval_s"] = 0.01
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         shadow = Limit(Metric.REQUESTS, "5h", 1, shadow=True)
         token = await rig.token(USD, limits=(shadow,))
         for stream in (False, True, False):

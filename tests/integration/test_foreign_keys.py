@@ -14,7 +14,7 @@ from gateway.store.imports import Owner, find_present, write_batch
 from gateway.store.tokens import delete_token
 from gateway.store.valkey import open_valkey
 from tests.databases import fresh_database
-from tests.integration.rig import PEPPER, SYSTEM, USD, Rig, chat, running, until
+from tests.integration.rig import PEPPER, SYSTEM, USD, Rig, chat, running, running_rig, until
 from tests.integration.test_calls import refused
 from tests.upstream import ScriptedUpstream
 
@@ -145,10 +145,7 @@ async def test_behind_a_trusted_proxy_each_caller_is_counted_for_themselves(
     def configure(members: dict) -> None:
         members["gateway"]["trusted_proxies"] = ["127.0.0.1"]
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         await bring(rig, valkey_url, foreign(OTHERS))
         rig.gateway.foreign.look_ups = LookUps(lambda: 100.0)
         one, other = {"X-Forwarded-For": "203.0.113.5"}, {"X-Forwarded-For": "203.0.113.6"}

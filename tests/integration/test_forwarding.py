@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bench.servers import free_port
 from gateway.domain.catalog import Upstream
 from gateway.domain.network import Blocks
 from gateway.relay.upstream import Fields, UpstreamConnection, UpstreamPool
@@ -42,13 +43,6 @@ async def two_upstreams(
 
         rig = await stack.enter_async_context(running(postgres_dsn, valkey_url, first, configure))
         yield rig, first, second
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # Connections.
@@ -119,21 +113,15 @@ async def test_a_call_that_a_kept_connection_swallowed_is_sent_again_on_a_new_on
     rig.upstream.answer("m", Echo().first(gate))
     async with asyncio.TaskGroup() as group:
         for _ in range(3):
-            group.create_task(read(rig, token.key))
+            group.create_task(rig.status(token.key))
         await rig.upstream.received(3)
         gate.release()
     rig.upstream.answer("m", Turns((NO_ANSWER, Echo())))
-    assert await read(rig, token.key) == 200
+    assert await rig.status(token.key) == 200
     assert rig.upstream.accepted == 4
     assert [sent.body for sent in rig.upstream.requests[3:]] == [rig.upstream.requests[0].body] * 2
     rows = await rig.ledger()
     assert [row["status"] for row in rows] == [200] * 4
-
-
-async def read(rig: Rig, key: str) -> int:
-    async with rig.post(key, chat()) as answer:
-        await answer.read()
-        return answer.status
 
 
 async def test_a_call_that_a_new_connection_swallowed_is_not_sent_again(rig: Rig):
@@ -202,7 +190,7 @@ async def test_an_upstream_that_refuses_connections_is_passed_over(postgres_dsn,
 
         async with running(postgres_dsn, valkey_url, upstream, configure) as rig:
             token = await rig.token(USD)
-            assert await read(rig, token.key) == 200
+            assert await rig.status(token.key) == 200
             (row,) = await rig.ledger()
             assert (row["upstream"], row["status"]) == ("scripted", 200)
 
@@ -236,7 +224,7 @@ async def test_an_upstream_that_declines_is_followed_by_the_next(postgres_dsn, v
     async with two_upstreams(postgres_dsn, valkey_url) as (rig, first, second):
         token = await rig.token(USD)
         first.answer("m", refuse(status))
-        assert await read(rig, token.key) == 200
+        assert await rig.status(token.key) == 200
         assert (len(first.requests), len(second.requests)) == (1, 1)
         assert first.requests[0].body == second.requests[0].body
         (row,) = await rig.ledger()
@@ -373,7 +361,7 @@ async def test_the_path_of_the_base_url_is_kept(postgres_dsn, valkey_url):
 
         async with running(postgres_dsn, valkey_url, upstream, configure) as rig:
             token = await rig.token()
-            assert await read(rig, token.key) == 200
+            assert await rig.status(token.key) == 200
         (sent,) = upstream.requests
         assert sent.path == "/proxy/openai/v1beta/chat/completions"
         assert sent.header("host") == urlsplit(upstream.base_url).netloc
@@ -401,7 +389,7 @@ async def test_an_upstream_may_have_an_ipv6_address(postgres_dsn, valkey_url):
 
         async with server, running(postgres_dsn, valkey_url, upstream, configure) as rig:
             token = await rig.token()
-            assert await read(rig, token.key) == 200
+            assert await rig.status(token.key) == 200
         (sent,) = upstream.requests
         assert sent.header("host") == f"[::1]:{port}"
 

@@ -15,8 +15,8 @@ from google import genai
 from google.genai import types
 
 from gateway.relay.sse import HEARTBEATS
-from tests.integration.rig import PRICED, USD, Rig, chat, running, until
-from tests.upstream import Answer, Echo, Gate, ScriptedUpstream
+from tests.integration.rig import PRICED, USD, Rig, chat, running_rig, until
+from tests.upstream import Answer, Echo, Gate
 from tests.wire import request, wire
 
 # Google's own client does so.
@@ -50,10 +50,7 @@ async def beating(
         for upstream in members["upstreams"]:
             upstream.update(settings)
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         yield rig
 
 

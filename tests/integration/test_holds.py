@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from gateway.domain.limits import Limit, Metric
-from tests.integration.rig import USD, Rig, chat, running, until
+from tests.integration.rig import USD, Rig, chat, running, running_rig, until
 from tests.upstream import Answer, Echo, Gate, ScriptedUpstream
 from tests.upstream_script import Piece
 from tests.wire import request, wire
@@ -30,11 +30,8 @@ def configure(members: dict[str, Any]) -> None:
 
 @pytest.fixture
 async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as running_rig,
-    ):
-        yield running_rig
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
+        yield rig
 
 
 def stream(

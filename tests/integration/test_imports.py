@@ -86,12 +86,6 @@ def tollhouse(rig: Rig, postgres_dsn: str, valkey_url: str, monkeypatch, capfdbi
     return run
 
 
-async def status_of(rig: Rig, key: str) -> int:
-    async with rig.post(key, chat()) as answer:
-        await answer.read()
-        return answer.status
-
-
 async def known(rig: Rig) -> None:
     async with asyncio.timeout(20):
         await until(lambda: rig.gateway.foreign.exist)
@@ -138,7 +132,7 @@ async def test_new_api_keys_work_after_the_import_and_a_second_one_skips_them(
     assert status == 0, told
     assert "Made for admin: 250. Here already: 0. Left out: 0." in told
     await known(rig)
-    assert await status_of(rig, f"sk-{new_api_key(1)}") == 200
+    assert await rig.status(f"sk-{new_api_key(1)}") == 200
     await refused(rig.post(f"sk-{new_api_key(1)}-12", chat()), 401, "invalid_api_key")
     made = await tokens(rig)
     assert len(made) == 250
@@ -184,9 +178,9 @@ async def test_litellm_keys_work_by_their_hash_alone(rig: Rig, tollhouse: Run, t
     assert (row["display"], row["last4"]) == ("sk-**********stuv", "stuv")
     assert row["metadata"]["imported"]["spend_usd"] == "0.1"
     await known(rig)
-    assert await status_of(rig, LITELLM_KEY) == 200
+    assert await rig.status(LITELLM_KEY) == 200
     await refused(rig.post(LITELLM_KEY, chat("unpriced")), 403, "model_not_allowed")
-    assert await status_of(rig, LITELLM_KEY) == 200
+    assert await rig.status(LITELLM_KEY) == 200
     await refused(rig.post(LITELLM_KEY, chat()), 429, "rate_limit_exceeded")
 
 
@@ -239,7 +233,7 @@ async def test_a_csv_of_any_keys_is_imported_for_a_user_and_reported_in_json(
     assert (one["granted"], two["granted"]) == (USD // 2, None)
     assert report["tokens"][0]["key"] == "secret-**********ller"
     await known(rig)
-    assert await status_of(rig, "secret-of-the-first-caller") == 200
+    assert await rig.status("secret-of-the-first-caller") == 200
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from gateway.store.prepared import Prepared
 from gateway.store.prepared import key as store_key
 from gateway.store.quota import QuotaStore
 from gateway.store.replies import Reserved, read_reply
-from tests.integration.rig import LOOK_S, USD, Rig, chat, running
+from tests.integration.rig import LOOK_S, USD, Rig, chat, running, running_rig
 from tests.ledger_lines import ledger_line
 from tests.upstream import Echo, Gate, ScriptedUpstream
 from tests.wire import Wire, request
@@ -219,10 +219,7 @@ async def test_the_workers_own_housekeeping_finds_what_others_left(postgres_dsn,
     def configure(members: dict[str, Any]) -> None:
         members["quota"] |= {"sweep_s": 0.05}
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         token = await called(rig)
         async with worker(rig, valkey_url, lease_s=TINY_S) as lost:
             prepared = lost.quota.prepare(token, "m", 1)

@@ -53,13 +53,6 @@ async def partitions(owner) -> list[str]:
     return [row["name"] for row in rows if row["name"] != "ledger_default"]
 
 
-@pytest.fixture
-async def owner(postgres_dsn):
-    connection = await asyncpg.connect(postgres_dsn)
-    yield connection
-    await connection.close()
-
-
 async def test_a_worker_makes_the_partitions_that_are_lacking_once_a_day(owner, pool):
     made = await partitions(owner)
     assert made == [partition(months_ago(n)) for n in (0, -1, -2)]

@@ -9,26 +9,16 @@ import json
 import aiohttp
 import pytest
 
-from tests.admin import running_admin
 from tests.integration.rig import until
-from tests.ledger_lines import posting_calls
 
 NOW = 1_800_000_000  # the clock of the app
 LONG = 30_000  # calls, whose lines are more than what sockets take unread
 
 
 @pytest.fixture
-async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn) as running:
-        await running.pool.execute("SELECT ensure_ledger_partitions(to_timestamp($1), 3)", NOW)
-        yield running
-
-
-@pytest.fixture
-async def calls(admin, postgres_dsn):
-    """Calls of the first token."""
-    async with posting_calls(postgres_dsn, admin.pool, 1) as posting:
-        yield posting
+async def admin(admin):
+    await admin.pool.execute("SELECT ensure_ledger_partitions(to_timestamp($1), 3)", NOW)
+    return admin
 
 
 async def fill(admin, count):

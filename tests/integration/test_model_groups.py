@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.rig import PRICED, USD, Rig, chat, running
-from tests.upstream import Answer, Echo, ScriptedUpstream, Turns, refuse
+from tests.integration.rig import PRICED, USD, Rig, chat, running_rig
+from tests.upstream import Answer, Echo, Turns, refuse
 
 
 def configure(members: dict[str, Any]) -> None:
@@ -20,11 +20,8 @@ def configure(members: dict[str, Any]) -> None:
 
 @pytest.fixture
 async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as running_rig,
-    ):
-        yield running_rig
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
+        yield rig
 
 
 def asked_for(rig: Rig) -> list[str]:
@@ -85,10 +82,7 @@ async def test_a_group_of_groups_charges_at_the_ratio_of_the_one_that_serves(
             "auto": {"groups": ["cheap", "dear"]},
         }
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, several) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, several) as rig:
         token = await rig.token(USD, group="auto")
         for model in ("first", "second"):
             async with rig.post(token.key, chat(model)) as answer:

@@ -10,8 +10,8 @@ import pytest
 from google import genai
 from google.genai import types
 
-from tests.integration.rig import PRICED, USD, Rig, running
-from tests.upstream import CUT, Answer, Echo, ScriptedUpstream, refuse
+from tests.integration.rig import PRICED, USD, Rig, running_rig
+from tests.upstream import CUT, Answer, Echo, refuse
 
 # Google's own client does so.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession")
@@ -51,11 +51,8 @@ def configure(members: dict[str, Any]) -> None:
 @pytest.fixture
 async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
     environment = {"PROVIDER_KEY": "provider-secret"}
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure, environment) as running_rig,
-    ):
-        yield running_rig
+    async with running_rig(postgres_dsn, valkey_url, configure, environment) as rig:
+        yield rig
 
 
 @pytest.fixture
@@ -76,11 +73,6 @@ async def gemini(rig: Rig) -> genai.Client:
 HELLO: Any = [{"role": "user", "content": "Hello there"}]
 
 
-async def only_row(rig: Rig) -> dict[str, Any]:
-    (row,) = await rig.ledger()
-    return dict(row)
-
-
 # Anthropic
 
 
@@ -95,7 +87,7 @@ async def test_a_message_is_answered_and_booked(rig: Rig, claude):
     assert headers["x-api-key"] == "provider-secret"
     assert headers["anthropic-version"] == claude.default_headers["anthropic-version"]
     assert "authorization" not in headers
-    row = await only_row(rig)
+    row = await rig.only_row()
     assert (row["dialect"], row["route"], row["upstream"]) == ("anthropic", "messages", "anthropic")
     assert (row["input_tokens"], row["output_tokens"]) == (2, 7)
     assert row["amount"] == 2 * INPUT + 7 * OUTPUT
@@ -108,14 +100,14 @@ async def test_a_messages_stream_passes_byte_for_byte_and_is_booked(rig: Rig, cl
         final = await stream.get_final_message()
     assert len(text) == 64
     assert (final.stop_reason, final.usage.output_tokens) == ("end_turn", 7)
-    row = await only_row(rig)
+    row = await rig.only_row()
     assert (row["amount"], row["estimated"]) == (2 * INPUT + 7 * OUTPUT, False)
 
 
 async def test_counting_tokens_costs_nothing_and_needs_no_price(rig: Rig, claude):
     found = await claude.messages.count_tokens(model="cheap-unpriced", messages=HELLO)
     assert found.input_tokens == 2
-    row = await only_row(rig)
+    row = await rig.only_row()
     assert (row["route"], row["amount"], row["anomaly"]) == ("count_tokens", 0, None)
     with pytest.raises(anthropic.BadRequestError, match="has no price"):
         await claude.messages.create(model="cheap-unpriced", max_tokens=5, messages=HELLO)
@@ -131,7 +123,7 @@ async def test_cached_input_has_its_own_price(rig: Rig, claude):
     }
     rig.upstream.answer("claude-real", Echo(usage=counts))
     await claude.messages.create(model="claude", max_tokens=50, messages=HELLO)
-    row = await only_row(rig)
+    row = await rig.only_row()
     assert (row["input_tokens"], row["cached_input_tokens"]) == (18, 10)
     assert (row["cache_write_tokens"], row["cache_write_1h_tokens"]) == (7, 3)
     assert row["amount"] == 1 * INPUT + 10 * 100 + 4 * 1_250 + 3 * 2_000 + 2 * OUTPUT
@@ -164,7 +156,7 @@ async def test_an_error_of_the_provider_is_passed_on(rig: Rig, claude):
     with pytest.raises(anthropic.APIStatusError, match="busy") as caught:
         await claude.messages.create(model="claude", max_tokens=5, messages=HELLO)
     assert caught.value.status_code == 529
-    assert (await only_row(rig))["amount"] == 0
+    assert (await rig.only_row())["amount"] == 0
 
 
 async def test_a_messages_stream_that_breaks_off_ends_in_an_error_and_no_terminator(
@@ -174,7 +166,7 @@ async def test_a_messages_stream_that_breaks_off_ends_in_an_error_and_no_termina
     async with claude.messages.stream(model="claude", max_tokens=50, messages=HELLO) as stream:
         with pytest.raises(anthropic.APIStatusError, match="upstream"):
             await stream.until_done()
-    row = await only_row(rig)
+    row = await rig.only_row()
     assert (row["estimated"], row["anomaly"]) == (True, "upstream_cut")
     assert row["input_tokens"] == 2, "the stream's beginning told it"
     assert 0 < row["output_tokens"] <= 7
@@ -227,7 +219,7 @@ async def test_a_message_that_may_not_grow_ends_as_one_that_reached_its_maximum(
         "message_stop",
     ]
     assert ended["delta"]["stop_reason"] == "max_tokens"
-    row = await only_row(rig)
+    row = await rig.only_row()
     assert len(texts) * OUTPUT < row["amount"] <= 500 * OUTPUT
     assert most <= len(texts) <= most + 16, (
         "all that is held for is passed on; roles and ends are spared"
@@ -261,7 +253,7 @@ async def test_contents_are_answered_and_booked(rig: Rig, gemini):
     assert received.path == "/v1beta/models/gem-real:generateContent"
     headers = {name.lower(): value for name, value in received.headers}
     assert headers["x-goog-api-key"] == "provider-secret"
-    row = await only_row(rig)
+    row = await rig.only_row()
     assert (row["dialect"], row["route"], row["model"]) == ("gemini", "generate_content", "gem")
     assert row["amount"] == 2 * INPUT + 7 * OUTPUT
 
@@ -274,7 +266,7 @@ async def test_a_stream_of_contents_is_booked(rig: Rig, gemini):
     assert received.path == "/v1beta/models/gem-real:streamGenerateContent?alt=sse"
     written = json.loads(received.body)["generationConfig"]["maxOutputTokens"]
     assert written == PRICED["default_output_tokens"]
-    row = await only_row(rig)
+    row = await rig.only_row()
     assert (row["amount"], row["estimated"]) == (2 * INPUT + 7 * OUTPUT, False)
 
 
@@ -305,7 +297,7 @@ async def test_a_list_of_contents_is_no_stream_and_is_booked(rig: Rig):
     url = rig.url + "/v1beta/models/gem:streamGenerateContent"
     async with rig.session.post(url, json=body, headers=headers) as answer:
         assert await answer.read() == whole
-    assert (await only_row(rig))["amount"] == 2 * INPUT + 9 * OUTPUT
+    assert (await rig.only_row())["amount"] == 2 * INPUT + 9 * OUTPUT
 
 
 async def test_counting_and_embedding(rig: Rig, gemini):
@@ -342,6 +334,6 @@ async def test_a_gemini_stream_that_breaks_off_ends_in_an_error(rig: Rig, gemini
             model="gem", contents="Hello there"
         ):
             pass
-    row = await only_row(rig)
+    row = await rig.only_row()
     assert (row["estimated"], row["anomaly"]) == (True, "upstream_cut")
     assert row["input_tokens"] == 2

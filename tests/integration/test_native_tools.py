@@ -10,8 +10,8 @@ import pytest
 from google import genai
 from google.genai import types
 
-from tests.integration.rig import PRICED, USD, Rig, running
-from tests.upstream import Answer, Echo, ScriptedUpstream, Turns
+from tests.integration.rig import PRICED, USD, Rig, running_rig
+from tests.upstream import Answer, Echo, Turns
 
 # Google's own client does so.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession")
@@ -67,11 +67,8 @@ def configure(members: dict[str, Any]) -> None:
 
 @pytest.fixture
 async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as running_rig,
-    ):
-        yield running_rig
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
+        yield rig
 
 
 def told(body: dict[str, Any], status: int = 200, **headers: str) -> Answer:

@@ -20,17 +20,9 @@ from admin_api.tokens import answers as token_answers
 from admin_api.tokens.queries import query_of
 from gateway.domain.roles import Permission
 from gateway.store.token_pages import SORTS
-from tests.admin import running_admin
 from tests.conftest import empty_valkey
 from tests.databases import fresh_database
 from tests.openapi_run import call_everything, served
-
-
-@pytest.fixture
-async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn) as running:
-        yield running
-
 
 # The table
 

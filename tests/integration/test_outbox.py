@@ -17,23 +17,10 @@ from tests.admin import KEK, running_admin
 from tests.integration.rig import until
 from tests.integration.test_leavings import eventually
 from tests.mail import running_mail
-from tests.webhooks import running_receiver
 
 LOOPBACK = {"allow_cidrs": ["127.0.0.0/8"]}
 SECRET = secret_of(bytes(range(24)))
 EVENT = {"type": "quota.warning", "data": {"token": 7}}
-
-
-@pytest.fixture
-async def box():
-    async with running_mail() as mailbox:
-        yield mailbox
-
-
-@pytest.fixture
-async def receiver():
-    async with running_receiver() as running:
-        yield running
 
 
 @pytest.fixture

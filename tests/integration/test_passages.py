@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from gateway.domain.edit import TokenDraft
-from tests.integration.rig import PEPPER, SYSTEM, USD, Rig, chat, running, until
+from tests.integration.rig import PEPPER, SYSTEM, USD, Rig, chat, running, running_rig, until
 from tests.tokens import create_token
 from tests.upstream import CUT, NO_ANSWER, Answer, Echo, Gate, ScriptedUpstream, Turns
 
@@ -35,11 +35,8 @@ def configure(members: dict[str, Any]) -> None:
 
 @pytest.fixture
 async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as running_rig,
-    ):
-        yield running_rig
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
+        yield rig
 
 
 def sdk(rig: Rig, key: str) -> openai.AsyncOpenAI:
@@ -596,10 +593,7 @@ async def test_browsers_can_be_kept_out(postgres_dsn, valkey_url):
     def closed(members: dict[str, Any]) -> None:
         members["gateway"]["cors"] = False
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, closed) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, closed) as rig:
         headers = {"origin": "https://x", "access-control-request-method": "POST"}
         async with rig.session.options(rig.url + "/v1/chat/completions", headers=headers) as answer:
             assert answer.status == 405

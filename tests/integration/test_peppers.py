@@ -44,12 +44,6 @@ async def beside(rig: Rig, pepper: Pepper) -> AsyncIterator[Rig]:
         yield other
 
 
-async def status(rig: Rig, key: str) -> int:
-    async with rig.post(key, chat()) as answer:
-        await answer.read()
-        return answer.status
-
-
 async def stored(rig: Rig, token_id: int) -> asyncpg.Record:
     """The row of a token's secret; `xmin` is another where it was written again."""
     row = await rig.database.fetchrow(
@@ -63,16 +57,16 @@ async def stored(rig: Rig, token_id: int) -> asyncpg.Record:
 async def test_a_key_of_the_old_pepper_works_and_rests_on_the_new_one_once_it_was_used(rig: Rig):
     made = await rig.token()
     async with beside(rig, BOTH) as changing:
-        assert await status(changing, made.key) == 200
+        assert await changing.status(made.key) == 200
         await changing.gateway.secret_uses.write()
         row = await stored(rig, made.row.id)
         assert row["digest"] == keys.digest(made.key, ALONE)
         assert row["pepper_version"] == ALONE.version
         assert row["last_used_at"] is not None
         changing.gateway.tokens.clear()
-        assert await status(changing, made.key) == 200
+        assert await changing.status(made.key) == 200
     async with beside(rig, ALONE) as changed:
-        assert await status(changed, made.key) == 200
+        assert await changed.status(made.key) == 200
 
 
 async def test_a_key_that_was_not_used_ends_with_its_pepper_and_comes_back_with_it(rig: Rig):
@@ -80,7 +74,7 @@ async def test_a_key_that_was_not_used_ends_with_its_pepper_and_comes_back_with_
     async with beside(rig, ALONE) as changed:
         await refused(changed.post(made.key, chat()), 401, "invalid_api_key")
     async with beside(rig, BOTH) as changing:
-        assert await status(changing, made.key) == 200
+        assert await changing.status(made.key) == 200
 
 
 async def test_what_rests_on_the_new_pepper_is_not_stored_anew(rig: Rig):
@@ -89,7 +83,7 @@ async def test_what_rests_on_the_new_pepper_is_not_stored_anew(rig: Rig):
         await rig.database.execute("UPDATE token_secret SET last_used_at = now()")
         before = await stored(rig, made.row.id)
         assert before["pepper_version"] == ALONE.version
-        assert await status(changing, made.key) == 200
+        assert await changing.status(made.key) == 200
         await changing.gateway.secret_uses.write()
         assert await stored(rig, made.row.id) == before
 
@@ -101,7 +95,7 @@ async def test_replicas_that_have_changed_and_that_have_not_know_each_others_key
             for _ in range(2):
                 for replica in (early, late):
                     replica.gateway.tokens.clear()
-                    assert await status(replica, made.key) == 200
+                    assert await replica.status(made.key) == 200
                     await replica.gateway.secret_uses.write()
 
 
@@ -112,7 +106,7 @@ async def test_an_imported_key_is_known_whichever_pepper_it_was_imported_with(ri
     assert await find_present(rig.database, [secret], BOTH) == {secret.sha256}
     assert not await write_batch(rig.database, SYSTEM, owner, [(secret, draft)], pepper=BOTH)
     async with beside(rig, BOTH) as changing:
-        assert await status(changing, "sk-somebody-elses-key-0123456789") == 200
+        assert await changing.status("sk-somebody-elses-key-0123456789") == 200
         await changing.gateway.secret_uses.write()
     assert await find_present(rig.database, [secret], ALONE) == {secret.sha256}
 
@@ -130,7 +124,7 @@ async def test_a_kept_key_is_revealed_and_found_before_and_after_it_has_moved(
             found = await admin.call("POST", "/api/token/find", {"key": made["key"]}, token=access)
             assert found.data["id"] == made["id"]
             async with beside(rig, BOTH) as changing:
-                assert await status(changing, made["key"]) == 429  # it has no grant: it was found
+                assert await changing.status(made["key"]) == 429  # it has no grant: it was found
                 await changing.gateway.secret_uses.write()
             assert (await stored(rig, made["id"]))["pepper_version"] == ALONE.version
     async with running_admin(aiohttp_client, postgres_dsn, KEPT, pepper=ALONE) as admin:
@@ -205,7 +199,7 @@ async def test_a_repetition_is_known_as_one_under_the_new_pepper(aiohttp_client,
 async def test_what_still_rests_on_the_old_pepper_is_counted_and_named(rig: Rig):
     idle, used = await rig.token(name="idle"), await rig.token(name="used")
     async with beside(rig, BOTH) as changing:
-        assert await status(changing, used.key) == 200
+        assert await changing.status(used.key) == 200
         await changing.gateway.secret_uses.write()
         async with reading(rig.database) as connection:
             counts = await count_by_pepper(connection)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import hiredis
 import pytest
@@ -14,13 +14,7 @@ from gateway.store.pipeline import Pipeline
 from gateway.store.scripts import load_scripts
 from gateway.store.valkey import open_valkey
 from tests.quota_rig import open_rig, token
-from tests.severable import Wire, before_valkey
-
-
-@pytest.fixture
-async def wire(valkey_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wire]:
-    async with before_valkey(tmp_path_factory.mktemp("w") / "s", valkey_url) as wire:
-        yield wire
+from tests.severable import Wire
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.rig import PRICED, USD, Rig, chat, running
-from tests.upstream import Echo, ScriptedUpstream
+from tests.integration.rig import PRICED, USD, Rig, chat, running_rig
+from tests.upstream import Echo
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 200_000}}
 TINY = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -56,10 +56,7 @@ async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
             {"name": "bounded", **PRICED, "max_input_tokens": 50_000},
         ]
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         yield rig
 
 

@@ -5,18 +5,12 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.store.refusals import add_refusals, remove_old_refusals
-from tests.admin import running_admin
+from tests.admin import done
 
 HOUR = 3600
 DAY = 86_400
 NOW = 1_800_000_000  # the clock of the app: 08:00 UTC
 MIDNIGHT = 1_799_971_200
-
-
-@pytest.fixture
-async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn) as running:
-        yield running
 
 
 @pytest.fixture
@@ -31,9 +25,7 @@ def count(admin):
 
 
 async def asked(admin, query="", path="/api/refusal", **options):
-    answer = await admin.call("GET", f"{path}?{query}", **options)
-    assert answer.status == 200, answer.body
-    return answer.data
+    return await done(admin, "GET", f"{path}?{query}", **options)
 
 
 async def listed(admin, query="", **options):

@@ -7,18 +7,12 @@ import pytest
 
 from admin_api.console.files import CONSOLE
 from admin_api.people.links import ANSWERED_AFTER_S
-from tests.admin import running_admin
+from tests.admin import done, running_admin
 from tests.integration.test_admin_auth import NEW_PASSWORD, SAME_SITE, log_in
-from tests.mail import link_in, running_mail
+from tests.mail import link_in
 
 PASSWORD = "a long password"
 ADA = {"username": "ada", "email": "ada@example.com", "password": PASSWORD}
-
-
-@pytest.fixture
-async def box():
-    async with running_mail() as mailbox:
-        yield mailbox
 
 
 @pytest.fixture
@@ -55,9 +49,7 @@ async def with_email(admin, username="bob", email="bob@example.com", password=PA
 
 
 async def invite(admin, **fields):
-    answer = await admin.call("POST", "/api/invite", fields)
-    assert answer.status == 200, answer.body
-    return answer.data
+    return await done(admin, "POST", "/api/invite", fields)
 
 
 def declined(answer):

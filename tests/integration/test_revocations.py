@@ -11,9 +11,9 @@ import pytest
 from gateway.domain.edit import TokenChange
 from gateway.store.tokens import update_token
 from tests.integration.beside import Beside
-from tests.integration.rig import SYSTEM, USD, Rig, chat, instant, running
+from tests.integration.rig import SYSTEM, USD, Rig, chat, instant, running_rig
 from tests.integration.test_native_dialects import configure as configure_dialects
-from tests.upstream import Echo, Gate, ScriptedUpstream
+from tests.upstream import Echo, Gate
 from tests.wire import request, wire
 
 INPUT, OUTPUT = 1_000, 10_000  # nano-dollars a token
@@ -213,16 +213,9 @@ async def test_a_call_that_has_not_come_to_an_upstream_yet_is_looked_at_again(ri
 async def test_each_dialect_tells_the_end_in_its_own_way(
     postgres_dsn: str, valkey_url: str, path: str, body: dict[str, Any], event: bytes
 ):
-    async with (
-        ScriptedUpstream() as upstream,
-        running(
-            postgres_dsn,
-            valkey_url,
-            upstream,
-            configure_dialects,
-            {"PROVIDER_KEY": "provider-secret"},
-        ) as rig,
-    ):
+    async with running_rig(
+        postgres_dsn, valkey_url, configure_dialects, {"PROVIDER_KEY": "provider-secret"}
+    ) as rig:
         made, gate = await rig.token(USD), Gate()
         for model in ("claude-real", "gem-real"):
             rig.upstream.answer(model, Echo().after(2, gate))

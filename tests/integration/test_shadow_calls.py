@@ -7,7 +7,7 @@ from typing import Any
 from gateway.domain.limits import Limit, Metric
 from gateway.metrics import render
 from tests.explain_bench import Ask, Bench, State, open_bench
-from tests.integration.rig import USD, Rig, chat, running
+from tests.integration.rig import USD, Rig, chat, running, running_rig
 from tests.upstream import ScriptedUpstream
 
 WATCHED = (
@@ -80,10 +80,7 @@ async def test_limits_in_the_shadow_are_those_of_groups_and_members_too(
     def configure(members: dict[str, Any]) -> None:
         members["groups.default"] = {"limits": [limit], "token_defaults": {"limits": [limit]}}
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         await rig.database.execute("UPDATE member SET limits = $1", [limit])
         token = await rig.token()
         await answered(rig, token.key)
@@ -98,10 +95,7 @@ async def test_a_key_without_a_cap_stays_one_with_a_limit_in_the_shadow(
     postgres_dsn: str, valkey_url: str
 ) -> None:
     """Nothing is refused for its sake that a key without it may do: here, a model without a price."""
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url) as rig:
         token = await rig.token(limits=(Limit(Metric.USD, "1d", USD, shadow=True),))
         await answered(rig, token.key, model="unpriced")
 

@@ -19,8 +19,8 @@ from gateway.relay import settlements
 from gateway.relay.delivery import WHOLE_BYTES
 from gateway.relay.sse import MAX_EVENT_BYTES
 from gateway.store.books import StoredBook
-from tests.integration.rig import USD, Rig, chat, running, until
-from tests.upstream import CUT, RESET, Answer, Echo, Gate, Received, ScriptedUpstream, refuse
+from tests.integration.rig import USD, Rig, chat, running_rig, until
+from tests.upstream import CUT, RESET, Answer, Echo, Gate, Received, refuse
 from tests.wire import request, wire
 
 STREAM = chat(stream=True, max_tokens=100)
@@ -61,10 +61,7 @@ async def custom(
     def configure(members: dict[str, Any]) -> None:
         members["upstreams"][0].update(upstream_settings)
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         yield rig
 
 

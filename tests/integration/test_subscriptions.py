@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.integration.beside import Beside
-from tests.integration.rig import Rig, chat, running
-from tests.upstream import ScriptedUpstream
+from tests.integration.rig import Rig, chat, running_rig
 
 FAR = 4_000_000_000
 
@@ -19,10 +18,7 @@ async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
         limits = [{"metric": "requests", "window": "1d", "limit": 3}]
         members["groups"] = {"vip": {"limits": limits, "max_concurrency": 9}}
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         yield rig
 
 

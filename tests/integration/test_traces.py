@@ -14,8 +14,8 @@ from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from tests.integration.rig import USD, Rig, chat, running, until
-from tests.integration.test_forwarding import free_port
+from bench.servers import free_port
+from tests.integration.rig import USD, Rig, chat, running, running_rig, until
 from tests.upstream import NO_ANSWER, ScriptedUpstream, refuse
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -105,10 +105,7 @@ async def traced(
         if log is not None:
             members["log"] = {"access": str(log)}
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         yield rig
 
 

@@ -18,8 +18,8 @@ from tests.integration.dialect_callers import (
     Messages,
     Responses,
 )
-from tests.integration.rig import PRICED, USD, Rig, running
-from tests.upstream import ScriptedUpstream, Turns
+from tests.integration.rig import PRICED, USD, Rig, running_rig
+from tests.upstream import Turns
 
 # Google's own client does so.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession")
@@ -56,11 +56,8 @@ def configure(members: dict[str, Any]) -> None:
 
 @pytest.fixture
 async def rig(postgres_dsn: str, valkey_url: str) -> AsyncIterator[Rig]:
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as running_rig,
-    ):
-        yield running_rig
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
+        yield rig
 
 
 async def caller_of(rig: Rig, kind: type[Caller]) -> Any:

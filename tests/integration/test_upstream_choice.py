@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from bench.servers import free_port
 from gateway.metrics import render
 from gateway.relay.upstream_state import UpstreamState
 from tests.integration.rig import USD, Rig, chat, running, until
-from tests.integration.test_forwarding import free_port
 from tests.upstream import CUT, NO_ANSWER, Answer, Echo, Gate, ScriptedUpstream, Turns, refuse
 from tests.wire import request, wire
 

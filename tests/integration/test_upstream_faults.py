@@ -16,11 +16,11 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from bench.servers import free_port
 from gateway.relay.envelopes import WIRE
 from tests.conftest import empty_valkey
 from tests.databases import fresh_database
 from tests.integration.rig import PRICED, USD, Rig, chat, running, until
-from tests.integration.test_forwarding import free_port
 from tests.upstream import CUT, RESET, Answer, Echo, Gate, Script, ScriptedUpstream, refuse
 from tests.wire import Answer as Seen
 from tests.wire import request, wire

@@ -32,11 +32,6 @@ def raw(*heads: bytes, body: bytes = WHOLE) -> Answer:
     return Answer((b"".join(heads) + last % len(body) + body,), framing="raw")
 
 
-async def only_row(rig: Rig) -> dict[str, Any]:
-    (row,) = await rig.ledger()
-    return dict(row)
-
-
 # Framing
 
 
@@ -140,7 +135,7 @@ async def test_a_stream_may_end_its_lines_as_it_likes_and_be_cut_anywhere(
     async with wire(rig.url) as caller:
         answer = await caller.ask(request(token.key, STREAM))
     assert answer.body == b"".join(body)
-    row = await only_row(rig)
+    row = await rig.only_row()
     assert (row["input_tokens"], row["output_tokens"], row["anomaly"]) == (3, 4, None)
 
 
@@ -193,7 +188,7 @@ async def test_a_packed_answer_passes_as_it_is_and_its_usage_is_read(
     async with wire(rig.url) as caller:
         answer = await caller.ask(request(token.key, chat(stream=stream, max_tokens=100)))
     assert (answer.body, answer.header("content-encoding")) == (packed, encoding)
-    row = await only_row(rig)
+    row = await rig.only_row()
     assert (row["input_tokens"], row["output_tokens"], row["estimated"]) == (3, 4, False)
 
 
@@ -211,7 +206,7 @@ async def test_what_cannot_be_unpacked_is_estimated(rig: Rig, body: bytes):
     async with wire(rig.url) as caller:
         answer = await caller.ask(request(token.key, chat()))
     assert (answer.status, answer.body) == (200, body)
-    row = await only_row(rig)
+    row = await rig.only_row()
     assert (row["estimated"], row["anomaly"]) == (True, "bad_usage")
 
 

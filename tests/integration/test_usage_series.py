@@ -3,18 +3,12 @@
 import pytest
 
 from gateway.store.ledger import COUNTS
-from tests.admin import running_admin
+from tests.admin import done
 from tests.ledger_lines import posting_calls
 
 DAY = 86_400
 NULL = b"\\N"
 MIDNIGHT = 1_799_971_200  # the first one before the clock of the app
-
-
-@pytest.fixture
-async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn) as running:
-        yield running
 
 
 @pytest.fixture
@@ -26,9 +20,7 @@ async def calls(admin, postgres_dsn):
 
 
 async def series(admin, query="", token_id=1):
-    answer = await admin.call("GET", f"/api/token/{token_id}/usage?{query}")
-    assert answer.status == 200, answer.body
-    return answer.data
+    return await done(admin, "GET", f"/api/token/{token_id}/usage?{query}")
 
 
 async def test_days_without_calls_are_shown_as_nothing(admin, calls):

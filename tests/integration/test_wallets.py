@@ -7,27 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.domain.limits import MAX_EXACT
-from tests.admin import UNIT, running_admin
+from tests.admin import UNIT, declined, done
 
 USD = 1_000_000_000
-
-
-@pytest.fixture
-async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn) as running:
-        yield running
-
-
-async def done(admin, method, path, body=None, **more):
-    answer = await admin.call(method, path, body, **more)
-    assert answer.status == 200, answer.body
-    return answer.data
-
-
-async def declined(admin, status, code, method, path, body=None, **more):
-    answer = await admin.call(method, path, body, **more)
-    assert (answer.status, answer.body.get("code")) == (status, code), answer.body
-    return answer.message
 
 
 async def team(admin, **fields):

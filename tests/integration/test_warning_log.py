@@ -11,7 +11,7 @@ from gateway.config import ServiceSecrets
 from gateway.domain.webhook import secret_of
 from gateway.store.outages import note_outages
 from gateway.store.outbox_queue import tidy
-from tests.admin import running_admin
+from tests.admin import done, running_admin
 from tests.integration.rig import USD
 from tests.integration.test_leavings import eventually
 from tests.webhooks import running_receiver
@@ -19,13 +19,6 @@ from tests.webhooks import running_receiver
 DAY = 86_400
 NOTHING = {"quota": 0, "expiry": 0, "upstream": 0}
 SECRETS = ServiceSecrets(warnings_secret=secret_of(bytes(24)))
-
-
-@pytest.fixture
-async def receiver():
-    """The operator's webhook."""
-    async with running_receiver() as running:
-        yield running
 
 
 @pytest.fixture
@@ -59,24 +52,12 @@ def look(admin):
     return look_once
 
 
-async def use(admin, token_id, used):
-    """What posting does."""
-    await admin.pool.execute(
-        "UPDATE token SET used = $2, accessed_at = to_timestamp($3) WHERE id = $1",
-        *(token_id, used, admin.clock[0]),
-    )
-
-
 async def listed(admin, query="", **options):
-    answer = await admin.call("GET", f"/api/warning?{query}", **options)
-    assert answer.status == 200, answer.body
-    return answer.data["items"]
+    return (await done(admin, "GET", f"/api/warning?{query}", **options))["items"]
 
 
 async def standing(admin, query="user_id=all", **options):
-    answer = await admin.call("GET", f"/api/warning/standing?{query}", **options)
-    assert answer.status == 200, answer.body
-    return answer.data
+    return await done(admin, "GET", f"/api/warning/standing?{query}", **options)
 
 
 async def test_each_message_of_a_warning_says_whether_it_was_taken(admin, receiver, look):
@@ -86,7 +67,7 @@ async def test_each_message_of_a_warning_says_whether_it_was_taken(admin, receiv
         gone.statuses.append(410)  # it wants to be called no more
         url = gone.url + "?key=secret"
         assert (await admin.call("POST", "/api/webhook", {"url": url})).status == 200
-        await use(admin, made["id"], 8 * USD // 10)
+        await admin.use(made["id"], 8 * USD // 10)
         assert await look() == 1
 
         async def attempted():
@@ -119,7 +100,7 @@ async def test_each_message_of_a_warning_says_whether_it_was_taken(admin, receiv
 
 async def test_filters_choose_by_kind_time_and_what_became_of_it(admin, look):
     made = await admin.create(remain_quota=500_000)
-    await use(admin, made["id"], USD)
+    await admin.use(made["id"], USD)
     await admin.create(expired_time=int(admin.clock[0]) + DAY // 2)
     assert await look() == 2
     now = int(admin.clock[0])
@@ -143,7 +124,7 @@ async def test_filters_choose_by_kind_time_and_what_became_of_it(admin, look):
 async def test_a_cursor_goes_on_where_the_last_part_ended(admin, look):
     for n in range(3):
         made = await admin.create(name=f"n{n}", remain_quota=500_000)
-        await use(admin, made["id"], USD)
+        await admin.use(made["id"], USD)
         assert await look() == 1
     first = (await admin.call("GET", "/api/warning?limit=2")).data
     second = (await admin.call("GET", f"/api/warning?limit=2&cursor={first['next_cursor']}")).data
@@ -159,7 +140,7 @@ async def test_one_sees_what_concerns_oneself_and_ones_own_messages_alone(admin,
     own = await admin.create(token=token, remain_quota=500_000)
     other = await admin.create(remain_quota=500_000)
     for made in (own, other):
-        await use(admin, made["id"], USD)
+        await admin.use(made["id"], USD)
     assert await look() == 2
     (warning,) = await listed(admin, token=token)
     assert warning["token_id"] == own["id"]
@@ -182,12 +163,12 @@ async def test_who_was_removed_from_an_account_is_told_of_it_no_more(admin, look
     await admin.pool.execute("UPDATE member SET role = 'admin' WHERE user_id = $1", eve)
     made = await admin.create(unlimited_quota=True)
     await admin.pool.execute("UPDATE account SET granted = 100, used = 80 WHERE id = 1")
-    await use(admin, made["id"], 1)
+    await admin.use(made["id"], 1)
     assert await look() == 1
     assert len(await listed(admin, f"user_id={eve}")) == 1
     await admin.pool.execute("UPDATE member SET removed_at = now() WHERE user_id = $1", eve)
     await admin.pool.execute("UPDATE account SET used = 100 WHERE id = 1")
-    await use(admin, made["id"], 2)
+    await admin.use(made["id"], 2)
     assert await look() == 1
     assert len(await listed(admin, f"user_id={eve}")) == 1
     assert (await standing(admin, f"user_id={eve}"))["items"] == []
@@ -197,7 +178,7 @@ async def test_a_quota_stands_until_it_is_raised_or_switched_off(admin, look):
     raised, off = [await admin.create(remain_quota=500_000) for _ in range(2)]
     unused = await admin.create(remain_quota=500_000)
     for made in (raised, off):
-        await use(admin, made["id"], 9 * USD // 10)
+        await admin.use(made["id"], 9 * USD // 10)
     assert await look() == 2
     found = await standing(admin)
     assert found["counts"] == NOTHING | {"quota": 2}
@@ -217,7 +198,7 @@ async def test_wallets_members_and_subscriptions_stand_as_keys_do(admin, look):
     for table in ("account", "member", "subscription"):
         where = "id" if table == "account" else "account_id"
         await admin.pool.execute(f"UPDATE {table} SET granted = 100, used = 90 WHERE {where} = 1")
-    await use(admin, made["id"], 1)
+    await admin.use(made["id"], 1)
     assert await look() == 3
     found = {each["scope"]: each for each in (await standing(admin))["items"]}
     assert {*found} == {"account", "member", "subscription"}
@@ -247,7 +228,7 @@ async def test_keys_stand_that_expire_soon_and_upstreams_that_are_out(admin, loo
 
 async def test_warnings_are_kept_for_90_days_and_their_messages_with_them(admin, look):
     made = await admin.create(remain_quota=500_000)
-    await use(admin, made["id"], USD)
+    await admin.use(made["id"], USD)
     assert await look() == 1
     await admin.pool.execute(
         "UPDATE outbox SET sent_at = NULL, failed_at = now() - interval '8 days', content = 'sealed'"

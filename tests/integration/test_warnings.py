@@ -79,22 +79,14 @@ async def events(pool):
     ]
 
 
-async def use(admin, token_id, used):
-    """What posting does."""
-    await admin.pool.execute(
-        "UPDATE token SET used = $2, accessed_at = to_timestamp($3) WHERE id = $1",
-        *(token_id, used, admin.clock[0]),
-    )
-
-
 # Quotas
 
 
 async def test_a_quota_is_told_of_at_each_mark_once_to_its_maker_and_the_operator(admin, watch):
     made = await admin.create(name="App", remain_quota=500_000)
-    await use(admin, made["id"], USD // 2)
+    await admin.use(made["id"], USD // 2)
     assert await watch.look() == 0
-    await use(admin, made["id"], 8 * USD // 10)
+    await admin.use(made["id"], 8 * USD // 10)
     assert await watch.look() == 1
     sent = await outbox(admin.pool)
     assert {(kind, target) for kind, target, _ in sent} == {
@@ -119,18 +111,18 @@ async def test_a_quota_is_told_of_at_each_mark_once_to_its_maker_and_the_operato
     assert mail["subject"] == f"80 % of a quota is used: the key “App” (token {made['id']})"
     assert "$0.8 of $1" in mail["text"]
     assert await watch.look() == 0
-    await use(admin, made["id"], USD)
+    await admin.use(made["id"], USD)
     assert await watch.look() == 1
     assert [event["data"]["percent"] for event in await events(admin.pool)] == [100]
 
 
 async def test_a_token_that_was_topped_up_is_told_of_again(admin, watch):
     made = await admin.create(remain_quota=500_000)
-    await use(admin, made["id"], USD)
+    await admin.use(made["id"], USD)
     assert await watch.look() == 1
     await admin.call("PATCH", f"/api/token/{made['id']}", {"add_quota_usd": 1})
     assert await watch.look() == 0
-    await use(admin, made["id"], 2 * USD)
+    await admin.use(made["id"], 2 * USD)
     assert await watch.look() == 1
 
 
@@ -139,7 +131,7 @@ async def test_a_wallet_a_member_and_a_subscription_are_watched_as_keys_are(admi
     for table in ("account", "member", "subscription"):
         where = "id" if table == "account" else "account_id"
         await admin.pool.execute(f"UPDATE {table} SET granted = 100, used = 90 WHERE {where} = 1")
-    await use(admin, made["id"], 1)
+    await admin.use(made["id"], 1)
     assert await watch.look() == 3
     told = [
         (event["data"]["scope"], event["data"]["percent"]) for event in await events(admin.pool)
@@ -149,7 +141,7 @@ async def test_a_wallet_a_member_and_a_subscription_are_watched_as_keys_are(admi
 
 async def test_several_processes_tell_a_crossing_once(admin):
     made = await admin.create(remain_quota=500_000)
-    await use(admin, made["id"], USD)
+    await admin.use(made["id"], USD)
     counts = await asyncio.gather(*(watch_of(admin).look() for _ in range(5)))
     counts.append(await watch_of(admin).look())
     assert sum(counts) == 1
@@ -200,7 +192,7 @@ async def test_an_expiry_that_draws_near_by_an_edit_is_told_of_with_the_sixtieth
 async def test_who_wants_no_mail_gets_none(admin, watch):
     made = await admin.create(remain_quota=500_000)
     await admin.pool.execute('UPDATE "user" SET mail_warnings = false')
-    await use(admin, made["id"], USD)
+    await admin.use(made["id"], USD)
     await watch.look()
     assert [target for kind, target, _ in await outbox(admin.pool) if kind == "mail"] == [
         "ops@example.com"
@@ -217,8 +209,8 @@ async def test_a_webhook_of_ones_own_gets_what_concerns_oneself_signed_with_its_
     assert answer.data["secret"].startswith("whsec_")
     own = await admin.create(token=token, remain_quota=500_000)
     other = await admin.create(remain_quota=500_000)
-    await use(admin, own["id"], USD)
-    await use(admin, other["id"], USD)
+    await admin.use(own["id"], USD)
+    await admin.use(other["id"], USD)
     assert await watch.look() == 2
     got = [c for _, target, c in await outbox(admin.pool) if target == "https://eve.example.com/h"]
     assert [each["event"]["data"]["token_id"] for each in got] == [own["id"]]
@@ -329,7 +321,7 @@ async def test_a_warning_reaches_the_operators_webhook_by_itself(aiohttp_client,
         async with started as admin:
             admin.clock[0] = time.time()
             made = await admin.create(remain_quota=500_000)
-            await use(admin, made["id"], 8 * USD // 10)
+            await admin.use(made["id"], 8 * USD // 10)
             headers, body = await receiver.call()
         event = Webhook(secret_of(bytes(24))).verify(body, headers)
         assert event["type"] == "warning.quota"

@@ -16,8 +16,8 @@ from gateway.domain.catalog import Upstream
 from gateway.domain.network import Blocks
 from gateway.outbound import NotCallable, open_session
 from gateway.relay.dial import Dialer
-from tests.admin import running_admin
-from tests.integration.test_admin_catalog import PUBLIC, declined, done
+from tests.admin import declined, done, running_admin
+from tests.integration.test_admin_catalog import PUBLIC
 from tests.upstream import ScriptedUpstream
 from tests.webhooks import running_receiver
 
@@ -102,12 +102,6 @@ LITERALS = [
     *("[2001:0:4136:e378:8000:63bf:80ff:fffe]", "[fe80::1]", "[fc00::1]", "[fec0::1]"),
     *("[fd00:ec2::254]", "[fd20:ce::254]", "168.63.129.16", "localhost"),
 ]
-
-
-@pytest.fixture
-async def admin(aiohttp_client, postgres_dsn):
-    async with running_admin(aiohttp_client, postgres_dsn) as running:
-        yield running
 
 
 async def test_no_way_of_writing_an_inner_address_is_taken_for_an_upstream(admin, subtests):

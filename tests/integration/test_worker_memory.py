@@ -21,7 +21,7 @@ from gateway.relay.refusal_counts import RefusalCounts
 from gateway.store.ledger import Charge, LedgerStore
 from gateway.store.postgres import apply_schema
 from gateway.store.prepared import key as store_key
-from tests.integration.rig import USD, Rig, chat, running, until
+from tests.integration.rig import USD, Rig, chat, running, running_rig, until
 from tests.integration.test_leavings import (
     AMOUNT,
     assert_settled,
@@ -579,10 +579,7 @@ async def test_the_outbox_brings_back_what_a_failover_of_postgres_lost(postgres_
     def configure(members: dict[str, Any]) -> None:
         members["quota"] |= {"outbox_hours": 1}
 
-    async with (
-        ScriptedUpstream() as upstream,
-        running(postgres_dsn, valkey_url, upstream, configure) as rig,
-    ):
+    async with running_rig(postgres_dsn, valkey_url, configure) as rig:
         key, token = await warm(rig)
         for _ in range(9):
             assert await status_of(rig, key, chat()) == 200
