@@ -18,6 +18,7 @@ from gateway.domain.network import Blocks
 from gateway.domain.pepper import Pepper
 from gateway.domain.units import Units
 from gateway.listen import origin_of
+from gateway.open_stores import Stores, open_stores
 from gateway.relay.accounting import Accounting, Records
 from gateway.relay.attempt_rows import AttemptRows
 from gateway.relay.audit_watch import AuditWatch
@@ -76,7 +77,6 @@ from gateway.store.keys import KeyStore
 from gateway.store.loads import Loads
 from gateway.store.seal import Seal
 from gateway.store.token_cache import TokenCache
-from gateway.stores import Stores, open_stores
 
 
 # fmt: off
