@@ -1,7 +1,7 @@
 """The configuration file and the environment: an object, or every problem in words.
 
-A line `#NAME=value` is a variable of the environment; the secret stands in none of a setting that holds no secret, which
-may be told.
+A line `#NAME=value` is a variable of the environment. The secret stands in none of a setting that holds no secret,
+which may be told.
 """
 
 import tempfile
