@@ -77,10 +77,14 @@ def test_tools_are_told_what_they_want_to_know(console, look):
 
 
 def test_only_models_are_offered_that_can_be_called_in_the_tools_dialect(console):
+    untranslated = {"base_url": "https://1.1.1.1/v1", "models": ["plain"], "translate": False}
+    console.call("POST", "/api/upstream", {"name": "plain", **untranslated})
     console.go("Endpoints")
-    expect(console.page.get_by_label("Model", exact=True)).to_have_value("demo")
-    assert '"demo"' not in code(console, "Gemini · Python")
-    expect(ready(console)).to_contain_text("None of your models can be called in this way yet.")
+    plain = console.page.get_by_label("Model", exact=True).locator("option", has_text="plain")
+    expect(plain).to_have_count(1)
+    assert '"demo"' in code(console, "Gemini · Python")
+    expect(plain).to_have_count(0)
+    console.call("DELETE", "/api/upstream/plain")
 
 
 def test_a_tool_and_a_model_can_be_sent_to_somebody(console):
