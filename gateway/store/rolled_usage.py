@@ -4,7 +4,7 @@ Exact at all times: what the rollup has, what it has been told of and not added 
 read in one snapshot. What the rollup does not tell apart is read of the ledger alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -169,21 +169,19 @@ class _Telling(NamedTuple):
        unnest({starts}::timestamptz[], {ends}::timestamptz[]) AS piece (start, until) {each}
  CROSS JOIN LATERAL (SELECT * FROM rollup call WHERE span = '{kind}' AND at >= piece.start AND at < piece.until
                         {wanted} AND {self.where} OFFSET 0) call"""  # noqa: S608 -- our own names
-        point = self._point(layer.edges)
         if before is None:
-            return self._added(point, rows)
-        return self._moved(point, self._point(before), rows)
+            return self._added(self._point, layer.edges, rows)
+        return self._moved(self._point(layer.edges), self._point(before), rows)
 
     def late(self, edges: Sequence[datetime]) -> str:
         """What is noted and not in the sums yet, where they would have it."""
         ids = self._ids([Span(edges[0], edges[-1])])
-        return self._added(
-            self._point_of_id(edges), f"({LATE}) call WHERE {ids} AND {self._chosen}"
-        )
+        rows = f"({LATE}) call WHERE {ids} AND {self._chosen}"
+        return self._added(self._point_of_id, edges, rows)
 
     def tail(self, span: Span, edges: Sequence[datetime]) -> str:
         """Calls behind where the rollup has come."""
-        return self._added(self._point_of_id(edges), self._calls([span]))
+        return self._added(self._point_of_id, edges, self._calls([span]))
 
     def moved(
         self, spans: Sequence[Span], edges: Sequence[datetime], before: Sequence[datetime]
@@ -204,7 +202,13 @@ class _Telling(NamedTuple):
             else f"{self.where} AND {self.key} = ANY({self.keys})"
         )
 
-    def _added(self, point: str, rows: str) -> str:
+    def _added(
+        self,
+        point_in: Callable[[Sequence[datetime]], str],
+        edges: Sequence[datetime],
+        rows: str,
+    ) -> str:
+        point = point_in(edges) if self.points > 1 else "1"
         measures = ", ".join(f"call.{name}" for name in self.measures)
         return f"SELECT {point} AS point, {self.key} AS key, {measures} FROM {rows}"  # noqa: S608 -- our own names
 
