@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from gateway.domain.emails import is_email
 from gateway.domain.network import parse_blocks
 from gateway.domain.outbound import is_literal
-from gateway.setting_types import Listener, Seconds, Section, check_listen
+from gateway.setting_types import Listener, Seconds, Section, Variable, check_listen
 
 # What is invisible, breaks lines or turns the direction of what follows.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -89,7 +89,7 @@ class MailSettings(Section):
     tls: Literal["starttls", "tls", "none"] = "starttls"
     ca_file: str = ""
     username: str = ""
-    password_env: str = ""
+    password_env: Variable = ""
     sender: str = ""
     timeout_s: Seconds = 20
 
@@ -119,7 +119,7 @@ class OidcSettings(Section):
     issuer: str = ""
     name: str = "Single sign-on"
     client_id: str = ""
-    client_secret_env: str = ""
+    client_secret_env: Variable = ""
     scopes: tuple[str, ...] = ("openid", "email", "profile")
     allowed_domains: tuple[str, ...] = ()
     create_users: Literal["registration", "always", "never"] = "registration"
@@ -157,7 +157,7 @@ class WarningSettings(Section):
     upstream_out_s: Annotated[float, Field(ge=0)] = 60
     mail: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = ()
     webhook_url: str = ""
-    webhook_secret_env: str = ""
+    webhook_secret_env: Variable = ""
 
     @field_validator("percent")
     @classmethod

@@ -17,9 +17,11 @@ from gateway.domain.network import parse_blocks
 from gateway.domain.outbound import is_never_called
 from gateway.domain.rejection import BrokenRule
 from gateway.domain.rules import Rule
-from gateway.setting_types import Seconds, Section, Usd
+from gateway.setting_types import Seconds, Section, Usd, Variable
 
 _REFILL_MINUTES = 24 * 60
+_MEMBER = re.compile(r"\*|[A-Za-z_.]{1,64}")
+_AZURE_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?")
 _VISIBLE = re.compile(r"[!-~]+")
 _MOST_USD = Decimal(MAX_EXACT) / NUSD_PER_USD
 
@@ -250,8 +252,8 @@ class UpstreamSettings(Section):
         Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")],
         Annotated[str, Field(pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")],
     ] = Field(default={}, repr=False)
-    api_key_env: str = ""
-    api_key_envs: tuple[str, ...] = ()
+    api_key_env: Variable = ""
+    api_key_envs: tuple[Variable, ...] = ()
     models: tuple[str, ...] | dict[str, str] = ("*",)
     weight: Annotated[int, Field(ge=1)] = 1
     priority: int = 0
@@ -268,11 +270,9 @@ class UpstreamSettings(Section):
     breaker_longest_s: Seconds = 60
     retry_after_budget_s: Annotated[float, Field(ge=0, le=60)] = 2
     retry_unanswered: bool = False
-    azure_api_version: Annotated[
-        str, Field(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?)?$")
-    ] = ""
+    azure_api_version: str = ""
     translate: bool = True
-    leave_out: tuple[Annotated[str, Field(pattern=r"^(\*|[A-Za-z_.]{1,64})$")], ...] = ()
+    leave_out: tuple[str, ...] = ()
     form: Form = "chats"
 
     @property
@@ -317,6 +317,21 @@ class UpstreamSettings(Section):
         if self.form != "chats" and self.dialect != "openai":
             raise ValueError('form = "responses" needs dialect = "openai"')
         return self
+
+    @field_validator("leave_out")
+    @classmethod
+    def _check_leave_out(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not _MEMBER.fullmatch(name):
+                raise ValueError('must be names of members, such as "seed", or "*"')
+        return value
+
+    @field_validator("azure_api_version")
+    @classmethod
+    def _check_azure_version(cls, value: str) -> str:
+        if value and not _AZURE_VERSION.fullmatch(value):
+            raise ValueError('must be a date, such as "2024-10-21" or "2025-04-01-preview"')
+        return value
 
     @model_validator(mode="after")
     def _check_azure(self) -> Self:

@@ -21,6 +21,12 @@ from gateway.domain.pepper import Pepper
 from gateway.settings import Config
 
 _ENVIRONMENT_SETTING = re.compile(r"TOLLHOUSE_([A-Z]+)__([A-Z0-9_]+)")
+# What pydantic tells in the words of Python, in those of the file.
+_IN_TOML = {
+    "tuple_type": 'must be a list, such as ["a", "b"]',
+    "string_type": "must be text, in quotes",
+}
+_KEYS_THEMSELVES = {"api_key", "api_keys", "key", "keys"}
 _MISSPELT_SETTING = re.compile(
     rf"TOLLHOUSE_({'|'.join(Config.model_fields)})_([A-Z0-9_]+)", re.IGNORECASE
 )
@@ -338,4 +344,6 @@ def _problem(detail: Any) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         message = "there is no such setting"
-    return f"{place}: {message}"
+        if detail["loc"][0] == "upstreams" and detail["loc"][-1] in _KEYS_THEMSELVES:
+            message += "; api_key_env names the environment variable that holds the key"
+    return f"{place}: {_IN_TOML.get(detail['type'], message)}"

@@ -4,7 +4,14 @@ import re
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from gateway.domain.network import parse_blocks
 
@@ -12,8 +19,22 @@ Seconds = Annotated[float, Field(gt=0)]
 Usd = Annotated[
     Decimal, Field(ge=0, lt=1_000_000_000_000)
 ]  # beyond that, arithmetic has other bounds
+_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)?")
 _ClientHeader = Literal["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip"]
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(\d{1,5})")
+
+
+def _check_variable(value: str) -> str:
+    """Refuse what names no variable: a secret that stands in its place would be told wherever the variable is."""
+    if not _VARIABLE.fullmatch(value):
+        raise ValueError(
+            'must be the name of an environment variable, such as "OPENAI_API_KEY", which holds the secret'
+        )
+    return value
+
+
+Variable = Annotated[str, AfterValidator(_check_variable)]
+"""The name of the environment variable that holds a secret; empty: there is none."""
 
 
 def check_listen(value: str) -> str:

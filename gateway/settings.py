@@ -24,7 +24,7 @@ from gateway.catalog_settings import (
     UpstreamSettings,
 )
 from gateway.domain.store_url import read_store_url
-from gateway.setting_types import Listener, Seconds, Section, check_listen
+from gateway.setting_types import Listener, Seconds, Section, Variable, check_listen
 
 _SHORTEST_MONTH_H = 28 * 24
 
@@ -155,7 +155,7 @@ class TraceSettings(Section):
 
     otlp_endpoint: str = ""
     ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
-    headers_env: str = ""
+    headers_env: Variable = ""
 
     @field_validator("otlp_endpoint")
     @classmethod

@@ -287,9 +287,9 @@ class Supervisor:
     async def _keep_servers(self, running: Running, publish: Callable[[], None]) -> None:
         while True:
             await asyncio.sleep(_EMBEDDED_CHECK_S)
-            for server in (running.postgres, running.valkey):
+            for name, server in (("PostgreSQL", running.postgres), ("Valkey", running.valkey)):
                 if server is not None and server.poll() is not None:
-                    say(f"{type(server).__name__} ended; starting it again")
+                    say(f"{name} ended; starting it again")
                     try:
                         server.start()
                     except EmbeddedError as error:

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -66,9 +67,24 @@ def _table(*, header: bool) -> Table:
     )
 
 
+def _fit(table: Table, terminal: Console) -> None:
+    """Have columns give way in lines, figures last: nothing is cut off, and no column vanishes."""
+    unbounded = terminal.options.update(width=_UNBOUNDED)
+    for kind in ("left", "right"):
+        needed = Measurement.get(terminal, unbounded, table)
+        if (needed.maximum if kind == "left" else needed.minimum) <= terminal.width:
+            return
+        for column in table.columns:
+            if column.justify == kind:
+                column.no_wrap = False
+                column.overflow = "fold"
+
+
 def _show(table: Table) -> None:
     if sys.stdout.isatty():
-        Console(highlight=False).print(table)
+        terminal = Console(highlight=False)
+        _fit(table, terminal)
+        terminal.print(table)
         return
     console = Console(width=_UNBOUNDED, highlight=False, file=sys.stdout)
     with console.capture() as captured:

@@ -6,6 +6,7 @@ dialect's: `openai_ask.py`, `anthropic_ask.py`, `gemini_ask.py`.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -22,6 +23,20 @@ LARGEST_COUNT = 2**31
 MOST_CHOICES = 128
 """OpenAI's own maximum."""
 _LONGEST_NAME = 256
+
+# What msgspec says of a body: https://jcristharif.com/msgspec/usage.html#typed-decoding.
+_PLACED = re.compile(r"(?P<finding>.*) - at `\$\.?(?P<member>.*)`", re.DOTALL)
+_LACKING = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
+_OTHER_TYPE = re.compile(r"Expected `(?P<wanted>[^`]*)`, got `(?P<got>[^`]*)`")
+_TYPES = {
+    "str": "a string",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "an array",
+    "object": "an object",
+}
+_FRACTION = "one with a fraction or an exponent"
 
 M = TypeVar("M")
 
@@ -257,5 +272,22 @@ def _explained(message: str) -> Invalid:
     """Msgspec's finding, with the member it names."""
     if message.startswith("Object missing required field `model`"):
         return Invalid(Case.MODEL_MISSING, "model")
-    _, found, path = message.rpartition("`$.")
-    return Invalid(Case.MEMBER_UNREADABLE, path.rstrip("`") if found else None, why=message)
+    return unreadable(message)
+
+
+def unreadable(message: str) -> Invalid:
+    """What msgspec found of a body's member, in the words of JSON instead of Python's."""
+    finding, member = message, ""
+    if (placed := _PLACED.fullmatch(message)) is not None:
+        finding, member = placed["finding"], placed["member"]
+    if (lacking := _LACKING.fullmatch(finding)) is not None:
+        member = f"{member}.{lacking['name']}" if member else lacking["name"]
+        why = f"{member!r} is missing."
+    elif (other := _OTHER_TYPE.fullmatch(finding)) is not None:
+        wanted = [name for name in other["wanted"].split(" | ") if name != "null"]
+        plain = " or ".join(_TYPES.get(name, name) for name in wanted) or "null"
+        got = _FRACTION if other["got"] == "float" else _TYPES.get(other["got"], other["got"])
+        why = f"{repr(member) if member else 'The body'} must be {plain}, not {got}."
+    else:
+        why = f"{member!r}: {finding}." if member else f"{finding}."
+    return Invalid(Case.MEMBER_UNREADABLE, member or None, why=why)

@@ -191,8 +191,8 @@ class Case(StrEnum):
     UNCARRIED = (
         "uncarried",
         (
-            "{member!r} cannot be sent to {model!r}, which is served in the dialect {dialect!r}: {why}. Leave it out, "
-            "or ask the operator for a model of this dialect."
+            "{member!r} cannot be sent to {model!r}, which is served in the dialect {dialect!r}: {why}. Change it or "
+            "leave it out, or ask the operator for an upstream of the dialect that you call in."
         ),
         _UNSUPPORTED,
         Ground.CALL,

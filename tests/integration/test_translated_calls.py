@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anthropic
 import openai
 import pytest
 
@@ -15,6 +16,7 @@ from tests.integration.rig import PRICED, USD, Rig, running
 from tests.upstream import CUT, Answer, Echo, ScriptedUpstream, Turns
 
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession")
+SAID = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
 
 
 def configure(members: dict[str, Any]) -> None:
@@ -48,6 +50,7 @@ def configure(members: dict[str, Any]) -> None:
             "dialect": "gemini",
             "base_url": url.removesuffix("/v1") + "/v1beta",
             "models": {"gem": "gem-real"},
+            "leave_out": ["user"],
         },
         {
             "name": "easy",
@@ -117,6 +120,7 @@ async def test_models_are_listed_for_whoever_can_call_them_in_any_dialect(rig: R
         (Chat, {"n": 2}, "n"),
         (Chat, {"logit_bias": {"7": 1}}, "logit_bias"),
         (Chat, {"extra_body": {"novel": 1}}, "novel"),
+        (Chat, {"extra_body": {"messages": [{"role": "user", "content": [SAID]}]}}, "input_audio"),
         (Responses, {"previous_response_id": "resp_1"}, "previous_response_id"),
         (Responses, {"extra_body": {"tools": [{"type": "web_search"}]}}, "tools[0]"),
         (Contents, {"candidate_count": 2}, "candidateCount"),
@@ -153,6 +157,14 @@ async def test_what_the_operator_lets_be_left_out_is_named_in_a_header(rig: Rig,
     assert not {"seed", "metadata"} & json.loads(rig.upstream.requests[0].body).keys()
     with pytest.raises(openai.BadRequestError, match="logit_bias"):
         await chat.say("easy", logit_bias={"7": 1})
+
+
+async def test_what_is_left_out_may_be_named_as_callers_name_it(rig: Rig, chat):
+    rig.upstream.answer("gem-real", answers.whole("gemini"))
+    assert (await chat.say("gem", user="somebody")).text == answers.TEXT
+    async with Messages(rig.url, (await rig.token(USD)).key) as caller:
+        with pytest.raises(anthropic.BadRequestError, match=r"metadata\.user_id"):
+            await caller.say("gem", metadata={"user_id": "somebody"})
 
 
 async def test_an_answer_in_another_form_than_was_asked_for_is_an_error(rig: Rig, chat):

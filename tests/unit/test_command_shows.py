@@ -5,6 +5,7 @@ import sys
 from decimal import Decimal
 
 import pytest
+from rich.text import Text
 
 from gateway.cli import _parser
 from gateway.commands import tables, texts
@@ -29,6 +30,22 @@ def test_dollars_are_shown_exactly_with_two_decimals_at_least(amount, shown):
 
 def test_what_others_wrote_cannot_steer_the_terminal():
     assert printable("a\x1b[31mb\x07\r\u202ec\nd é 世") == "a\\x1b[31mb\\x07\\r\\u202ec\nd é 世"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_table_has_all_of_its_cells_on_a_narrow_terminal(monkeypatch, capsys, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    names = ("Name", "Dialect", "Base URL", "Models", "Used", "Left")
+    row = ("ant", "anthropic", "http://127.0.0.1:18090/g/v1beta", "claude-*", "$0.020322", "none")
+    tables.show_table(names, [row], right=("Used", "Left"))
+    lines = Text.from_ansi(capsys.readouterr().out).plain.splitlines()
+    assert max(map(len, lines)) <= columns
+    told = "".join("".join(lines).split())
+    assert "…" not in told
+    # Of a cell in several lines the first is looked for: figures stand in one.
+    assert all(cell in told for cell in ("Name", "ant", "anthrop", "http:", "$0.020322", "none"))
 
 
 @pytest.mark.parametrize(

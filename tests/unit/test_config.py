@@ -15,6 +15,8 @@ from gateway.config import (
 )
 from gateway.settings import Config
 
+UPSTREAM = '[[upstreams]]\nname = "a"\nbase_url = "https://x"\n'
+
 
 @pytest.fixture
 def write(tmp_path):
@@ -110,6 +112,12 @@ def test_all_problems_are_told_at_once(write):
         ('[[upstreams]]\nname = "a"\nbase_url = "ftp://x"', "http:// or https:// URL"),
         ('[[upstreams]]\nname = "a"\nbase_url = "https://u:p@x"', "may hold no user"),
         ('[[upstreams]]\nname = "a"\nbase_url = "https://x/a b"', "holds spaces"),
+        (UPSTREAM + 'api_key = "sk-1"', "api_key_env names the environment variable that holds"),
+        (UPSTREAM + "leave_out = 'seed'", "upstreams.0.leave_out: must be a list"),
+        (UPSTREAM + "leave_out = ['se ed']", "upstreams.0.leave_out: must be names of members"),
+        (UPSTREAM + "azure_api_version = 2024", "upstreams.0.azure_api_version: must be text"),
+        (UPSTREAM + "azure_api_version = 'v1'", "upstreams.0.azure_api_version: must be a date"),
+        (UPSTREAM + "dialect = 'gemini'\nform = 'responses'", 'needs dialect = "openai"'),
         ("x = " + "[" * 5000, "is nested too deeply"),
         ("x = " + "9" * 5000, "is not TOML"),
         ("x = 1e99999999999999999999", "is not TOML"),
@@ -197,6 +205,21 @@ def test_an_upstream_without_its_key_is_named_and_left_out(write):
     assert [upstream.name for upstream in loaded.config.upstreams] == ["b"]
     assert loaded.config.upstreams[0].base_url == "https://b/v1"
     assert "A_KEY" in loaded.notices[0]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        UPSTREAM + "api_key_env = 'sk-secret'",
+        UPSTREAM + "api_key_envs = ['A', 'sk-secret']",
+        "[mail]\npassword_env = 'sk-secret'",
+        "[traces]\nheaders_env = 'sk-secret'",
+    ],
+)
+def test_a_secret_in_the_place_of_its_variable_is_refused_and_not_told(write, table):
+    (problem,) = problems_of({}, write(table))
+    assert "must be the name of an environment variable" in problem
+    assert "sk-secret" not in problem
 
 
 def test_an_upstream_may_have_several_keys_and_lacks_those_that_are_not_set(write):

@@ -1,6 +1,7 @@
 """What a wire form must be able to do to take part in translation."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from gateway.domain.translation.answers import Answer, Delta, Fault
@@ -29,16 +30,20 @@ class Losses:
     picture, a tool) is told with `Uncarried`, always.
     """
 
-    def __init__(self, drop: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, drop: frozenset[str] = frozenset(), params: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._drop = drop
+        self._params = params
         self.dropped: list[str] = []
 
     def leave_out(self, member: str, why: str, param: str = "") -> None:
         """Note that `member` is left out. Raises `Uncarried` where the operator does not let it be.
 
-        `param` is its name at the caller, where the reader found it; the operator may name either.
+        `param` is its name at the caller, where the reader found it; the operator may name either, or the name that
+        the reading codec's `PARAMS` (`params`) has for it.
         """
-        if not {"*", member, param} & self._drop:
+        if not {"*", member, param, self._params.get(member, member)} & self._drop:
             raise Uncarried(member, why, param)
         self._note(param or member)
 

@@ -99,7 +99,7 @@ class Translation:
         self.upstream = upstream
         self.is_counted = True
         self.path = ""
-        losses = Losses(asked.leave_out)
+        losses = Losses(asked.leave_out, caller.PARAMS)
         try:
             self.body = self._write(losses)
         except Invalid as error:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from gateway.domain.ask import Invalid, decode_members
+from gateway.domain.ask import Invalid, decode_members, unreadable
 from gateway.domain.cases import Case
 from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.translation.codec import Losses, Uncarried
@@ -105,5 +105,4 @@ def _explained(message: str) -> Invalid | Uncarried:
         return _uncarried(f"{found['at']}.{found['name']}" if found["at"] else found["name"])
     if (found := _KIND.match(message)) is not None:
         return _uncarried(found["at"])
-    _, found_path, path = message.rpartition("`$.")
-    return Invalid(Case.MEMBER_UNREADABLE, path.rstrip("`") if found_path else None, why=message)
+    return unreadable(message)

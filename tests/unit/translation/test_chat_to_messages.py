@@ -337,14 +337,29 @@ def test_a_maximum_must_be_there():
 
 
 def test_what_is_wrong_in_the_callers_own_dialect_is_told_with_its_place():
-    for sent, param in (
-        ({"temperature": "hot"}, "temperature"),
-        ({"messages": [{"role": "user"}]}, "messages[0]"),
-        (part("image_url", image_url={"url": "data:image/png,x"}), "messages[0].content[0]"),
+    for sent, param, words in (
+        ({"temperature": "hot"}, "temperature", "'temperature' must be a number, not a string."),
+        ({"messages": "hi"}, "messages", "'messages' must be an array, not a string."),
+        (
+            {"messages": [{"role": "user"}]},
+            "messages[0].content",
+            "'messages[0].content' is missing.",
+        ),
+        (
+            part("text", text=7),
+            "messages[0].content[0].text",
+            "'messages[0].content[0].text' must be a string, not a whole number.",
+        ),
+        (
+            part("image_url", image_url={"url": "data:image/png,x"}),
+            "messages[0].content[0].image_url",
+            "must be data:",
+        ),
     ):
         with pytest.raises(Invalid) as refused:
             asked(**sent)
         assert str(refused.value.refusal.param).startswith(param)
+        assert words in refused.value.refusal.message
 
 
 MESSAGE = {

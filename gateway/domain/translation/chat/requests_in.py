@@ -29,6 +29,10 @@ PARAMS: Mapping[str, str] = {
     "thinking": "reasoning_effort",
     "tier": "service_tier",
     "end_user": "user",
+    "image": "image_url",
+    "file_reference": "file.file_id",
+    "audio": "input_audio",
+    "tool_call": "tool_calls",
 }
 _NO_OTHER = "no other dialect has it"
 # Pictures are asked for so at OpenRouter and LiteLLM: https://openrouter.ai/docs/features/multimodal/image-generation

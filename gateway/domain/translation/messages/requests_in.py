@@ -27,6 +27,9 @@ PARAMS: Mapping[str, str] = {
     "stop": "stop_sequences",
     "tier": "service_tier",
     "end_user": "metadata.user_id",
+    "file": "document",
+    "file_reference": "source.file_id",
+    "tool_call": "tool_use",
 }
 _NO_OTHER = "no other dialect has it"
 # What asks for nothing: https://docs.claude.com/en/docs/build-with-claude/fast-mode and .../about-claude/pricing

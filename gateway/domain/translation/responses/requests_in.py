@@ -34,6 +34,7 @@ PARAMS: Mapping[str, str] = {
     "audio": "input_audio",
     "tool_call": "function_call",
     "tool_result": "function_call_output",
+    "file_reference": "file_id",
 }
 _NOTHING = (b"", b"null")
 _NO_OTHER = "no other dialect has it"
