@@ -399,7 +399,9 @@ def test_what_a_body_would_lose_on_its_way_to_another_dialect_is_told(keys, look
     act(keys, "translated", "Why refused?")
     keys.page.get_by_text("More about the call").click()
     keys.field("Path").select_option("/v1/messages")
-    said = '{"model": "gpt-5.4", "max_tokens": 9, %s"messages": [{"role": "user", "content": "Hi"}]}'
+    said = (
+        '{"model": "gpt-5.4", "max_tokens": 9, %s"messages": [{"role": "user", "content": "Hi"}]}'
+    )
     keys.field("Its body").fill(said % '"top_k": 3, ')
     keys.button("Ask").click()
     expect(keys.page.get_by_text("'top_k' cannot be sent to").first).to_be_visible()
