@@ -19,16 +19,20 @@ from gateway.commands.arguments import add_completion, add_export, add_token
 from gateway.commands.catalog_arguments import add_catalog
 
 _REPLAY_TIMEOUT_S = 30
+_INTERRUPTED = 130  # as shells say it: 128 and the signal
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; answers the exit status: 0 done, 1 could not be done, 2 wrong use or configuration."""
-    parser = _parser()
-    given, rest = parser.parse_known_args(arguments)
-    if rest and given.command not in {"gateway", "admin"}:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    """Run a command; answers the exit status: 0 done, 1 could not be done, 2 wrong use or configuration, 130 Ctrl-C."""
     try:
+        parser = _parser()
+        given, rest = parser.parse_known_args(arguments)
+        if rest and given.command not in {"gateway", "admin"}:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
         return _COMMANDS[given.command](given, rest)
+    except KeyboardInterrupt:
+        print("\ntollhouse: interrupted", file=sys.stderr)
+        return _INTERRUPTED
     except Exception as error:
         if (status := _told(error)) is None:
             raise
@@ -66,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(
         commands.add_parser("check-config", help="read the configuration, name every problem")
     )
-    _add_config(commands.add_parser("migrate", help="make the tables on an empty database"))
+    _add_config(
+        commands.add_parser("migrate", help="make the tables, or bring them to this version")
+    )
     _add_config(
         commands.add_parser(
             "replay-outbox",

@@ -236,6 +236,14 @@ class Case(StrEnum):
         "Unknown URL ({method} {path}). The base URL is {base_url} — the path lacks {lacks}.",
         Reason.UNKNOWN_URL,
     )
+    PATH_HAS_BASE_TWICE = (
+        "path_has_base_twice",
+        (
+            "Unknown URL ({method} {path}). The right one is {right}; SDKs that add the version themselves take "
+            "{origin} as base URL."
+        ),
+        Reason.UNKNOWN_URL,
+    )
     SLASH_AT_END = (
         "slash_at_end",
         "Unknown URL ({method} {path}). The base URL is {base_url}; write the path without the slash at its end.",

@@ -250,6 +250,8 @@ def find_route(
     ):
         return route
     rule = rule_of(method, path, own) if _is_passage(method, path) else None
+    if path.startswith(_TWICE) and rule not in own:
+        return _has_base_twice(method, path, base_url())
     if rule is not None and rule.metering is not Metering.NEVER:
         return _passage(method, path, rule)
     if route is None:
@@ -267,6 +269,7 @@ def is_forwarded(path: str) -> bool:
 _SENT_ON = frozenset({"forward", "passage"})  # what is answered here has a head, too
 # What a passage's path consists of. Dots alone would be another path to whoever resolves them.
 _PASSAGE = re.compile(r"/v1(/(?!\.{1,2}(/|$))[A-Za-z0-9_.:~@+-]+)+")
+_TWICE = tuple(f"{BASE_PATH}/{version}/" for version in ("v1", "v1beta", "v1alpha"))
 _METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH"})
 
 
@@ -312,6 +315,13 @@ def _unknown(method: str, path: str, base_url: str) -> Refusal:
         return refusal(Case.PATH_LACKS_BASE, {**told, "lacks": BASE_PATH})
     slash = path.rstrip("/") in _ROUTES
     return refusal(Case.SLASH_AT_END if slash else Case.UNKNOWN_PATH, told)
+
+
+def _has_base_twice(method: str, path: str, origin: str) -> Refusal:
+    """The base URL was given with /v1 to an SDK that adds the version itself, as Anthropic's and Google's do."""
+    right = redact(origin + path.removeprefix(BASE_PATH))
+    told = {"method": method, "path": redact(path), "right": right, "origin": origin}
+    return refusal(Case.PATH_HAS_BASE_TWICE, told)
 
 
 def dialects_called(dialect: Dialect) -> Dialects:

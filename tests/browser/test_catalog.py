@@ -163,6 +163,25 @@ def test_an_upstream_is_added_tested_its_models_served_priced_and_called_a_momen
     look("groups-in-use")
 
 
+def test_what_only_upstreams_of_openais_dialect_have_is_not_asked_of_others(console):
+    console.go("Upstreams")
+    console.button("Add an upstream").click()
+    made = drawer(console, "Add an upstream")
+    made.get_by_label("Name", exact=True).fill("claude")
+    made.get_by_label("Base URL").fill("https://claude.example/v1")
+    made.get_by_text("Addresses and headers").click()
+    made.get_by_text("Connections and retries").click()
+    made.get_by_label("Version of Azure's API").fill("2024-10-21")
+    made.get_by_label("Translated calls to OpenAI's dialect are").select_option("responses")
+    made.get_by_label("It speaks").select_option("anthropic")
+    expect(made.get_by_label("Version of Azure's API")).to_have_count(0)
+    expect(made.get_by_label("Translated calls to OpenAI's dialect are")).to_have_count(0)
+    made.get_by_role("button", name="Create").click()
+    expect(drawer(console, "claude")).to_be_visible()
+    kept = console.call("GET", "/api/upstream/claude")
+    assert (kept["form"], kept["azure_api_version"]) == ("chats", "")
+
+
 def test_what_the_configuration_file_has_is_shown_and_says_where_to_change_it(console, look):
     console.open("/admin/groups?edit=vip")
     shown = drawer(console, "vip")

@@ -394,6 +394,25 @@ def test_why_a_call_is_refused_is_told_in_chinese(keys, look):
     look("keys-why-chinese")
 
 
+def test_what_a_body_would_lose_on_its_way_to_another_dialect_is_told(keys, look):
+    made(keys, "translated")
+    act(keys, "translated", "Why refused?")
+    keys.page.get_by_text("More about the call").click()
+    keys.field("Path").select_option("/v1/messages")
+    said = (
+        '{"model": "gpt-5.4", "max_tokens": 9, %s"messages": [{"role": "user", "content": "Hi"}]}'
+    )
+    keys.field("Its body").fill(said % '"top_k": 3, ')
+    keys.button("Ask").click()
+    expect(keys.page.get_by_text("'top_k' cannot be sent to").first).to_be_visible()
+    look("keys-why-untranslatable")
+    keys.field("Its body").fill(said % "")
+    keys.button("Ask").click()
+    expect(keys.page.get_by_text("This call would pass.")).to_be_visible()
+    expect(keys.page.get_by_text("translated for the dialect openai")).to_be_visible()
+    assert "Hi" not in keys.page.url
+
+
 def test_a_rotated_key_works_beside_its_old_one_until_that_is_ended(keys, product, look):
     token = made(keys, "rotated")
     act(keys, "rotated", "Rotate")

@@ -30,9 +30,14 @@ IGNORED_UNTIL_THEN = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 def asked(before, *, typed=b""):
     """What a process prints that asks, and is interrupted at the question unless something is typed."""
+    return at_terminal("-c", ASKING.format(before=before), question=QUESTION, typed=typed)
+
+
+def at_terminal(*arguments, question, typed=b"", **settings):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", ASKING.format(before=before)],
+        [sys.executable, *arguments],
+        env=os.environ | settings,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -45,7 +50,7 @@ def asked(before, *, typed=b""):
                 output += os.read(ours, 4096)
             except OSError:  # the other end is closed
                 return output.decode()
-            if QUESTION in output and not reacted:
+            if question in output and not reacted:
                 reacted = True
                 if typed:
                     os.write(ours, typed)
@@ -65,3 +70,13 @@ def test_ctrl_c_ends_it(before):
 
 def test_a_line_is_the_answer():
     assert asked("", typed=b"delete\n").splitlines()[-1] == "answer: delete"
+
+
+def test_ctrl_c_at_the_question_of_reset_deletes_nothing_and_ends_in_a_line(tmp_path):
+    (tmp_path / "lock").touch()
+    told = at_terminal(
+        "-m", "gateway.cli", "reset", question=b"Type 'reset'", TOLLHOUSE_STATE=str(tmp_path)
+    )
+    assert told.splitlines()[-1] == "tollhouse: interrupted"
+    assert "Traceback" not in told
+    assert (tmp_path / "lock").exists()

@@ -40,6 +40,8 @@ def test_a_call_has_its_route(method, path, name, kind):
         ("/", "no page here"),
         ("/chat/completions", "lacks /v1"),
         ("/models", "lacks /v1"),
+        ("/v1/v1/messages", "The right one is https://gateway.example/v1/messages; SDKs"),
+        ("/v1/v1beta/models/m:generateContent", "example/v1beta/models/m:generateContent; SDKs"),
         ("/v1/chat/completions/", "without the slash"),
         ("/v1/models/", "without the slash"),
         ("/v1", "The base URL is"),

@@ -1,7 +1,7 @@
 // The figures behind an explanation: what the call would hold, and what is left of quotas, limits and calls at once.
 
 import { number, nusd, short, usd } from "../../core/format.js";
-import { t } from "../../core/messages.js";
+import { caseText, t } from "../../core/messages.js";
 import { html } from "../../core/view.js";
 import { Tag } from "../../ui/basics.js";
 import { limitText } from "../../ui/limits.js";
@@ -22,9 +22,16 @@ const Hold = ({ hold, candidates }) => html`
       <dt>${t("tokens.hold_tokens")}</dt><dd class="tabular">${number(hold.tokens)}</dd>
       ${hold.written_max_tokens !== null && html`
         <dt>${t("tokens.hold_written")}</dt><dd class="tabular">${number(hold.written_max_tokens)}</dd>`}
-      ${candidates.length > 0 && html`<dt>${t("tokens.upstreams")}</dt><dd>${candidates.map((each) => each.upstream).join(", ")}</dd>`}
+      ${candidates.length > 0 && html`<dt>${t("tokens.upstreams")}</dt><dd>
+        ${candidates.map((each) => html`<${Candidate} key=${each.upstream} each=${each} />`)}</dd>`}
     </dl>
   </section>`;
+
+/** An upstream that could serve the call, and what becomes of the call on the way there. */
+function Candidate({ each: { upstream, dialect, translated, left_out, refused } }) {
+  const way = translated && t(left_out.length ? "tokens.translated_without" : "tokens.translated", { dialect, left_out: left_out.join(", ") });
+  return html`<div class="break">${upstream} ${way && html`<span class="muted">${refused ? caseText(refused) : way}</span>`}</div>`;
+}
 
 const MONEY = ["granted", "used", "held", "available"];
 

@@ -31,7 +31,7 @@ export default function Why({ id }) {
     </${Page}>`;
 }
 
-/** The call that is asked about; it stands in the address. */
+/** The call that is asked about; it stands in the address, but for its body, which is what somebody has said. */
 function Ask({ token, offered }) {
   const { self } = useSession();
   const { query } = usePlace();
@@ -39,14 +39,16 @@ function Ask({ token, offered }) {
   const [call, setCall] = useState({
     model: query.get("model") ?? first, ip: query.get("ip") ?? self.address ?? "", stream: query.get("stream") === "1",
     max_tokens: query.get("max_tokens") ?? "", input_tokens: query.get("input_tokens") ?? "", path: query.get("path") ?? PATHS[0],
+    body: "",
   });
   const [found, setFound] = useState(null);
   const { busy, failure, run } = useSending();
   const change = (changes) => setCall((before) => ({ ...before, ...changes }));
   const ask = () => run(async () => {
-    refine({ ...call, stream: call.stream ? "1" : "", path: call.path === PATHS[0] ? "" : call.path });
-    const [told] = await Promise.all([api.post(`/api/token/${token.id}/explain`, bodyOf(call)), learnRefusals()]);
-    setFound(told);
+    const { body, ...told } = call;
+    refine({ ...told, stream: call.stream ? "1" : "", path: call.path === PATHS[0] ? "" : call.path });
+    const [answer] = await Promise.all([api.post(`/api/token/${token.id}/explain`, bodyOf(call)), learnRefusals()]);
+    setFound(answer);
   });
   useEffect(() => { ask(); }, []);
   const submit = (event) => {
@@ -78,9 +80,12 @@ const More = ({ call, change, failure }) => html`
       <${Text} key=${name} label=${t(`tokens.of_call.${name}`)} inputmode="numeric" value=${call[name]} mistake=${failure?.of?.(name)}
         onInput=${(text) => change({ [name]: text })} />`)}
     <${Check} label=${t("tokens.stream")} checked=${call.stream} onChange=${(stream) => change({ stream })} />
+    <${Text} label=${t("tokens.of_call.body")} hint=${t("tokens.of_call.body_hint")} class="mono" lines=${4} spellcheck="false"
+      value=${call.body} mistake=${failure?.of?.("body")} onInput=${(body) => change({ body })} />
   </${Fold}>`;
 
-function bodyOf({ model, ip, stream, max_tokens, input_tokens, path }) {
+function bodyOf({ model, ip, stream, max_tokens, input_tokens, path, body }) {
+  if (body.trim()) return { path, ip: ip.trim() || undefined, body };
   const count = (text) => (text.trim() === "" ? undefined : Number.isInteger(Number(text)) ? Number(text) : text);
   return {
     path, method: path === "/v1/models" ? "GET" : "POST", model: model || undefined, ip: ip.trim() || undefined,

@@ -64,7 +64,7 @@ function KeyField({ form }) {
       </div>`;
   }
   return html`
-    <${Text} label=${t("upstreams.keys")} lines=${2} value=${draft.api_keys} spellcheck=${false} autocomplete="off" class="secret"
+    <${Text} label=${t("upstreams.keys")} lines=${2} value=${draft.api_keys} spellcheck=${false} autocomplete="off" class="mono"
       hint=${t(entry ? "upstreams.replace_hint" : "upstreams.keys_hint")} mistake=${of("api_keys") ?? of("api_key")}
       onInput=${(api_keys) => set({ api_keys })} />
     ${entry && html`<div><${Button} size="small" onClick=${() => set({ api_keys: null })}>${t("upstreams.keep_keys")}</${Button}></div>`}`;
@@ -98,8 +98,9 @@ const Reach = ({ form, form: { draft, set, of, list, readOnly } }) => html`
   <${Fold} title=${t("upstreams.reach")}
     open=${Boolean(draft.allow_cidrs.length || draft.headers.length || of("allow_cidrs") || of("headers") || of("azure_api_version"))}>
     <${Names} ...${list("allow_cidrs", t("upstreams.allow_cidrs"))} hint=${t("upstreams.allow_cidrs_hint")} placeholder="10.0.0.0/8" />
-    <${Text} ...${form.field("azure_api_version", t("upstreams.azure_api_version"))} hint=${t("upstreams.azure_api_version_hint")}
-      placeholder="2024-10-21" />
+    ${draft.dialect === "openai" && html`
+      <${Text} ...${form.field("azure_api_version", t("upstreams.azure_api_version"))} hint=${t("upstreams.azure_api_version_hint")}
+        placeholder="2024-10-21" />`}
     <${Pairs} label=${t("upstreams.headers")} hint=${t("upstreams.headers_hint")} value=${draft.headers} mistake=${of("headers")}
       left=${t("upstreams.header")} right=${t("upstreams.header_value")} disabled=${readOnly} onChange=${(headers) => set({ headers })} />
   </${Fold}>`;
@@ -124,9 +125,10 @@ const Traffic = ({ form }) => html`
     <${Check} label=${t("upstreams.translate")} hint=${t("upstreams.translate_hint")} checked=${form.draft.translate}
       disabled=${form.readOnly} onChange=${(translate) => form.set({ translate })} />
     <${Names} ...${form.list("leave_out", t("upstreams.leave_out"))} hint=${t("upstreams.leave_out_hint")} placeholder="seed" />
-    <${Select} label=${t("upstreams.form")} hint=${t("upstreams.form_hint")} value=${form.draft.form} disabled=${form.readOnly}
-      mistake=${form.of("form")} options=${["chats", "responses"].map((each) => [each, t(`upstreams.form.${each}`)])}
-      onChange=${(value) => form.set({ form: value })} />
+    ${form.draft.dialect === "openai" && html`
+      <${Select} label=${t("upstreams.form")} hint=${t("upstreams.form_hint")} value=${form.draft.form} disabled=${form.readOnly}
+        mistake=${form.of("form")} options=${["chats", "responses"].map((each) => [each, t(`upstreams.form.${each}`)])}
+        onChange=${(value) => form.set({ form: value })} />`}
     <${Select} label=${t("upstreams.on_disconnect")} value=${form.draft.on_disconnect} disabled=${form.readOnly}
       mistake=${form.of("on_disconnect")}
       options=${["abort", "drain"].map((each) => [each, t(`upstreams.on_disconnect.${each}`)])}

@@ -29,7 +29,9 @@ export function bodyOf(draft) {
     allow_cidrs: draft.allow_cidrs, headers: objectOf(draft.headers),
     models: draft.mapped ? objectOf(draft.pairs) : draft.names,
     affinity: draft.affinity, retry_unanswered: draft.retry_unanswered,
-    azure_api_version: draft.azure_api_version.trim(), translate: draft.translate, leave_out: draft.leave_out, form: draft.form, on_disconnect: draft.on_disconnect,
+    translate: draft.translate, leave_out: draft.leave_out, on_disconnect: draft.on_disconnect,
+    ...(draft.dialect === "openai"
+      ? { azure_api_version: draft.azure_api_version.trim(), form: draft.form } : { azure_api_version: "", form: "chats" }),
     ...Object.fromEntries(NUMBERS.map((name) => [name, numberOf(draft[name])])),
   };
 }
