@@ -97,14 +97,22 @@ class UpstreamFields(Body):
     retry_unanswered: StrictBool | None = None
     """Whether a call that it took and never answered is sent to another."""
     azure_api_version: (
-        Annotated[StrictStr, Field(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?)?$")] | None
+        Annotated[
+            StrictStr,
+            Field(json_schema_extra={"pattern": r"^([0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?)?$"}),
+        ]
+        | None
     ) = None
     """It is Azure OpenAI, called by deployments in this version of its API; empty for everything else."""
     translate: StrictBool | None = None
     """Whether calls of other dialects are translated for it."""
     leave_out: (
         Annotated[
-            list[Annotated[StrictStr, Field(pattern=r"^(\*|[A-Za-z_.]{1,64})$")]],
+            list[
+                Annotated[
+                    StrictStr, Field(json_schema_extra={"pattern": r"^(\*|[A-Za-z_.]{1,64})$"})
+                ]
+            ],
             Field(max_length=64),
         ]
         | None

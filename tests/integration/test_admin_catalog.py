@@ -137,6 +137,8 @@ async def test_a_key_stays_with_the_host_that_it_was_given_for(admin):
         ("weight", {"weight": 0}),
         ("connect_timeout_s", {"connect_timeout_s": -1}),
         ("allow_cidrs", {"allow_cidrs": ["10.0.0.1/8"]}),
+        ("leave_out: must be names of members", {"leave_out": ["se ed"]}),
+        ("azure_api_version: must be a date", {"azure_api_version": "v1"}),
     ],
 )
 async def test_a_bad_upstream_is_refused_with_the_field_that_is_at_fault(admin, field, body):
