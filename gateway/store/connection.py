@@ -25,6 +25,9 @@ _FAILURES: Final = 5
 """In a row: then the connection is dropped."""
 _SILENCE_S: Final = 1.0
 """Without any reply to what waits for one: likewise."""
+_WINDOW: Final = 128
+"""So many commands are with the store at once. A thousand first calls of keys take it longer than a reply may: what
+waits its turn here is not late, what the store has and does not answer is."""
 
 
 class Connection(asyncio.Protocol):
@@ -46,6 +49,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
         self._flushes = False  # whether that is going to be written in this tick
+        self._holds = False  # whether some of that waits for replies
         # Two queues in step instead of one of pairs: no tuple per command. Commands are kept for
         # NOSCRIPT.
         self._commands: deque[bytes] = deque()
@@ -136,6 +140,8 @@ class Connection(asyncio.Protocol):
                         continue  # it was sent once more
                 if done is not None:
                     self._tell(done, told)
+            if self._holds:
+                self._flush()
             if self._failures and self._sent - len(dones) + len(self._out) > self._given_up:
                 self._failures = 0  # the last of these replies came in time
         except (hiredis.ProtocolError, IndexError) as error:
@@ -172,10 +178,15 @@ class Connection(asyncio.Protocol):
         self._reloading = False
 
     def _flush(self) -> None:
-        out = self._out
-        self._out = []
-        self._flushes = False
+        out, self._out = self._out, []
+        self._flushes = self._holds = False
         if self._transport is not None and not self._transport.is_closing():
+            if len(self._dones) > _WINDOW:
+                room = max(0, _WINDOW - len(self._dones) + len(out))
+                out, self._out = out[:room], out[room:]
+                self._holds = bool(self._out)
+                if not out:
+                    return
             self._sent += len(out)
             # Unbounded by itself; the timer drops the connection before it is long.
             self._transport.write(b"".join(out))

@@ -43,6 +43,21 @@ async def test_commands_of_one_tick_leave_in_one_write(wire: Wire) -> None:
         assert wire.segments == [b"".join(commands) + encode("PING")]
 
 
+async def test_a_store_has_no_more_at_once_than_it_answers_in_time_and_the_rest_follows_in_order(
+    wire: Wire,
+) -> None:
+    async with Pipeline(wire.url) as pipeline:
+        wire.segments.clear()
+        commands = [encode("ECHO", f"{n:04d}") for n in range(1000)]
+        replies: list[object] = []
+        for command in commands:
+            pipeline.send(0, command, replies.append)
+        assert await pipeline.call(0, "ECHO", "last") == b"last"
+        assert replies == [f"{n:04d}".encode() for n in range(1000)]
+        assert wire.segments[0] == b"".join(commands[:128])
+        assert b"".join(wire.segments) == b"".join([*commands, encode("ECHO", "last")])
+
+
 async def test_an_error_reply_is_a_value_for_its_own_caller_only(valkey_url: str) -> None:
     async with Pipeline(valkey_url) as pipeline:
         replies: list[object] = []

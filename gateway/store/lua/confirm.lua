@@ -90,7 +90,7 @@ if dropped > 0 then
   call('ZREM', KEYS[4], unpack(members))
 end
 
-local sums, out = nil, {}
+local out = {}
 for i = 1, #keys do
   local key, bytes, book = keys[i], state[i], nil
   if bytes then
@@ -102,8 +102,8 @@ for i = 1, #keys do
   if i <= given then
     local used, granted, gver, version = read(ROW, rows, (i - 1) * ROW_BYTES + 1)
     if not book then
-      sums = sums or sums_of_records(KEYS[2], KEYS[3])
-      book = new_book(used, granted, gver, version, sums[scope_of(key)], NOT_LOADED)
+      local sum = sum_of_records(KEYS[2], KEYS[3], scope_of(key))
+      book = new_book(used, granted, gver, version, sum, NOT_LOADED)
     end
     merge_row(book, used, granted, gver, version)
   end

@@ -30,7 +30,7 @@ local run_id = read(EPOCH, epoch)
 local loaded = is_current and run_id or NOT_LOADED
 local is_ahead = ARGV[3] == ''
 
-local sums, fresh, out = nil, 0, {}
+local fresh, out = 0, {}
 local last_book = 3 + #ARGV[2] / ROW_BYTES
 for i = 4, last_book do
   local used, granted, gver, version = read(ROW, ARGV[2], (i - 4) * ROW_BYTES + 1)
@@ -38,10 +38,8 @@ for i = 4, last_book do
   local book = bytes and { read(BOOK, bytes) }
   local is_lacking = not book or (is_current and book[LOADED] ~= run_id)
   if is_lacking then
-    sums = sums or sums_of_records(KEYS[2], KEYS[3])
-    local sum = sums[scope_of(KEYS[i])]
+    local sum = sum_of_records(KEYS[2], KEYS[3], scope_of(KEYS[i]))
     if book then
-      sum = sum or { 0, 0, 0 }
       book[PENDING], book[RESERVED], book[LIVE], book[LOADED] = sum[1], sum[2], sum[3], loaded
     else
       book = new_book(used, granted, gver, version, sum, loaded)

@@ -13,34 +13,35 @@ local function book_bytes(b)
   return write(BOOK, b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8])
 end
 
--- What r and p hold of every scope of an account, as {pending, reserved, live}. The sums of a book
--- that is made anew come from the records themselves, never from memory.
-local function sums_of_records(r_key, p_key)
-  local sums = {}
+-- What r and p hold of a scope of an account, as {pending, reserved, live}. The sums of a book that is
+-- made anew come from the records themselves, never from memory. Those that do not name the scope are
+-- passed over unread: there may be thousands, and each first call of a key looks through them.
+local function sum_of_records(r_key, p_key, wanted)
+  local sum = { 0, 0, 0 }
   local function add(scopes, pending, reserved, live)
     for scope in string.gmatch(scopes, '%S+') do
-      local sum = sums[scope]
-      if not sum then
-        sum = { 0, 0, 0 }
-        sums[scope] = sum
+      if scope == wanted then
+        sum[1], sum[2], sum[3] = sum[1] + pending, sum[2] + reserved, sum[3] + live
       end
-      sum[1], sum[2], sum[3] = sum[1] + pending, sum[2] + reserved, sum[3] + live
     end
   end
   for _, record in ipairs(redis.call('HVALS', r_key)) do
-    local amount, _, _, scopes = read(RECORD, record)
-    add(scopes, 0, amount, 1)
+    if string.find(record, wanted, 1, true) then
+      local amount, _, _, scopes = read(RECORD, record)
+      add(scopes, 0, amount, 1)
+    end
   end
   for _, record in ipairs(redis.call('HVALS', p_key)) do
-    local amount, scopes = read(SETTLED, record)
-    add(scopes, amount, 0, 0)
+    if string.find(record, wanted, 1, true) then
+      local amount, scopes = read(SETTLED, record)
+      add(scopes, amount, 0, 0)
+    end
   end
-  return sums
+  return sum
 end
 
--- A new book of a row; its sums are those of the records (nil where there are none).
+-- A new book of a row; its sums are those of the records.
 local function new_book(used, granted, gver, version, sum, loaded)
-  sum = sum or { 0, 0, 0 }
   return { granted, gver, used, sum[1], sum[2], sum[3], version, loaded }
 end
 
