@@ -178,20 +178,21 @@ class Connection(asyncio.Protocol):
         self._reloading = False
 
     def _flush(self) -> None:
-        out, self._out = self._out, []
         self._flushes = self._holds = False
-        if self._transport is not None and not self._transport.is_closing():
-            if len(self._dones) > _WINDOW:
-                room = max(0, _WINDOW - len(self._dones) + len(out))
-                out, self._out = out[:room], out[room:]
-                self._holds = bool(self._out)
-                if not out:
-                    return
-            self._sent += len(out)
-            # Unbounded by itself; the timer drops the connection before it is long.
-            self._transport.write(b"".join(out))
-            if self._timer is None:
-                self._wait()
+        if self._transport is None or self._transport.is_closing():
+            self._out = []
+            return
+        out = self._out
+        room = _WINDOW - (len(self._dones) - len(out))
+        if room < len(out):
+            self._holds = True
+            if room <= 0:
+                return
+        self._out = out[room:]
+        self._sent += len(out) - len(self._out)
+        self._transport.write(b"".join(out[:room]))
+        if self._timer is None:
+            self._wait()
 
     def _wait(self) -> None:
         self._due = self._loop.time() + self._tick_s

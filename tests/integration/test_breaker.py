@@ -37,20 +37,22 @@ async def test_a_caller_is_told_in_time_and_the_connection_stays(wire: Wire, pip
     assert pipeline.breaker.openings == 0
 
 
+@pytest.mark.parametrize("sent", [5, pytest.param(1000, id="most of them not with the store yet")])
 async def test_five_failures_in_a_row_open_the_breaker_and_callers_are_told_at_once(
-    wire: Wire, pipeline: Pipeline
+    wire: Wire, pipeline: Pipeline, sent: int
 ):
     wire.hold_replies()
     replies: list[object] = []
-    for _ in range(5):
+    for _ in range(sent):
         pipeline.send(0, ECHO, replies.append)
-    await until(lambda: len(replies) == 5)
+    await until(lambda: len(replies) == sent)
+    assert {type(reply) for reply in replies} == {StoreUnavailable}
     assert not pipeline.connected
     assert pipeline.breaker.state is not BreakerState.CLOSED
     pipeline.send(0, ECHO, replies.append)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert type(replies[5]) is StoreNotAsked
+    assert type(replies[sent]) is StoreNotAsked
     assert pipeline.breaker.openings == 1
 
 
