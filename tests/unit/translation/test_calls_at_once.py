@@ -118,6 +118,13 @@ def test_a_call_that_waits_is_told_as_soon_as_the_one_before_it_is_whole():
     assert told[-1] == TextDelta(0, '{"b":2}')
 
 
+def test_large_arguments_in_many_pieces_that_could_be_the_last_hold_nobody_up_for_good():
+    pieces = ['{"a":[', *["{},{}", ","] * 4000, "{}]}"]
+    begun = [call(0, pieces[0], id="c0", name="f"), call(1, "{}", id="c1", name="g")]
+    (choice,) = fold(deltas_of([*begun, *(call(0, each) for each in pieces[1:])])).choices
+    assert choice.parts == (ToolCall("c0", "f", "".join(pieces)), ToolCall("c1", "g", "{}"))
+
+
 @pytest.mark.parametrize(
     "chunks",
     [

@@ -3,7 +3,8 @@
 OpenAI sends its calls of tools one after the other. Others switch between calls that are all under way, as the
 dialect's `index` allows: https://platform.openai.com/docs/api-reference/chat-streaming. Of what the neutral form opens
 one at a time, the first that began is open, and the others wait until it is whole. A call is whole when its arguments
-are JSON, or all has come; so where calls come one after the other, nothing waits.
+are JSON, or all has come; so where calls come one after the other, nothing waits. Large arguments are looked at each
+time that they have grown by an eighth: for every piece it would take as long again as all that is there.
 """
 
 from collections import deque
@@ -22,13 +23,14 @@ from gateway.domain.translation.answers import (
 
 Said = Literal["text", "thought", "declined"]
 _MOST_WAITING = 1_048_576  # characters
+_LARGE = 4096  # likewise
 _is_json = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class _Part:
     """A part that has begun. `arguments` are a call's so far, `waiting` is what was not told yet."""
 
-    __slots__ = ("arguments", "id", "index", "is_over", "kind", "waiting")
+    __slots__ = ("_look_at", "_size", "arguments", "id", "index", "is_over", "kind", "waiting")
 
     def __init__(self, kind: str, index: int | None = None, call_id: str | None = None) -> None:
         self.kind = kind
@@ -37,17 +39,25 @@ class _Part:
         self.arguments: list[str] = []
         self.waiting: list[Delta] = []
         self.is_over = False
+        self._size = self._look_at = 0
 
-    @property
+    def add(self, arguments: str) -> None:
+        """More of a call's arguments."""
+        self.arguments.append(arguments)
+        self._size += len(arguments)
+
     def is_whole(self) -> bool:
         """Whether it may end here. What is said may at any time, for nothing says where it would go on."""
         if self.kind != "tool":
             return True
-        if not self.arguments or not self.arguments[-1].rstrip().endswith("}"):
+        if self._size < self._look_at or not self.arguments:
+            return False
+        if not self.arguments[-1].rstrip().endswith("}"):
             return False
         try:
             _is_json("".join(self.arguments))
         except (msgspec.DecodeError, RecursionError):
+            self._look_at = self._size + self._size // 8 if self._size > _LARGE else 0
             return False
         return True
 
@@ -125,7 +135,7 @@ class Parts:
             if arguments.strip():
                 raise BadAnswer("went back to a call of a tool that had ended")
             return
-        part.arguments.append(arguments)
+        part.add(arguments)
         self._tell(part, TextDelta(self.number, arguments), deltas)
         if self._waiting and part is self._open:
             self._move_on(deltas)
@@ -142,7 +152,7 @@ class Parts:
             self._close(deltas)
 
     def _begin(self, part: _Part, first: Delta, deltas: list[Delta]) -> None:
-        if self._waiting or not (self._open is None or self._open.is_whole):
+        if self._waiting or not (self._open is None or self._open.is_whole()):
             self._waiting.append(part)
         else:
             self._close(deltas)
@@ -159,7 +169,7 @@ class Parts:
         part.waiting.append(delta)
 
     def _move_on(self, deltas: list[Delta]) -> None:
-        while self._waiting and self._open is not None and self._open.is_whole:
+        while self._waiting and self._open is not None and self._open.is_whole():
             self._close(deltas)
             self._open_next(deltas)
 
