@@ -2,7 +2,7 @@
 
 import json
 import math
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, NoReturn, TypeVar
 
 from aiohttp import web
@@ -144,9 +144,12 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 def _number_of(text: str) -> int | Decimal:
     """JSON has one kind of number: 2.0 is 2. What readers take for infinite is none."""
-    if math.isinf(float(text)):
+    try:
+        number = None if math.isinf(float(text)) else Decimal(text)
+    except InvalidOperation:  # an exponent of more digits than decimals have
+        number = None
+    if number is None:
         raise ValueError(f"{text[:40]} is beyond the numbers that readers of JSON hold")
-    number = Decimal(text)
     small = number.adjusted() < _MAX_DIGITS  # else 1e300 would be written out
     return int(number) if small and number == number.to_integral_value() else number
 

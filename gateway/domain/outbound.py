@@ -45,7 +45,8 @@ def trusted_literal(host: str) -> Blocks:
     """What a host of the operator's file allows by standing there: itself, if it is an address or `localhost`."""
     if host.lower() == "localhost":
         return _LOOPBACK
-    return Blocks.of((parse_address(host).text,)) if is_literal(host) else Blocks()
+    address = _parsed(host)
+    return Blocks() if address is None else Blocks.of((address.text,))
 
 
 def is_literal(host: str) -> bool:

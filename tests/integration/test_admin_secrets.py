@@ -459,7 +459,9 @@ async def test_a_bad_top_up_is_named_and_changes_nothing(admin: Admin, body, say
     assert (await admin.get(made["id"]))["quota_usd"] == 1
 
 
-@pytest.mark.parametrize("amount", ["1e999999999", "-1e999999999", "1e9999"])
+@pytest.mark.parametrize(
+    "amount", ["1e999999999", "-1e999999999", "1e9999", "1e-9999999999999999999"]
+)
 async def test_a_number_that_no_reader_holds_is_no_json(admin: Admin, amount):
     made = await admin.create(quota_usd=1, remain_quota=None)
     for body in ('{"add_quota_usd": %s}', '{"quota_usd": %s}', '{"metadata": {"a": %s}}'):

@@ -171,6 +171,7 @@ def test_what_stands_in_the_operators_file_as_an_address_is_allowed_by_that():
     assert not may_be_called("10.1.2.4", trusted_literal("10.1.2.3"))
     assert may_be_called("::1", trusted_literal("localhost"))
     assert may_be_called("127.0.0.1", trusted_literal("LOCALHOST"))
+    assert may_be_called("fd00::1", trusted_literal(f"fd00::1%{'1' * 200}"))
     assert not trusted_literal("provider.example")
     assert not may_be_called("169.254.169.254", trusted_literal("169.254.169.254"))
 

@@ -49,7 +49,7 @@ def _goes_nowhere_inside(host: str) -> None:
     """What may be called without being allowed is public, whoever reads the host."""
     assert not (is_never_called(host) and not is_literal(host))
     if may_be_called(host, Blocks()):
-        address = ipaddress.ip_address(parse_address(host).text)
+        address = ipaddress.ip_address(parse_address(host.partition("%")[0]).text)
         assert not is_never_called(host)
         inner = (address.is_loopback, address.is_link_local, address.is_multicast)
         assert not any(inner)
