@@ -149,7 +149,9 @@ class Gateway:
         self.catalogs = CatalogWatch(stores.catalogs, self._renewed)
 
         # Who calls.
-        self.keys = KeyStore(pool, lambda: self.catalog, reserve=config.quota.reserve)
+        self.keys = KeyStore(
+            pool, lambda: self.catalog, reach=self.catalogs.reach, reserve=config.quota.reserve
+        )
         self.loads = Loads(pool, self.keys, quota)
         self.secret_uses = SecretUses(pool, pepper)
         self.tokens = TokenCache(

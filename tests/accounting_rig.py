@@ -330,7 +330,7 @@ class Stores:
         self.secrets: dict[int, str] = {}
         self.groups = {1: Group(1, "default", limits=OF_SUBSCRIPTIONS, token_limits=OF_TOKENS)}
         self.catalog = Catalog(1, MappingProxyType({"m": MODEL}), MappingProxyType(self.groups), ())
-        self.keys = KeyStore(pool, lambda: self.catalog)
+        self.keys = KeyStore(pool, lambda: self.catalog, reach=self.reach_catalog)
         self.workers: list[Worker] = []
         self.look: Wire
         self.auditor: Auditor

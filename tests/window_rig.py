@@ -50,13 +50,17 @@ class Made:
     is_posted: bool = False
 
 
+async def _no_other(_generation: int) -> None:
+    raise AssertionError("the catalog never changes here")
+
+
 class Worker:
     """Reserves as `Reservations` does, settles and posts when it is told to."""
 
     def __init__(self, rig: Rig, pool: asyncpg.Pool, ledger: LedgerStore) -> None:
         self.rig = rig
         self.pool = pool
-        self.loads = Loads(pool, KeyStore(pool, lambda: _NOTHING), rig.store)
+        self.loads = Loads(pool, KeyStore(pool, lambda: _NOTHING, reach=_no_other), rig.store)
         self.now = self.real = START
         self.calls: list[Made] = []
         self.loaded = 0

@@ -130,7 +130,9 @@ class Explainer:
         self.adopt(config)
         self.pool = pool
         self._catalogs = catalogs
-        self._keys = KeyStore(pool, lambda: catalogs.latest, reserve=config.quota.reserve)
+        self._keys = KeyStore(
+            pool, lambda: catalogs.latest, reach=catalogs.reach, reserve=config.quota.reserve
+        )
         self.looks = Looks(quota, Loads(pool, self._keys, quota))
 
     def adopt(self, config: Config) -> None:

@@ -212,10 +212,15 @@ class Handler:
         return None
 
     async def _may_be_stale(self, call: Call, refusal: Refusal) -> bool:
-        if refusal.reason not in _DECIDED_ON_A_ROW or call.is_fresh:
+        if refusal.reason not in _DECIDED_ON_A_ROW:
+            return False
+        if call.catalog is not self._catalog():
+            return True  # it was edited meanwhile
+        if call.is_fresh:
             return False
         with contextlib.suppress(StoreUnavailable):
-            return await self._tokens.refresh(call.entry)
+            is_changed = await self._tokens.refresh(call.entry)
+            return is_changed or call.catalog is not self._catalog()
         return False
 
     def _settle_unfinished(self, call: Call, refusal: Refusal) -> None:

@@ -3,7 +3,7 @@
 Reads only; administrative writes are `gateway/store/tokens.py`'s.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -34,7 +34,8 @@ SELECT t.id, t.account_id, t.user_id, t.name, t.status, t.models, t.models_enabl
        s.limits AS subscription_limits, s.max_concurrency AS subscription_concurrency,
        NOT s.implied AND s.group_id <> u.group_id
          AND NOT (SELECT g.open FROM "group" g WHERE g.id = s.group_id) AS subscription_opens,
-       extract(epoch FROM s.starts_at)::float8 AS starts_at, extract(epoch FROM s.ends_at)::float8 AS ends_at
+       extract(epoch FROM s.starts_at)::float8 AS starts_at, extract(epoch FROM s.ends_at)::float8 AS ends_at,
+       (SELECT generation FROM catalog) AS generation
 {source}
   JOIN account a ON a.id = t.account_id
   JOIN "user" u ON u.id = t.user_id
@@ -88,13 +89,22 @@ class Found(NamedTuple):
 
 
 class KeyStore:
-    """Tokens by digest. `catalog` gives the catalog of the moment; `reserve` is for tokens that name none."""
+    """Tokens by digest. `catalog` gives the catalog of the moment; `reserve` is for tokens that name none.
+
+    `reach` has that of a generation, or a newer one: a row is never read by an older catalog than it was written by.
+    """
 
     def __init__(
-        self, pool: asyncpg.Pool, catalog: Callable[[], Catalog], *, reserve: str = "strict"
+        self,
+        pool: asyncpg.Pool,
+        catalog: Callable[[], Catalog],
+        *,
+        reach: Callable[[int], Awaitable[object]],
+        reserve: str = "strict",
     ) -> None:
         self._pool = pool
         self._catalog = catalog
+        self._reach = reach
         self._reserve = reserve
 
     async def find(self, digests: Sequence[bytes]) -> Found | None:
@@ -103,7 +113,7 @@ class KeyStore:
             row = await self._pool.fetchrow(_FIND if len(digests) == 1 else _FIND_EITHER, *digests)
         if row is None:
             return None
-        token = _token(row, self._catalog(), self._reserve)
+        token = _token(row, await self._catalog_of(row), self._reserve)
         return Found(token, _books(row, token))
 
     async def find_by_id(self, token_id: int) -> Token | None:
@@ -115,7 +125,10 @@ class KeyStore:
         """Those of the tokens that there are, likewise. Raises `StoreUnavailable`."""
         with store_errors():
             rows = await self._pool.fetch(_FIND_MANY, token_ids)
-        return [_token(row, self._catalog(), self._reserve) for row in rows]
+        if not rows:
+            return []
+        catalog = await self._catalog_of(rows[0])
+        return [_token(row, catalog, self._reserve) for row in rows]
 
     async def versions(self, token_ids: Collection[int]) -> Mapping[int, Sequence[int]]:
         """The versions of those of the tokens that there are, as `Token.versions` has them.
@@ -142,9 +155,14 @@ class KeyStore:
                     rows = await connection.fetch(_BOOKS, *scopes, token.id)
         return [Book(*row) for row in rows]
 
+    async def _catalog_of(self, row: asyncpg.Record) -> Catalog:
+        if self._catalog().generation < row["generation"]:
+            await self._reach(row["generation"])
+        return self._catalog()
+
 
 def _token(row: asyncpg.Record, catalog: Catalog, reserve: str) -> Token:
-    # A group that this worker's catalog does not know yet lets nothing through; the generation check renews it.
+    # A group that this catalog does not know lets nothing through.
     unknown = Group(row["group_id"], f"#{row['group_id']}", models=frozenset())
     group = catalog.groups.get(row["group_id"], unknown)
     # NULL inherits; a list that is switched off is the token's own word too: all models of its group.

@@ -178,6 +178,19 @@ async def test_the_next_call_obeys_an_edit_whose_notice_was_lost(here):
     assert (twice["amount"] * 3, twice["group_id"]) == (thrice["amount"] * 2, thrice["group_id"])
 
 
+async def test_a_new_key_is_never_read_by_an_older_catalog(untold):
+    rig = untold.rigs[1]
+    for number in range(3):  # workers look for themselves every second: once might be luck
+        name = f"new-{number}"
+        await untold.call("POST", "/api/group", {"name": name, "models": ["m"]})
+        token = await untold.rigs[0].token(USD, group=name)
+        await served(rig, token.key, "m")
+    await untold.add_provider()
+    await untold.call("POST", "/api/model", {"name": "new", **PRICE})
+    token = await untold.rigs[0].token(USD)
+    await served(rig, token.key)
+
+
 async def test_workers_look_for_themselves_where_nobody_tells_them(untold):
     token = await untold.rigs[0].token(USD)
     await untold.add_provider()
