@@ -159,6 +159,31 @@ async def test_what_the_operator_lets_be_left_out_is_named_in_a_header(rig: Rig,
         await chat.say("easy", logit_bias={"7": 1})
 
 
+async def test_what_no_answer_hangs_on_is_passed_over_and_named_as_the_caller_names_it(
+    rig: Rig, chat
+):
+    thought = {"type": "thinking", "thinking": "so", "signature": "of-anthropic"}
+    said = {"type": "text", "text": "Yes.", "cache_control": {"type": "ephemeral"}}
+    rig.upstream.answer("gem-real", answers.whole("gemini"))
+    async with Messages(rig.url, (await rig.token(USD)).key) as caller:
+        answer = await caller.client.messages.with_raw_response.create(
+            model="gem",
+            max_tokens=5,
+            messages=[
+                {"role": "user", "content": QUESTION},
+                {"role": "assistant", "content": [thought, said]},
+                {"role": "user", "content": QUESTION},
+            ],
+        )
+    named = set(answer.headers["x-tollhouse-dropped"].split(", "))
+    assert named == {"messages.thinking", "cache_control"}
+    assert b"of-anthropic" not in rig.upstream.requests[0].body
+    plain = await chat.client.chat.completions.with_raw_response.create(
+        model="easy", messages=[{"role": "user", "content": QUESTION}], max_tokens=5
+    )
+    assert "x-tollhouse-dropped" not in plain.headers
+
+
 async def test_what_is_left_out_may_be_named_as_callers_name_it(rig: Rig, chat):
     rig.upstream.answer("gem-real", answers.whole("gemini"))
     assert (await chat.say("gem", user="somebody")).text == answers.TEXT

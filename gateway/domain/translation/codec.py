@@ -45,19 +45,19 @@ class Losses:
         """
         if not {"*", member, param, self._params.get(member, member)} & self._drop:
             raise Uncarried(member, why, param)
-        self._note(param or member)
+        self._name(param or self._params.get(member, member))
 
     def leave_out_of(self, member: str, keyword: str, why: str) -> None:
         """The same of a keyword of `member`, by whose name the operator lets it be left out."""
         if not {"*", keyword} & self._drop:
             raise Uncarried(member, why)
-        self._note(keyword)
+        self._name(keyword)
 
-    def put_in_words(self, keyword: str) -> None:
-        """Note that a keyword binds no more, for it is told to the model in words: that needs no leave."""
-        self._note(keyword)
+    def note(self, member: str) -> None:
+        """Note what is passed over, as no answer hangs on it, or is told to the model in words: that needs no leave."""
+        self._name(self._params.get(member, member))
 
-    def _note(self, told: str) -> None:
+    def _name(self, told: str) -> None:
         if told not in self.dropped:
             self.dropped.append(told)
 

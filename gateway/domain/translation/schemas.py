@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
+import orjson
 
 from gateway.domain.translation.codec import Losses
 
@@ -108,7 +109,7 @@ class _Fitting:
         if "oneOf" in schema and "oneOf" not in known and "anyOf" not in schema:
             schema["anyOf"] = schema.pop("oneOf")  # as Anthropic's SDKs do
             self.has_changed = True
-            self._losses.put_in_words("oneOf")
+            self._losses.note("oneOf")
 
     def _keeps(self, name: str, value: Any) -> bool:  # noqa: PLR0911 -- some have rules of their own
         subset = self._subset
@@ -139,7 +140,7 @@ class _Fitting:
             why = f"{self._subset.whose} cannot be held to {place} of a schema"
             self._losses.leave_out_of(self._member, name, why)
         else:
-            self._losses.put_in_words(name)
+            self._losses.note(name)
 
 
 def _only_one(schema: Json) -> Json | None:
@@ -179,3 +180,13 @@ def _is_plain(value: Any) -> bool:
 def _is_object(schema: Json) -> bool:
     kind = schema.get("type")
     return kind == "object" or (isinstance(kind, list) and "object" in kind)
+
+
+def with_description(schema: str, description: str) -> str:
+    """A JSON Schema with this description, if it has none and may have one."""
+    if not description:
+        return schema
+    found: Json | bool = orjson.loads(schema)
+    if not isinstance(found, dict) or "description" in found:
+        return schema
+    return orjson.dumps({"description": description, **found}).decode()

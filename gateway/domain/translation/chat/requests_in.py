@@ -33,6 +33,12 @@ PARAMS: Mapping[str, str] = {
     "file_reference": "file.file_id",
     "audio": "input_audio",
     "tool_call": "tool_calls",
+    "cache": "cache_control",
+    "citations": "messages.annotations",
+    "detail": "image_url.detail",
+    "file_name": "file.filename",
+    "output_name": "response_format.json_schema.name",
+    "thoughts": "messages.reasoning_content",
 }
 _NO_OTHER = "no other dialect has it"
 # Pictures are asked for so at OpenRouter and LiteLLM: https://openrouter.ai/docs/features/multimodal/image-generation

@@ -1,9 +1,8 @@
 """The neutral form → a request for a chat completion. Pure.
 
 https://platform.openai.com/docs/api-reference/chat/create. The maximum is written as `max_tokens`, which most that
-speak the dialect know; an upstream that wants `max_completion_tokens` is served by renaming the member. Left out
-without a word, because nothing of the answer hangs on it: where a prompt cache ends (these upstreams find that out by
-themselves), the sources of earlier answers, and whether thoughts are to be told, which the dialect cannot ask for.
+speak the dialect know; an upstream that wants `max_completion_tokens` is served by renaming the member. Where a prompt
+cache ends these upstreams find out by themselves; whether thoughts are to be told the dialect cannot ask.
 """
 
 import hashlib
@@ -21,6 +20,7 @@ from gateway.domain.translation.conversation import (
     ToolChoice,
 )
 from gateway.domain.translation.efforts import effort_of
+from gateway.domain.translation.untold import Untold
 
 _MOST_STOPS: Final = 4
 # https://platform.openai.com/docs/guides/safety-best-practices#safety-identifiers
@@ -35,12 +35,13 @@ _AS_THEY_ARE: Final = (
     "logit_bias",
     "metadata",
 )
+_untold = Untold("cache", "citations", "shown", "thoughts")
 _encode = msgspec.json.Encoder().encode
 
 
 def write_request(asked: Conversation, losses: Losses) -> bytes:
     """The body for an upstream. Raises `Uncarried`."""
-    body: dict[str, Any] = {"model": asked.model, "messages": messages_of(asked)}
+    body: dict[str, Any] = {"model": asked.model, "messages": messages_of(asked, losses)}
     if asked.max_output_tokens is not None:
         body["max_tokens"] = asked.max_output_tokens
     if asked.choices != 1:
@@ -87,6 +88,7 @@ def _leave_out(asked: Conversation, losses: Losses) -> None:
         losses.leave_out("safety", "OpenAI's dialect has no such setting")
     if len(asked.stop) > _MOST_STOPS:
         losses.leave_out("stop", f"OpenAI's dialect takes {_MOST_STOPS} at most")
+    _untold.note(asked, losses)
 
 
 def _user(end_user: str) -> str:

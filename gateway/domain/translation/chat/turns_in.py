@@ -95,7 +95,8 @@ def _user_part(part: wire.UserPart, at: str, losses: Losses) -> Text | Image | F
         case wire.ImagePart():
             shown = part.image_url
             data = data_of_url(shown.url, f"{at}.image_url.url")
-            return Image(data, shown.detail or "", _cache(part, at, losses))
+            detail = "" if shown.detail == "auto" else shown.detail or ""
+            return Image(data, detail, _cache(part, at, losses))
         case wire.FilePart():
             return _file(part, at, losses)
         case wire.AudioPart():
@@ -141,6 +142,8 @@ def _said(message: wire.Assistant, names: dict[str, str], at: str, losses: Losse
         if message.content:
             parts.append(Text(message.content, citations=_citations(message.annotations)))
     else:
+        if message.annotations:
+            losses.note("citations")  # of which part they speak is not said
         for each in message.content or ():
             if isinstance(each, wire.TextPart):
                 parts.append(_text(each, at, losses))
@@ -149,15 +152,18 @@ def _said(message: wire.Assistant, names: dict[str, str], at: str, losses: Losse
     parts += _pictures(message, at)
     if message.refusal:
         parts.append(Declined(message.refusal))
+    parts += _calls(message, names, at)
+    return parts
+
+
+def _calls(message: wire.Assistant, names: dict[str, str], at: str) -> Iterator[ToolCall]:
     for index, call in enumerate(message.tool_calls or ()):
         if call.type != "function" or call.function is None:
             why = "only calls of functions can be carried over"
             raise Uncarried("tool", why, f"{at}.tool_calls[{index}].type")
         names[call.id] = call.function.name
-        parts.append(
-            ToolCall(call.id, call.function.name, call.function.arguments or "{}", _signature(call))
-        )
-    return parts
+        arguments = call.function.arguments or "{}"
+        yield ToolCall(call.id, call.function.name, arguments, _signature(call))
 
 
 def _pictures(message: wire.Assistant, at: str) -> Iterator[Image]:

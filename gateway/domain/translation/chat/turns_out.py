@@ -2,12 +2,12 @@
 
 Thoughts are given back where a provider may want them: what it thought since the user last spoke, while tools are
 called (https://api-docs.deepseek.com/guides/thinking_mode#tool-calls). Those that bear a signature are another
-provider's, and are left out, as are earlier ones: no answer hangs on them.
+provider's, and are passed over, as are earlier ones: no answer hangs on them.
 """
 
-from typing import Any, TypeGuard
+from typing import Any
 
-from gateway.domain.translation.codec import Uncarried
+from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import (
     Audio,
     Conversation,
@@ -29,7 +29,7 @@ _FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audi
 _BEHIND = "The result stands in the user's next message."
 
 
-def messages_of(asked: Conversation) -> list[_Message]:
+def messages_of(asked: Conversation, losses: Losses) -> list[_Message]:
     """The messages. Raises `Uncarried`."""
     messages: list[_Message] = []
     if asked.system:
@@ -39,7 +39,7 @@ def messages_of(asked: Conversation) -> list[_Message]:
         if turn.role == "user":
             messages += _user(turn.parts)
         elif turn.role == "assistant":
-            messages.append(_assistant(turn.parts, is_running=index >= running))
+            messages.append(_assistant(turn.parts, losses, is_running=index >= running))
         else:
             texts = [part for part in turn.parts if isinstance(part, Text)]
             messages.append(_system(texts))
@@ -97,7 +97,7 @@ def _result(part: ToolResult, behind: list[_Message]) -> _Message:
     return {"role": "tool", "tool_call_id": part.id, "content": content}
 
 
-def _assistant(parts: tuple[Part, ...], *, is_running: bool) -> _Message:
+def _assistant(parts: tuple[Part, ...], losses: Losses, *, is_running: bool) -> _Message:
     for part in parts:
         if not isinstance(part, Text | Declined | ToolCall | Thought):
             raise Uncarried(type(part).__name__.lower(), "models say no such thing in a chat")
@@ -111,14 +111,17 @@ def _assistant(parts: tuple[Part, ...], *, is_running: bool) -> _Message:
         message["content"] = ""
     if calls:
         message["tool_calls"] = calls
-        thought = "".join([part.text for part in parts if _is_own_thought(part)])
-        if thought and is_running:
-            message["reasoning_content"] = thought
+    thoughts = [part for part in parts if isinstance(part, Thought)]
+    wanted = [thought for thought in thoughts if calls and is_running and _is_own(thought)]
+    if wanted:
+        message["reasoning_content"] = "".join([thought.text for thought in wanted])
+    if len(wanted) < len(thoughts):
+        losses.note("thoughts")
     return message
 
 
-def _is_own_thought(part: Part) -> TypeGuard[Thought]:
-    return isinstance(part, Thought) and not part.signature
+def _is_own(thought: Thought) -> bool:
+    return bool(thought.text) and not (thought.signature or thought.redacted)
 
 
 def _call(part: ToolCall) -> _Message:

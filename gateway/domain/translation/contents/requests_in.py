@@ -59,6 +59,10 @@ PARAMS: Mapping[str, str] = {
     "file_reference": "fileData",
     "tool_call": "functionCall",
     "tool_result": "functionResponse",
+    "file_name": "displayName",
+    "response": "functionDeclarations.response",
+    "shown": f"{_CONFIG}.thinkingConfig.includeThoughts",
+    "thoughts": "contents.thoughtSignature",
 }
 _KINDS: dict[str, Literal["auto", "any", "none"]] = {
     "": "auto",
@@ -86,7 +90,7 @@ def conversation_of(request: Request, losses: Losses, *, model: str, stream: boo
         stream=stream,
         turns=TurnsReader(losses).read([contents] if isinstance(contents, Content) else contents),
         system=_system(request.system_instruction),
-        tools=tuple(_tools(request, is_strict=is_strict)),
+        tools=tuple(_tools(request, losses, is_strict=is_strict)),
         tool_choice=choice,
         output=_output(config),
         thinking=read_thinking(config.thinking_config),
@@ -160,8 +164,8 @@ def _system(content: Content | None) -> tuple[Text, ...]:
 # Tools
 
 
-def _tools(request: Request, *, is_strict: bool) -> Iterator[Tool]:
-    """The functions. What they answer with nobody else is told; Google's SDK says it of any that it can."""
+def _tools(request: Request, losses: Losses, *, is_strict: bool) -> Iterator[Tool]:
+    """The functions. What they answer with nobody else can be told; Google's SDK says it of any that it can."""
     groups: Sequence[Declarations]
     groups = [request.tools] if isinstance(request.tools, Declarations) else request.tools
     for at, group in enumerate(groups):
@@ -170,6 +174,8 @@ def _tools(request: Request, *, is_strict: bool) -> Iterator[Tool]:
             if each.behavior.upper() not in {"", "UNSPECIFIED", "BLOCKING"}:
                 why = "elsewhere the model waits for what a function answers"
                 raise Uncarried("tools", why, f"{where}.behavior")
+            if is_said(each.response) or is_said(each.response_json_schema):
+                losses.note("response")
             strict = True if is_strict else None
             yield Tool(each.name, each.description, _parameters(each, where), strict)
 

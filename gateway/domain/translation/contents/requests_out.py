@@ -1,8 +1,7 @@
 """A conversation as a body of Gemini's `generateContent`. Pure.
 
-What is left out because it steers nothing there: thoughts of earlier turns (of other providers they prove nothing, and
-Gemini's own stand on its calls), sources of earlier answers, a picture's `detail`, marks of a prompt cache (Gemini
-finds by itself what it has read before), names of output schemas. The path names the model and says whether it streams.
+Thoughts of earlier turns are passed over: those of other providers prove nothing, and Gemini's own stand on its calls.
+What it has read before Gemini finds by itself. The path names the model and says whether it streams.
 https://ai.google.dev/api/generate-content#request-body
 """
 
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.domain.translation.codec import Losses, Uncarried
-from gateway.domain.translation.contents.schemas import binding, with_description
+from gateway.domain.translation.contents.schemas import binding
 from gateway.domain.translation.contents.thinking import is_before_levels, write_thinking
 from gateway.domain.translation.conversation import (
     Audio,
@@ -30,6 +29,8 @@ from gateway.domain.translation.conversation import (
     ToolResult,
     Turn,
 )
+from gateway.domain.translation.schemas import with_description
+from gateway.domain.translation.untold import Untold
 
 Json = dict[str, object]
 
@@ -54,6 +55,7 @@ _TIERS["priority"] = "priority"
 # https://ai.google.dev/api/generate-content#GenerationConfig
 _MOST_STOPS = 5
 _NO_MEMBER = "Gemini's generateContent has no member for it"
+_untold = Untold("cache", "citations", "detail", "file_name", "output_name")
 
 
 def write_request(conversation: Conversation, losses: Losses) -> bytes:
@@ -64,7 +66,7 @@ def write_request(conversation: Conversation, losses: Losses) -> bytes:
 def request_of(conversation: Conversation, losses: Losses) -> Json:
     """The same, before it is encoded."""
     _leave_out(conversation, losses)
-    body: Json = {"contents": _Contents(conversation).written()}
+    body: Json = {"contents": _Contents(conversation, losses).written()}
     system = [{"text": text} for text in _system(conversation)]
     if system:
         body["systemInstruction"] = {"parts": system}
@@ -112,6 +114,7 @@ def _leave_out(conversation: Conversation, losses: Losses) -> None:
         losses.leave_out("stop", f"Gemini takes {_MOST_STOPS} at most")
     if conversation.parallel_tools is False and conversation.tools:
         losses.leave_out("parallel_tools", "Gemini cannot be told to call one tool at a time")
+    _untold.note(conversation, losses)
 
 
 def _tier(tier: str, losses: Losses) -> str:
@@ -125,8 +128,9 @@ def _tier(tier: str, losses: Losses) -> str:
 class _Contents:
     """Writes the turns. Neighbours of one side become one: all results stand in one content, before what is said."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, losses: Losses) -> None:
         self._turns = conversation.turns
+        self._losses = losses
         self._signs = not is_before_levels(conversation.model)
         self._names: dict[str, str] = {}
 
@@ -177,6 +181,7 @@ class _Contents:
             case ToolResult():
                 return self._result(part)
             case _:
+                self._losses.note("thoughts")
                 return None
 
     def _result(self, result: ToolResult) -> Json:

@@ -4,7 +4,6 @@ Their types are in capitals and have `nullable` beside them, and what is counted
 64 bits: https://ai.google.dev/api/caching#Schema
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -99,11 +98,3 @@ def binding(schema: str, losses: Losses, member: str) -> str:
     Gemini passes over what it does not know: https://ai.google.dev/api/generate-content#GenerationConfig
     """
     return fitted(schema, _SUBSET, losses, member)
-
-
-def with_description(schema: str, description: str) -> str:
-    """A JSON Schema with this description, if it has none and may have one."""
-    found: Mapping[str, Any] | Any = orjson.loads(schema)
-    if not description or not isinstance(found, dict) or "description" in found:
-        return schema
-    return orjson.dumps({"description": description, **found}).decode()

@@ -35,6 +35,9 @@ def write_thinking(thinking: Thinking, model: str, losses: Losses) -> dict[str, 
     """
     config: dict[str, object] = {}
     if not thinking.is_on:
+        if thinking.effort:
+            why = "Gemini knows an effort for thoughts alone, and there are to be none"
+            losses.leave_out("effort", why)
         config["thinkingBudget"] = 0
     elif thinking.budget_tokens is not None:
         config["thinkingBudget"] = thinking.budget_tokens

@@ -80,18 +80,20 @@ class TurnsReader:
         if part.text is not None:
             if part.thought:
                 return read_thought(part.text, part.thought_signature)
+            if part.thought_signature:
+                self._losses.note("thoughts")
             return Text(part.text) if part.text else None
         if part.function_call is not None:
             return self._call(part.function_call, part.thought_signature, where)
         if part.function_response is not None:
             return self._result(part.function_response, where)
         if part.inline_data is not None:
-            found = _inline(part.inline_data, f"{where}.inlineData")
+            found = self._inline(part.inline_data, f"{where}.inlineData")
             if isinstance(found, Image) and part.thought_signature:
                 return msgspec.structs.replace(found, signature=part.thought_signature)
             return found
         if part.file_data is not None:
-            return _at_address(part.file_data, f"{where}.fileData")
+            return self._at_address(part.file_data, f"{where}.fileData")
         return None
 
     def _call(self, call: FunctionCall, signature: str, where: str) -> ToolCall:
@@ -118,14 +120,33 @@ class TurnsReader:
             place = f"{where}.parts[{at}]"
             found = None
             if part.inline_data is not None:
-                found = _inline(part.inline_data, place)
+                found = self._inline(part.inline_data, place)
             elif part.file_data is not None:
-                found = _at_address(part.file_data, place)
+                found = self._at_address(part.file_data, place)
             if isinstance(found, Audio):
                 raise Uncarried("tool_result", "elsewhere no function answers with sound", place)
             if found is not None:
                 parts.append(found)
         return ToolResult(call_id, result.name, tuple(parts), is_error)
+
+    def _inline(self, blob: Blob, where: str) -> Image | File | Audio:
+        data = Data(media_type=blob.mime_type, base64=standard_base64(blob.data))
+        return self._named(data, blob.display_name, where)
+
+    def _at_address(self, file: FileData, where: str) -> Image | File | Audio:
+        is_kept = file.file_uri.startswith(_KEPT_BY_GOOGLE)
+        data = Data(
+            media_type=file.mime_type,
+            url="" if is_kept else file.file_uri,
+            reference=file.file_uri if is_kept else "",
+        )
+        return self._named(data, file.display_name, where)
+
+    def _named(self, data: Data, name: str, where: str) -> Image | File | Audio:
+        found = _of_type(data, name, where)
+        if name and not isinstance(found, File):
+            self._losses.note("file_name")
+        return found
 
 
 _PLACE = str.maketrans({"[": "_", "]": "", ".": "_"})
@@ -134,21 +155,6 @@ _PLACE = str.maketrans({"[": "_", "]": "", ".": "_"})
 def parts_of(content: Content) -> Sequence[Part]:
     """The parts; one alone may stand without a list."""
     return [content.parts] if isinstance(content.parts, Part) else content.parts
-
-
-def _inline(blob: Blob, where: str) -> Image | File | Audio:
-    data = Data(media_type=blob.mime_type, base64=standard_base64(blob.data))
-    return _of_type(data, blob.display_name, where)
-
-
-def _at_address(file: FileData, where: str) -> Image | File | Audio:
-    is_kept = file.file_uri.startswith(_KEPT_BY_GOOGLE)
-    data = Data(
-        media_type=file.mime_type,
-        url="" if is_kept else file.file_uri,
-        reference=file.file_uri if is_kept else "",
-    )
-    return _of_type(data, file.display_name, where)
 
 
 def _of_type(data: Data, name: str, where: str) -> Image | File | Audio:

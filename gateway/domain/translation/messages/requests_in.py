@@ -30,6 +30,11 @@ PARAMS: Mapping[str, str] = {
     "file": "document",
     "file_reference": "source.file_id",
     "tool_call": "tool_use",
+    "cache": "cache_control",
+    "citations": "messages.citations",
+    "file_name": "document.title",
+    "shown": "thinking.display",
+    "thoughts": "messages.thinking",
 }
 _NO_OTHER = "no other dialect has it"
 # What asks for nothing: https://docs.claude.com/en/docs/build-with-claude/fast-mode and .../about-claude/pricing
@@ -78,6 +83,10 @@ def _leave_out(asked: wire.Request, losses: Losses) -> None:
     for name, usual in _USUAL.items():
         if (getattr(asked, name) or "") not in usual:
             losses.leave_out(name, _NO_OTHER, name)
+    if asked.cache_control is not None:
+        losses.note("cache")
+    if asked.thinking is not None and asked.thinking.type == "between_tools":
+        losses.leave_out("thinking", _NO_OTHER, "thinking.type")
     if is_said(asked.diagnostics):
         losses.leave_out("diagnostics", _NO_OTHER, "diagnostics")
     if asked.output_config is not None and is_said(asked.output_config.task_budget):

@@ -1,8 +1,6 @@
 """The neutral form → a request for Anthropic's Messages. Pure.
 
-https://docs.claude.com/en/api/messages. Left out without a word, because nothing of the answer hangs on it: thoughts
-that bear no signature (they are another provider's, and no provider needs those of another), the sources of earlier
-answers, and a picture's `detail`.
+https://docs.claude.com/en/api/messages.
 """
 
 from typing import Any
@@ -16,6 +14,8 @@ from gateway.domain.translation.messages.sampling_out import sample
 from gateway.domain.translation.messages.schemas import binding
 from gateway.domain.translation.messages.thinking_out import thinking_of
 from gateway.domain.translation.messages.turns_out import block_of_text, turns_of
+from gateway.domain.translation.schemas import with_description
+from gateway.domain.translation.untold import Untold
 
 # `metadata.user_id` and `service_tier`: https://docs.claude.com/en/api/messages#body-metadata
 _LONGEST_USER_ID = 256
@@ -32,6 +32,7 @@ _UNSAYABLE = (
     "drawing",
 )
 _ANY_OBJECT = '{"type":"object"}'
+_untold = Untold("citations", "detail", "output_name", "thoughts")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -46,7 +47,7 @@ def write_request(asked: Conversation, losses: Losses) -> bytes:
         raise Uncarried("choices", "Anthropic's models give one answer to a call")
     if asked.modalities:
         raise Uncarried("modalities", "Anthropic's models answer in words alone")
-    system, messages = turns_of(asked)
+    system, messages = turns_of(asked, losses)
     body: dict[str, Any] = {"model": asked.model, "max_tokens": asked.max_output_tokens}
     if system:
         body["system"] = _system(system)
@@ -82,6 +83,7 @@ def _tell_of_the_call(body: dict[str, Any], asked: Conversation, losses: Losses)
         losses.leave_out("tier", "Anthropic sells no such tier")
     if asked.stream:
         body["stream"] = True
+    _untold.note(asked, losses)
 
 
 def _system(texts: list[Text]) -> object:
@@ -149,6 +151,6 @@ def _format(body: dict[str, Any], output: Output | None, losses: Losses) -> None
         return
     if not output.schema:
         raise Uncarried("output", "Anthropic's models keep to a schema; send one")
-    schema = binding(output.schema, losses, "output")
+    schema = binding(with_description(output.schema, output.description), losses, "output")
     form = {"type": "json_schema", "schema": msgspec.Raw(schema.encode())}
     body.setdefault("output_config", {})["format"] = form

@@ -3,6 +3,7 @@
 Turns of one side that follow each other become one. Empty texts are left out, for they are refused. Instructions in
 the middle of a conversation go to its beginning, as in Anthropic's own translation of OpenAI's dialect, for only some
 models at some places take them where they stand: https://docs.claude.com/en/api/openai-sdk#system--developer-message-hoisting
+Thoughts that bear no signature are another provider's, which no provider needs.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 
 from gateway.domain.translation.caches import cache_control_of
-from gateway.domain.translation.codec import Uncarried
+from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.conversation import (
     Audio,
     Conversation,
@@ -36,7 +37,7 @@ _ID = re.compile(r"[a-zA-Z0-9_-]+").fullmatch
 _is_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def turns_of(asked: Conversation) -> tuple[list[Text], list[dict[str, Any]]]:
+def turns_of(asked: Conversation, losses: Losses) -> tuple[list[Text], list[dict[str, Any]]]:
     """The system prompt's texts, and the messages. Raises `Uncarried`."""
     system = [text for text in asked.system if text.text]
     messages: list[dict[str, Any]] = []
@@ -46,7 +47,7 @@ def turns_of(asked: Conversation) -> tuple[list[Text], list[dict[str, Any]]]:
             continue
         if turn.role == "assistant":
             _require_words(turn.parts)
-        blocks = _blocks(turn.parts)
+        blocks = _blocks(turn.parts, losses)
         if not blocks:
             continue
         if messages and messages[-1]["role"] == turn.role:
@@ -84,11 +85,11 @@ def _put_in_order(message: dict[str, Any]) -> None:
         message["content"] = blocks[0]["text"]
 
 
-def _blocks(parts: tuple[Part, ...]) -> list[_Block]:
-    return [block for part in parts if (block := _block(part)) is not None]
+def _blocks(parts: tuple[Part, ...], losses: Losses) -> list[_Block]:
+    return [block for part in parts if (block := _block(part, losses)) is not None]
 
 
-def _block(part: Part) -> _Block | None:  # noqa: PLR0911 -- each kind is told its own way
+def _block(part: Part, losses: Losses) -> _Block | None:  # noqa: PLR0911 -- each kind is told its own way
     match part:
         case Text():
             return block_of_text(part) if part.text else None
@@ -99,11 +100,11 @@ def _block(part: Part) -> _Block | None:  # noqa: PLR0911 -- each kind is told i
         case File():
             return _document(part)
         case Thought():
-            return _thought(part)
+            return _thought(part, losses)
         case ToolCall():
             return _call(part)
         case ToolResult():
-            return _result(part)
+            return _result(part, losses)
         case Audio():
             raise Uncarried("audio", "Anthropic's models hear nothing")
 
@@ -136,11 +137,12 @@ def _document(part: File) -> _Block:
     return _cached(block, part.cache)
 
 
-def _thought(part: Thought) -> _Block | None:
+def _thought(part: Thought, losses: Losses) -> _Block | None:
     if part.redacted:
         return {"type": "redacted_thinking", "data": part.redacted}
     if part.signature and not is_sealed(part):
         return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+    losses.note("thoughts")
     return None
 
 
@@ -155,9 +157,9 @@ def _call(part: ToolCall) -> _Block:
     return _cached(block, part.cache)
 
 
-def _result(part: ToolResult) -> _Block:
+def _result(part: ToolResult, losses: Losses) -> _Block:
     block: _Block = {"type": "tool_result", "tool_use_id": _id(part.id)}
-    blocks = _blocks(part.parts)
+    blocks = _blocks(part.parts, losses)
     if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
         block["content"] = blocks[0]["text"]
     elif blocks:

@@ -35,6 +35,12 @@ PARAMS: Mapping[str, str] = {
     "tool_call": "function_call",
     "tool_result": "function_call_output",
     "file_reference": "file_id",
+    "citations": "input.annotations",
+    "detail": "input_image.detail",
+    "file_name": "input_file.filename",
+    "output_name": "text.format.name",
+    "shown": "reasoning.summary",
+    "thoughts": "input.reasoning",
 }
 _NOTHING = (b"", b"null")
 _NO_OTHER = "no other dialect has it"

@@ -1,8 +1,7 @@
 """A conversation as a request of the Responses API. Pure.
 
 Nothing is stored, so each call sends all: of thoughts what OpenAI has encrypted of its own, which is asked for where
-the model is to think. What is left out because it steers nothing: thoughts of others, sources of earlier answers, marks
-of a prompt cache, and whether a tool has failed, which its answer tells.
+the model is to think. Thoughts of others are passed over.
 https://platform.openai.com/docs/api-reference/responses/create
 """
 
@@ -33,6 +32,7 @@ from gateway.domain.translation.conversation import (
 from gateway.domain.translation.efforts import effort_of
 from gateway.domain.translation.media import url_of_data
 from gateway.domain.translation.proofs import is_sealed, unsealed
+from gateway.domain.translation.untold import Untold
 
 Json = dict[str, Any]
 
@@ -43,13 +43,14 @@ _UNSAYABLE = (
 _NO_MEMBER = "the Responses API has no member for it"
 _ANY_OBJECT = '{"type":"object","properties":{}}'
 _FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+_untold = Untold("cache", "citations", "thoughts")
 
 
 def write_request(conversation: Conversation, losses: Losses) -> bytes:
     """The body for an upstream. Raises `Uncarried`."""
     _require_sayable(conversation, losses)
     body: Json = {"model": conversation.model, "store": False}
-    body["input"] = list(_input(conversation))
+    body["input"] = list(_input(conversation, losses))
     if len(conversation.system) == 1:
         body["instructions"] = conversation.system[0].text
     if conversation.tools:
@@ -57,7 +58,7 @@ def write_request(conversation: Conversation, losses: Losses) -> bytes:
     if conversation.tool_choice is not None:
         body["tool_choice"] = _tool_choice(conversation.tool_choice)
     if conversation.thinking is not None:
-        body["reasoning"] = _reasoning(conversation.thinking)
+        body["reasoning"] = _reasoning(conversation.thinking, losses)
     text = _text_config(conversation)
     if text:
         body["text"] = text
@@ -85,6 +86,7 @@ def _require_sayable(conversation: Conversation, losses: Losses) -> None:
     for member in _UNSAYABLE:
         if getattr(conversation, member) not in (None, ()):
             losses.leave_out(member, _NO_MEMBER)
+    _untold.note(conversation, losses)
 
 
 def _include(conversation: Conversation) -> Iterator[str]:
@@ -98,15 +100,15 @@ def _include(conversation: Conversation) -> Iterator[str]:
 # Input
 
 
-def _input(conversation: Conversation) -> Iterator[Json]:
+def _input(conversation: Conversation, losses: Losses) -> Iterator[Json]:
     """The items. Several instructions are a message, for `instructions` is one text."""
     if len(conversation.system) > 1:
         yield _message("system", [_text(each) for each in conversation.system])
     for turn in conversation.turns:
-        yield from _items(turn)
+        yield from _items(turn, losses)
 
 
-def _items(turn: Turn) -> Iterator[Json]:
+def _items(turn: Turn, losses: Losses) -> Iterator[Json]:
     """What one side says: messages of what stands together, and calls and results each by itself."""
     content: list[Json] = []
     for part in turn.parts:
@@ -117,7 +119,7 @@ def _items(turn: Turn) -> Iterator[Json]:
                 content = []
             yield item
             continue
-        written = _said(part) if turn.role == "assistant" else _asked(part)
+        written = _said(part, losses) if turn.role == "assistant" else _asked(part)
         if written is not None:
             content.append(written)
     if content:
@@ -148,7 +150,7 @@ def _message(role: str, content: list[Json]) -> Json:
     return {"type": "message", "role": role, "content": content}
 
 
-def _said(part: Part) -> Json | None:
+def _said(part: Part, losses: Losses) -> Json | None:
     match part:
         case Text(text):
             return {"type": "output_text", "text": text, "annotations": []} if text else None
@@ -157,6 +159,7 @@ def _said(part: Part) -> Json | None:
         case Image() | File() | Audio():
             raise Uncarried("turns", "the Responses API takes no media that the model has made")
         case _:
+            losses.note("thoughts")
             return None
 
 
@@ -209,10 +212,19 @@ def _call(part: ToolCall) -> Json:
 
 
 def _result(part: ToolResult) -> Json:
+    """What a tool answered. That it failed is said in words, for there is no member that says it."""
     parts = [written for each in part.parts if (written := _asked(each)) is not None]
+    if part.is_error:
+        parts = _failed(parts)
     is_text = all(each["type"] == "input_text" for each in parts)
     output = "\n".join(each["text"] for each in parts) if is_text and len(parts) < 2 else parts  # noqa: PLR2004
     return {"type": "function_call_output", "call_id": part.id, "output": output}
+
+
+def _failed(parts: list[Json]) -> list[Json]:
+    if parts and parts[0]["type"] == "input_text":
+        return [_text(Text(f"Error: {parts[0]['text']}")), *parts[1:]]
+    return [_text(Text("Error")), *parts]
 
 
 # What steers
@@ -237,10 +249,13 @@ def _tool_choice(choice: ToolChoice) -> str | Json:
     return {"type": "allowed_tools", "mode": mode, "tools": tools}
 
 
-def _reasoning(thinking: Thinking) -> Json:
+def _reasoning(thinking: Thinking, losses: Losses) -> Json:
     """https://platform.openai.com/docs/guides/reasoning."""
     told: Json = {}
     if not thinking.is_on:
+        if thinking.effort:
+            why = "OpenAI knows an effort for thoughts alone, and there are to be none"
+            losses.leave_out("effort", why)
         told["effort"] = "none"
     elif thinking.effort:
         told["effort"] = thinking.effort

@@ -67,6 +67,7 @@ class _Items:
         self._names: dict[str, str] = {}
 
     def read(self, item: wire.Item, at: str) -> tuple[Role, list[Part]]:
+        self._pass_over(item)
         match item.type:
             case "message":
                 role = _ROLES.get(item.role)
@@ -84,6 +85,17 @@ class _Items:
                 return "user", [self._result(item, at)]
             case _:
                 raise Uncarried("item", _ONLY_OPENAI, f"{at}.type")
+
+    def _pass_over(self, item: wire.Item) -> None:
+        """What only OpenAI's models and tools make of an item."""
+        for name, is_there in (
+            ("phase", item.phase is not None),
+            ("namespace", item.namespace is not None),
+            ("caller", is_said(item.caller)),
+            ("async", bool(item.is_async)),
+        ):
+            if is_there:
+                self._losses.note(f"input.{name}")
 
     def _content(
         self, content: str | Sequence[wire.Content] | None, role: Role, at: str
@@ -185,5 +197,4 @@ def _file(part: wire.InputFile, at: str) -> Data:
 
 def _citations(annotations: Sequence[wire.Annotation]) -> Iterator[Citation]:
     for each in annotations:
-        if each.type == "url_citation":
-            yield Citation(each.url, each.title, "", each.start_index, each.end_index)
+        yield Citation(each.url, each.title, "", each.start_index, each.end_index)
