@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import orjson
 
 from gateway.domain.translation.codec import Losses
 
@@ -186,7 +185,10 @@ def with_description(schema: str, description: str) -> str:
     """A JSON Schema with this description, if it has none and may have one."""
     if not description:
         return schema
-    found: Json | bool = orjson.loads(schema)
-    if not isinstance(found, dict) or "description" in found:
-        return schema
-    return orjson.dumps({"description": description, **found}).decode()
+    try:
+        found = msgspec.json.decode(schema)
+        if not isinstance(found, dict) or "description" in found:
+            return schema
+        return msgspec.json.encode({"description": description, **found}).decode()
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return schema  # the provider will say what is wrong with it

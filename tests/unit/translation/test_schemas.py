@@ -14,6 +14,7 @@ from gateway.domain.translation.codec import Losses, Uncarried
 from gateway.domain.translation.contents.schemas import binding as at_gemini
 from gateway.domain.translation.conversation import Conversation, Output, Text, Tool, Turn
 from gateway.domain.translation.messages.schemas import binding as at_anthropic
+from gateway.domain.translation.schemas import with_description
 
 Json = dict[str, Any]
 
@@ -229,3 +230,13 @@ def test_schemas_of_answers_and_of_strict_tools_bind_and_those_of_other_tools_do
     )
     assert loose == json.loads(schema)
     assert strict == told["generationConfig"]["responseJsonSchema"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [r'{"const":"\ud800"}', '{"minimum":1e999}', '{"not":' * 2000 + "true" + "}" * 2000],
+    ids=["half a character", "too large", "deep"],
+)
+def test_a_schema_that_cannot_be_looked_into_goes_as_it_is(schema: str):
+    for fit in (at_anthropic, at_gemini):
+        assert fit(with_description(schema, "A form."), Losses(), "output") == schema
