@@ -23,7 +23,7 @@ from gateway.store.windows import Kind, Window
 from tests.ledger_lines import ledger_line
 from tests.quota_rig import ACCOUNT, SHARD, START, Rig, name_run, open_rig
 
-_NOTHING = Catalog(0, MappingProxyType({}), MappingProxyType({}), ())
+_NOTHING = Catalog(1, MappingProxyType({}), MappingProxyType({}), ())
 _ROWS = """
 INSERT INTO "group" (id, name) OVERRIDING SYSTEM VALUE VALUES (2, 'two');
 INSERT INTO account (id, name, granted) OVERRIDING SYSTEM VALUE VALUES (7, 'seven', NULL);
