@@ -13,7 +13,7 @@ CREATE TABLE schema_version (
   version     integer     PRIMARY KEY,
   applied_at  timestamptz NOT NULL DEFAULT now()
 );
-INSERT INTO schema_version (version) SELECT generate_series(1, 4);
+INSERT INTO schema_version (version) SELECT generate_series(1, 5);
 
 -- One row: what the catalog's generation is. Raised with every edit of a group, model, upstream or price.
 CREATE TABLE catalog (
@@ -465,8 +465,8 @@ BEGIN
 END $$;
 
 -- Sums of calls by hours and days of UTC, from which usage is told (docs/decisions/0018-ledger-at-length.md): all rows of the
--- ledger from before `rollup_state.rolled_before` but those in `rollup_late`. Of each key (f, h, d, t: f are the first
--- halves of hours, t days whatever the model, upstream and group), and of all together (Q, H, D; Q are quarters of hours).
+-- ledger from before `rollup_state.rolled_before` but those in `rollup_late`. Of each key (f, h, d, t, s: f are the first
+-- halves of hours, t days and s stretches of 32 days whatever the model, upstream and group), and of all together (Q, H, D; Q are quarters of hours).
 CREATE TABLE rollup (
   span        "char"      NOT NULL,                           -- what it tells nothing of is 0 or ''
   at          timestamptz NOT NULL,                           -- its begin
@@ -499,6 +499,7 @@ CREATE TABLE rollup_key_hours PARTITION OF rollup FOR VALUES IN ('h');
 CREATE TABLE rollup_key_days PARTITION OF rollup FOR VALUES IN ('d') WITH (fillfactor = 80);  -- they grow within their page
 CREATE TABLE rollup_key_halves PARTITION OF rollup FOR VALUES IN ('f');
 CREATE TABLE rollup_key_totals PARTITION OF rollup FOR VALUES IN ('t') WITH (fillfactor = 80);
+CREATE TABLE rollup_key_stretches PARTITION OF rollup FOR VALUES IN ('s') WITH (fillfactor = 80);
 CREATE TABLE rollup_quarters PARTITION OF rollup FOR VALUES IN ('Q');
 CREATE TABLE rollup_hours PARTITION OF rollup FOR VALUES IN ('H');
 CREATE TABLE rollup_days PARTITION OF rollup FOR VALUES IN ('D') WITH (fillfactor = 80);
@@ -519,6 +520,8 @@ CREATE TABLE rollup_state (
   rolled_before timestamptz NOT NULL DEFAULT to_timestamp(0),
   complete_from   timestamptz NOT NULL DEFAULT to_timestamp(0),   -- the first hour of which there are f and t
   complete_before timestamptz NOT NULL DEFAULT to_timestamp(0),   -- as rolled_before, unless it was raised without them
+  stretched_from   timestamptz NOT NULL DEFAULT to_timestamp(0),  -- from when on there are s
+  stretched_before timestamptz NOT NULL DEFAULT to_timestamp(0),  -- as rolled_before, unless it was raised without them
   CHECK (rolled_before <= noted_before)
 );
 INSERT INTO rollup_state DEFAULT VALUES;
@@ -769,7 +772,8 @@ BEGIN
   GRANT INSERT ON ledger, attempt, object, refusal, outage, grant_entry TO tollhouse_gateway;
   GRANT INSERT, UPDATE ON rollup TO tollhouse_gateway;
   GRANT INSERT, DELETE ON rollup_late TO tollhouse_gateway;
-  GRANT UPDATE (noted_before, rolled_before, complete_from, complete_before) ON rollup_state TO tollhouse_gateway;
+  GRANT UPDATE (noted_before, rolled_before, complete_from, complete_before, stretched_from, stretched_before)
+     ON rollup_state TO tollhouse_gateway;
   GRANT UPDATE (n), DELETE ON refusal TO tollhouse_gateway;
   GRANT UPDATE (since, seen_at), DELETE ON outage TO tollhouse_gateway;
   GRANT INSERT (account_id, user_id) ON member TO tollhouse_gateway;

@@ -46,7 +46,7 @@ _FILTERS = {
 }
 _ZONES = {
     "day": ("UTC", "Europe/Berlin", "Asia/Shanghai", "Asia/Kolkata", "Asia/Kathmandu"),
-    "hour": ("UTC", "Asia/Kolkata"),
+    "hour": ("UTC", "Asia/Kolkata", "Asia/Kathmandu"),
     "all": ("UTC", "Asia/Kolkata"),
 }
 # By what, how long a point is, how many days (0: all that there are), and how many series (0: unsaid).
@@ -67,6 +67,8 @@ _QUESTIONS: tuple[tuple[str, str, int, int], ...] = (
     ("user_id", "all", 30, 10_000),
     ("model", "day", 0, 6),
     ("token_id", "day", 0, 6),
+    ("token_id", "all", 0, 10_000),
+    ("user_id", "all", 0, 10_000),
 )
 
 _PEOPLE = """

@@ -1,6 +1,7 @@
 """A stretch of time cut into days or hours of a time zone (pure).
 
-Days are those of the zone's calendar, so that one can have 23 or 25 hours.
+Days are those of the zone's calendar, so that one can have 23 or 25 hours. Hours are those of its clocks, unless these
+are a quarter of an hour off (in Nepal and few other places): then they are UTC's, for which there are sums of calls.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ Interval = Literal["hour", "day", "all"]
 INTERVALS: Final[tuple[Interval, ...]] = ("hour", "day", "all")
 """`all` leaves the stretch whole."""
 
+_HALF: Final = timedelta(minutes=30)
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _SPAN: Final = {"hour": _HOUR, "day": _DAY}
@@ -78,6 +80,8 @@ def _begins(start: datetime, interval: Interval, zone: tzinfo) -> Iterator[datet
 def _hour_of(at: datetime, zone: tzinfo) -> datetime:
     while True:  # once more where the clock was changed by half an hour meanwhile
         local = at.astimezone(zone)
+        if (local.utcoffset() or timedelta()) % _HALF:
+            local = at.astimezone(UTC)
         into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
         if not into:
             return at.astimezone(UTC)

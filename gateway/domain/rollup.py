@@ -1,9 +1,10 @@
 """Which sums of the rollup, and which calls of the ledger, make up the points of a stretch of time (pure).
 
-The rollup has sums of days, of hours and of parts of hours, up to where it has come. A day that a point's edge cuts is
-put whole into one of the two points; then the hours between the edge and the day's begin or end are moved to the other,
-and within the hour that is cut, its parts, and at last single calls. So the days of any time zone take those of UTC and
-a few hours of each. Behind where the rollup has come, calls are read one by one.
+The rollup has sums of stretches of 32 days, of days, of hours and of parts of hours, up to where it has come. A day
+that a point's edge cuts is put whole into one of the two points; then the hours between the edge and the day's begin or
+end are moved to the other, and within the hour that is cut, its parts, and at last single calls. So the days of any
+time zone take those of UTC and a few hours of each; and a year takes eleven stretches and the days that they have too
+many or too few. Behind where the rollup has come, calls are read one by one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ QUARTER: Final = timedelta(minutes=15)
 HALF: Final = timedelta(minutes=30)
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
+STRETCH: Final = timedelta(days=32)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -59,7 +61,7 @@ def parts_of(
 ) -> Parts:
     """The parts of the points between neighbours of `edges`.
 
-    `lengths`: whole days, whole hours and what is shorter, and from when on the rollup has each. Calls of before
+    `lengths`: the longest first, whole days and hours among them, and from when on the rollup has each. Calls of before
     `dropped_before`, a whole day, are no longer in the ledger: what an edge cuts there of the shortest sums is in the
     point that it begins in.
     """
@@ -68,12 +70,8 @@ def parts_of(
         for edge in edges
     )
     rolled = tuple(min(edge, rolled_before) for edge in told)
-    without_days = {each: since for each, since in lengths.items() if each < DAY}
-    layers = min(
-        _layers(rolled, lengths, rolled_before),
-        _layers(rolled, without_days, rolled_before),
-        key=_reads,
-    )
+    firsts = [each for each, since in lengths.items() if each >= HOUR and since <= rolled[0]]
+    layers = min((_layers(rolled, lengths, first, rolled_before) for first in firsts), key=_reads)
     tail = Span(max(told[0], rolled_before), told[-1])
     return Parts(told, layers, _between(layers[-1].edges, rolled), tail)
 
@@ -83,11 +81,16 @@ def _shortest(lengths: Mapping[timedelta, datetime], at: datetime) -> timedelta:
 
 
 def _layers(
-    edges: Sequence[datetime], lengths: Mapping[timedelta, datetime], rolled_before: datetime
+    edges: Sequence[datetime],
+    lengths: Mapping[timedelta, datetime],
+    first: timedelta,
+    rolled_before: datetime,
 ) -> tuple[Layer, ...]:
-    """The layers of edges that are not behind where the rollup has come."""
+    """The layers, from those of length `first` on, of edges that are not behind where the rollup has come."""
     layers: list[Layer] = []
     for length, since in lengths.items():
+        if length > first:
+            continue
         before = layers[-1].edges if layers else None
         found = tuple(
             before[n] if before and edge < since else _nearest(edge, length, rolled_before)
@@ -99,9 +102,9 @@ def _layers(
 
 
 def _nearest(edge: datetime, length: timedelta, rolled_before: datetime) -> datetime:
-    """Where a point begins in sums of that length: the nearest whole day, the hour or less that it lies in.
+    """Where a point begins in sums of that length: the nearest whole day or stretch, the hour or less that it lies in.
 
-    The last day and hour have what is rolled of them, and no more.
+    The last of each has what is rolled of it, and no more.
     """
     if edge == rolled_before:
         return edge

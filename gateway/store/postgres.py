@@ -18,7 +18,7 @@ from asyncpg.pool import PoolConnectionProxy
 from gateway.domain.errors import StoreUnavailable
 from gateway.resources import migrations, schema_sql
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """The number of the last file of migrations/."""
 _SCHEMA_LOCK = 0x746F6C6C  # "toll": one process at a time reads or makes the schema
 _LOCKS_S = (

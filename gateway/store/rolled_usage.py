@@ -1,4 +1,4 @@
-"""Sums of calls by point and key, read where they are the fewest rows: of days, of hours, of the ledger for the rest.
+"""Sums of calls by point and key, read where they are the fewest rows, and of the ledger for the rest.
 
 Exact at all times: what the rollup has, what it has been told of and not added yet, and the calls behind its end are
 read in one snapshot. What the rollup does not tell apart is read of the ledger alone.
@@ -6,9 +6,9 @@ read in one snapshot. What the rollup does not tell apart is read of the ledger 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from gateway.domain.rollup import DAY, EPOCH, HALF, HOUR, QUARTER, Layer, Span, parts_of
+from gateway.domain.rollup import DAY, EPOCH, HALF, HOUR, QUARTER, STRETCH, Layer, Span, parts_of
 from gateway.store.ledger_calls import CALLS, CallFilter, Where, uuid7_floor
 from gateway.store.measures import DIMENSIONS, MEASURES, OF_CALLS, of_sums, shares
 from gateway.store.postgres import Connection
@@ -18,17 +18,18 @@ ROLLED_KEYS: Final = frozenset({"", *DIMENSIONS})
 """By what the rollup can group."""
 
 _COARSE_KEYS: Final = frozenset({"", "model", "upstream"})
-_OF_KEYS: Final = {DAY: "d", HOUR: "h", HALF: "f"}
+_OF_KEYS: Final = {STRETCH: "s", DAY: "d", HOUR: "h", HALF: "f"}
 _TOTALS: Final = "t"
 _TYPES: Final = {"token_id": "bigint", "user_id": "bigint", "model": "text", "upstream": "text"}
 _OF_ALL: Final = {DAY: "D", HOUR: "H", QUARTER: "Q"}
+_Whose = Literal["all", "wholes", "parts"]
 # Sums by key take more memory than a session has by itself; without it they would be sorted on the disk. Of which rows
 # there are few, only the values say: no plan is for all of them. And none is so long that it should be compiled.
 _REACH = """
 SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true),
        set_config('jit', 'off', true),
        rolled_before, (SELECT greatest(dropped_before, to_timestamp(0)) FROM ledger_keeping) AS dropped_before,
-       complete_from, EXISTS (SELECT FROM rollup_late) AS has_late
+       complete_from, stretched_from, EXISTS (SELECT FROM rollup_late) AS has_late
   FROM rollup_state
 """
 
@@ -39,6 +40,7 @@ class Reach(NamedTuple):
     rolled_before: datetime
     dropped_before: datetime
     complete_from: datetime
+    stretched_from: datetime
     has_late: bool
 
     @property
@@ -46,11 +48,15 @@ class Reach(NamedTuple):
         """The first day that has totals."""
         return self.complete_from + (EPOCH - self.complete_from) % DAY
 
-    def lengths(self, *, of_all: bool) -> Mapping[timedelta, datetime]:
-        """From when on it has sums of which length, of all tokens together or of each."""
-        if of_all:
+    def lengths(self, whose: _Whose) -> Mapping[timedelta, datetime]:
+        """From when on it has sums of which length."""
+        if whose == "all":
             return {DAY: EPOCH, HOUR: EPOCH, QUARTER: EPOCH}
-        return {DAY: EPOCH, HOUR: EPOCH, HALF: self.complete_from}
+        lengths = {DAY: EPOCH, HOUR: EPOCH, HALF: self.complete_from}
+        if whose == "parts":
+            return lengths
+        since = max(self.stretched_from, self.totals_from)
+        return {STRETCH: since + (EPOCH - since) % STRETCH, **lengths}
 
 
 async def reach_of(connection: Connection) -> Reach:
@@ -89,14 +95,14 @@ def cells_of(
     A sum can be of no request: a correction leaves nothing where its charge was. `where` is the filter without its
     times, and gets the statement's values. To be run in the snapshot that `reach` is of.
     """
-    of_all = _is_of_all(chosen, by)
-    parts = parts_of(edges, reach.lengths(of_all=of_all), reach.rolled_before, reach.dropped_before)
+    whose = _whose(chosen, by)
+    parts = parts_of(edges, reach.lengths(whose), reach.rolled_before, reach.dropped_before)
     keys = None if among is None else f"{where.value(among)}::{_TYPES[by]}[]"
     telling = _Telling(where, key, keys, tuple(measures), len(parts.edges) - 1)
     selects: list[str] = []
     before: Sequence[datetime] | None = None
     for layer in parts.layers:
-        kinds = _kinds(layer, reach, chosen, by)
+        kinds = _kinds(layer, reach, whose)
         selects += [telling.rolled(kind, each, before) for kind, each in kinds if each.spans]
         before = layer.edges
     assert before is not None, "there are days, or hours"
@@ -120,18 +126,24 @@ SELECT width_bucket(call.request_id, {ids}::uuid[]) AS point, {key} AS key, {OF_
 """  # noqa: S608 -- our own names
 
 
-def _is_of_all(chosen: CallFilter, by: str) -> bool:
-    """Whether the sums of all tokens together tell it."""
-    whose = (chosen.user_id, chosen.token_id, chosen.token_name)
-    return by in _COARSE_KEYS and all(each is None for each in whose)
+def _whose(chosen: CallFilter, by: str) -> _Whose:
+    """Which sums tell it: of all tokens together, of tokens as wholes, or of what they have called apart."""
+    if by in _COARSE_KEYS and _is_none(chosen.user_id, chosen.token_id, chosen.token_name):
+        return "all"
+    if by in {"model", "upstream"} or not _is_none(chosen.model, chosen.upstream, chosen.group):
+        return "parts"
+    return "wholes"
 
 
-def _kinds(layer: Layer, reach: Reach, chosen: CallFilter, by: str) -> list[tuple[str, Layer]]:
+def _is_none(*chosen: object) -> bool:
+    return all(each is None for each in chosen)
+
+
+def _kinds(layer: Layer, reach: Reach, whose: _Whose) -> list[tuple[str, Layer]]:
     """Which kinds of the rollup's sums a layer is read of."""
-    if _is_of_all(chosen, by):
+    if whose == "all":
         return [(_OF_ALL[layer.length], layer)]
-    apart = (chosen.model, chosen.upstream, chosen.group)
-    if layer.length < DAY or by in ("model", "upstream") or any(each is not None for each in apart):
+    if whose == "parts" or layer.length != DAY:
         return [(_OF_KEYS[layer.length], layer)]
     since = reach.totals_from
     before = [Span(each.start, min(each.end, since)) for each in layer.spans if each.start < since]

@@ -1,7 +1,8 @@
 """The rollup: sums of the ledger by hours and days, kept up behind the posting, and exact at all times.
 
 Quarters of an hour are there of all tokens together, and of each token the first half of each hour: the days of time
-zones are made of them. And of each token there are days whatever the model, by which tokens are ranked.
+zones are made of them. And of each token there are days whatever the model, by which tokens are ranked, and stretches
+of 32 days, of which years are made.
 
 Posting may not wait for it, and may bring a row of any age. So `rollup_state` says where the rollup has come:
 
@@ -44,7 +45,8 @@ _ROLLED: Final = """
 UPDATE rollup_state
    SET complete_from = CASE WHEN complete_before = rolled_before THEN complete_from
                           ELSE date_trunc('hour', rolled_before + interval '59 minutes', 'UTC') END,
-       complete_before = noted_before, rolled_before = noted_before
+       stretched_from = CASE WHEN stretched_before = rolled_before THEN stretched_from ELSE rolled_before END,
+       complete_before = noted_before, stretched_before = noted_before, rolled_before = noted_before
 """
 
 _DIMENSIONS = ", ".join(DIMENSIONS)
@@ -56,16 +58,17 @@ fine AS MATERIALIZED (
 )
 INSERT INTO rollup (span, at, {_DIMENSIONS}, {", ".join(MEASURES)})
 SELECT CASE WHEN GROUPING(token_id) = 0
-            THEN CASE WHEN GROUPING(hour) = 0 THEN 'h' WHEN GROUPING(model) = 1 THEN 't' WHEN GROUPING(day) = 0 THEN 'd'
-                      ELSE 'f' END
+            THEN CASE WHEN GROUPING(hour) = 0 THEN 'h' WHEN GROUPING(half) = 0 THEN 'f'
+                      WHEN GROUPING(stretch) = 0 THEN 's' WHEN GROUPING(model) = 1 THEN 't' ELSE 'd' END
             WHEN GROUPING(hour) = 0 THEN 'H' WHEN GROUPING(day) = 0 THEN 'D' ELSE 'Q' END::"char" AS span,
-       coalesce(hour, day, half, quarter) AS at, coalesce(token_id, 0) AS token, coalesce(user_id, 0),
+       coalesce(hour, day, half, quarter, stretch) AS at, coalesce(token_id, 0) AS token, coalesce(user_id, 0),
        coalesce(account_id, 0), coalesce(group_id, 0), coalesce(model, ''), coalesce(upstream, ''), {of_sums()}
   FROM fine CROSS JOIN LATERAL (
-         SELECT date_trunc('hour', quarter, 'UTC') AS hour, date_trunc('day', quarter, 'UTC') AS day) longer
+         SELECT date_trunc('hour', quarter, 'UTC') AS hour, date_trunc('day', quarter, 'UTC') AS day,
+                date_bin('32 days', quarter, to_timestamp(0)) AS stretch) longer
        CROSS JOIN LATERAL (SELECT CASE WHEN quarter < hour + interval '30 minutes' THEN hour END AS half) first
  GROUP BY GROUPING SETS ((hour, {_DIMENSIONS}), (half, {_DIMENSIONS}), (day, {_DIMENSIONS}),
-                         (day, token_id, user_id, account_id),
+                         (day, token_id, user_id, account_id), (stretch, token_id, user_id, account_id),
                          (quarter, {_OF_ALL}), (hour, {_OF_ALL}), (day, {_OF_ALL}))
 HAVING GROUPING(half) = 1 OR half IS NOT NULL
  ORDER BY span, at, token

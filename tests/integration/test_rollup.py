@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from types import SimpleNamespace
@@ -319,13 +319,49 @@ async def test_what_was_rolled_without_the_newer_kinds_is_read_without_them(ledg
     begun = await ledger.pool.fetchval("SELECT rolled_before FROM rollup_state")
     await ledger.roll("30 hours")
     await ledger.pool.execute("DELETE FROM rollup WHERE span IN ('f', 't') AND at >= $1", begun)
-    await ledger.pool.execute("UPDATE rollup_state SET complete_before = $1", begun)
+    await ledger.pool.execute("DELETE FROM rollup WHERE span = 's'")
+    await ledger.pool.execute(
+        "UPDATE rollup_state SET complete_before = $1, stretched_before = $1", begun
+    )
     ended = await ledger.pool.fetchval("SELECT rolled_before FROM rollup_state")
     await ledger.roll()
-    complete_from = await ledger.pool.fetchval("SELECT complete_from FROM rollup_state")
+    complete_from, stretched_from = await ledger.pool.fetchrow(
+        "SELECT complete_from, stretched_from FROM rollup_state"
+    )
     assert timedelta() <= complete_from - ended < timedelta(hours=1)
+    assert stretched_from == ended
     raw = await as_told(ledger, monkeypatch, rolled=False)
     assert await as_told(ledger, monkeypatch, rolled=True) == raw
+
+
+async def test_a_year_of_keys_and_users_is_told_of_stretches(ledger, monkeypatch):
+    await ledger.pool.execute("SELECT ensure_ledger_partitions(now() - interval '400 days', 15)")
+    ids = RequestIds()
+    times = sorted(NOW.timestamp() - ledger.dice.uniform(0, 390) * 86_400 for _ in range(300))
+    await ledger.post(*(ledger.charge(ids.next(at_s), at_s) for at_s in times))
+    await ledger.roll()
+
+    async def told(year: Sequence[datetime], *, rolled: bool) -> list[Any]:
+        with monkeypatch.context() as patch:
+            if not rolled:
+                patch.setattr(usage, "is_rolled", lambda *_: False)
+            return [
+                await read_series(ledger.pool, chosen, year, by, 100)
+                for chosen in (EVERYBODYS, CallFilter(user_id=1))
+                for by in ("token_id", "user_id")
+            ]
+
+    year = (NOW - timedelta(days=365), NOW + timedelta(minutes=1))
+    cut = (NOW - timedelta(days=200, hours=5), NOW - timedelta(days=9))
+    for each in (year, cut):
+        assert await told(each, rolled=True) == await told(each, rolled=False)
+    # A model's is not: stretches do not tell them apart.
+    await ledger.pool.execute("UPDATE rollup SET requests = 0, errors = 0 WHERE span = 's'")
+    (of_token, *_), *_ = await told(year, rolled=True)
+    (of_model, *_) = await read_series(
+        ledger.pool, replace(EVERYBODYS, model="m"), year, "user_id", 9
+    )
+    assert of_token.total["requests"] < 60 < of_model.total["requests"]
 
 
 async def test_usage_of_a_month_that_was_dropped_is_told_as_before(ledger, monkeypatch):

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from gateway.domain.intervals import TooManyPoints, default_start, edges
 
 BERLIN = ZoneInfo("Europe/Berlin")
-ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "America/Sao_Paulo", "Australia/Lord_Howe"]
+KATHMANDU = ZoneInfo("Asia/Kathmandu")
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "Asia/Kolkata",
+    "America/Sao_Paulo",
+    "Australia/Lord_Howe",
+    "Pacific/Chatham",
+]
 HOUR = timedelta(hours=1)
 
 
@@ -39,6 +47,19 @@ def test_an_hour_is_half_an_hour_longer_where_clocks_change_by_that(changed):
     local = [each.astimezone(zone) for each in found[1:-1]]
     assert {each.minute for each in local} == {0}
     assert sorted((b - a) / HOUR for a, b in itertools.pairwise(found[1:-1]))[-2:] == [1, 1.5]
+
+
+def test_clocks_that_are_a_quarter_of_an_hour_off_have_days_of_their_own_and_hours_of_utc():
+    found = edges(at("2026-11-01", KATHMANDU), at("2026-11-02", KATHMANDU), "hour", KATHMANDU, 30)
+    assert [f"{each.astimezone(UTC):%H:%M}" for each in (*found[:3], found[-1])] == [
+        "18:15",
+        "19:00",
+        "20:00",
+        "18:15",
+    ]
+    assert len(edges(found[0], found[-1] + HOUR, "day", KATHMANDU, 30)) == 3
+    start = default_start(at("2026-11-26T07:50:00"), "hour", KATHMANDU)
+    assert start == at("2026-11-25T08:00:00")
 
 
 def test_the_first_and_last_point_are_cut_where_the_stretch_begins_and_ends():
@@ -83,7 +104,9 @@ def test_points_follow_each_other_without_gap_and_begin_on_the_clock(start, leng
     assert list(found) == sorted(set(found))
     for edge in found[1:-1]:
         local = edge.astimezone(zone)
-        assert (local.minute, local.second) == (0, 0)
         assert interval == "hour" or local.hour in {0, 1}
+        if interval == "hour" and local.utcoffset() % (HOUR / 2):
+            local = edge
+        assert (local.minute, local.second) == (0, 0)
     longest = {"hour": 1.5 * HOUR, "day": 25 * HOUR}.get(interval, last - first)
     assert all(b - a <= longest for a, b in itertools.pairwise(found))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.intervals import edges
-from gateway.domain.rollup import DAY, EPOCH, HALF, HOUR, QUARTER, Parts, Span, parts_of
+from gateway.domain.rollup import DAY, EPOCH, HALF, HOUR, QUARTER, STRETCH, Parts, Span, parts_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 OF_ALL = {DAY: EPOCH, HOUR: EPOCH, QUARTER: EPOCH}
@@ -21,6 +21,10 @@ def at(hours: float) -> datetime:
 
 def of_keys(halves_from: datetime = EPOCH) -> dict[timedelta, datetime]:
     return {DAY: EPOCH, HOUR: EPOCH, HALF: halves_from}
+
+
+def of_wholes(stretches_from: datetime = EPOCH) -> dict[timedelta, datetime]:
+    return {STRETCH: stretches_from, **of_keys()}
 
 
 def spans(*pairs: tuple[float, float]) -> tuple[Span, ...]:
@@ -58,6 +62,21 @@ def test_within_the_hours_that_are_cut_their_halves_are_read_and_calls_where_the
 def test_hours_are_read_as_hours():
     parts = parts_of([at(n) for n in range(30)], of_keys(), at(100), EPOCH)
     assert read(parts) == {HOUR: spans((0, 29))}
+
+
+def test_a_year_is_read_as_stretches_and_the_days_that_they_have_too_many_or_too_few():
+    begin, end = START - 365 * DAY, START - HOUR
+    parts = parts_of([begin, end], of_wholes(), START, EPOCH)
+    (stretches,) = read(parts)[STRETCH]
+    assert not (stretches.start - EPOCH) % STRETCH
+    assert stretches.end == START  # the last is as long as what is rolled of it
+    days = read(parts)[DAY]
+    assert sum((span.end - span.start for span in days), timedelta()) <= STRETCH
+    assert read(parts)[HOUR] == spans((-1, 0))
+    # Where the year begins before there were any, and where it has points, days are fewer.
+    assert STRETCH not in read(parts_of([begin, end], of_wholes(START - 200 * DAY), START, EPOCH))
+    points = [begin + n * DAY for n in range(366)]
+    assert STRETCH not in read(parts_of(points, of_wholes(), START, EPOCH))
 
 
 def test_of_months_that_are_gone_what_is_cut_is_in_the_point_in_which_it_begins():
@@ -99,6 +118,26 @@ def test_each_call_is_counted_once_in_its_point(
         point = bisect_right(points, call)
         assert counted == ({point: 1} if 1 <= point < len(points) else {}), call
         call += STEP
+
+
+@given(
+    st.integers(0, 24 * 400),
+    st.integers(1, 24 * 400),
+    st.integers(0, 24 * 500),
+    st.integers(0, 24 * 500),
+    ZONES,
+)
+def test_each_call_of_a_long_time_is_counted_once(start, length, rolled, stretches, zone):
+    begin = at(start).astimezone(ZoneInfo(zone)).replace(hour=0)
+    points = (begin.astimezone(UTC), at(start + length) + DAY)
+    rolled_before = at(rolled)
+    since = at(stretches) + (EPOCH - at(stretches)) % STRETCH
+    parts = parts_of(points, of_wholes(since), rolled_before, EPOCH)
+    call = points[0] - DAY
+    while call < points[1] + DAY:
+        counted = {n: times for n, times in counts(parts, call, rolled_before).items() if times}
+        assert counted == ({1: 1} if points[0] <= call < points[1] else {}), call
+        call += timedelta(hours=2.75)
 
 
 def counts(parts: Parts, call: datetime, rolled_before: datetime) -> Counter[int]:
