@@ -98,7 +98,9 @@ def cells_of(
     whose = _whose(chosen, by)
     parts = parts_of(edges, reach.lengths(whose), reach.rolled_before, reach.dropped_before)
     keys = None if among is None else f"{where.value(among)}::{_TYPES[by]}[]"
-    telling = _Telling(where, key, keys, tuple(measures), len(parts.edges) - 1)
+    # A correction may bring another upstream than its charge had.
+    is_sure = chosen.upstream is None and by != "upstream"
+    telling = _Telling(where, key, keys, tuple(measures), len(parts.edges) - 1, is_sure)
     selects: list[str] = []
     before: Sequence[datetime] | None = None
     for layer in parts.layers:
@@ -157,7 +159,8 @@ def _kinds(layer: Layer, reach: Reach, whose: _Whose) -> list[tuple[str, Layer]]
 class _Telling(NamedTuple):
     """Statements of cells: `point`, `key` and `measures` of what `where` chooses, in so many points.
 
-    `keys` is an array of the only keys that are wanted, if they are not all.
+    `keys` is an array of the only keys that are wanted, if they are not all. `is_sure`: the ledger's rows can be chosen
+    as their shares are.
     """
 
     where: Where
@@ -165,6 +168,7 @@ class _Telling(NamedTuple):
     keys: str | None
     measures: Sequence[str]
     points: int
+    is_sure: bool
 
     def rolled(self, kind: str, layer: Layer, before: Sequence[datetime] | None) -> str:
         """Sums that the rollup has, of one length: added, or moved from where the layer before has them."""
@@ -203,7 +207,19 @@ class _Telling(NamedTuple):
         return self._moved(*points, self._calls(spans))
 
     def _calls(self, spans: Sequence[Span]) -> str:
-        rows = f"(SELECT * FROM ledger WHERE {self._ids(spans)})"  # noqa: S608 -- our own names
+        if len(spans) == 1:
+            rows = f"(SELECT * FROM ledger WHERE {self._ids(spans)})"  # noqa: S608 -- our own names
+        else:
+            starts, ends = (
+                self.where.value([uuid7_floor(each) for each in some])
+                for some in zip(*spans, strict=True)
+            )
+            # OFFSET: each by the index. To plan for hundreds of ranges at once takes seconds.
+            rows = f"""
+(SELECT call.* FROM unnest({starts}::uuid[], {ends}::uuid[]) AS piece (start, until)
+  CROSS JOIN LATERAL (SELECT * FROM ledger call WHERE call.request_id >= piece.start AND call.request_id < piece.until
+                         AND {self._chosen if self.is_sure else "true"} OFFSET 0) call)
+"""  # noqa: S608 -- our own names
         return f"({shares(rows)}) call WHERE {self._chosen}"
 
     @property
