@@ -350,12 +350,10 @@ def _completion(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _asked(path: Path) -> bool:
-    print(f"This deletes {path}: all keys, accounts and the ledger in it.")
-    try:
-        return input("Type 'reset' to go on: ").strip() == "reset"
-    except EOFError:
-        print()
-        return False
+    from gateway.commands.running import ask
+
+    print(f"This deletes {path}: all keys, accounts and the ledger in it.", flush=True)
+    return ask("Type 'reset' to go on:") == "reset"
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {

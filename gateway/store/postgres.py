@@ -75,7 +75,11 @@ async def connect(dsn: str, *, statement_timeout_s: float = 0) -> asyncpg.Connec
         connection: asyncpg.Connection = await asyncpg.connect(
             timeout=_CONNECT_TIMEOUT_S, **_address(dsn, statement_timeout_s)
         )
-        await _set_codecs(connection)
+        try:
+            await _set_codecs(connection)
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
 

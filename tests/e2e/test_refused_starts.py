@@ -150,7 +150,7 @@ def test_reset_asks_and_takes_anything_but_its_name_for_a_no(place: Path, left: 
 
 def test_reset_deletes_the_state_once_its_name_is_typed(place: Path, left: Path):
     ended = tollhouse(place, "reset", typed="reset\n")
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (ended.returncode, ended.stderr) == (0, "Type 'reset' to go on:\n")
     assert not left.exists()
 
 
