@@ -66,6 +66,15 @@ def pair() -> Iterator[tuple[Server, str, Server, str]]:
         yield made
 
 
+async def is_told(dsn: str) -> bool:
+    """Whether all sessions of a server know that nothing may be written: a new one is made when the others are told."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval("SHOW default_transaction_read_only") == "on"
+    finally:
+        await connection.close()
+
+
 async def caught_up(primary: asyncpg.Connection, replica: asyncpg.Connection) -> None:
     """Until the replica has all that the primary has."""
     end = await primary.fetchval("SELECT pg_current_wal_lsn()::text")
@@ -88,7 +97,7 @@ async def test_calls_go_on_and_every_charge_comes_to_the_new_primary(pair, valke
         await primary.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         await primary.execute("SELECT pg_reload_conf()")
         async with asyncio.timeout(30):
-            while await primary.fetchval("SHOW default_transaction_read_only") == "off":
+            while not await is_told(dsn):
                 pass
         # Its key is remembered, and the quota store decides: the call passes, its charge waits.
         assert await rig.status(made.key) == 200
