@@ -369,6 +369,11 @@ async def test_a_model_that_does_not_think_is_not_told_not_to(rig: Rig):
     async with Messages(rig.url, (await rig.token(USD)).key) as caller:
         await caller.say("mine", thinking=off)
         await caller.say("minds", thinking=off)
+        for model in ("mine", "minds"):
+            with pytest.raises(anthropic.BadRequestError, match=r"output_config\.effort"):
+                await caller.say(
+                    model, thinking=off, extra_body={"output_config": {"effort": "low"}}
+                )
     first, second = (json.loads(received.body) for received in rig.upstream.requests)
     assert "reasoning_effort" not in first
     assert second["reasoning_effort"] == "none"

@@ -25,6 +25,8 @@ class Talk(Translation):
         told = self.caller.read_request(asked.body, losses, model=asked.model, stream=asked.stream)
         thinking = told.thinking
         if thinking is not None and not thinking.is_on and not asked.thinks:
+            if thinking.effort:
+                losses.leave_out("effort", "it is one of thoughts there, and there are to be none")
             thinking = None  # OpenAI's models that do not think refuse to be told not to
         conversation = msgspec.structs.replace(
             told,

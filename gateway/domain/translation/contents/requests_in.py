@@ -59,6 +59,7 @@ PARAMS: Mapping[str, str] = {
     "file_reference": "fileData",
     "tool_call": "functionCall",
     "tool_result": "functionResponse",
+    "effort": f"{_CONFIG}.thinkingConfig.thinkingLevel",
     "file_name": "displayName",
     "response": "functionDeclarations.response",
     "shown": f"{_CONFIG}.thinkingConfig.includeThoughts",

@@ -63,7 +63,7 @@ def read_thinking(config: ThinkingConfig | None) -> Thinking | None:
     level = (config.thinking_level or "").lower()
     effort = "" if level == "thinking_level_unspecified" else level
     if budget == 0:
-        return Thinking(is_on=False, shown=shown)
+        return Thinking(is_on=False, effort=effort, shown=shown)
     if budget is None and not effort and not shown:
         return None
     return Thinking(

@@ -32,6 +32,7 @@ PARAMS: Mapping[str, str] = {
     "tool_call": "tool_use",
     "cache": "cache_control",
     "citations": "messages.citations",
+    "effort": "output_config.effort",
     "file_name": "document.title",
     "shown": "thinking.display",
     "thoughts": "messages.thinking",
