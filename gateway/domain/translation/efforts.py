@@ -6,6 +6,9 @@ https://ai.google.dev/gemini-api/docs/openai#thinking
 
 from typing import Final
 
+from gateway.domain.translation.codec import Losses
+from gateway.domain.translation.conversation import Thinking
+
 _BUDGETS: Final = {
     "minimal": 1_024,
     "low": 1_024,
@@ -14,6 +17,12 @@ _BUDGETS: Final = {
     "xhigh": 32_768,
     "max": 32_768,
 }
+
+
+def leave_out_effort(thinking: Thinking, losses: Losses) -> None:
+    """Of thoughts that are off: no provider but Anthropic knows an effort of anything else. Raises `Uncarried`."""
+    if not thinking.is_on and thinking.effort:
+        losses.leave_out("effort", "it is one of thoughts there, and there are to be none")
 
 
 def budget_of(effort: str) -> int:

@@ -9,6 +9,7 @@ from gateway.domain.ask import decode_members
 from gateway.domain.dialects.meter import BadAnswer
 from gateway.domain.translation.answers import Counted, Delta
 from gateway.domain.translation.codec import Losses
+from gateway.domain.translation.efforts import leave_out_effort
 from gateway.domain.translation.one_call import Translation
 from gateway.domain.translation.paths import path_of
 from gateway.domain.translation.wire import EventCutter
@@ -25,8 +26,7 @@ class Talk(Translation):
         told = self.caller.read_request(asked.body, losses, model=asked.model, stream=asked.stream)
         thinking = told.thinking
         if thinking is not None and not thinking.is_on and not asked.thinks:
-            if thinking.effort:
-                losses.leave_out("effort", "it is one of thoughts there, and there are to be none")
+            leave_out_effort(thinking, losses)
             thinking = None  # OpenAI's models that do not think refuse to be told not to
         conversation = msgspec.structs.replace(
             told,

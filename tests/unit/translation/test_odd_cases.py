@@ -213,3 +213,13 @@ def test_choices_are_put_in_their_order():
     ]
     answer = chat.read_answer(json.dumps({"choices": choices}).encode())
     assert [choice.parts for choice in answer.choices] == [(Text("0"),), (Text("1"),)]
+
+
+def test_thoughts_between_tools_alone_are_refused_and_where_they_may_be_left_out_nothing_is_said():
+    body = b'{"messages":[{"role":"user","content":"hi"}],"thinking":{"type":"between_tools"}}'
+    with pytest.raises(Uncarried) as refused:
+        messages.read_request(body, Losses(), model="m", stream=False)
+    assert refused.value.param == "thinking.type"
+    losses = Losses(frozenset({"thinking"}))
+    assert messages.read_request(body, losses, model="m", stream=False).thinking is None
+    assert losses.dropped == ["thinking.type"]

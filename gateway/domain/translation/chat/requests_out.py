@@ -19,7 +19,7 @@ from gateway.domain.translation.conversation import (
     Tool,
     ToolChoice,
 )
-from gateway.domain.translation.efforts import effort_of
+from gateway.domain.translation.efforts import effort_of, leave_out_effort
 from gateway.domain.translation.untold import Untold
 
 _MOST_STOPS: Final = 4
@@ -145,10 +145,8 @@ def _think(body: dict[str, Any], thinking: Thinking | None, losses: Losses) -> N
     """An effort; of a number of tokens, the least that may think as much."""
     if thinking is None:
         return
+    leave_out_effort(thinking, losses)
     if not thinking.is_on:
-        if thinking.effort:
-            why = "OpenAI's dialect knows an effort for thoughts alone, and there are to be none"
-            losses.leave_out("effort", why)
         body["reasoning_effort"] = "none"
     elif thinking.effort:
         body["reasoning_effort"] = thinking.effort

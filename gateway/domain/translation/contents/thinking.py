@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.domain.translation.codec import Losses
 from gateway.domain.translation.conversation import Thinking
-from gateway.domain.translation.efforts import budget_of
+from gateway.domain.translation.efforts import budget_of, leave_out_effort
 
 _LEVELS = frozenset({"minimal", "low", "medium", "high", "xhigh"})
 _AS_IT_SEES_FIT = -1
@@ -34,10 +34,8 @@ def write_thinking(thinking: Thinking, model: str, losses: Losses) -> dict[str, 
     Where both a budget and an effort are given, the budget says it more exactly.
     """
     config: dict[str, object] = {}
+    leave_out_effort(thinking, losses)
     if not thinking.is_on:
-        if thinking.effort:
-            why = "Gemini knows an effort for thoughts alone, and there are to be none"
-            losses.leave_out("effort", why)
         config["thinkingBudget"] = 0
     elif thinking.budget_tokens is not None:
         config["thinkingBudget"] = thinking.budget_tokens

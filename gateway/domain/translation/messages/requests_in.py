@@ -43,6 +43,7 @@ _USUAL = {"speed": ("", "standard"), "inference_geo": ("", "global")}
 _TIERS = {"": "", "auto": "", "standard_only": "default"}
 # It takes out thoughts, which other providers are not given: https://docs.claude.com/en/docs/build-with-claude/context-editing
 _CLEARS_THOUGHTS = "clear_thinking_"
+_BETWEEN_TOOLS = "between_tools"
 
 
 def read_request(body: bytes, losses: Losses, *, model: str, stream: bool) -> Conversation:
@@ -86,7 +87,7 @@ def _leave_out(asked: wire.Request, losses: Losses) -> None:
             losses.leave_out(name, _NO_OTHER, name)
     if asked.cache_control is not None:
         losses.note("cache")
-    if asked.thinking is not None and asked.thinking.type == "between_tools":
+    if asked.thinking is not None and asked.thinking.type == _BETWEEN_TOOLS:
         losses.leave_out("thinking", _NO_OTHER, "thinking.type")
     if is_said(asked.diagnostics):
         losses.leave_out("diagnostics", _NO_OTHER, "diagnostics")
@@ -139,7 +140,7 @@ def _output(asked: wire.Request) -> Output | None:
 def _thinking(asked: wire.Request) -> Thinking | None:
     effort = "" if asked.output_config is None else asked.output_config.effort or ""
     told = asked.thinking
-    if told is None:
+    if told is None or told.type == _BETWEEN_TOOLS:
         return Thinking(effort=effort) if effort else None
     is_on = told.type in {"enabled", "adaptive"}
     shown = None if told.display is None else told.display == "summarized"

@@ -29,7 +29,7 @@ from gateway.domain.translation.conversation import (
     ToolResult,
     Turn,
 )
-from gateway.domain.translation.efforts import effort_of
+from gateway.domain.translation.efforts import effort_of, leave_out_effort
 from gateway.domain.translation.media import url_of_data
 from gateway.domain.translation.proofs import is_sealed, unsealed
 from gateway.domain.translation.untold import Untold
@@ -252,10 +252,8 @@ def _tool_choice(choice: ToolChoice) -> str | Json:
 def _reasoning(thinking: Thinking, losses: Losses) -> Json:
     """https://platform.openai.com/docs/guides/reasoning."""
     told: Json = {}
+    leave_out_effort(thinking, losses)
     if not thinking.is_on:
-        if thinking.effort:
-            why = "OpenAI knows an effort for thoughts alone, and there are to be none"
-            losses.leave_out("effort", why)
         told["effort"] = "none"
     elif thinking.effort:
         told["effort"] = thinking.effort
