@@ -138,7 +138,9 @@ class Poster:
             await self._pause(self._interval_s)
             await self._post_waiting()
         give_up_at = time.monotonic() + _LAST_TRIES_S
-        while self._charges and not await self._post_waiting():
+        while self._charges:
+            if await self._post_waiting():
+                continue
             if time.monotonic() > give_up_at:
                 _log.error("left %d charges for the sweeper", len(self._charges))
                 return
@@ -156,18 +158,22 @@ class Poster:
             pass
 
     async def _post_waiting(self) -> bool:
+        """Post what waits, and of what comes meanwhile whole batches; False where Postgres stays away.
+
+        The rest has time: a transaction of few charges costs nearly as much as one of hundreds, here and in Postgres.
+        """
         while self._charges:
             batch = self._charges[:BATCH]
             try:
                 await self.post(batch)
             except StoreUnavailable as error:
                 _log.warning("the ledger waits with %d charges: %s", len(self._charges), error)
-                break
+                await self._pause(_RETRY_S)
+                return False
             self._forget(len(batch))
-        else:
-            return True
-        await self._pause(_RETRY_S)
-        return False
+            if len(batch) < BATCH:
+                break
+        return True
 
     def _forget(self, count: int) -> None:
         """Postgres has the oldest of them."""

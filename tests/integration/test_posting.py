@@ -1,11 +1,19 @@
-"""Charges on their way to Postgres, in numbers that no single command may carry."""
+"""Charges on their way to Postgres: how many at once, in numbers that no single command may carry."""
 
+import asyncio
 import time
 
+from gateway.relay.posting import Poster
 from gateway.relay.record import RequestIds, instant_text
 from gateway.store.contents import MAX_IDS
-from gateway.store.ledger import COLUMNS, Charge
+from gateway.store.ledger import COLUMNS, Charge, LedgerStore
+from gateway.store.roles import GATEWAY
+from tests.databases import as_role
 from tests.integration.rig import USD, Rig
+
+_WAITS = """
+SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())
+"""
 
 AMOUNT = 7
 
@@ -48,3 +56,31 @@ async def test_more_charges_of_one_account_than_fit_one_confirmation_are_all_con
     book = await rig.gateway.quota.book(token.account_id, f"t{token.id}")
     assert book is not None
     assert (book.used, book.pending) == (used, 0)
+
+
+async def test_what_comes_while_a_batch_is_posted_waits_for_the_next_one(rig: Rig):
+    """Else batches follow one another without a pause, with a few calls in each."""
+    token = (await rig.token(USD)).row
+    group = await rig.database.fetchval("""SELECT id FROM "group" WHERE name = 'default'""")
+    ids = RequestIds()
+    one, other = (charge(ids.next(time.time()), token.account_id, token.id, group) for _ in "ab")
+    ledger = LedgerStore(as_role(rig.dsn, GATEWAY), statement_timeout_s=10)
+    poster = Poster(ledger, rig.gateway.quota, interval_s=3600)
+    async with asyncio.timeout(30):
+        poster.add(one)
+        async with rig.database.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "SELECT FROM account WHERE id = $1 FOR UPDATE", token.account_id
+            )
+            posting = asyncio.create_task(poster._post_waiting())
+            while not await rig.database.fetchval(_WAITS):
+                pass
+            poster.add(other)
+        assert await posting
+        assert poster.waiting == 1
+        poster.close()
+        await poster.run()
+        assert poster.waiting == 0
+        await ledger.close()
+    posted = [row["request_id"].hex.encode() for row in await rig.ledger()]
+    assert posted == sorted([one.request_id, other.request_id])
