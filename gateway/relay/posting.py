@@ -162,18 +162,20 @@ class Poster:
 
         The rest has time: a transaction of few charges costs nearly as much as one of hundreds, here and in Postgres.
         """
-        while self._charges:
+        is_whole = True
+        while self._charges and is_whole:
             batch = self._charges[:BATCH]
+            is_whole = len(batch) == BATCH
             try:
                 await self.post(batch)
             except StoreUnavailable as error:
                 _log.warning("the ledger waits with %d charges: %s", len(self._charges), error)
-                await self._pause(_RETRY_S)
-                return False
-            self._forget(len(batch))
-            if len(batch) < BATCH:
                 break
-        return True
+            self._forget(len(batch))
+        else:
+            return True
+        await self._pause(_RETRY_S)
+        return False
 
     def _forget(self, count: int) -> None:
         """Postgres has the oldest of them."""
