@@ -32,7 +32,7 @@ workers = %(workers)d
 %(crowd)s
 [admin]
 listen = "127.0.0.1:%(admin)d"
-max_tokens_per_user = 100000
+max_tokens_per_user = 10000000
 [metrics]
 listen = "127.0.0.1:%(metrics)d"
 %(models)s
