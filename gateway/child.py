@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, TextIO
 
+from gateway.giving_way import lower
+
 READY_DESCRIPTOR = "TOLLHOUSE_READY_FD"
 _READY_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 30.0
@@ -23,7 +25,6 @@ _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _MOST_DESCRIPTORS = 1 << 20  # Linux's own bound, fs.nr_open
-_LOWERED = 10  # niceness: a tenth of the weight
 
 
 class ChildError(Exception):
@@ -154,7 +155,7 @@ class Child:
                 f"{self.name} did not start (exit status {status}). The end of {self._log}:\n{self._tail()}"
             )
         if self._gives_way:
-            lower(self._process.pid)
+            await lower(self._process.pid)
         return told
 
     async def keep_alive(self, restarted: Callable[[], None]) -> None:
@@ -229,16 +230,6 @@ async def _read_line(descriptor: int) -> str:
         return ""
     finally:
         transport.close()
-
-
-def lower(pid: int) -> None:
-    """Lower a process's share of a busy processor; where the system does not let us, it stays as it is."""
-    with contextlib.suppress(OSError):
-        niceness = os.getpriority(os.PRIO_PROCESS, pid) + _LOWERED
-        os.setpriority(os.PRIO_PROCESS, pid, niceness)
-    # Between sessions, Linux may ask for the niceness of each as a group alone: sched(7), "The autogroup feature".
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/autogroup").write_text(str(_LOWERED))
 
 
 def _die_with(parent: int) -> Callable[[], None]:

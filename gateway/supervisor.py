@@ -38,7 +38,13 @@ from gateway.state_files import ReadyFile, keep_credentials, provide_secrets
 from gateway.store import roles
 from gateway.store.bootstrap import bootstrap
 from gateway.store.pipeline import Pipeline
-from gateway.store.postgres import APPLICATION, SchemaError, apply_schema, open_pool
+from gateway.store.postgres import (
+    APPLICATION,
+    SchemaError,
+    apply_schema,
+    embedded_dsn,
+    open_pool,
+)
 from gateway.store.quota import QuotaStore
 from gateway.store.valkey import RIGHTS
 
@@ -66,7 +72,7 @@ class Running:
         """The environment of a process that may do no more in our own servers than a role may."""
         stores = {}
         if self.postgres is not None:
-            stores["TOLLHOUSE_POSTGRES__DSN"] = self.postgres.dsn(role)
+            stores["TOLLHOUSE_POSTGRES__DSN"] = embedded_dsn(self.postgres.dsn(role))
         if self.valkey is not None:
             stores["TOLLHOUSE_REDIS__URL"] = self.valkey.url(APPLICATION)
         return self.environment | stores

@@ -8,8 +8,8 @@ import sys
 import msgspec
 
 from gateway.audit_process import UNREADABLE, VARIABLE, Task
-from gateway.child import lower
 from gateway.domain.errors import StoreUnavailable
+from gateway.giving_way import lower
 
 _COMMAND = (sys.executable, "-m", "gateway.audit_process")
 _LAST_WORDS_BYTES = 2000
@@ -63,7 +63,7 @@ async def run_audit(task: Task) -> Told:
         start_new_session=True,
     )
     try:
-        lower(process.pid)
+        await lower(process.pid)
         async with asyncio.timeout(task.most_s):
             told, said = await _read(process)
             status = await process.wait()

@@ -212,7 +212,7 @@ async def open_auditor(
 
     Raises `StoreUnavailable`, and `SchemaError` for a database that is none of ours.
     """
-    connection = await connect(dsn, statement_timeout_s=statement_timeout_s)
+    connection = await connect(dsn, statement_timeout_s=statement_timeout_s, gives_way=True)
     try:
         with store_errors():
             await check_tables(connection)

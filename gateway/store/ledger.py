@@ -221,7 +221,9 @@ class LedgerStore:
 
     async def _open(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            connection = await connect(self._dsn, statement_timeout_s=self._statement_timeout_s)
+            connection = await connect(
+                self._dsn, statement_timeout_s=self._statement_timeout_s, gives_way=True
+            )
             if not self._pooled:
                 await connection.execute(_SESSION)
             self._connection = connection

@@ -3,6 +3,7 @@
 Knows no table but `schema_version` and `ledger_keeping`. A DSN is any that asyncpg takes, unix sockets included
 (`postgresql://user@/name?host=/directory`). Of several hosts the one that can be written is meant. `pgbouncer=true` in
 it says that a pooler is between, which gives each transaction another session: then nothing is left in a session.
+`embedded=true` says that the server was started by who started us, so that its processes are to be seen.
 """
 
 import logging
@@ -16,6 +17,7 @@ import orjson
 from asyncpg.pool import PoolConnectionProxy
 
 from gateway.domain.errors import StoreUnavailable
+from gateway.giving_way import lower
 from gateway.resources import migrations, schema_sql
 
 SCHEMA_VERSION = 5
@@ -27,6 +29,8 @@ _LOCKS_S = (
 _CONNECT_TIMEOUT_S = 10
 APPLICATION = "tollhouse"
 _POOLED: Final = ("pgbouncer", "true")
+_EMBEDDED: Final = ("embedded", "true")
+_OURS: Final = (_POOLED[0], _EMBEDDED[0])
 _ATTRIBUTES: Final = "target_session_attrs"
 _log = logging.getLogger(__name__)
 
@@ -66,10 +70,13 @@ def store_errors() -> Iterator[None]:
         raise StoreUnavailable(_reason(error)) from error
 
 
-async def connect(dsn: str, *, statement_timeout_s: float = 0) -> asyncpg.Connection:
+async def connect(
+    dsn: str, *, statement_timeout_s: float = 0, gives_way: bool = False
+) -> asyncpg.Connection:
     """One connection with our codecs; 0 = statements take as long as they need.
 
-    Raises `StoreUnavailable`.
+    `gives_way`: no call waits for what is done over it, so an embedded server's process behind it gives way to whom
+    calls wait for. Raises `StoreUnavailable`.
     """
     with store_errors():
         connection: asyncpg.Connection = await asyncpg.connect(
@@ -77,6 +84,8 @@ async def connect(dsn: str, *, statement_timeout_s: float = 0) -> asyncpg.Connec
         )
         try:
             await _set_codecs(connection)
+            if gives_way and _has(dsn, _EMBEDDED):
+                await lower(connection.get_server_pid())
         except BaseException:
             connection.terminate()
             raise
@@ -270,14 +279,23 @@ async def _create_schema(connection: asyncpg.Connection) -> None:
 
 def is_pooled(dsn: str) -> bool:
     """Whether each transaction may get another session of the server."""
-    return _POOLED in parse_qsl(urlsplit(dsn).query)
+    return _has(dsn, _POOLED)
+
+
+def embedded_dsn(dsn: str) -> str:
+    """The DSN of a server with a query, for those whom the starter of the server starts."""
+    return f"{dsn}&{urlencode([_EMBEDDED])}"
+
+
+def _has(dsn: str, word: tuple[str, str]) -> bool:
+    return word in parse_qsl(urlsplit(dsn).query)
 
 
 def _address(dsn: str, statement_timeout_s: float) -> dict[str, Any]:
     """What asyncpg is told of where to connect to, and how."""
     settings = {"application_name": APPLICATION, "timezone": "UTC"}
     given = parse_qsl(urlsplit(dsn).query, keep_blank_values=True)
-    query = [each for each in given if each[0] != _POOLED[0]]
+    query = [each for each in given if each[0] not in _OURS]
     hosts = urlsplit(dsn).netloc.rpartition("@")[2] + dict(query).get("host", "")
     if "," in hosts and _ATTRIBUTES not in dict(query):
         query.append((_ATTRIBUTES, "read-write"))

@@ -39,6 +39,10 @@ from tests.e2e.product import (
 from tests.upstream import Echo, Gate, ScriptedUpstream
 
 USD = 1_000_000_000
+# Of workers, the oldest first; posting alone ends its transactions without a semicolon.
+SESSIONS = """
+SELECT pid, query = 'COMMIT' AS posts FROM pg_stat_activity WHERE usename = 'tollhouse_gateway' ORDER BY backend_start
+"""
 ASK = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
 STREAM = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
 TWO_WORKERS = {"TOLLHOUSE_GATEWAY__WORKERS": "2"}
@@ -109,6 +113,24 @@ def test_the_admin_app_gives_way_to_the_workers_where_both_want_the_processor(pr
     pids = product.ready["pids"]
     shares = [_niceness(pid) for pid in (pids["admin"], *pids["gateway"], pids["postgres"])]
     assert shares[0] > max(shares[1:])
+
+
+@linux_only
+async def test_posting_gives_way_to_calls_and_what_they_wait_for_does_not(product: Product):
+    async with calling_every_worker(product) as callers:
+        for caller in callers:
+            assert await caller.chat(product.ready["key"], ASK) == (200, "")
+    connection = await asyncpg.connect(product.ready["database_url"])
+    async with asyncio.timeout(30):
+        rows = await connection.fetch(SESSIONS)
+        while sum(posts for _, posts in rows) < len(callers):
+            await asyncio.sleep(0.05)
+            rows = await connection.fetch(SESSIONS)
+    await connection.close()
+    usual, session = _niceness(product.ready["pids"]["postgres"])
+    posting = {_niceness(pid) for pid, posts in rows if posts}
+    assert posting == {(min(19, usual + 10), session + 10)}
+    assert _niceness(rows[0]["pid"]) == (usual, session)  # over which keys are looked up
 
 
 @linux_only

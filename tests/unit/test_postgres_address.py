@@ -20,6 +20,7 @@ READ_WRITE = "target_session_attrs=read-write"
             "postgresql://u@h1,h2/d?target_session_attrs=any",
         ),
         ("postgresql://u@h/d?pgbouncer=true", "postgresql://u@h/d"),
+        ("postgresql://u@/d?host=/run/x&embedded=true", "postgresql://u@/d?host=%2Frun%2Fx"),
         (
             "postgresql://u@h/d?pgbouncer=false&sslmode=require",
             "postgresql://u@h/d?sslmode=require",
