@@ -17,7 +17,8 @@ from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
 from gateway.relay.posting import BATCH
 from gateway.relay.record import RequestIds, instant_text, ledger_constant
-from gateway.store.ledger import COLUMNS, Charge, LedgerStore
+from gateway.store.charges import COLUMNS, Charge
+from gateway.store.ledger import LedgerStore
 from gateway.store.postgres import apply_schema
 
 _ACCOUNTS = 8
@@ -51,7 +52,7 @@ async def _post(dsn: str, count: int, batch: int) -> int:
     charges = _charges(count)
     begin = time.perf_counter()
     for start in range(0, count, batch):
-        await ledger.post(charges[start : start + batch])
+        await ledger.post_new(charges[start : start + batch])
     took_s = time.perf_counter() - begin
     await ledger.close()
     rows, used = await connection.fetchrow(

@@ -111,12 +111,17 @@ class Stage:
 
     @contextlib.contextmanager
     def new_gateway(
-        self, name: str, workers: int = 1, checkout: Checkout | None = None
+        self,
+        name: str,
+        workers: int = 1,
+        checkout: Checkout | None = None,
+        settings: str = "",
     ) -> Iterator[Tollhouse]:
-        """Tollhouse on the state directory of this name, each worker on a core."""
+        """Tollhouse on the state directory of this name, each worker on a core; `settings` are more TOML."""
         directory = self.directory / name
         directory.mkdir(exist_ok=True)
-        with tollhouse(directory, self.mock, workers, checkout or self.measured) as gateway:
+        measured = checkout or self.measured
+        with tollhouse(directory, self.mock, workers, measured, settings) as gateway:
             for number, pid in enumerate(gateway.pids["gateway"]):
                 self.pin(pid, number)
             yield gateway

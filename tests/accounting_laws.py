@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from gateway.domain.conservation import Difference, Kind
 from gateway.relay.call import Call
 from gateway.store.books import StoredBook, unpack_book, unpack_reservation, unpack_settlement
-from gateway.store.ledger import Charge
+from gateway.store.charges import Charge
 from gateway.store.prepared import key
 from gateway.store.windows import window_id
 from tests.accounting_bound import Bound

@@ -42,10 +42,11 @@ from gateway.relay.shadow_counts import ShadowCounts
 from gateway.relay.spans import Tracer
 from gateway.relay.terms import TermsMaker
 from gateway.settings import QuotaSettings
+from gateway.store.charges import Charge
 from gateway.store.connection import encode
 from gateway.store.conservation import Auditor, open_auditor
 from gateway.store.keys import KeyStore
-from gateway.store.ledger import Charge, LedgerStore
+from gateway.store.ledger import LedgerStore
 from gateway.store.loads import Loads
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import open_pool, transaction
@@ -135,9 +136,6 @@ class Wire(Pipeline):
             due_ms = self._clock.now_ms + round(MOST_LATE_S * 1000)
             self.late.append(Late(script, command, due_ms))
         return self._tell(done, StoreUnavailable("no reply in time"))
-
-    def leave(self, shard: int, command: bytes, done: Any) -> None:
-        self.send(shard, command, done)
 
     def ask(self, shard: int, *args: bytes | str | int) -> asyncio.Future[object]:
         if args == ("TIME",):  # the one look at a clock that is not a script's

@@ -7,7 +7,8 @@ from typing import Any
 from gateway.domain.edit import Actor, TokenRow
 from gateway.domain.token import Token
 from gateway.relay.record import RequestIds, instant_text
-from gateway.store.ledger import COLUMNS, Charge, LedgerStore, copy_text
+from gateway.store.charges import COLUMNS, Charge, copy_text
+from gateway.store.ledger import LedgerStore
 from gateway.store.postgres import Pool
 from gateway.store.token_rows import get_token
 

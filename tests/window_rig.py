@@ -13,8 +13,9 @@ from gateway.domain.catalog import Catalog
 from gateway.domain.token import Token
 from gateway.relay.record import ledger_constant
 from gateway.store.books import Reservation
+from gateway.store.charges import Charge
 from gateway.store.keys import KeyStore
-from gateway.store.ledger import Charge, LedgerStore
+from gateway.store.ledger import LedgerStore
 from gateway.store.loads import Loads
 from gateway.store.postgres import open_pool
 from gateway.store.prepared import Prepared, key

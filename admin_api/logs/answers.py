@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import create_model
 
 from admin_api.answers import Answer
-from gateway.store.ledger import COUNTS
+from gateway.store.charges import COUNTS
 
 _COUNTS: dict[str, Any] = dict.fromkeys(COUNTS, (int, ...))
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from admin_api.envelope import json_bytes
 from admin_api.tokens.objects import usd, usd_text
 from gateway.domain.units import Units
-from gateway.store.ledger import COUNTS
+from gateway.store.charges import COUNTS
 from gateway.store.logs import LoggedCall
 
 CSV_COLUMNS: Final = (

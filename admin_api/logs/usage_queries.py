@@ -15,7 +15,7 @@ from gateway.domain.intervals import INTERVALS, Interval, TooManyPoints, default
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
 from gateway.domain.units import Units
-from gateway.store.ledger import COUNTS
+from gateway.store.charges import COUNTS
 from gateway.store.usage import KEYS, TAG, WEIGHTS, Series, Sums, Weight, add_up
 
 PARAMETERS: Final = frozenset({"interval", "start", "end", "time_zone", "by"})

@@ -14,7 +14,7 @@ from gateway.domain.edit import TokenRow
 from gateway.domain.limits import Limit, Metric
 from gateway.domain.units import Units
 from gateway.store.books import Reservation
-from gateway.store.ledger import model_of
+from gateway.store.charges import model_of
 from gateway.store.secrets import Secret
 from gateway.store.token_money import ScopeMoney
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from gateway.commands.errors import CommandFailed
-from gateway.store.ledger import COUNTS
+from gateway.store.charges import COUNTS
 
 _ROWS_OF_A_GROUP: Final = 20_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -18,7 +18,7 @@ from gateway.domain.usage import NOTHING, Usage, cost_nusd
 from gateway.relay.request import Request
 from gateway.relay.upstream import UpstreamPool
 from gateway.relay.upstream_state import UpstreamState
-from gateway.store.ledger import NOTHING_TOLD, told_text
+from gateway.store.charges import NOTHING_TOLD, told_text
 from gateway.store.prepared import Prepared
 from gateway.store.replies import Refused, Reserved
 from gateway.store.token_cache import Entry

@@ -18,7 +18,7 @@ from gateway.relay.posting import Poster
 from gateway.relay.record import instant_text
 from gateway.relay.unheard import Unheard
 from gateway.store.books import Overdue, Reservation
-from gateway.store.ledger import LOST_WORKER, NOTHING_TOLD, Charge
+from gateway.store.charges import LOST_WORKER, NOTHING_TOLD, Charge
 from gateway.store.quota import QuotaStore
 
 _log = logging.getLogger(__name__)

@@ -12,8 +12,9 @@ from gateway.domain.errors import Reason, Refusal, StoreUnavailable
 from gateway.domain.families import LAG_S
 from gateway.relay.call import Call
 from gateway.store.books import Book, Settlement
+from gateway.store.charges import Charge, settlement
 from gateway.store.contents import MAX_IDS
-from gateway.store.ledger import Charge, LedgerStore, Posted, settlement
+from gateway.store.ledger import LedgerStore, Posted
 from gateway.store.quota import QuotaStore
 
 _log = logging.getLogger(__name__)
@@ -167,7 +168,7 @@ class Poster:
             batch = self._charges[:BATCH]
             is_whole = len(batch) == BATCH
             try:
-                await self.post(batch)
+                self._confirm_all(batch, await self._ledger.post_new(batch))
             except StoreUnavailable as error:
                 _log.warning("the ledger waits with %d charges: %s", len(self._charges), error)
                 break
@@ -206,20 +207,23 @@ class Poster:
             if charge.request_id not in posted.refused:
                 ids.setdefault(charge.account_id, []).append(charge.request_id)
         for account_id, some in ids.items():
-            books = posted.books.get(account_id, {}).values()
-            for start in range(0, len(some), MAX_IDS):
-                self._confirm(account_id, books, some[start : start + MAX_IDS])
+            self._confirm_some(account_id, [*posted.books.get(account_id, {}).values()], some)
 
     def confirm_again(self) -> None:
         """Tell the quota store what it could not be told while it was away."""
         untold, self._untold, self._untold_ids = self._untold, {}, 0
         for account_id, (books, ids) in untold.items():
-            for start in range(0, max(len(ids), 1), MAX_IDS):
-                self._confirm(account_id, books.values(), ids[start : start + MAX_IDS])
+            self._confirm_some(account_id, [*books.values()], ids)
 
-    def _confirm(self, account_id: int, books: Iterable[Book], ids: list[bytes]) -> None:
-        rows = list(books)
+    def _confirm_some(self, account_id: int, rows: list[Book], ids: list[bytes]) -> None:
+        """No more in a command than a script takes. Books come first: a charge may count twice for that long, never not."""
+        while len(rows) > MAX_IDS:
+            self._confirm(account_id, rows[:MAX_IDS], [])
+            rows = rows[MAX_IDS:]
+        for start in range(0, max(len(ids), 1), MAX_IDS):
+            self._confirm(account_id, [] if start else rows, ids[start : start + MAX_IDS])
 
+    def _confirm(self, account_id: int, rows: list[Book], ids: list[bytes]) -> None:
         def done(reply: object) -> None:
             if isinstance(reply, int):
                 return

@@ -11,7 +11,7 @@ import time
 import orjson
 
 from gateway.domain.redaction import redact_line
-from gateway.store.ledger import copy_text
+from gateway.store.charges import copy_text
 
 _INTERVAL_S = 0.1
 

@@ -2,7 +2,7 @@
 
 from gateway.domain.token import SHARDS
 from gateway.relay.posting import Poster
-from gateway.store.ledger import Charge
+from gateway.store.charges import Charge
 from gateway.store.quota import QuotaStore
 
 

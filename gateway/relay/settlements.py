@@ -17,7 +17,7 @@ from gateway.relay.shadow_counts import ShadowCounts, log_member
 from gateway.relay.spans import Tracer
 from gateway.relay.unheard import Unheard
 from gateway.relay.waiting import Waiting
-from gateway.store.ledger import Charge, copy_text
+from gateway.store.charges import Charge, copy_text
 from gateway.store.objects import Made
 from gateway.store.quota import QuotaStore
 from gateway.store.replies import Reserved

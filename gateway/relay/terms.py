@@ -8,7 +8,7 @@ from gateway.domain.pricing import price
 from gateway.relay.call import Call, Target, Terms
 from gateway.relay.record import ledger_constant, log_constant
 from gateway.relay.upstream_state import UpstreamState
-from gateway.store.ledger import NOTHING_TOLD, told_text
+from gateway.store.charges import NOTHING_TOLD, told_text
 from gateway.store.quota import QuotaStore
 
 # What CPython 3.11 takes for terms and each of their targets, by tracemalloc, beside their texts.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.relay.posting import Poster
-from gateway.store.ledger import Charge
+from gateway.store.charges import Charge
 from gateway.store.prepared import Prepared
 from gateway.store.quota import QuotaStore
 

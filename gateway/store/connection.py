@@ -85,12 +85,6 @@ class Connection(asyncio.Protocol):
         self._commands.append(command)
         self._dones.append(done)
 
-    def leave(self, command: bytes, done: Done | None) -> None:
-        """Leave a command that can wait until something else is written: it goes in front of that."""
-        self._out.append(command)
-        self._commands.append(command)
-        self._dones.append(done)
-
     async def ask(self, *args: bytes | str | int) -> object:
         """One command of the greeting, before anybody else sends. Raises `StoreUnavailable`."""
         return accept(await self._reply_to(encode(*args)))

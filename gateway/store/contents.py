@@ -173,13 +173,13 @@ class Contents(Openings):
     ) -> None:
         """Make those of these books that the store lacks, and leave the others as they are; never awaited.
 
-        It goes with whatever is sent next, which finds them. `opening` is as for `load`; `done` gets
+        Whatever is sent afterwards finds them. `opening` is as for `load`; `done` gets
         b"EPOCH" where it is over, so that nothing was done.
         """
         keys = _load_keys(account_id, books)
         script = self._scripts["load"].sha
         command = encode("EVALSHA", script, len(keys), *keys, opening, pack_rows(books), b"")
-        self._pipeline.leave(account_id % SHARDS, command, done)
+        self._pipeline.send(account_id % SHARDS, command, done)
 
     async def announce(
         self, account_id: int, reservations: Iterable[Reservation], since: bytes = b""

@@ -15,7 +15,7 @@ import asyncpg
 
 from gateway.domain.rejection import invalid
 from gateway.domain.rules import Rule
-from gateway.store.ledger import COUNTS
+from gateway.store.charges import COUNTS
 from gateway.store.postgres import Connection
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

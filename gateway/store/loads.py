@@ -20,9 +20,9 @@ import asyncpg
 from gateway.domain.limits import Metric
 from gateway.domain.token import Token
 from gateway.store.books import Reservation, Settlement
+from gateway.store.charges import COLUMNS, LOST_WORKER, copy_text
 from gateway.store.contents import Survey, WindowSums
 from gateway.store.keys import KeyStore
-from gateway.store.ledger import COLUMNS, LOST_WORKER, copy_text
 from gateway.store.postgres import Pool, reading
 from gateway.store.prepared import Prepared
 from gateway.store.quota import QuotaStore
@@ -69,6 +69,11 @@ class _Use(NamedTuple):
     scope_ids: Sequence[str]
 
 
+_AHEAD: Final = 4
+"""So many LOADs are with the store at once, ahead of need. Each reads all records of its account, in a busy one
+thousands for some milliseconds: dozens at once would keep every call behind them waiting for longer than it may."""
+
+
 class Loads:
     """Makes what a RESERVE found missing: one query at a time for an account, and one for a herd."""
 
@@ -80,6 +85,7 @@ class Loads:
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         # Never changed in place: whoever holds it has what was known then.
         self._openings: Mapping[int, bytes] = {}
+        self._ahead = asyncio.Semaphore(_AHEAD)
 
     async def learn(self) -> None:
         """See in which opening each shard of the store is. Raises `StoreUnavailable`."""
@@ -97,6 +103,7 @@ class Loads:
         token, books = found
         opening = openings.get(token.shard)
         if books and opening is not None:
+            await self._ahead.acquire()
             done = partial(self._loaded_ahead, token.shard, opening)
             self._quota.load_ahead(token.account_id, books, opening, done)
         return token
@@ -128,6 +135,7 @@ class Loads:
             return await self._quota.load(token.account_id, books, held, opening=opening.name)
 
     def _loaded_ahead(self, shard: int, opening: bytes, reply: object) -> None:
+        self._ahead.release()
         if reply == b"EPOCH" and self._openings.get(shard) == opening:
             self._openings = {s: name for s, name in self._openings.items() if s != shard}
 

@@ -8,7 +8,7 @@ adds what both are together.
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.store.ledger import COUNTS
+from gateway.store.charges import COUNTS
 
 FAILED_FROM: Final = 400
 """The lowest status that says that a call failed; 499 is a caller who left."""

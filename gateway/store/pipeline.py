@@ -140,12 +140,6 @@ class Pipeline:
         elif done is not None:
             asyncio.get_running_loop().call_soon(done, self._down)
 
-    def leave(self, shard: int, command: bytes, done: Done) -> None:
-        """As `send`, but the command waits for another one to go with; each heartbeat brings one."""
-        connection = self._connections[shard]
-        if connection is not None:
-            connection.leave(command, done)
-
     async def call(self, shard: int, *args: bytes | str | int) -> object:
         """Send one command and wait for its reply; for use off the hot path.
 

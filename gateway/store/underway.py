@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gateway.domain.token import SHARDS
 from gateway.store.books import Reservation, unpack_reservation, unpack_settlement
-from gateway.store.ledger import ended_at
+from gateway.store.charges import ended_at
 from gateway.store.pipeline import Pipeline
 from gateway.store.prepared import key
 from gateway.store.valkey import channel_of

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import redis
 
 from gateway.domain.token import Token
-from gateway.store.ledger import Charge
+from gateway.store.charges import Charge
 from gateway.store.replies import Again, Obstacle, Reserved
 from tests.integration.rig import USD, Rig, chat
 from tests.quota_rig import ACCOUNT
@@ -78,6 +79,30 @@ async def test_a_look_up_leaves_a_book_that_is_in_use_as_it_is(worker: Worker) -
     await look_up(worker)
     assert await worker.rig.books(token) == before
     assert [(book.used, book.pending) for book in before] == [(0, 60)] * 4
+
+
+async def test_a_herd_of_new_keys_leaves_the_store_to_others_as_well(
+    worker: Worker, valkey_url: str
+) -> None:
+    """Each LOAD reads all that its account has under way: of dozens at once many would be late, and the store lost."""
+    digests = [bytes([n]) * 32 for n in range(1, 11)]
+    await worker.pool.executemany(
+        "INSERT INTO token_secret (token_id, digest, pepper_version, display, last4) VALUES (1, $1, 1, 'x', 'y')",
+        [(digest,) for digest in digests],
+    )
+    connection = worker.rig.pipeline._connections[ACCOUNT]
+    assert connection is not None
+    with redis.Redis.from_url(valkey_url) as beside:
+        beside.client_pause(60_000, all=False)  # scripts, and not who lets them go on
+        looking = [asyncio.create_task(worker.loads.find([digest])) for digest in digests]
+        try:
+            async with asyncio.timeout(30):
+                while len(worker.loads._ahead._waiters or ()) < 6:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+            assert connection.waiting == 4
+        finally:
+            beside.client_unpause()
+    assert all(await asyncio.gather(*looking))
 
 
 async def test_scopes_that_have_no_rows_yet_get_them_with_the_first_call(worker: Worker) -> None:

@@ -23,7 +23,8 @@ from gateway.relay.posting import Poster
 from gateway.relay.record import RequestIds, ledger_constant
 from gateway.relay.unheard import Unheard
 from gateway.store.books import StoredBook
-from gateway.store.ledger import Charge, LedgerStore
+from gateway.store.charges import Charge
+from gateway.store.ledger import LedgerStore
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import apply_schema
 from gateway.store.prepared import Prepared

@@ -12,8 +12,9 @@ from gateway.domain.errors import StoreUnavailable
 from gateway.relay import ledger_watch
 from gateway.relay.ledger_watch import LedgerWatch
 from gateway.relay.record import RequestIds
+from gateway.store.charges import Charge
 from gateway.store.conservation import open_auditor
-from gateway.store.ledger import Charge, LedgerStore
+from gateway.store.ledger import LedgerStore
 from gateway.store.ledger_months import drop_month, make_months
 from gateway.store.postgres import apply_schema, open_pool
 from gateway.store.roles import ADMIN, GATEWAY, READER

@@ -14,7 +14,7 @@ from gateway.domain.edit import Actor
 from gateway.domain.rejection import Rejected
 from gateway.relay.housekeeping import _charge
 from gateway.store.books import Overdue
-from gateway.store.ledger import COLUMNS
+from gateway.store.charges import COLUMNS
 from gateway.store.people import write_access_token
 from gateway.store.playground import mint_console_secret
 from gateway.store.postgres import transaction

@@ -3,10 +3,11 @@
 import asyncio
 import time
 
-from gateway.relay.posting import Poster
+from gateway.relay.posting import BATCH, Poster
 from gateway.relay.record import RequestIds, instant_text
+from gateway.store.charges import COLUMNS, Charge
 from gateway.store.contents import MAX_IDS
-from gateway.store.ledger import COLUMNS, Charge, LedgerStore
+from gateway.store.ledger import LedgerStore
 from gateway.store.roles import GATEWAY
 from tests.databases import as_role
 from tests.integration.rig import USD, Rig
@@ -56,6 +57,27 @@ async def test_more_charges_of_one_account_than_fit_one_confirmation_are_all_con
     book = await rig.gateway.quota.book(token.account_id, f"t{token.id}")
     assert book is not None
     assert (book.used, book.pending) == (used, 0)
+
+
+async def test_a_batch_of_as_many_tokens_as_charges_is_confirmed_whole(rig: Rig):
+    """No script can be given 4,000 books at once."""
+    first = (await rig.token(USD)).row
+    group = await rig.database.fetchval("""SELECT id FROM "group" WHERE name = 'default'""")
+    rows = await rig.database.fetch(
+        "INSERT INTO token (account_id, user_id, name) SELECT $1, 1, 'one' FROM generate_series(1, $2) RETURNING id",
+        first.account_id,
+        BATCH,
+    )
+    ids = RequestIds()
+    for (token_id,) in rows:
+        rig.gateway.accounting.poster.add(
+            charge(ids.next(time.time()), first.account_id, token_id, group)
+        )
+    await rig.posted()
+    for token_id in (rows[0][0], rows[BATCH // 2][0], rows[-1][0]):
+        book = await rig.gateway.quota.book(first.account_id, f"t{token_id}")
+        assert book is not None
+        assert (book.used, book.pending) == (AMOUNT, 0)
 
 
 async def test_what_comes_while_a_batch_is_posted_waits_for_the_next_one(rig: Rig):

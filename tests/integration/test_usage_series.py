@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.store.ledger import COUNTS
+from gateway.store.charges import COUNTS
 from tests.admin import done
 from tests.ledger_lines import posting_calls
 

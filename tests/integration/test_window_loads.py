@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gateway.domain.limits import Limit, Metric
-from gateway.store.ledger import Charge
+from gateway.store.charges import Charge
 from gateway.store.replies import Again, Obstacle, Rate, Refused, Reserved
 from tests.quota_rig import ACCOUNT, START, token
 from tests.window_rig import Made, Worker, open_worker

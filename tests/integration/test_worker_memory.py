@@ -18,7 +18,8 @@ from gateway.domain.token import SHARDS
 from gateway.relay.announcing import Announcer
 from gateway.relay.posting import Lag
 from gateway.relay.refusal_counts import RefusalCounts
-from gateway.store.ledger import Charge, LedgerStore
+from gateway.store.charges import Charge
+from gateway.store.ledger import LedgerStore
 from gateway.store.postgres import apply_schema
 from gateway.store.prepared import key as store_key
 from tests.integration.rig import USD, Rig, chat, running, running_rig, until

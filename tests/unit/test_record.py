@@ -17,7 +17,7 @@ from gateway.relay.record import (
     log_constant,
     uuid_text,
 )
-from gateway.store.ledger import copy_text
+from gateway.store.charges import copy_text
 
 NOW = 1_800_000_000.123
 

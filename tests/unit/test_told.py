@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.ask import read_ask
 from gateway.domain.routes import find_route
-from gateway.store.ledger import COLUMNS, NOTHING_TOLD, told_text
+from gateway.store.charges import COLUMNS, NOTHING_TOLD, told_text
 
 ASKS = {
     "/v1/chat/completions": {"model": "m", "messages": [{"role": "user", "content": "Hello"}]},
