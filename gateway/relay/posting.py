@@ -216,7 +216,7 @@ class Poster:
             self._confirm_some(account_id, [*books.values()], ids)
 
     def _confirm_some(self, account_id: int, rows: list[Book], ids: list[bytes]) -> None:
-        """No more in a command than a script takes. Books come first: a charge may count twice for that long, never not."""
+        """No more in a command than a script takes; books come first: a charge may count twice so long, never not."""
         while len(rows) > MAX_IDS:
             self._confirm(account_id, rows[:MAX_IDS], [])
             rows = rows[MAX_IDS:]

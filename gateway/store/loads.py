@@ -11,15 +11,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
 import asyncpg
 
 from gateway.domain.limits import Metric
-from gateway.domain.token import Token
+from gateway.domain.token import SHARDS, Token
 from gateway.store.books import Reservation, Settlement
+from gateway.store.books_ahead import BooksAhead
 from gateway.store.charges import COLUMNS, LOST_WORKER, copy_text
 from gateway.store.contents import Survey, WindowSums
 from gateway.store.keys import KeyStore
@@ -69,11 +69,6 @@ class _Use(NamedTuple):
     scope_ids: Sequence[str]
 
 
-_AHEAD: Final = 4
-"""So many LOADs are with the store at once, ahead of need. Each reads all records of its account, in a busy one
-thousands for some milliseconds: dozens at once would keep every call behind them waiting for longer than it may."""
-
-
 class Loads:
     """Makes what a RESERVE found missing: one query at a time for an account, and one for a herd."""
 
@@ -85,7 +80,7 @@ class Loads:
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         # Never changed in place: whoever holds it has what was known then.
         self._openings: Mapping[int, bytes] = {}
-        self._ahead = asyncio.Semaphore(_AHEAD)
+        self._ahead = BooksAhead(quota, self._is_over)
 
     async def learn(self) -> None:
         """See in which opening each shard of the store is. Raises `StoreUnavailable`."""
@@ -103,9 +98,7 @@ class Loads:
         token, books = found
         opening = openings.get(token.shard)
         if books and opening is not None:
-            await self._ahead.acquire()
-            done = partial(self._loaded_ahead, token.shard, opening)
-            self._quota.load_ahead(token.account_id, books, opening, done)
+            await self._ahead.bring(token.account_id, books, opening)
         return token
 
     async def load(self, prepared: Prepared, token: Token) -> bool:
@@ -134,9 +127,9 @@ class Loads:
             books = await self._keys.books(token)
             return await self._quota.load(token.account_id, books, held, opening=opening.name)
 
-    def _loaded_ahead(self, shard: int, opening: bytes, reply: object) -> None:
-        self._ahead.release()
-        if reply == b"EPOCH" and self._openings.get(shard) == opening:
+    def _is_over(self, account_id: int, opening: bytes) -> None:
+        shard = account_id % SHARDS
+        if self._openings.get(shard) == opening:
             self._openings = {s: name for s, name in self._openings.items() if s != shard}
 
     def _remember(self, shard: int, opening: bytes) -> None:

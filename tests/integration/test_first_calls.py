@@ -81,28 +81,36 @@ async def test_a_look_up_leaves_a_book_that_is_in_use_as_it_is(worker: Worker) -
     assert [(book.used, book.pending) for book in before] == [(0, 60)] * 4
 
 
-async def test_a_herd_of_new_keys_leaves_the_store_to_others_as_well(
-    worker: Worker, valkey_url: str
-) -> None:
+async def test_books_of_a_herd_of_new_keys_go_together(worker: Worker, valkey_url: str) -> None:
     """Each LOAD reads all that its account has under way: of dozens at once many would be late, and the store lost."""
     digests = [bytes([n]) * 32 for n in range(1, 11)]
     await worker.pool.executemany(
-        "INSERT INTO token_secret (token_id, digest, pepper_version, display, last4) VALUES (1, $1, 1, 'x', 'y')",
-        [(digest,) for digest in digests],
+        "INSERT INTO token_secret (token_id, digest, pepper_version, display, last4) VALUES ($2, $1, 1, 'x', 'y')",
+        [(digest, 1 + n % 2) for n, digest in enumerate(digests)],
     )
+    await worker.pool.execute("INSERT INTO member (account_id, user_id) VALUES (7, 4)")
     connection = worker.rig.pipeline._connections[ACCOUNT]
     assert connection is not None
     with redis.Redis.from_url(valkey_url) as beside:
         beside.client_pause(60_000, all=False)  # scripts, and not who lets them go on
+        before = beside.info("commandstats")["cmdstat_evalsha"]["calls"]
         looking = [asyncio.create_task(worker.loads.find([digest])) for digest in digests]
         try:
             async with asyncio.timeout(30):
-                while len(worker.loads._ahead._waiters or ()) < 6:  # noqa: ASYNC110
+                while len(worker.loads._ahead._waiting.get(ACCOUNT, ())) < 9:  # noqa: ASYNC110
                     await asyncio.sleep(0)
-            assert connection.waiting == 4
+            assert connection.waiting == 1
+            looking.pop().cancel()
         finally:
             beside.client_unpause()
-    assert all(await asyncio.gather(*looking))
+        found = await asyncio.gather(*looking)
+        for token in found:
+            assert token is not None
+            assert isinstance(await answer(worker, token), Reserved)
+        assert {token.id for token in found if token is not None} == {1, 2}
+        assert worker.loads._ahead._waiting == {}
+        asked = beside.info("commandstats")["cmdstat_evalsha"]["calls"] - before
+        assert asked == 2 + len(found)
 
 
 async def test_scopes_that_have_no_rows_yet_get_them_with_the_first_call(worker: Worker) -> None:

@@ -143,7 +143,10 @@ MUTATIONS = (
         "a book that is loaded forgets what is held and pending",
         {"sums"},
         "load",
-        ("sum_of_records(KEYS[2], KEYS[3], scope_of(KEYS[i]))", "{ 0, 0, 0 }"),
+        (
+            "local book, sum = books[i], sums[scope_of(KEYS[i])]",
+            "local book, sum = books[i], sums[scope_of(KEYS[i])] and { 0, 0, 0 }",
+        ),
     ),
     in_python("nobody reaps and sweeps", {"left"}, (Housekeeping, "sweep", nothing)),
     in_script(

@@ -395,6 +395,31 @@ async def test_a_book_made_anew_counts_what_is_live_and_pending(rig: Rig) -> Non
     assert [(b.reserved, b.live, b.pending) for b in await rig.books(t)] == [(200, 2, 60)] * 4
 
 
+@pytest.mark.parametrize("count", [2, 40], ids=["few", "many"])
+@pytest.mark.parametrize("by_load", [True, False], ids=["load", "confirmation"])
+async def test_books_made_anew_together_each_count_their_own(
+    rig: Rig, count: int, *, by_load: bool
+) -> None:
+    tokens = [token(10**n) if n < 3 else token(n) for n in range(count)]  # of t1, t10 and t100
+    for amount, each in enumerate(tokens, 50):
+        await rig.load(each)
+        prepared = rig.store.prepare(each, "m", 0)
+        ids = [rig.new_id() for _ in range(3)]
+        for known in ids:
+            await rig.reserve(prepared, known, 2 * amount)
+        await rig.settle(prepared, ids[0], amount)
+    before = [await rig.books(each) for each in tokens]
+    scopes = {scope: None for each in tokens for scope in each.scope_ids}
+    await rig.command("DEL", *(key(SHARD, "b", scope) for scope in scopes))
+    rows = [Book(scope, 10**12, 1, 0, 1) for scope in scopes]
+    if by_load:
+        await rig.load_rows(rows)
+        assert [await rig.books(each) for each in tokens] == before
+    else:
+        assert await rig.confirm(rows, []) == 0
+        await rig.assert_conserved(*tokens)
+
+
 async def test_an_older_row_brings_back_neither_version_nor_grant_nor_use(rig: Rig) -> None:
     for row in (Book("a7", 500, 3, 70, 9), Book("a7", 900, 2, 60, 8), Book("a7", None, 1, 0, 1)):
         await rig.store.load(ACCOUNT, [row])

@@ -90,6 +90,11 @@ if dropped > 0 then
   call('ZREM', KEYS[4], unpack(members))
 end
 
+local lacking = {}
+for i = 1, given do
+  if not state[i] then lacking[#lacking + 1] = scope_of(keys[i]) end
+end
+local sums = sums_of_records(KEYS[2], KEYS[3], lacking)
 local out = {}
 for i = 1, #keys do
   local key, bytes, book = keys[i], state[i], nil
@@ -102,8 +107,7 @@ for i = 1, #keys do
   if i <= given then
     local used, granted, gver, version = read(ROW, rows, (i - 1) * ROW_BYTES + 1)
     if not book then
-      local sum = sum_of_records(KEYS[2], KEYS[3], scope_of(key))
-      book = new_book(used, granted, gver, version, sum, NOT_LOADED)
+      book = new_book(used, granted, gver, version, sums[scope_of(key)], NOT_LOADED)
     end
     merge_row(book, used, granted, gver, version)
   end

@@ -30,23 +30,27 @@ local run_id = read(EPOCH, epoch)
 local loaded = is_current and run_id or NOT_LOADED
 local is_ahead = ARGV[3] == ''
 
-local fresh, out = 0, {}
+local out, lacking, books = {}, {}, {}
 local last_book = 3 + #ARGV[2] / ROW_BYTES
 for i = 4, last_book do
-  local used, granted, gver, version = read(ROW, ARGV[2], (i - 4) * ROW_BYTES + 1)
   local bytes = call('GET', KEYS[i])
-  local book = bytes and { read(BOOK, bytes) }
-  local is_lacking = not book or (is_current and book[LOADED] ~= run_id)
-  if is_lacking then
-    local sum = sum_of_records(KEYS[2], KEYS[3], scope_of(KEYS[i]))
+  books[i] = bytes and { read(BOOK, bytes) }
+  if not books[i] or (is_current and books[i][LOADED] ~= run_id) then
+    lacking[#lacking + 1] = scope_of(KEYS[i])
+  end
+end
+local sums = sums_of_records(KEYS[2], KEYS[3], lacking)
+for i = 4, last_book do
+  local used, granted, gver, version = read(ROW, ARGV[2], (i - 4) * ROW_BYTES + 1)
+  local book, sum = books[i], sums[scope_of(KEYS[i])]
+  if sum then
     if book then
       book[PENDING], book[RESERVED], book[LIVE], book[LOADED] = sum[1], sum[2], sum[3], loaded
     else
       book = new_book(used, granted, gver, version, sum, loaded)
     end
-    fresh = fresh + 1
   end
-  if is_lacking or not is_ahead then
+  if sum or not is_ahead then
     merge_row(book, used, granted, gver, version)
     out[#out + 1] = KEYS[i]
     out[#out + 1] = book_bytes(book)
@@ -112,4 +116,4 @@ for i = 1, count do
 end
 
 if #out > 0 then call('MSET', unpack(out)) end
-return fresh
+return #lacking

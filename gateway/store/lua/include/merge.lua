@@ -13,31 +13,40 @@ local function book_bytes(b)
   return write(BOOK, b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8])
 end
 
--- What r and p hold of a scope of an account, as {pending, reserved, live}. The sums of a book that is
--- made anew come from the records themselves, never from memory. Those that do not name the scope are
--- passed over unread: there may be thousands, and each first call of a key looks through them.
-local function sum_of_records(r_key, p_key, wanted)
-  local sum = { 0, 0, 0 }
+-- What r and p hold of some scopes of an account, as {pending, reserved, live} by scope. The sums of a book
+-- that is made anew come from the records themselves, never from memory. There may be thousands: they are
+-- fetched once for all scopes, and where these are few, those that name none are passed over unread.
+local FEW = 24
+local function sums_of_records(r_key, p_key, wanted)
+  local sums, is_few = {}, #wanted <= FEW
+  if #wanted == 0 then return sums end
+  for _, scope in ipairs(wanted) do sums[scope] = { 0, 0, 0 } end
+  local function may_name_one(record)
+    if not is_few then return true end
+    for _, scope in ipairs(wanted) do
+      if string.find(record, scope, 1, true) then return true end
+    end
+    return false
+  end
   local function add(scopes, pending, reserved, live)
     for scope in string.gmatch(scopes, '%S+') do
-      if scope == wanted then
-        sum[1], sum[2], sum[3] = sum[1] + pending, sum[2] + reserved, sum[3] + live
-      end
+      local sum = sums[scope]
+      if sum then sum[1], sum[2], sum[3] = sum[1] + pending, sum[2] + reserved, sum[3] + live end
     end
   end
   for _, record in ipairs(redis.call('HVALS', r_key)) do
-    if string.find(record, wanted, 1, true) then
+    if may_name_one(record) then
       local amount, _, _, scopes = read(RECORD, record)
       add(scopes, 0, amount, 1)
     end
   end
   for _, record in ipairs(redis.call('HVALS', p_key)) do
-    if string.find(record, wanted, 1, true) then
+    if may_name_one(record) then
       local amount, scopes = read(SETTLED, record)
       add(scopes, amount, 0, 0)
     end
   end
-  return sum
+  return sums
 end
 
 -- A new book of a row; its sums are those of the records.
