@@ -56,8 +56,6 @@ class Connection(asyncio.Protocol):
         self._dones: deque[Done | None] = deque()
         self._reloading = False
         self.lost: asyncio.Future[str] = loop.create_future()
-        self.was_cut = False
-        """Whether it was lost by the store or on the way, not given up here."""
         # The timer, which runs while something waits: how many commands had been sent at each of the last ticks,
         # how many were given up, and how many of those since a reply came in time.
         self._sent = 0
@@ -116,7 +114,6 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell whoever waits."""
-        self.was_cut = not self.lost.done()
         self._end(repr(error) if error is not None else "closed by the store")
 
     def data_received(self, data: bytes) -> None:

@@ -20,7 +20,8 @@ _log = logging.getLogger(__name__)
 _PROBE_S: Final = 1.0
 """Between two probes, give or take a quarter, so that workers do not come all at once."""
 _AGAIN_S: Final = 0.05
-"""After a connection was cut, once: perhaps it was not the store."""
+"""After a connection was lost, once: perhaps it was not the store, or it is there again, as after a fork or a disk
+that was busy."""
 _GREETING_S: Final = 1.0
 
 Redirect = Callable[["Node", Exception, bytes, Done | None], object]
@@ -74,7 +75,7 @@ class Node:
 
     async def run(self) -> None:
         """Connect, and stay connected until cancelled."""
-        cut_at = -_PROBE_S
+        lost_at = -_PROBE_S
         while True:
             wait_s = _PROBE_S
             connection = None
@@ -86,9 +87,8 @@ class Node:
                 self.connections += 1
                 self._become(BreakerState.CLOSED)
                 reason = await connection.lost
-                if connection.was_cut:
-                    now = time.monotonic()
-                    cut_at, wait_s = now, _PROBE_S if now - cut_at < _PROBE_S else _AGAIN_S
+                now = time.monotonic()
+                lost_at, wait_s = now, _PROBE_S if now - lost_at < _PROBE_S else _AGAIN_S
                 _log.warning("quota store lost: %s", reason)
             except (OSError, StoreUnavailable, TimeoutError) as error:
                 self.reason = f"the quota store is not connected: {error!r}"

@@ -17,7 +17,7 @@ import orjson
 from asyncpg.pool import PoolConnectionProxy
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.giving_way import lower
+from gateway.giving_way import THIRD, lower
 from gateway.resources import migrations, schema_sql
 
 SCHEMA_VERSION = 5
@@ -85,7 +85,8 @@ async def connect(
         try:
             await _set_codecs(connection)
             if gives_way and _has(dsn, _EMBEDDED):
-                await lower(connection.get_server_pid())
+                # No more than that: what is not posted yet is read by each first call of a key.
+                await lower(connection.get_server_pid(), THIRD)
         except BaseException:
             connection.terminate()
             raise

@@ -15,19 +15,11 @@ end
 
 -- What r and p hold of some scopes of an account, as {pending, reserved, live} by scope. The sums of a book
 -- that is made anew come from the records themselves, never from memory. There may be thousands: they are
--- fetched once for all scopes, and where these are few, those that name none are passed over unread.
-local FEW = 24
+-- read once for all scopes.
 local function sums_of_records(r_key, p_key, wanted)
-  local sums, is_few = {}, #wanted <= FEW
+  local sums = {}
   if #wanted == 0 then return sums end
   for _, scope in ipairs(wanted) do sums[scope] = { 0, 0, 0 } end
-  local function may_name_one(record)
-    if not is_few then return true end
-    for _, scope in ipairs(wanted) do
-      if string.find(record, scope, 1, true) then return true end
-    end
-    return false
-  end
   local function add(scopes, pending, reserved, live)
     for scope in string.gmatch(scopes, '%S+') do
       local sum = sums[scope]
@@ -35,16 +27,12 @@ local function sums_of_records(r_key, p_key, wanted)
     end
   end
   for _, record in ipairs(redis.call('HVALS', r_key)) do
-    if may_name_one(record) then
-      local amount, _, _, scopes = read(RECORD, record)
-      add(scopes, 0, amount, 1)
-    end
+    local amount, _, _, scopes = read(RECORD, record)
+    add(scopes, 0, amount, 1)
   end
   for _, record in ipairs(redis.call('HVALS', p_key)) do
-    if may_name_one(record) then
-      local amount, scopes = read(SETTLED, record)
-      add(scopes, amount, 0, 0)
-    end
+    local amount, scopes = read(SETTLED, record)
+    add(scopes, amount, 0, 0)
   end
   return sums
 end
