@@ -17,7 +17,6 @@ from gateway.settings import Config
 from gateway.store.links import remove_old_links
 from gateway.store.outbox_queue import tidy
 from gateway.store.postgres import Pool
-from gateway.store.refusals import remove_old_refusals
 from gateway.store.seal import Seal
 
 _log = logging.getLogger(__name__)
@@ -113,7 +112,6 @@ class Dispatch:
             try:
                 await tidy(self._pool, [courier.kind for courier in self._couriers])
                 await remove_old_links(self._pool)
-                await remove_old_refusals(self._pool)
             except StoreUnavailable as error:
                 _log.warning("what is old was not removed: %s", error)
             await asyncio.sleep(_TIDY_EVERY_S)

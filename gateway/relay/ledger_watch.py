@@ -1,4 +1,4 @@
-"""What one of all workers does for the ledger as a whole: partitions in time, sums for usage, months that go.
+"""What one of all workers does for the ledger as a whole: partitions in time, sums for usage, what is old and goes.
 
 Each worker asks; the database lets one at a time do it. Nothing that goes wrong here harms calls, or ends the worker.
 """
@@ -10,6 +10,7 @@ from typing import Final
 from gateway.domain.errors import StoreUnavailable
 from gateway.store.ledger_months import drop_month, make_months
 from gateway.store.postgres import Pool
+from gateway.store.refusals import remove_old_refusals
 from gateway.store.rollups import roll
 
 _log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ class LedgerWatch:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._steps = (self._make_months, self._roll, self._drop_months)
+        self._steps = (self._make_months, self._roll, self._drop_months, self._forget_refusals)
 
     async def run(self) -> None:
         """Watch until cancelled. What cannot be done leaves the rest to be done."""
@@ -58,3 +59,6 @@ class LedgerWatch:
     async def _drop_months(self) -> None:
         while (name := await drop_month(self._pool)) is not None:
             _log.info("dropped %s; what its charges came to is in carried", name)
+
+    async def _forget_refusals(self) -> None:
+        await remove_old_refusals(self._pool)

@@ -327,6 +327,10 @@ async def test_the_playground_and_the_state_find_what_the_product_has_started(pr
     assert answer["data"]["upstreams"] == [{"name": "demo", "dialect": "openai", "out_since": None}]
 
 
+def test_no_process_has_asked_of_postgres_what_it_may_not(product: Product):
+    assert "permission denied" not in (product.state / "pg.log").read_text()
+
+
 # Commands beside a running product
 
 

@@ -4,8 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.store.refusals import add_refusals, remove_old_refusals
+from gateway.relay.ledger_watch import LedgerWatch
+from gateway.store.postgres import open_pool
+from gateway.store.refusals import add_refusals
+from gateway.store.roles import GATEWAY
 from tests.admin import done
+from tests.databases import as_role
 
 HOUR = 3600
 DAY = 86_400
@@ -201,9 +205,11 @@ async def test_a_bad_parameter_is_named(admin, subtests):
             assert answer.message.startswith(begin)
 
 
-async def test_what_is_older_than_400_days_is_forgotten(admin, count):
+async def test_what_is_older_than_400_days_is_forgotten(admin, count, postgres_dsn):
     age = datetime.now(UTC).timestamp()
     await count(age - 401 * DAY, key_expired=1)
     await count(age - 399 * DAY, key_expired=2)
-    await remove_old_refusals(admin.pool)
+    dsn = as_role(postgres_dsn, GATEWAY)
+    async with await open_pool(dsn, size=1, statement_timeout_s=10) as pool:
+        await LedgerWatch(pool).look()
     assert [entry[3] for entry in await listed(admin)] == [2]
