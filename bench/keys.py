@@ -6,7 +6,6 @@ much memory a key takes; and what happens when ten thousand come at once to a wo
 
 import argparse
 import asyncio
-import statistics
 import sys
 import tempfile
 import time
@@ -24,11 +23,24 @@ from bench.million import activate, fill
 from bench.resident import own_kib
 from bench.run import can_run
 from bench.servers import MODEL, StartError
-from bench.stage import BenchError, Rep, Stage, Target, becomes, measure, new_stage, progress
+from bench.stage import (
+    BenchError,
+    Rep,
+    Stage,
+    Target,
+    becomes,
+    detail,
+    measure,
+    median,
+    new_stage,
+    progress,
+)
 from bench.tollhouse import Tollhouse
 from gateway.domain.key import create_key, digest
 
 _WARM_KEYS = 1000
+_SHARE = 0.5  # of what it can with one key
+_RAMP_S = 0.5
 _FIRST_KEYS = 500
 _AT_ONCE, _COLD_CONNECTIONS = 4, 2000
 _CACHE_BYTES = 268_435_456  # keys.cache_bytes as shipped
@@ -150,18 +162,30 @@ def _first_calls(caller: _Caller, keys: list[str]) -> Found:
 
 
 def _warm_calls(caller: _Caller, keys: list[str]) -> Found:
-    """One key against a thousand, in turns. Each is called once before, so that none is looked up while it counts."""
-    used = dict[str, list[float]]()
+    """One key against a thousand, in turns and at one rate. Each is called once before, so that none is looked up.
+
+    At full load the rates would differ, and with them what the worker does in one turn and so what a call costs it.
+    """
+    full = caller.call(keys[:1]).load
+    rate = _SHARE * full.requests / full.seconds
+    reps = dict[str, list[Rep]]()
     for _ in range(caller.stage.reps):
         for name, given in (("one", keys[:1]), ("many", keys[:_WARM_KEYS])):
             progress(f"{name}, seen a moment ago")
             caller.call(given, once=1, seconds=_LONG_S)
-            used.setdefault(name, []).append(caller.call(given).cpu_us["worker"])
+            reps.setdefault(name, []).append(caller.call(given, rate=rate, ramp=_RAMP_S))
     progress("")
-    one, many = (statistics.median(each) for each in used.values())
-    print(f"one key {one:.1f} µs/call, {_WARM_KEYS:,} keys {many:.1f} µs/call")
+    print(f"at {rate:,.0f} calls/s, half of what it can with one key:")
+    for name, some in reps.items():
+        used = ", ".join(
+            f"{part} {median(some, lambda rep, part=part: rep.cpu_us[part]):.1f} µs/call"
+            for part in ("worker", "postgres")
+        )
+        print(f"  {name:5} {used}; p99 {median(some, lambda rep: rep.load.p99_ms):.1f} ms")
+    one, many = (median(some, lambda rep: rep.cpu_us["worker"]) for some in reps.values())
     name = f"processor time of a call, {_WARM_KEYS:,} keys seen a moment ago"
-    return Found([Figure(name, many / one, "x one", 1.1, 1.05)], {"worker_us": used})
+    figure = Figure(name, many / one, "x one", 1.1, 1.05)
+    return Found([figure], {"calls_per_s": rate, **detail(reps)})
 
 
 def _known_keys(caller: _Caller, keys: list[str]) -> Found:
