@@ -90,9 +90,8 @@ def _measure(stage: Stage, options: argparse.Namespace) -> None:
         found["known"] = _known_keys(caller, keys[_WARM_KEYS:][: options.known])
         found["spread"] = _spread_calls(caller, keys)
         caller.require_booked()
-    with stage.new_gateway(
-        "many", settings=_NO_AUDIT
-    ) as gateway:  # another worker, which knows no key
+    # Another worker, which knows no key.
+    with stage.new_gateway("many", settings=_NO_AUDIT) as gateway:
         caller = _Caller(stage, gateway)
         found["cold"] = _cold_start(caller, keys[: options.cold])
         caller.require_booked()

@@ -16,7 +16,6 @@ class _Found(NamedTuple):
     """What a look-up found, and who is told when it is on its way."""
 
     books: Sequence[Book]
-    opening: bytes
     sent: asyncio.Future[None]
 
 
@@ -32,35 +31,32 @@ class BooksAhead:
     def __init__(self, quota: QuotaStore, is_over: Callable[[int, bytes], None]) -> None:
         self._quota = quota
         self._is_over = is_over
-        # By account, there as long as a LOAD of it is under way.
-        self._waiting: dict[int, list[_Found]] = {}
+        # By account and opening, there as long as such a LOAD is under way.
+        self._waiting: dict[tuple[int, bytes], list[_Found]] = {}
 
     async def bring(self, account_id: int, books: Sequence[Book], opening: bytes) -> None:
         """Bring books that were read in this opening. Ends when they are on their way: what is sent then finds them."""
-        waiting = self._waiting.get(account_id)
+        waiting = self._waiting.get((account_id, opening))
         if waiting is not None:
             sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            waiting.append(_Found(books, opening, sent))
+            waiting.append(_Found(books, sent))
             await sent
             return
-        self._waiting[account_id] = []
-        self._send(account_id, books, opening)
+        self._waiting[account_id, opening] = []
+        self._send(account_id, opening, books)
 
-    def _send(self, account_id: int, books: Sequence[Book], opening: bytes) -> None:
-        self._quota.load_ahead(
-            account_id, books, opening, partial(self._loaded, account_id, opening)
-        )
+    def _send(self, account_id: int, opening: bytes, books: Sequence[Book]) -> None:
+        done = partial(self._loaded, account_id, opening)
+        self._quota.load_ahead(account_id, books, opening, done)
 
     def _loaded(self, account_id: int, opening: bytes, reply: object) -> None:
         if reply == b"EPOCH":
             self._is_over(account_id, opening)
-        waiting = self._waiting[account_id]
+        waiting = self._waiting.pop((account_id, opening))
         if not waiting:
-            del self._waiting[account_id]
             return
-        now = [found for found in waiting if found.opening == waiting[0].opening][:_MOST]
-        self._waiting[account_id] = [found for found in waiting if found not in now]
-        self._send(account_id, _latest(found.books for found in now), now[0].opening)
+        now, self._waiting[account_id, opening] = waiting[:_MOST], waiting[_MOST:]
+        self._send(account_id, opening, _latest(found.books for found in now))
         for found in now:
             if not found.sent.done():  # whoever waited may have left
                 found.sent.set_result(None)
