@@ -14,6 +14,10 @@ from gateway.store.raised import BOOKS, RAISED
 
 Rows = list[asyncpg.Record]
 
+AT_ONCE: Final = 100
+"""Lines of a statement. Postgres writes them at its end, in one go, and whoever shares its processor waits so long:
+2.5 ms for the 440 lines of a tenth of a second, 0.7 ms for these."""
+
 # As whoever sorts out does, and every other writer of these rows: first, and in order. Answers what has to be noted.
 _LOCK: Final = """
 WITH locked AS (SELECT FROM account WHERE id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE)
@@ -40,5 +44,7 @@ async def copy_new(charges: Sequence[Charge], connection: asyncpg.Connection) ->
     noted_before = await connection.fetchval(_LOCK, sorted(set(scopes[0])))
     if min(charge.request_id for charge in charges) < noted_before.hex.encode():
         return None
-    await connection.copy_to_table("ledger", columns=COLUMNS, source=lines(charges))
+    for start in range(0, len(charges), AT_ONCE):
+        some = charges[start : start + AT_ONCE]
+        await connection.copy_to_table("ledger", columns=COLUMNS, source=lines(some))
     return await connection.fetch(_RAISE, *scopes, amounts)

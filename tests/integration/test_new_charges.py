@@ -12,6 +12,7 @@ from gateway.domain.token import Token
 from gateway.relay.record import RequestIds
 from gateway.store.charges import Charge, copy_text
 from gateway.store.ledger import LedgerStore, Posted
+from gateway.store.new_charges import AT_ONCE
 from gateway.store.roles import GATEWAY
 from tests.databases import as_role
 from tests.integration.rig import USD, Rig
@@ -130,6 +131,18 @@ async def test_a_line_that_postgres_cannot_take_holds_nobody_up(rig, ledger):
         assert posted.refused == {bad.request_id}
         assert told(posted, token) == await used(rig, token) == [140] * 4
     assert await ids_of(rig) == sorted(each.request_id for each in good)
+
+
+async def test_of_a_batch_of_several_statements_nothing_stays_where_the_last_fails(rig, ledger):
+    token = await called(rig)
+    charges = [charge(token) for _ in range(3 * AT_ONCE + 1)]
+    await ledger.post_new(charges[-1:])
+    posted = await ledger.post_new(charges)
+    assert told(posted, token) == await used(rig, token) == [7 * len(charges)] * 4
+    more = again(charges)
+    posted = await ledger.post_new(more)
+    assert told(posted, token) == await used(rig, token) == [14 * len(charges)] * 4
+    assert await ids_of(rig) == sorted(each.request_id for each in [*charges, *more])
 
 
 async def test_what_the_rollup_has_passed_is_noted_for_it(rig, ledger):
