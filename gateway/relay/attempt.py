@@ -6,7 +6,6 @@ only waits: for the end, for a slow caller to read on, or for the quota store to
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
@@ -19,6 +18,7 @@ from gateway.domain.quota import Hold
 from gateway.relay.allowance import Allowance, Overrun
 from gateway.relay.answer import AnswerWriter
 from gateway.relay.call import CLIENT_CLOSED_REQUEST, Call, Outcome, Target
+from gateway.relay.deadlines import Deadlines
 from gateway.relay.delivery import CUT, Delivery, EventDelivery, LargeDelivery, WholeDelivery
 from gateway.relay.envelopes import status_of
 from gateway.relay.forms import delivery_of
@@ -47,7 +47,7 @@ class Verdict(Enum):
 class Attempt:
     """An exchange with one upstream on behalf of a call. With its verdict it has let go of the connection.
 
-    `deadline` is when `expire` is due, by `clock`. `detached`: it goes on without its caller.
+    `expire` is due at the next of its `deadlines`, by `clock`. `detached`: it goes on without its caller.
     """
 
     __slots__ = (
@@ -62,12 +62,11 @@ class Attempt:
         "_is_sent",
         "_sent",
         "_settle",
-        "_total_deadline",
         "_waiter",
         "_writer",
         "call",
         "congested",
-        "deadline",
+        "deadlines",
         "detached",
         "refusal",
         "target",
@@ -107,9 +106,7 @@ class Attempt:
         call.asked_at = now
         if not call.was_sent:
             call.sent_at = now
-        upstream = target.upstream
-        self._total_deadline = now + upstream.total_timeout_s
-        self.deadline = min(now + upstream.first_byte_timeout_s, self._total_deadline)
+        self.deadlines = Deadlines(target.upstream, now)
         self.congested = False
         self.detached = False
         self.verdict: Verdict | None = None
@@ -171,7 +168,7 @@ class Attempt:
         """The caller has caught up."""
         self.congested = False
         if self.verdict is None:
-            self._expect_more()
+            self.deadlines.more_from(self._clock())
             if not self._is_read:
                 self._connection.resume()
 
@@ -203,17 +200,13 @@ class Attempt:
     def sent_some(self) -> None:
         """Some of a body that passes through was taken: it may take as long as it moves."""
         if self.verdict is None and self._delivery is None:
-            self.deadline = self._clock() + self.target.upstream.idle_timeout_s
-            self._total_deadline = math.inf
+            self.deadlines.upload_from(self._clock())
 
     def sent_all(self) -> None:
         """The whole body was taken: now the answer is waited for."""
         self._is_sent = True
         if self.verdict is None and self._delivery is None:
-            upstream = self.target.upstream
-            now = self._clock()
-            self._total_deadline = now + upstream.total_timeout_s
-            self.deadline = min(now + upstream.first_byte_timeout_s, self._total_deadline)
+            self.deadlines.answer_from(self._clock())
 
     def give_up(self, problem: str) -> None:
         """The caller's own body cannot be passed on to its end."""
@@ -224,19 +217,15 @@ class Attempt:
         if self.verdict is None and self._events is not None:
             self._events.keep_alive(now, heartbeat_s)
 
-    def put_off(self, seconds: float) -> None:
-        """Time that does not count: nobody could read what came in it."""
-        self.deadline += seconds
-        self._total_deadline += seconds
-
     def expire(self) -> None:
-        """The deadline passed."""
+        """The next deadline passed."""
         if self.verdict is not None:
             return
         problem = "did not answer in time" if self._delivery is None else "stopped answering"
         # Where the time for the whole is up, the silence before it may have been the caller's.
-        is_silent = self.deadline < self._total_deadline
-        if is_silent and self._goes_on_after(problem, answered=self._connection.answered):
+        if self.deadlines.is_upstreams and self._goes_on_after(
+            problem, answered=self._connection.answered
+        ):
             self._abort()
             self._conclude(Verdict.NEXT)
         else:
@@ -266,7 +255,7 @@ class Attempt:
         call = self.call
         now = self._clock()
         call.ttfb_ms = int((now - call.started) * 1000)
-        self.deadline = min(now + self.target.upstream.idle_timeout_s, self._total_deadline)
+        self.deadlines.more_from(now)
         if self.tries.answered(status, headers):
             self._connection.abort()
             self._conclude(Verdict.NEXT)
@@ -301,7 +290,7 @@ class Attempt:
         """Deliver it; where the caller does not keep up, read no more."""
         delivery = self._delivery
         assert delivery is not None
-        self._expect_more()
+        self.deadlines.more_from(self._clock())
         try:
             delivery.feed(data)
         except BadAnswer as bad:
@@ -320,7 +309,7 @@ class Attempt:
             self._delivery = LargeDelivery(self.call, self._writer, self._settle, delivery)
         if self._writer.congested:
             self.congested = True
-            self.deadline = self._total_deadline  # the upstream is not to blame for the silence
+            self.deadlines.blame_nobody()
             self._connection.pause()
             self._wake()
 
@@ -371,13 +360,8 @@ class Attempt:
             self._failure = refusal
             self._wait_for_hold()
 
-    def _expect_more(self) -> None:
-        self.deadline = min(
-            self._clock() + self.target.upstream.idle_timeout_s, self._total_deadline
-        )
-
     def _wait_for_hold(self) -> None:
-        self.deadline = self._total_deadline  # the upstream is not to blame for the silence
+        self.deadlines.blame_nobody()
         if not self._is_read:
             self._connection.pause()
         self._wake()

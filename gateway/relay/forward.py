@@ -128,8 +128,8 @@ class Forwarder:
             last = now
             for attempt in self._attempts():
                 if late_s > _STOPPED_S:
-                    attempt.put_off(late_s)
-                if attempt.deadline < now:
+                    attempt.deadlines.put_off(late_s)
+                if attempt.deadlines.next < now:
                     attempt.expire()
                 elif self.heartbeat_s:
                     attempt.keep_alive(now, self.heartbeat_s)
