@@ -39,7 +39,7 @@ from gateway.domain.pepper import Pepper
 from gateway.listen import PortTaken, as_bound, listening_socket, probe_port, url_of
 from gateway.reload import GATEWAY_ONLY, follow, take_over
 from gateway.settings import Config
-from gateway.store.bootstrap import register_entries
+from gateway.store.configured import register_entries
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import SchemaError, check_schema, open_pool
 from gateway.store.quota import QuotaStore

@@ -72,7 +72,7 @@ from gateway.relay.spans import Tracer
 from gateway.relay.terms import TermsMaker
 from gateway.relay.unread import one_too_many, unread
 from gateway.settings import Config
-from gateway.store.bootstrap import register_entries
+from gateway.store.configured import register_entries
 from gateway.store.keys import KeyStore
 from gateway.store.loads import Loads
 from gateway.store.seal import Seal

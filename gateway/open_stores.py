@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from gateway.config import Loaded
-from gateway.store.bootstrap import register_entries
 from gateway.store.catalog import CatalogReader
+from gateway.store.configured import register_entries
 from gateway.store.ledger import LedgerStore
 from gateway.store.pipeline import Pipeline
 from gateway.store.postgres import Pool, open_pool

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import asyncpg
 
 from gateway.catalog_entries import Entries, Kind, OpenKeys, Row, entries_of, no_keys
+from gateway.catalog_settings import GroupSettings
 from gateway.catalog_source import catalog_of
 from gateway.config import Loaded
-from gateway.domain.catalog import Catalog
+from gateway.domain.catalog import Catalog, nusd
 from gateway.store.postgres import Connection, Pool, store_errors
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,12 @@ async def raise_generation(connection: Pool | Connection, at_least: int = 0) -> 
             at_least,
         )
     return int(raised)
+
+
+def group_columns(settings: GroupSettings) -> tuple[bool, int | None]:
+    """What of a group stands in columns of its own, since other queries ask for it."""
+    quota = settings.subscription.quota_usd
+    return settings.users == "all", None if quota is None else nusd(quota)
 
 
 async def read_group_ids(pool: Pool) -> dict[str, int]:

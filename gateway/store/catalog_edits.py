@@ -21,12 +21,11 @@ from gateway.catalog_entries import (
 from gateway.catalog_rules import check, require_own, uses_of
 from gateway.catalog_settings import GroupSettings, PriceSettings
 from gateway.config import Loaded
-from gateway.domain.catalog import nusd
 from gateway.domain.edit import Actor
 from gateway.domain.rejection import Mistake, Problem, Rejected, mistake, rejected
 from gateway.domain.rules import Rule
 from gateway.store import audit
-from gateway.store.catalog import raise_generation, read_rows
+from gateway.store.catalog import group_columns, raise_generation, read_rows
 from gateway.store.postgres import Connection, Pool, reading, transaction
 
 # A row of a group that the file once had is taken over, with its id.
@@ -164,12 +163,6 @@ async def read_prices(pool: Pool, model: str) -> list[Mapping[str, Any]]:
     """The prices that a model was given over the API, the newest first. Raises `StoreUnavailable`."""
     async with reading(pool) as connection:
         return [dict(row) for row in await connection.fetch(_PRICES, model)]
-
-
-def group_columns(settings: GroupSettings) -> tuple[bool, int | None]:
-    """What of a group stands in columns of its own, since other queries ask for it."""
-    quota = settings.subscription.quota_usd
-    return settings.users == "all", None if quota is None else nusd(quota)
 
 
 @asynccontextmanager

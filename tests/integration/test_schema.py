@@ -12,12 +12,8 @@ from gateway.domain.errors import StoreUnavailable
 from gateway.domain.limits import MAX_EXACT
 from gateway.domain.pepper import Pepper
 from gateway.settings import Config
-from gateway.store.bootstrap import (
-    UnknownUser,
-    bootstrap,
-    new_one_time_password,
-    register_entries,
-)
+from gateway.store.bootstrap import UnknownUser, bootstrap, new_one_time_password
+from gateway.store.configured import register_entries
 from gateway.store.passwords import Passwords
 from gateway.store.people import find_access, find_user
 from gateway.store.postgres import (
