@@ -8,6 +8,7 @@ from typing import Final
 
 TENTH: Final = 10
 THIRD: Final = 5
+THIRTIETH: Final = 15
 """What to add to a niceness for such a part of the weight."""
 # Linux changes the niceness of one session in this time, whoever asks; only its administrator need not wait.
 _NEXT_S: Final = 0.1

@@ -32,6 +32,7 @@ from gateway.domain.conservation import (
 )
 from gateway.domain.findings import Findings
 from gateway.domain.token import SCOPE_LETTERS
+from gateway.giving_way import THIRTIETH
 from gateway.store.conservation_rows import (
     ScopeRow,
     find_calls,
@@ -212,7 +213,8 @@ async def open_auditor(
 
     Raises `StoreUnavailable`, and `SchemaError` for a database that is none of ours.
     """
-    connection = await connect(dsn, statement_timeout_s=statement_timeout_s, gives_way=True)
+    # It reads the whole ledger, for minutes where that is long, and nobody waits for it.
+    connection = await connect(dsn, statement_timeout_s=statement_timeout_s, gives_way=THIRTIETH)
     try:
         with store_errors():
             await check_tables(connection)

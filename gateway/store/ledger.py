@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
+from gateway.giving_way import THIRD
 from gateway.store.books import Book
 from gateway.store.charges import COLUMNS, Charge, lines
 from gateway.store.late_figures import FIND_LATE, LATE_TABLE, NOTED, correct_sql
@@ -169,8 +170,9 @@ class LedgerStore:
 
     async def _open(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
+            # No more than that: what is not posted yet is read by each first call of a key.
             connection = await connect(
-                self._dsn, statement_timeout_s=self._statement_timeout_s, gives_way=True
+                self._dsn, statement_timeout_s=self._statement_timeout_s, gives_way=THIRD
             )
             if not self._pooled:
                 await connection.execute(f"{_TABLES}; {_PLANS.format('SESSION')}")

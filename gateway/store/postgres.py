@@ -17,7 +17,7 @@ import orjson
 from asyncpg.pool import PoolConnectionProxy
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.giving_way import THIRD, lower
+from gateway.giving_way import lower
 from gateway.resources import migrations, schema_sql
 
 SCHEMA_VERSION = 5
@@ -71,12 +71,12 @@ def store_errors() -> Iterator[None]:
 
 
 async def connect(
-    dsn: str, *, statement_timeout_s: float = 0, gives_way: bool = False
+    dsn: str, *, statement_timeout_s: float = 0, gives_way: int = 0
 ) -> asyncpg.Connection:
     """One connection with our codecs; 0 = statements take as long as they need.
 
-    `gives_way`: no call waits for what is done over it, so an embedded server's process behind it gives way to whom
-    calls wait for. Raises `StoreUnavailable`.
+    `gives_way`: no call waits for what is done over it, so an embedded server's process behind it is lowered by that
+    much (gateway/giving_way.py). Raises `StoreUnavailable`.
     """
     with store_errors():
         connection: asyncpg.Connection = await asyncpg.connect(
@@ -85,8 +85,7 @@ async def connect(
         try:
             await _set_codecs(connection)
             if gives_way and _has(dsn, _EMBEDDED):
-                # No more than that: what is not posted yet is read by each first call of a key.
-                await lower(connection.get_server_pid(), THIRD)
+                await lower(connection.get_server_pid(), gives_way)
         except BaseException:
             connection.terminate()
             raise

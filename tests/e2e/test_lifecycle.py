@@ -21,6 +21,8 @@ import redis
 
 from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
+from gateway.store.conservation import open_auditor
+from gateway.store.postgres import embedded_dsn
 from tests.chaos.processes import children_of
 from tests.e2e.product import (
     Product,
@@ -131,6 +133,15 @@ async def test_posting_gives_way_to_calls_and_what_they_wait_for_does_not(produc
     posting = {_niceness(pid) for pid, posts in rows if posts}
     assert posting == {(min(19, usual + 5), session + 5)}
     assert _niceness(rows[0]["pid"]) == (usual, session)  # over which keys are looked up
+
+
+@linux_only
+async def test_an_audit_gives_way_to_calls_and_to_posting(product: Product):
+    usual, session = _niceness(product.ready["pids"]["postgres"])
+    dsn, url = embedded_dsn(product.ready["database_url"]), product.ready["redis_url"]
+    async with open_auditor(dsn, url, sweep_s=60, strict=False) as auditor:
+        reading = auditor._connection.get_server_pid()
+        assert _niceness(reading) == (min(19, usual + 15), session + 15)
 
 
 @linux_only
