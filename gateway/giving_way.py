@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-TENTH: Final = 10
 THIRD: Final = 5
+TENTH: Final = 10
 THIRTIETH: Final = 15
 """What to add to a niceness for such a part of the weight."""
 # Linux changes the niceness of one session in this time, whoever asks; only its administrator need not wait.

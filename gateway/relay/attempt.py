@@ -223,7 +223,7 @@ class Attempt:
             return
         problem = "did not answer in time" if self._delivery is None else "stopped answering"
         # Where the time for the whole is up, the silence before it may have been the caller's.
-        if self.deadlines.is_upstreams and self._goes_on_after(
+        if self.deadlines.blames_upstream and self._goes_on_after(
             problem, answered=self._connection.answered
         ):
             self._abort()

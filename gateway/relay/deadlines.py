@@ -38,6 +38,6 @@ class Deadlines:
         self._whole += seconds
 
     @property
-    def is_upstreams(self) -> bool:
+    def blames_upstream(self) -> bool:
         """Whether it is the upstream's silence that the next one ends."""
         return self.next < self._whole
