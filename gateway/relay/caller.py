@@ -302,7 +302,7 @@ class CallerConnection(asyncio.Protocol):
             self.transport.abort()
             return
         error = task.exception()
-        if error is not None or self.is_ending or not task.result().keep_alive:
+        if error is not None or not task.result().keep_alive:
             if error is not None and not isinstance(error, ConnectionError):
                 _log.error("a call failed", exc_info=error)
             self.transport.close()

@@ -34,7 +34,10 @@ class Ending(Protocol):
 class PlainRequest:
     """A request that is here as a whole."""
 
-    __slots__ = ("_connection", "body", "headers", "path", "raw_query", "transport")
+    __slots__ = (
+        *("_connection", "_stays_open"),
+        *("body", "headers", "path", "raw_query", "transport"),
+    )
 
     method = "POST"
     version = (1, 1)
@@ -42,6 +45,7 @@ class PlainRequest:
 
     def __init__(self, connection: Connection, head: Head, body: bytes) -> None:
         self._connection = connection
+        self._stays_open: bool | None = None  # nobody was told yet
         self.transport: asyncio.Transport | None = connection.transport
         self.path = head.path
         self.raw_query = head.query
@@ -60,8 +64,10 @@ class PlainRequest:
 
     @property
     def stays_open(self) -> bool:
-        """Whether the connection is used again after the answer."""
-        return not self._connection.is_ending
+        """Whether the connection is used again after the answer. What the answer's head has told, stays so."""
+        if self._stays_open is None:
+            self._stays_open = not self._connection.is_ending
+        return self._stays_open
 
     async def drain(self) -> None:
         """Wait until the caller has taken most of what was written. Raises `ConnectionError` where it has left."""
@@ -76,6 +82,7 @@ class StreamedRequest(BaseRequest):
     """The socket's other end, or whom the proxy there speaks for."""
     body: bytes | None = None
     """It is read by whoever wants it."""
+    _stays_open: bool | None = None
 
     @property
     def raw_query(self) -> str:
@@ -93,13 +100,18 @@ class StreamedRequest(BaseRequest):
 
     @property
     def stays_open(self) -> bool:
-        """Whether the connection is used again after the answer: not behind a body that nobody has read."""
-        return (
-            bool(self.keep_alive)
-            and not self.server.is_ending
-            and self.content.is_eof()
-            and self.is_understood
-        )
+        """Whether the connection is used again after the answer: not behind a body that nobody has read.
+
+        What the answer's head has told, stays so.
+        """
+        if self._stays_open is None:
+            self._stays_open = (
+                bool(self.keep_alive)
+                and not self.server.is_ending
+                and self.content.is_eof()
+                and self.is_understood
+            )
+        return self._stays_open
 
     async def drain(self) -> None:
         """Wait until the caller has taken most of what was written. Raises `ConnectionError` where it has left."""

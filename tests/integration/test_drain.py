@@ -123,6 +123,32 @@ async def test_readiness_turns_first_while_all_else_goes_on(make: Make):
         await asyncio.wait({stopping})
 
 
+@pytest.mark.parametrize("first", [b"", get("/healthz")], ids=["ours", "aiohttp's"])
+async def test_a_connection_whose_answer_had_begun_has_one_more_which_says_that_it_is_the_last(
+    make: Make, first: bytes
+):
+    async with make(lame_duck_s=LONG_S, drain_s=LONG_S) as rig, wire(rig.url) as caller:
+        token = await rig.token(USD)
+        gate = Gate()
+        rig.upstream.answer("m", Echo().after(2, gate))
+        if first:
+            await caller.ask(first)
+        caller.write(request(token.key, chat(stream=True)))
+        await gate.waiting()
+        await caller.sees(b"role")  # and its head, and with it the promise
+        stopping = asyncio.create_task(drain(rig.gateway, rig.site.stop))
+        await until(lambda: rig.gateway.server.is_ending)
+        gate.release()
+        answer = await caller.answer()
+        assert (answer.whole, answer.header("connection")) == (True, None)
+        rig.upstream.answer("m", Echo())
+        assert closes(await caller.ask(request(token.key, chat())))
+        await caller.is_closed()
+        stopping.cancel()
+        await asyncio.wait({stopping})
+        await nothing_is_held(rig)
+
+
 # What has come is answered
 
 
