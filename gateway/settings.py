@@ -64,7 +64,7 @@ class RedisSettings(Section):
 
     url: SecretStr = SecretStr("")
     bin_dir: str = ""
-    operation_timeout_s: Seconds = 0.1
+    operation_timeout_s: Seconds = 0.5
 
     @field_validator("url")
     @classmethod
