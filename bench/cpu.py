@@ -25,6 +25,12 @@ def cpu_s(roots: Iterable[int]) -> float:
     return sum(stats[pid][1] for pid in pids) / _TICKS_PER_S
 
 
+def own_cpu_s(pid: int) -> float:
+    """Seconds of processor time that a process has used so far, without its children's. Raises FileNotFoundError."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / _TICKS_PER_S
+
+
 def pin(root: int, cores: set[int]) -> None:
     """Keep the tree under `root`, with all threads, on `cores`."""
     for pid in tree(root):

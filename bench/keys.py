@@ -189,9 +189,9 @@ def _warm_calls(caller: _Caller, keys: list[str]) -> Found:
 
 def _known_keys(caller: _Caller, keys: list[str]) -> Found:
     """Each key once, so that the worker knows all of them: the memory that this takes, and could take."""
-    before_kib = own_kib(caller.worker)
+    before_kib = own_kib([caller.worker])
     load = caller.call(keys, once=1, seconds=_LONG_S).load
-    of_key_kib = (own_kib(caller.worker) - before_kib) / len(keys)
+    of_key_kib = (own_kib([caller.worker]) - before_kib) / len(keys)
     print(f"{len(keys):,} keys, each once, in {load.seconds:.1f} s: {of_key_kib:.1f} KiB a key")
     most_keys = _CACHE_BYTES / 1024 / of_key_kib
     rows = [

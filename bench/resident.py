@@ -1,8 +1,7 @@
 """Memory of processes. Linux, by /proc; knows no server."""
 
+from collections.abc import Iterable
 from pathlib import Path
-
-from bench.cpu import tree
 
 
 def resident_kib(pid: int) -> int:
@@ -10,9 +9,9 @@ def resident_kib(pid: int) -> int:
     return _status(pid, "VmRSS")
 
 
-def own_kib(root: int) -> int:
-    """What a process and its descendants have in memory that is no file's and not shared: what a leak is."""
-    return sum(_status(pid, "RssAnon") for pid in tree(root))
+def own_kib(pids: Iterable[int]) -> int:
+    """What processes have in memory that is no file's and not shared: what a leak is."""
+    return sum(_status(pid, "RssAnon") for pid in pids)
 
 
 def peak_kib(pid: int) -> int:

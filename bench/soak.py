@@ -6,27 +6,30 @@ Markdown. bench/README.md says how it is judged.
 
 import argparse
 import asyncio
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench import report
 from bench.booked import booked_calls
 from bench.checkout import add_choice, measured
+from bench.course import KINDS, Course
 from bench.load import Load, LoadError, generator, native_load
-from bench.resident import own_kib
+from bench.pace import pace
 from bench.run import can_run
 from bench.servers import BURST, EVENTS, MODEL, StartError
 from bench.stage import BenchError, Stage, becomes, new_stage
 from bench.tollhouse import Tollhouse
-from bench.trend import Judgement, memory_bound_kib, rise, show, table
+from bench.trend import Judgement, even, growth, memory_bound_mib, show, table, warm
 
-_SATURATED_S = 5.0
-_KINDS = ("plain", "streamed")
+_SATURATED_S = 30.0  # so that slow and quick moments of the machine are in it
+_COST_SHARE, _LATENCY_SHARE = 0.05, 0.25  # of the median: so much is no growth
 _SATURATING = {"plain": 64, "streamed": 8}  # connections: most calls are plain
 
 
@@ -58,25 +61,21 @@ def main() -> int:
 
 
 def _soak(stage: Stage, options: argparse.Namespace) -> int:
-    keys, memory = _keys(stage, options.keys), _Memory(stage.gateway)
+    keys = _keys(stage, options.keys)
     full = _load(stage, keys, {kind: {"connections": n} for kind, n in _SATURATING.items()})
-    rates = {kind: options.share * load.requests / load.seconds for kind, (load, _) in full.items()}
+    rates = {kind: options.share * load.requests / load.seconds for kind, load in full.items()}
     told = ", ".join(f"{rate:,.0f} {kind}" for kind, rate in rates.items())
     print(f"{options.minutes:g} minutes at {told} calls/s, {options.keys:,} keys")
     seconds = options.minutes * 60
-    every_s = min(60.0, seconds / 10)
-    lasting = {"seconds": seconds, "every": every_s}
-    given = {kind: {"rate": rate, **lasting} for kind, rate in rates.items()}
-    found = _load(stage, keys, given, memory.note)
-    minutes = [
-        {"minute": (number + 1) * every_s / 60, "plain": plain, "streamed": streamed, "kib": kib}
-        for number, (plain, streamed, kib) in enumerate(
-            zip(found["plain"][1], found["streamed"][1], memory.readings, strict=True)
-        )
-    ]
-    loads = [load for each in (full, found) for load, _ in each.values()]
-    setting = vars(options) | {"calls_per_s": rates, "every_s": every_s}
-    return _conclude(setting, minutes, [*_judge_answers(stage.gateway, loads), *_judge(minutes)])
+    row_s = max(1, round(min(60.0, seconds / 10)))
+    given = {kind: {"rate": rate, "seconds": seconds, "every": 1} for kind, rate in rates.items()}
+    with pace() as machine:
+        course = Course(stage.gateway, machine, row_s)
+        found = _load(stage, keys, given, course.hear)
+    loads = [*full.values(), *found.values()]
+    setting = vars(options) | {"calls_per_s": rates, "every_s": row_s}
+    judgements = [*_judge_answers(stage.gateway, loads), *_judge(course.rows)]
+    return _conclude(setting, course.rows, judgements)
 
 
 def _conclude(
@@ -90,48 +89,27 @@ def _conclude(
     return 0 if all(judgement.steady for judgement in judgements) else 1
 
 
-class _Memory:
-    """Memory of each process, noted when an interval is over."""
-
-    def __init__(self, gateway: Tollhouse) -> None:
-        self._roots = {name: gateway.pids[name] for name in ("admin", "valkey", "postgres")}
-        self._roots |= {"worker": gateway.pids["gateway"][0]}
-        self.readings: list[dict[str, int]] = []
-
-    def note(self) -> None:
-        """Take a reading."""
-        self.readings.append({name: own_kib(pid) for name, pid in self._roots.items()})
-
-
 def _load(
     stage: Stage,
     keys: Path,
     options: dict[str, dict[str, Any]],
-    note: Callable[[], None] = lambda: None,
-) -> dict[str, tuple[Load, list[dict[str, Any]]]]:
-    """Both kinds of calls at once: what each saw, in all and by interval."""
+    hear: Callable[[str, dict[str, Any]], None] = lambda _kind, _second: None,
+) -> dict[str, Load]:
+    """Both kinds of calls at once: what each saw in all. `hear` is told what intervals saw."""
 
-    def one(kind: str) -> tuple[Load, list[dict[str, Any]]]:
-        intervals: list[dict[str, Any]] = []
-
+    def one(kind: str) -> Load:
         plain = kind == "plain"
-
-        def hear(interval: dict[str, Any]) -> None:
-            intervals.append(interval)
-            if plain:
-                note()
-
         body = stage.body(MODEL if plain else BURST)
         checked = {"expect": stage.answer} if plain else {"events": EVENTS}
         given = {"seconds": _SATURATED_S, "ramp": 1} | checked | options[kind]
         url = stage.gateway.server.url
-        load, _, _ = native_load(url, keys, body, hear=hear, zipf=1, **given)
+        load, _, _ = native_load(url, keys, body, hear=partial(hear, kind), zipf=1, **given)
         if not load.answered:
             raise BenchError(f"none of {load.requests} {kind} calls was answered")
-        return load, intervals
+        return load
 
     with ThreadPoolExecutor() as together:
-        return dict(zip(_KINDS, together.map(one, _KINDS), strict=True))
+        return dict(zip(KINDS, together.map(one, KINDS), strict=True))
 
 
 def _keys(stage: Stage, count: int) -> Path:
@@ -163,22 +141,23 @@ def _judge_answers(gateway: Tollhouse, loads: list[Load]) -> list[Judgement]:
 
 
 def _judge(minutes: list[dict[str, Any]]) -> list[Judgement]:
-    times = [each["minute"] for each in minutes]
-    memory = [
-        Judgement(
-            f"memory of {name}",
-            "MiB",
-            rise(times, [each["kib"][name] / 1024 for each in minutes]),
-            memory_bound_kib(minutes[-1]["kib"][name]) / 1024,
-        )
-        for name in minutes[0]["kib"]
-    ]
-    p99 = []
-    for kind in _KINDS:
-        values = sorted(each[kind]["p99_ms"] for each in minutes)
-        growth = rise(times, [each[kind]["p99_ms"] for each in minutes])
-        p99.append(Judgement(f"p99 of {kind} calls", "ms", growth, values[len(values) // 2] / 4))
-    return memory + p99
+    """Memory in all minutes after the warm-up; cost and latency in those of one speed of the machine."""
+    after = warm(minutes)
+    same = even(after)
+    slower = len(after) - len(same)
+    judged = [Judgement("minutes of a slower machine", f"of {len(after)}", slower, len(after) / 2)]
+    for name in after[0]["kib"]:
+        mib = [each["kib"][name] / 1024 for each in after]
+        judged.append(growth(f"memory of {name}", "MiB", after, mib, memory_bound_mib(mib[-1])))
+    for name in ("worker", "valkey"):
+        us = [each["us"][name] for each in same]
+        bound = _COST_SHARE * statistics.median(us)
+        judged.append(growth(f"processor time of {name}", "us a call", same, us, bound))
+    for kind in KINDS:
+        p99 = [each[kind]["p99_ms"] for each in same]
+        bound = _LATENCY_SHARE * statistics.median(p99)
+        judged.append(growth(f"p99 of {kind} calls", "ms", same, p99, bound))
+    return judged
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 _WARM_UP = 0.2  # of the run: caches fill, allocators find their size
-_MEMORY_SHARE, _MEMORY_KIB = 0.03, 1024
+_FASTER, _AS_FAST = 1 / 3, 1.1
+_MEMORY_SHARE = 0.03
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -36,17 +37,35 @@ class Judgement:
         return f"{self.of}: {rose}, at most {self.bound:.2f}: {verdict}"
 
 
-def memory_bound_kib(kib: int) -> float:
+def memory_bound_mib(mib: float) -> float:
     """How much a process may seem to have grown: three parts in a hundred, or a MiB."""
-    return max(_MEMORY_SHARE * kib, _MEMORY_KIB)
+    return max(_MEMORY_SHARE * mib, 1)
+
+
+def warm(minutes: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Those after the warm-up."""
+    return minutes[int(len(minutes) * _WARM_UP) :]
+
+
+def even(minutes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those in which the machine was about as fast as in its faster ones."""
+    paces = sorted(each["pace_ns"] for each in minutes)
+    usual_ns = paces[int(len(paces) * _FASTER)]
+    return [each for each in minutes if each["pace_ns"] <= usual_ns * _AS_FAST]
+
+
+def growth(
+    of: str, unit: str, minutes: Sequence[dict[str, Any]], values: Sequence[float], bound: float
+) -> Judgement:
+    """By how much the values of these minutes rose."""
+    return Judgement(of, unit, rise([each["minute"] for each in minutes], values), bound)
 
 
 def rise(times: Sequence[float], values: Sequence[float]) -> float:
-    """By how much the values rose from the end of the warm-up to the end (Theil and Sen's slope)."""
-    first = int(len(times) * _WARM_UP)
-    points = list(zip(times[first:], values[first:], strict=True))
+    """By how much the values rose from the first to the last (Theil and Sen's slope)."""
+    points = list(zip(times, values, strict=True))
     slopes = [(y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in itertools.combinations(points, 2)]
-    return statistics.median(slopes or [0.0]) * (points[-1][0] - points[0][0])
+    return statistics.median(slopes or [0.0]) * (times[-1] - times[0])
 
 
 def show(minutes: Sequence[dict[str, Any]], judgements: Sequence[Judgement]) -> None:
@@ -86,12 +105,15 @@ def _columns(minutes: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
     columns = {
         f"{kind} {share} ms": [each[kind][f"{share}_ms"] for each in minutes]
         for kind in ("plain", "streamed")
-        for share in ("p50", "p99")
+        for share in ("p50", "p99", "worst")
     }
-    memory = {
-        f"{name} MiB": [each["kib"][name] / 1024 for each in minutes] for name in minutes[0]["kib"]
-    }
-    return columns | memory
+    of_each = {"us": ("us a call", 1), "kib": ("MiB", 1024)}
+    for member, (unit, divisor) in of_each.items():
+        columns |= {
+            f"{name} {unit}": [each[member][name] / divisor for each in minutes]
+            for name in minutes[0][member]
+        }
+    return columns | {"machine ns": [each["pace_ns"] for each in minutes]}
 
 
 def _bars(values: Sequence[float]) -> str:
