@@ -180,7 +180,7 @@ class Gateway:
             generation=lambda: self.catalog.generation,
             live=lambda: self.forwarder.live_calls(),  # noqa: PLW0108 -- it is made below
         )
-        self.ledger_watch = LedgerWatch(pool)
+        self.ledger_watch = LedgerWatch(stores.aside)
         self.audit = AuditWatch(
             config.postgres.dsn.get_secret_value(),
             config.redis.url.get_secret_value(),

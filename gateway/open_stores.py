@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from gateway.config import Loaded
+from gateway.giving_way import THIRD
 from gateway.store.catalog import CatalogReader
 from gateway.store.configured import register_entries
 from gateway.store.ledger import LedgerStore
@@ -18,9 +19,13 @@ from gateway.store.valkey import Valkey, open_valkey
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Postgres and Valkey, by what they are asked for. `catalogs` has been read once."""
+    """Postgres and Valkey, by what they are asked for. `catalogs` has been read once.
+
+    `aside` is Postgres for long work that no call waits for.
+    """
 
     pool: Pool
+    aside: Pool
     quota: QuotaStore
     ledger: LedgerStore
     catalogs: CatalogReader
@@ -39,6 +44,8 @@ async def open_stores(loaded: Loaded, seal: Seal | None) -> AsyncIterator[Stores
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(dsn, size=config.postgres.pool_size, statement_timeout_s=timeout_s)
         stack.push_async_callback(pool.close)
+        aside = await open_pool(dsn, size=1, statement_timeout_s=timeout_s, gives_way=THIRD)
+        stack.push_async_callback(aside.close)
         await register_entries(pool, loaded)
         catalogs = CatalogReader(pool, loaded, opening(seal))
         catalog = await catalogs.read()
@@ -56,4 +63,4 @@ async def open_stores(loaded: Loaded, seal: Seal | None) -> AsyncIterator[Stores
         ledger = LedgerStore(dsn, statement_timeout_s=timeout_s)
         stack.push_async_callback(ledger.close)
         valkey = await stack.enter_async_context(open_valkey(url))
-        yield Stores(pool, quota, ledger, catalogs, valkey)
+        yield Stores(pool, aside, quota, ledger, catalogs, valkey)

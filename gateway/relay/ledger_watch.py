@@ -18,7 +18,7 @@ _LOOK_S: Final = 60.0
 
 
 class LedgerWatch:
-    """Looks every minute."""
+    """Looks every minute. `pool`: of connections that give way, as a rollup reads a quarter of an hour of calls."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

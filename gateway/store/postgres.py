@@ -6,6 +6,7 @@ it says that a pooler is between, which gives each transaction another session: 
 `embedded=true` says that the server was started by who started us, so that its processes are to be seen.
 """
 
+import functools
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -27,6 +28,7 @@ _LOCKS_S = (
     5  # a migration that has to wait longer for others' statements stops there, and holds nobody up
 )
 _CONNECT_TIMEOUT_S = 10
+_IDLE_S, _RARELY_IDLE_S = 300, 10
 APPLICATION = "tollhouse"
 _POOLED: Final = ("pgbouncer", "true")
 _EMBEDDED: Final = ("embedded", "true")
@@ -83,25 +85,30 @@ async def connect(
             timeout=_CONNECT_TIMEOUT_S, **_address(dsn, statement_timeout_s)
         )
         try:
-            await _set_codecs(connection)
-            if gives_way and _has(dsn, _EMBEDDED):
-                await lower(connection.get_server_pid(), gives_way)
+            await _prepare(dsn, gives_way, connection)
         except BaseException:
             connection.terminate()
             raise
         return connection
 
 
-async def open_pool(dsn: str, *, size: int, statement_timeout_s: float) -> asyncpg.Pool:
-    """A pool of at most `size` connections. Raises `StoreUnavailable` if not one can be made."""
+async def open_pool(
+    dsn: str, *, size: int, statement_timeout_s: float, gives_way: int = 0
+) -> asyncpg.Pool:
+    """A pool of at most `size` connections like those of `connect`.
+
+    One that `gives_way` is for rare work: it keeps none that is idle, and what a connection took goes with it. Raises
+    `StoreUnavailable` if not one can be made.
+    """
     with store_errors():
         pool = await asyncpg.create_pool(
-            min_size=1,
+            min_size=0 if gives_way else 1,
             max_size=size,
+            max_inactive_connection_lifetime=_RARELY_IDLE_S if gives_way else _IDLE_S,
             timeout=_CONNECT_TIMEOUT_S,
             # The server cancels a slow statement; this is for a server that does not answer at all.
             command_timeout=statement_timeout_s + 5,
-            init=_set_codecs,
+            init=functools.partial(_prepare, dsn, gives_way),
             reset=_keep,
             **_address(dsn, statement_timeout_s),
         )
@@ -309,7 +316,10 @@ def _address(dsn: str, statement_timeout_s: float) -> dict[str, Any]:
     return address | {"server_settings": settings}
 
 
-async def _set_codecs(connection: asyncpg.Connection) -> None:
+async def _prepare(dsn: str, gives_way: int, connection: asyncpg.Connection) -> None:
+    """Set codecs, and lower the process behind it where that is to be and can be seen."""
+    if gives_way and _has(dsn, _EMBEDDED):
+        await lower(connection.get_server_pid(), gives_way)
     for name in ("json", "jsonb"):
         await connection.set_type_codec(
             name,

@@ -9,9 +9,10 @@ Posting may not wait for it, and may bring a row of any age. So `rollup_state` s
     noted_before   posting notes each row of before this in `rollup_late`, in its own transaction
     rolled_before  sums are of all rows of before this but those that are noted
 
-Both move by quarters of an hour, so that the last hour and day have a part of what they will have. Before anything is
-summed up, `noted_before` is raised under a lock that posting shares: whoever posts without having seen it has
-committed, and is seen by the sum; whoever comes later notes. The reasons: docs/decisions/0018-ledger-at-length.md.
+Both move by quarters of an hour, and by whole minutes where a quarter has so many calls that it would keep Postgres for
+seconds; so the last quarter, hour and day have a part of what they will have. Before anything is summed up,
+`noted_before` is raised under a lock that posting shares: whoever posts without having seen it has committed, and is
+seen by the sum; whoever comes later notes. The reasons: docs/decisions/0018-ledger-at-length.md.
 """
 
 from typing import Final
@@ -23,6 +24,8 @@ from gateway.store.postgres import Connection, Pool, transaction
 _TURN: Final = 0x746F6C72
 _LONGEST_S: Final = 1800
 _LATE_AT_ONCE: Final = 20_000
+_AT_ONCE: Final = 250_000
+"""Rows of the ledger, and what the last minute has more: a second of Postgres', beside which calls go on."""
 _BEHIND: Final = "5 minutes"
 """Few calls take as long, and are posted when they end: only those are noted."""
 
@@ -30,10 +33,16 @@ _SETTINGS: Final = f"""
 SET LOCAL statement_timeout = '{_LONGEST_S}s'; SET LOCAL lock_timeout = '1s'; SET LOCAL work_mem = '64MB'
 """
 _STATE: Final = """
-SELECT noted_before, rolled_before, date_bin('15 minutes', now() - $1::text::interval, to_timestamp(0)) AS goal,
+SELECT noted_before, rolled_before,
+       coalesce(least(date_trunc('minute', until), date_trunc('minute', uuid7_time(filled.id)) + interval '1 minute'),
+                date_bin('15 minutes', until, to_timestamp(0))) AS goal,
        uuid7_time((SELECT request_id FROM ledger WHERE request_id >= uuid7_floor(rolled_before)
                     ORDER BY request_id LIMIT 1)) AS next
   FROM rollup_state
+       CROSS JOIN LATERAL (SELECT now() - $1::text::interval AS until) present
+       LEFT JOIN LATERAL (SELECT request_id AS id FROM ledger
+                           WHERE request_id >= uuid7_floor(rolled_before) AND request_id < uuid7_floor(until)
+                           ORDER BY request_id OFFSET $2 LIMIT 1) filled ON true
 """
 _NOTE: Final = """
 UPDATE rollup_state
@@ -101,8 +110,8 @@ LATE: Final = shares(_ROWS_OF.format(notes="rollup_late"))
 """What the rows add that are noted and not in the sums yet, if they are of before `rolled_before`."""
 
 
-async def roll(pool: Pool, *, behind: str = _BEHIND) -> bool:
-    """One step of the rollup, a day at most; whether there is another to do at once.
+async def roll(pool: Pool, *, behind: str = _BEHIND, at_once: int = _AT_ONCE) -> bool:
+    """One step of the rollup, a day and about `at_once` rows at most; whether there is another to do at once.
 
     `behind` (an interval of Postgres) is how far it stays behind the present. Nothing is done while another process is
     at it. Raises `StoreUnavailable`, also where posting held it up: the next time does it.
@@ -111,11 +120,11 @@ async def roll(pool: Pool, *, behind: str = _BEHIND) -> bool:
         await connection.execute(_SETTINGS)
         if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _TURN):
             return False
-        return await _step(connection, behind)
+        return await _step(connection, behind, at_once)
 
 
-async def _step(connection: Connection, behind: str) -> bool:
-    state = await connection.fetchrow(_STATE, behind)
+async def _step(connection: Connection, behind: str, at_once: int) -> bool:
+    state = await connection.fetchrow(_STATE, behind, at_once)
     assert state is not None, "rollup_state has its row from the beginning"
     rolled, noted = state["rolled_before"], state["noted_before"]
     if rolled < noted:

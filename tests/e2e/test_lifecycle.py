@@ -21,8 +21,9 @@ import redis
 
 from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
+from gateway.giving_way import THIRD
 from gateway.store.conservation import open_auditor
-from gateway.store.postgres import embedded_dsn
+from gateway.store.postgres import embedded_dsn, open_pool
 from tests.chaos.processes import children_of
 from tests.e2e.product import (
     Product,
@@ -142,6 +143,16 @@ async def test_an_audit_gives_way_to_calls_and_to_posting(product: Product):
     async with open_auditor(dsn, url, sweep_s=60, strict=False) as auditor:
         reading = auditor._connection.get_server_pid()
         assert _niceness(reading) == (min(19, usual + 15), session + 15)
+
+
+@linux_only
+async def test_what_is_done_for_the_ledger_gives_way_and_leaves_no_connection(product: Product):
+    usual, session = _niceness(product.ready["pids"]["postgres"])
+    dsn = embedded_dsn(product.ready["database_url"])
+    async with await open_pool(dsn, size=1, statement_timeout_s=10, gives_way=THIRD) as pool:
+        assert pool.get_size() == 0
+        summing_up = await pool.fetchval("SELECT pg_backend_pid()")
+        assert _niceness(summing_up) == (min(19, usual + 5), session + 5)
 
 
 @linux_only

@@ -16,6 +16,7 @@ import pytest
 from gateway.domain.edit import TokenDraft
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.intervals import edges
+from gateway.domain.rollup import EPOCH
 from gateway.relay.record import RequestIds
 from gateway.settings import Config
 from gateway.store import usage
@@ -202,6 +203,30 @@ async def test_every_question_has_the_same_answer_before_between_and_after(ledge
     await ledger.roll()
     assert await ledger.pool.fetchval("SELECT count(*) FROM rollup_late") == 0
     raw = await as_told(ledger, monkeypatch, rolled=False)
+    assert await as_told(ledger, monkeypatch, rolled=True) == raw
+
+
+async def test_many_calls_are_summed_up_in_pieces_and_every_answer_is_exact_after_each(
+    ledger, monkeypatch
+):
+    lost = ledger.charges(10, lost=True)
+    await ledger.post(*ledger.charges(150), *lost)
+    raw = await as_told(ledger, monkeypatch, rolled=False)
+    ends = []
+    while await roll(ledger.own, behind="0 hours", at_once=25):
+        end = await ledger.pool.fetchval("SELECT rolled_before FROM rollup_state")
+        if end not in ends:
+            ends.append(end)
+            assert await as_told(ledger, monkeypatch, rolled=True) == raw
+            pieces = "SELECT count(*) FROM ledger WHERE request_id >= uuid7_floor($1) AND request_id < uuid7_floor($2)"
+            assert await ledger.pool.fetchval(pieces, *[EPOCH, *ends][-2:]) <= 40
+    assert len(ends) > 5
+    assert any(end.minute % 15 for end in ends), "none is within a quarter of an hour"
+    assert all(end.second == end.microsecond == 0 for end in ends)
+    await ledger.post(*ledger.charges(40), *map(ledger.exact, lost))
+    raw = await as_told(ledger, monkeypatch, rolled=False)
+    assert await as_told(ledger, monkeypatch, rolled=True) == raw
+    await ledger.roll()
     assert await as_told(ledger, monkeypatch, rolled=True) == raw
 
 
