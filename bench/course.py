@@ -29,7 +29,6 @@ class Course:
         self._seconds: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
         self._lock = threading.Lock()
         self._used_s = self._cpu_s()
-        self._calls = 0
 
     def hear(self, kind: str, second: dict[str, Any]) -> None:
         """Take what one second of calls of this kind saw, from any thread."""

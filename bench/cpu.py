@@ -26,8 +26,11 @@ def cpu_s(roots: Iterable[int]) -> float:
 
 
 def own_cpu_s(pid: int) -> float:
-    """Seconds of processor time that a process has used so far, without its children's. Raises FileNotFoundError."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    """Seconds of processor time that a process has used so far, without its children's. Raises as `cpu_s`."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        raise ProcessLookupError(f"process {pid} is gone") from None
     return sum(map(int, fields[11:13])) / _TICKS_PER_S
 
 

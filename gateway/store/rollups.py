@@ -41,7 +41,8 @@ SELECT noted_before, rolled_before,
   FROM rollup_state
        CROSS JOIN LATERAL (SELECT now() - $1::text::interval AS until) present
        LEFT JOIN LATERAL (SELECT request_id AS id FROM ledger
-                           WHERE request_id >= uuid7_floor(rolled_before) AND request_id < uuid7_floor(until)
+                           WHERE rolled_before = noted_before  -- else there is a goal already
+                             AND request_id >= uuid7_floor(rolled_before) AND request_id < uuid7_floor(until)
                            ORDER BY request_id OFFSET $2 LIMIT 1) filled ON true
 """
 _NOTE: Final = """
