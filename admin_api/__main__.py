@@ -36,7 +36,7 @@ from gateway.config import (
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.network import Blocks
 from gateway.domain.pepper import Pepper
-from gateway.listen import PortTaken, as_bound, listening_socket, probe_port, url_of
+from gateway.listen import PortTaken, as_bound, is_held, listening_socket, probe_ports, url_of
 from gateway.reload import GATEWAY_ONLY, follow, take_over
 from gateway.settings import Config
 from gateway.store.configured import register_entries
@@ -122,7 +122,8 @@ async def _serve(
     """Open everything in the order in which it is needed; all of it is closed in reverse."""
     config = loaded.config
     stopping, hangups = heed_signals()
-    probe_port(config.admin.listen, "admin.listen")
+    if not is_held():
+        probe_ports({"admin.listen": config.admin.listen})
     _warn(config)
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(
@@ -168,7 +169,7 @@ def _warn(config: Config) -> None:
 @contextlib.asynccontextmanager
 async def _open_port(runner: Runner, settings: AdminSettings) -> AsyncIterator[str]:
     """Serve for as long as the block runs; where, as `host:port`."""
-    listener = listening_socket(settings.listen, "admin.listen", shared=False, backlog=_BACKLOG)
+    listener = listening_socket(settings.listen, "admin.listen", shared=is_held(), backlog=_BACKLOG)
     bound = as_bound(settings.listen, listener)
     if settings.proxy_protocol:
         server = cast("BoundedServer", runner.server)

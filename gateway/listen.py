@@ -2,13 +2,17 @@
 
 import contextlib
 import ctypes
+import os
 import socket
 import struct
+from collections.abc import Mapping
 
 from gateway.settings import GatewaySettings
 
 _PUBLIC_NAMES = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
 _LAST_PORT = 65_535
+HELD = "TOLLHOUSE_SHARED_PORT"
+"""The variable that tells a process that its port is held for it, and is to be shared with whoever holds it."""
 
 # linux/filter.h and asm-generic/socket.h: of what comes to a listening socket, drop the first packet of a connection.
 _SO_ATTACH_FILTER = 26
@@ -43,25 +47,36 @@ def origin_of(settings: GatewaySettings) -> str:
     return settings.public_url.rstrip("/") or url_of(settings.listen)
 
 
-def probe_port(listen: str, setting: str) -> str:
-    """Make sure that nobody listens there, and choose a port for 0. Raises `PortTaken`.
+def probe_ports(listens: Mapping[str, str]) -> dict[str, str]:
+    """Make sure that nobody listens where these settings say, nor two of them at one port; choose ports for 0.
 
-    A plain bind: SO_REUSEPORT would share another process's port silently.
+    The addresses by setting. Raises `PortTaken`. Not with SO_REUSEPORT, which would share another process's port
+    silently.
     """
-    with _bound(listen, setting, shared=False) as probe:
-        return as_bound(listen, probe)
+    with contextlib.ExitStack() as probes:
+        chosen = {}
+        for setting, listen in listens.items():
+            probe = probes.enter_context(_bound(listen, setting, shared=False, backlog=0))
+            chosen[setting] = as_bound(listen, probe)
+        return chosen
 
 
-def hold_port(listen: str) -> tuple[socket.socket, str]:
-    """Keep a port for workers that share it. The socket does not listen, so no connection comes to it."""
-    held = _bound(listen, "gateway.listen", shared=True)
-    return held, as_bound(listen, held)
+def hold_port(listen: str, setting: str) -> socket.socket:
+    """Keep a port for processes that share it: nobody else is given it until they listen, or while one starts again.
+
+    The socket does not listen, so no connection comes to it. Raises `PortTaken`.
+    """
+    return _bound(listen, setting, shared=True)
+
+
+def is_held() -> bool:
+    """Whether whoever started this process holds its port for it."""
+    return os.environ.get(HELD) == "1"
 
 
 def listening_socket(listen: str, setting: str, *, shared: bool, backlog: int) -> socket.socket:
     """A listening socket; `shared` lets several processes listen on one port. Raises `PortTaken`."""
-    bound = _bound(listen, setting, shared=shared)
-    bound.listen(backlog)
+    bound = _bound(listen, setting, shared=shared, backlog=backlog)
     bound.setblocking(False)  # noqa: FBT003 -- the standard library has it so
     return bound
 
@@ -88,7 +103,8 @@ def _another(port: int) -> int:
     return port + 10 if 0 < port < _LAST_PORT - 10 else 8090
 
 
-def _bound(listen: str, setting: str, *, shared: bool) -> socket.socket:
+def _bound(listen: str, setting: str, *, shared: bool, backlog: int | None = None) -> socket.socket:
+    """A socket with that address, which listens where it has a `backlog`."""
     host, port = parse_listen(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
@@ -97,6 +113,8 @@ def _bound(listen: str, setting: str, *, shared: bool) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         made.bind((host, port))
+        if backlog is not None:
+            made.listen(backlog)
     except OSError as error:
         made.close()
         variable = "TOLLHOUSE_" + setting.upper().replace(".", "__")

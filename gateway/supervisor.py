@@ -31,7 +31,7 @@ from gateway.embedded.postgres import EmbeddedPostgres
 from gateway.embedded.state import StateDirectory
 from gateway.embedded.valkey import EmbeddedValkey
 from gateway.given_stores import require_given_stores
-from gateway.listen import PortTaken, hold_port, parse_listen, probe_port, url_of
+from gateway.listen import HELD, PortTaken, hold_port, parse_listen, probe_ports, url_of
 from gateway.reload import follow, take_over
 from gateway.siblings import SOCKET, Siblings
 from gateway.state_files import ReadyFile, keep_credentials, provide_secrets
@@ -64,7 +64,7 @@ class Running:
     demo: Child | None = None
     workers: list[Child] = field(default_factory=list)
     admin: Child | None = None
-    held_port: socket.socket | None = None
+    held_ports: list[socket.socket] = field(default_factory=list)
     credentials: Mapping[str, object] = field(default_factory=dict, repr=False)
     password: str | None = field(default=None, repr=False)
 
@@ -146,14 +146,13 @@ class Supervisor:
     async def _start(self, loaded: Loaded, state: StateDirectory, running: Running) -> None:
         environment = running.environment
         config = loaded.config
-        gateway_listen = probe_port(config.gateway.listen, "gateway.listen")
-        admin_listen = probe_port(config.admin.listen, "admin.listen")
-        if config.metrics.listen:
-            probe_port(config.metrics.listen, "metrics.listen")
-        running.held_port, gateway_listen = hold_port(gateway_listen)
-        environment["TOLLHOUSE_GATEWAY__LISTEN"] = gateway_listen
-        environment["TOLLHOUSE_ADMIN__LISTEN"] = admin_listen
-        environment["TOLLHOUSE_SHARED_PORT"] = "1"
+        listens = {"gateway.listen": config.gateway.listen, "admin.listen": config.admin.listen}
+        told = {"metrics.listen": config.metrics.listen} if config.metrics.listen else {}
+        chosen = probe_ports(listens | told)
+        running.held_ports = [hold_port(chosen[setting], setting) for setting in listens]
+        environment["TOLLHOUSE_GATEWAY__LISTEN"] = chosen["gateway.listen"]
+        environment["TOLLHOUSE_ADMIN__LISTEN"] = chosen["admin.listen"]
+        environment[HELD] = "1"
         environment["TOLLHOUSE_STATE"] = str(state.path)
         if loaded.path is not None:
             environment["TOLLHOUSE_CONFIG"] = str(loaded.path.resolve())
@@ -323,8 +322,8 @@ class Supervisor:
         for server in (running.valkey, running.postgres):
             if server is not None:
                 server.stop()
-        if running.held_port is not None:
-            running.held_port.close()
+        for held in running.held_ports:
+            held.close()
 
 
 def _of_worker(

@@ -36,7 +36,7 @@ from gateway.domain.errors import StoreUnavailable
 from gateway.domain.figures import Figure, merged
 from gateway.domain.pepper import Pepper
 from gateway.drain import drain
-from gateway.listen import PortTaken, listening_socket, probe_port, turn_away
+from gateway.listen import PortTaken, is_held, listening_socket, probe_ports, turn_away
 from gateway.metrics import serve_metrics
 from gateway.reload import ADMIN_ONLY, follow, take_over
 from gateway.siblings import SOCKET, tell_figures
@@ -89,9 +89,9 @@ async def _serve(
     trace_headers: Mapping[str, str],
 ) -> int:
     config = loaded.config.gateway
-    shared = os.environ.get("TOLLHOUSE_SHARED_PORT") == "1"
+    shared = is_held()
     if not shared:
-        probe_port(config.listen, "gateway.listen")
+        probe_ports({"gateway.listen": config.listen})
     stopping, hangups = heed_signals()
     # Bound first: whoever cannot have the port is told so before anything is opened.
     listener = listening_socket(config.listen, "gateway.listen", shared=shared, backlog=_BACKLOG)

@@ -9,6 +9,7 @@ import pytest
 
 from gateway import __version__
 from gateway.embedded.state import StateDirectory
+from tests.chaos.processes import free_port
 from tests.e2e.product import folder, tollhouse
 
 DEAD_DSN = "postgresql://u:hunter2@127.0.0.1:1/x"
@@ -38,6 +39,17 @@ def test_a_taken_port_is_named_with_the_setting_to_change(place: Path, section: 
     assert f"{listen} cannot be listened on: Address already in use" in ended.stderr
     assert f"{section}.listen" in ended.stderr
     assert f"TOLLHOUSE_{section.upper()}__LISTEN=127.0.0.1:" in ended.stderr
+    assert servers_in(place) == []
+
+
+@pytest.mark.parametrize("second", ["admin", "metrics"])
+def test_one_port_for_two_is_refused_though_nobody_has_it(place: Path, second: str):
+    listen = f"127.0.0.1:{free_port()}"
+    settings = {f"TOLLHOUSE_{name.upper()}__LISTEN": listen for name in ("gateway", second)}
+    ended = tollhouse(place, "run", **settings)
+    assert ended.returncode == 2
+    assert f"{listen} cannot be listened on: Address already in use" in ended.stderr
+    assert f"the setting {second}.listen, for example" in ended.stderr
     assert servers_in(place) == []
 
 

@@ -1,11 +1,29 @@
-"""A port that is about to be closed: who has begun to connect is served, who has not is turned away."""
+"""A held port is nobody else's; one that is about to be closed serves who has begun to connect."""
 
 import asyncio
+import contextlib
+import socket
 import sys
 
 import pytest
 
-from gateway.listen import listening_socket, turn_away
+from gateway.listen import hold_port, listening_socket, probe_ports, turn_away
+
+
+def test_a_held_port_is_nobody_elses_before_and_after_somebody_who_shares_it_listens():
+    chosen = probe_ports({"admin.listen": "127.0.0.1:0"})["admin.listen"]
+    address = ("127.0.0.1", int(chosen.rpartition(":")[2]))
+    with contextlib.closing(hold_port(chosen, "admin.listen")):
+        for _ in range(2):
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind(address)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address)
+            with (
+                listening_socket(chosen, "admin.listen", shared=True, backlog=1),
+                socket.create_connection(address),
+            ):
+                pass
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can")
