@@ -1,11 +1,11 @@
-"""What each minute of a long run saw: latencies, memory, what a call cost, and how fast the machine was."""
+"""What each minute of a long run saw: latencies, memory, what a call cost, and what the machine was worth."""
 
 import statistics
 import threading
 from collections.abc import Iterable
 from typing import Any
 
-from bench.cpu import cpu_s, own_cpu_s, tree
+from bench.cpu import cpu_s, machine_s, own_cpu_s, tree
 from bench.pace import Pace
 from bench.resident import own_kib
 from bench.tollhouse import Tollhouse
@@ -29,6 +29,7 @@ class Course:
         self._seconds: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
         self._lock = threading.Lock()
         self._used_s = self._cpu_s()
+        self._machine_s = machine_s()
 
     def hear(self, kind: str, second: dict[str, Any]) -> None:
         """Take what one second of calls of this kind saw, from any thread."""
@@ -52,8 +53,15 @@ class Course:
                 "us": {name: (used_s[name] - before_s[name]) / calls * 1e6 for name in used_s},
                 "kib": {name: own_kib(pids) for name, pids in self._pids().items()},
                 "pace_ns": self._pace.take(),
+                "stolen": self._stolen(),
             }
         )
+
+    def _stolen(self) -> float:
+        """How much of the machine's processor time its host gave to others since it was asked last, in per cent."""
+        before, self._machine_s = self._machine_s, machine_s()
+        had_s, stolen_s = (now - then for now, then in zip(self._machine_s, before, strict=True))
+        return 100 * stolen_s / had_s
 
     def _pids(self) -> dict[str, Iterable[int]]:
         return {name: tree(root) for name, root in self._trees.items()} | {"worker": {self._worker}}

@@ -34,6 +34,13 @@ def own_cpu_s(pid: int) -> float:
     return sum(map(int, fields[11:13])) / _TICKS_PER_S
 
 
+def machine_s() -> tuple[float, float]:
+    """Seconds of processor time that this machine has had so far, used or not, and those of them that its host gave to
+    others (proc(5): "steal")."""
+    ticks = [int(each) for each in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return sum(ticks) / _TICKS_PER_S, ticks[7] / _TICKS_PER_S
+
+
 def pin(root: int, cores: set[int]) -> None:
     """Keep the tree under `root`, with all threads, on `cores`."""
     for pid in tree(root):

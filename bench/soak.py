@@ -141,11 +141,11 @@ def _judge_answers(gateway: Tollhouse, loads: list[Load]) -> list[Judgement]:
 
 
 def _judge(minutes: list[dict[str, Any]]) -> list[Judgement]:
-    """Memory in all minutes after the warm-up; cost and latency in those of one speed of the machine."""
+    """Memory in all minutes after the warm-up; cost and latency in those in which the machine was one."""
     after = warm(minutes)
     same = even(after)
-    slower = len(after) - len(same)
-    judged = [Judgement("minutes of a slower machine", f"of {len(after)}", slower, len(after) / 2)]
+    worse = len(after) - len(same)
+    judged = [Judgement("minutes of a worse machine", f"of {len(after)}", worse, len(after) / 2)]
     for name in after[0]["kib"]:
         mib = [each["kib"][name] / 1024 for each in after]
         judged.append(growth(f"memory of {name}", "MiB", after, mib, memory_bound_mib(mib[-1])))

@@ -8,6 +8,7 @@ from typing import Any
 
 _WARM_UP = 0.2  # of the run: caches fill, allocators find their size
 _FASTER, _AS_FAST = 1 / 3, 1.1
+_STOLEN = 1.0  # per cent of the processor time: so much more than in others
 _MEMORY_SHARE = 0.03
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -48,10 +49,16 @@ def warm(minutes: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
 
 
 def even(minutes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those in which the machine was about as fast as in its faster ones."""
-    paces = sorted(each["pace_ns"] for each in minutes)
-    usual_ns = paces[int(len(paces) * _FASTER)]
-    return [each for each in minutes if each["pace_ns"] <= usual_ns * _AS_FAST]
+    """Those in which the machine was about what it was in its better ones: as fast, and its own."""
+    usual_ns, usual_stolen = (
+        sorted(each[name] for each in minutes)[int(len(minutes) * _FASTER)]
+        for name in ("pace_ns", "stolen")
+    )
+    return [
+        each
+        for each in minutes
+        if each["pace_ns"] <= usual_ns * _AS_FAST and each["stolen"] <= usual_stolen + _STOLEN
+    ]
 
 
 def growth(
@@ -113,7 +120,10 @@ def _columns(minutes: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
             f"{name} {unit}": [each[member][name] / divisor for each in minutes]
             for name in minutes[0][member]
         }
-    return columns | {"machine ns": [each["pace_ns"] for each in minutes]}
+    return columns | {
+        "machine ns": [each["pace_ns"] for each in minutes],
+        "stolen %": [each["stolen"] for each in minutes],
+    }
 
 
 def _bars(values: Sequence[float]) -> str:
