@@ -5,6 +5,8 @@ each call more makes every other later. *Descriptors*: without one there is no c
 """
 
 import asyncio
+import contextlib
+import errno
 import logging
 import random
 import resource
@@ -110,9 +112,21 @@ class LoadWatch:
 
 
 def open_descriptors() -> int:
-    """How many this process has open."""
-    # From Linux 6.2 on the directory's size is their number; before that 0, and they are listed.
-    return _LISTED.stat().st_size or sum(1 for _ in _LISTED.iterdir())
+    """How many this process has open; 0 where no /proc tells."""
+    # From Linux 6.2 on the directory's size is their number; before that it is 0.
+    with contextlib.suppress(FileNotFoundError):
+        return _LISTED.stat().st_size or listed_descriptors()
+    return 0
+
+
+def listed_descriptors() -> int:
+    """The same, as an older kernel tells. To list them takes one: where there is none, all are open."""
+    try:
+        return sum(1 for _ in _LISTED.iterdir())
+    except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            return most_descriptors()
+        raise
 
 
 def most_descriptors() -> int:

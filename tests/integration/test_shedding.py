@@ -3,11 +3,17 @@
 import asyncio
 import contextlib
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
-from gateway.relay.load import open_descriptors
+import pytest
+
+from gateway.relay.load import listed_descriptors, most_descriptors, open_descriptors
+from tests.chaos.processes import ROOT
 from tests.integration.rig import Rig, chat, until
 from tests.integration.test_connections import bounded
 from tests.integration.test_streams import STREAM
@@ -83,14 +89,36 @@ async def test_a_late_loop_turns_new_calls_away_while_streams_go_on(postgres_dsn
 
 
 @contextlib.contextmanager
-def descriptors_left(count: int) -> Iterator[None]:
-    """This process may open so many more."""
+def descriptors_left(count: int) -> Iterator[int]:
+    """This process may open so many more; up to which number."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (open_descriptors() + count, hard))
+    limit = open_descriptors() + count
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     try:
-        yield
+        yield limit
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no /proc")
+def test_descriptors_are_counted_on_older_kernels_too_even_where_none_is_left():
+    assert listed_descriptors() == open_descriptors() + 1  # its own
+    with descriptors_left(1) as limit, contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            while True:
+                stack.enter_context(Path("/dev/null").open())
+        assert listed_descriptors() == most_descriptors() == limit
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no /proc")
+def test_a_worker_that_has_no_proc_goes_without_that_count():
+    hidden = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    told = "from gateway.relay.load import open_descriptors; print(open_descriptors())"
+    tried = [*hidden, f'mount -t tmpfs none /proc && exec "$0" -c "{told}"', sys.executable]
+    done = subprocess.run(tried, cwd=ROOT, capture_output=True, text=True, check=False)
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("this system lets nobody have mounts of their own")
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
 
 
 async def test_with_few_descriptors_left_new_calls_are_turned_away_and_idle_ones_closed(
