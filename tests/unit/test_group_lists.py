@@ -42,7 +42,7 @@ def test_a_group_of_its_own_serves_itself():
 def test_what_any_of_them_has_can_be_called():
     assert CATALOG.names(AUTO) == ("a", "b", "c")
     assert CATALOG.candidates(AUTO, "", ("openai",))
-    assert not CATALOG.candidates(AUTO, "a", "gemini")
+    assert not CATALOG.candidates(AUTO, "a", ("gemini",))
 
 
 @pytest.mark.parametrize(
