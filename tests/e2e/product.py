@@ -315,7 +315,9 @@ def worker_of(client: Caller, product: Product) -> int:
     port = one.getsockname()[1]
     ends = (f":{product.port:04X}", f":{port:04X}")
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    (inode,) = (row[9] for row in rows if row[1].endswith(ends[0]) and row[2].endswith(ends[1]))
+    # While the table changes it may show a row twice, and beside it an earlier connection, whose inode is 0.
+    found = {row[9] for row in rows if row[1].endswith(ends[0]) and row[2].endswith(ends[1])}
+    (inode,) = found - {"0"}
     return next(pid for pid in product.workers if f"socket:[{inode}]" in _open_files(pid))
 
 
